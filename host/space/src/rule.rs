@@ -1,0 +1,69 @@
+//! The learning rules a layer may carry. Their mathematics lives in `learn::rule`; here they are genes.
+
+use serde::{Deserialize, Serialize};
+
+/// The rule by which a weighted layer hands the error signal down.
+///
+/// Forward pass and weight gradient are the same for all; the rule chooses the feedback tensor `B`
+/// of the input gradient `δ_x = T-conv(B, δ_y)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// Back-propagation: `B = W`.
+    Bp,
+    /// Feedback alignment (Lillicrap et al. 2016): `B` random and fixed.
+    Fa,
+    /// Uniform sign-concordant feedback (Liao et al. 2016): `B = s·sign(W)`.
+    Usf,
+    /// Batchwise random magnitude sign-concordant feedback: `B = |M_t|∘sign(W)`, `M_t` redrawn each step.
+    Brsf,
+    /// Fixed random magnitude sign-concordant feedback: `B = |M|∘sign(W)`.
+    Frsf,
+    /// Direct feedback alignment (Nøkland 2016): the loss error, broadcast through a fixed random `B`.
+    Dfa,
+}
+
+impl Rule {
+    /// Every rule, in the order of the tables.
+    pub const ALL: [Rule; 6] = [
+        Rule::Bp,
+        Rule::Fa,
+        Rule::Usf,
+        Rule::Brsf,
+        Rule::Frsf,
+        Rule::Dfa,
+    ];
+    /// The rules that do not transport the weights exactly.
+    pub const BIO: [Rule; 5] = [Rule::Fa, Rule::Usf, Rule::Brsf, Rule::Frsf, Rule::Dfa];
+
+    /// The short name used in text forms and tables, e.g. `usf`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rule::Bp => "bp",
+            Rule::Fa => "fa",
+            Rule::Usf => "usf",
+            Rule::Brsf => "brsf",
+            Rule::Frsf => "frsf",
+            Rule::Dfa => "dfa",
+        }
+    }
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Rule {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Rule::ALL
+            .into_iter()
+            .find(|r| r.name() == s)
+            .ok_or_else(|| {
+                let all: Vec<_> = Rule::ALL.iter().map(|r| r.name()).collect();
+                format!("unknown learning rule `{s}`; use one of {}", all.join(", "))
+            })
+    }
+}

@@ -1,0 +1,1 @@
+//! The test crate has no library: see `all.rs`.
