@@ -1,0 +1,199 @@
+//! Images, labels and their statistics in memory.
+
+use crate::{DataError, Shift, split};
+use sha2::{Digest, Sha256};
+
+/// Height, width and channels of every image of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageShape {
+    /// Height in pixels.
+    pub h: usize,
+    /// Width in pixels.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
+}
+
+impl ImageShape {
+    /// Bytes of one image.
+    pub fn len(self) -> usize {
+        self.h * self.w * self.c
+    }
+    /// True when a dimension is zero.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Labelled images of one shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// Pixels, `[n, h, w, c]` row-major (NHWC).
+    pub images: Vec<u8>,
+    /// One class index per image.
+    pub labels: Vec<u8>,
+    /// Shape of every image.
+    pub shape: ImageShape,
+    /// One name per class.
+    pub class_names: Vec<String>,
+    /// SHA-256 (hexadecimal) over shape, class names, images and labels.
+    pub digest: String,
+}
+
+impl Dataset {
+    /// Checks that the parts fit and computes the digest.
+    ///
+    /// # Errors
+    /// [`DataError::Length`] or [`DataError::Label`].
+    pub fn new(
+        images: Vec<u8>,
+        labels: Vec<u8>,
+        shape: ImageShape,
+        class_names: Vec<String>,
+    ) -> Result<Self, DataError> {
+        let (n_images, per_image) = (labels.len(), shape.len());
+        if images.len() != n_images * per_image {
+            return Err(DataError::Length {
+                got: images.len(),
+                n_images,
+                per_image,
+            });
+        }
+        let n_classes = class_names.len();
+        if let Some(index) = labels.iter().position(|&l| usize::from(l) >= n_classes) {
+            return Err(DataError::Label {
+                index,
+                label: labels[index],
+                n_classes,
+            });
+        }
+        let mut set = Self {
+            images,
+            labels,
+            shape,
+            class_names,
+            digest: String::new(),
+        };
+        set.digest = set.hash();
+        Ok(set)
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// True when there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Number of classes.
+    pub fn n_classes(&self) -> usize {
+        self.class_names.len()
+    }
+
+    /// Pixels of image `index`, `[h, w, c]`.
+    ///
+    /// # Panics
+    /// If `index >= len()`.
+    pub fn image(&self, index: usize) -> &[u8] {
+        let n = self.shape.len();
+        &self.images[index * n..][..n]
+    }
+
+    /// The images at `indices`, in that order, as a dataset of their own.
+    ///
+    /// # Panics
+    /// If an index is `>= len()`.
+    pub fn select(&self, indices: &[usize]) -> Self {
+        let mut images = Vec::with_capacity(indices.len() * self.shape.len());
+        for &i in indices {
+            images.extend_from_slice(self.image(i));
+        }
+        let labels = indices.iter().map(|&i| self.labels[i]).collect();
+        self.with_images(images, labels)
+    }
+
+    /// At most `n` images drawn by `seed` without replacement, classes in proportion
+    /// ([`split::stratified_order`]); a smaller subset is a prefix of a larger one.
+    pub fn subset(&self, n: usize, seed: u64) -> Self {
+        let order = split::stratified_order(&self.labels, seed);
+        self.select(&order[..n.min(order.len())])
+    }
+
+    /// Every image after the corruption; labels and order stay.
+    pub fn shifted(&self, shift: &Shift) -> Self {
+        let mut images = Vec::with_capacity(self.images.len());
+        for i in 0..self.len() {
+            images.extend(shift.apply(self.shape, i as u64, self.image(i)));
+        }
+        self.with_images(images, self.labels.clone())
+    }
+
+    fn with_images(&self, images: Vec<u8>, labels: Vec<u8>) -> Self {
+        let (shape, class_names) = (self.shape, self.class_names.clone());
+        let mut set = Self {
+            images,
+            labels,
+            shape,
+            class_names,
+            digest: String::new(),
+        };
+        set.digest = set.hash();
+        set
+    }
+
+    fn hash(&self) -> String {
+        let mut sha = Sha256::new();
+        let ImageShape { h, w, c } = self.shape;
+        sha.update(format!("{h} {w} {c}\n{}\n", self.class_names.join("\n")));
+        sha.update(&self.images);
+        sha.update(&self.labels);
+        hex(&sha.finalize())
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Per-channel input normalization `x = (p − mean_pixel)/(255·std)` for a pixel `p` in 0..=255.
+///
+/// The mean is rounded to a whole pixel value so that the int8 input `q = p − 128` has scale
+/// `1/(255·std)` and zero point `mean_pixel − 128` exactly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalization {
+    /// `round(mean of the pixels)` per channel, in 0..=255.
+    pub mean_pixel: Vec<u8>,
+    /// Standard deviation of `p/255` about the unrounded mean, per channel (population).
+    pub std: Vec<f32>,
+}
+
+impl Normalization {
+    /// Measures `train` (the training part only: validation and test must not be seen).
+    ///
+    /// Sums are exact integers, so the result does not depend on order or machine. A channel that
+    /// never varies gets `std = 1/255`.
+    pub fn measure(train: &Dataset) -> Self {
+        let c = train.shape.c;
+        let n = (train.len() * train.shape.h * train.shape.w).max(1) as f64;
+        let (mut sum, mut squares) = (vec![0_u64; c], vec![0_u64; c]);
+        for pixel in train.images.chunks_exact(c.max(1)) {
+            for (ch, &p) in pixel.iter().enumerate() {
+                sum[ch] += u64::from(p);
+                squares[ch] += u64::from(p) * u64::from(p);
+            }
+        }
+        let mean = |ch: usize| sum[ch] as f64 / n;
+        let std = |ch: usize| {
+            let variance = squares[ch] as f64 / n - mean(ch) * mean(ch);
+            (variance.max(1.0).sqrt() / 255.0) as f32
+        };
+        Self {
+            mean_pixel: (0..c).map(|ch| mean(ch).round() as u8).collect(),
+            std: (0..c).map(std).collect(),
+        }
+    }
+}
