@@ -1,2 +1,91 @@
-//! skeleton
-fn main() {}
+//! `cargo xtask`: set-up, firmware build, demo and the whole test run, by one command each.
+//!
+//! Owns the order of the steps and how each outside tool (cargo, rustup, apt-get) is called. Must
+//! not know what a model or a learning rule is: it never links another crate of the workspace, so
+//! that it builds in seconds on a fresh machine, before anything else does.
+//!
+//! Flow: [`options`] parses the command line, [`setup`] brings what is missing, [`firmware`]
+//! builds the device program, [`gate`] runs every check; each step's outcome goes to a [`report`].
+
+mod command;
+mod firmware;
+mod gate;
+mod options;
+mod report;
+mod setup;
+mod tree;
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::options::{HELP, Options, Task};
+use crate::report::Report;
+use crate::tree::Tree;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let options = match options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("xtask: {error:#}\n\n{HELP}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let mut report = Report::default();
+    match options.task {
+        Task::Help => print!("{HELP}"),
+        Task::Setup => {
+            setup::run(&Tree::find()?, &options, &mut report);
+            return Ok(report.finish());
+        }
+        Task::Firmware => println!("{}", firmware::build(&Tree::find()?)?.display()),
+        Task::Test => {
+            gate::run(&Tree::find()?, &options, &mut report)?;
+            return Ok(report.finish());
+        }
+        Task::Demo => return demo(&Tree::find()?, &options, report),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Set-up and firmware, then becomes `aplysia demo`: its exit code and its way of handling Ctrl-C
+/// reach the caller unchanged.
+fn demo(tree: &Tree, options: &Options, mut report: Report) -> Result<ExitCode> {
+    setup::run(tree, options, &mut report);
+    if report.failed() {
+        return Ok(report.finish());
+    }
+    if !tree.has_firmware() {
+        bail!(
+            "{} is missing: the demo needs the device program",
+            tree.firmware_manifest().display()
+        );
+    }
+    let elf = firmware::build(tree)?;
+    let mut cargo = Command::new(tree::cargo());
+    cargo.args([
+        "run",
+        "--release",
+        "--package",
+        "aplysia",
+        "--manifest-path",
+    ]);
+    cargo.arg(tree.root().join("Cargo.toml"));
+    cargo
+        .args(["--", "demo", "--firmware"])
+        .arg(elf)
+        .args(&options.rest);
+    command::announce(&cargo);
+    Err(cargo.exec()).context("could not start cargo")
+}

@@ -1,0 +1,157 @@
+//! Builds the device program. Knows the two routes to a `core` for the target and how cargo is
+//! called on each; the linker script is the firmware crate's own business.
+//!
+//! Route `prebuilt`: the toolchain in use has the target's `core` (`rustup target add`) and links
+//! with its `rust-lld`. Route `debian`: Debian's `rustc-web` builds `core` from `rust-web-src` and
+//! links with GNU ld; for machines that reach Debian's mirrors but not rustup's server.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command;
+use crate::tree::{Tree, cargo};
+
+/// Target of the emulated board, a Cortex-M4 with FPU.
+pub(crate) const TARGET: &str = "thumbv7em-none-eabihf";
+
+/// Targets for which the device code is only checked: Cortex-M0+, M3, M33.
+pub(crate) const CHECK_TARGETS: [&str; 3] = [
+    "thumbv6m-none-eabi",
+    "thumbv7m-none-eabi",
+    "thumbv8m.main-none-eabihf",
+];
+
+/// Name of the program in the firmware crate.
+const PROGRAM: &str = "live";
+
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const GNU_LD: &str = "/usr/bin/arm-none-eabi-ld";
+
+/// How the firmware gets its `core` and its linker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Prebuilt,
+    Debian,
+}
+
+impl Route {
+    const ALL: [Route; 2] = [Route::Prebuilt, Route::Debian];
+
+    fn name(self) -> &'static str {
+        match self {
+            Route::Prebuilt => "prebuilt",
+            Route::Debian => "debian",
+        }
+    }
+
+    /// The route that set-up recorded, if any.
+    pub(crate) fn recorded(tree: &Tree) -> Option<Route> {
+        let text = fs::read_to_string(tree.route_file()).ok()?;
+        Route::ALL
+            .into_iter()
+            .find(|route| route.name() == text.trim())
+    }
+
+    /// Writes the route down for later builds.
+    pub(crate) fn record(self, tree: &Tree) -> Result<()> {
+        let file = tree.route_file();
+        fs::create_dir_all(tree.firmware_target())
+            .and_then(|()| fs::write(&file, format!("{}\n", self.name())))
+            .with_context(|| format!("could not write {}", file.display()))
+    }
+
+    /// Whether everything the route needs is installed.
+    pub(crate) fn complete(self) -> bool {
+        match self {
+            Route::Prebuilt => has_core(TARGET),
+            Route::Debian => {
+                [DEBIAN_CARGO, DEBIAN_RUSTC, GNU_LD]
+                    .into_iter()
+                    .all(|f| fs::exists(f).is_ok_and(|e| e))
+                    && debian_has_source()
+            }
+        }
+    }
+}
+
+/// Whether the toolchain in use has a compiled `core` for the target.
+pub(crate) fn has_core(target: &str) -> bool {
+    command::output(Command::new("rustc").args(["--print", "sysroot"])).is_ok_and(|sysroot| {
+        PathBuf::from(sysroot)
+            .join("lib/rustlib")
+            .join(target)
+            .join("lib")
+            .is_dir()
+    })
+}
+
+fn debian_has_source() -> bool {
+    let mut rustc = Command::new(DEBIAN_RUSTC);
+    rustc
+        .args(["--print", "sysroot"])
+        .env_remove("LD_LIBRARY_PATH");
+    command::output(&mut rustc).is_ok_and(|sysroot| {
+        PathBuf::from(sysroot)
+            .join("lib/rustlib/src/rust/library/core/Cargo.toml")
+            .is_file()
+    })
+}
+
+/// Builds the device program and returns the path of its ELF file.
+///
+/// # Errors
+/// No firmware in the tree, no route recorded, or the build fails.
+pub(crate) fn build(tree: &Tree) -> Result<PathBuf> {
+    if !tree.has_firmware() {
+        bail!("{} does not exist", tree.firmware_manifest().display());
+    }
+    let Some(route) = Route::recorded(tree) else {
+        bail!("no route to an ARM toolchain is recorded: run `cargo xtask setup` first");
+    };
+    let mut cargo = cargo_in_firmware(tree, route);
+    cargo.args(["build", "--release", "--target", TARGET]);
+    if route == Route::Debian {
+        cargo.arg("-Zbuild-std=core");
+    }
+    command::run(&mut cargo)?;
+    let elf = tree
+        .firmware_target()
+        .join(TARGET)
+        .join("release")
+        .join(PROGRAM);
+    if !elf.is_file() {
+        bail!("the build passed but {} does not exist", elf.display());
+    }
+    Ok(elf)
+}
+
+/// A cargo command in the firmware's workspace, set up for the route.
+pub(crate) fn cargo_in_firmware(tree: &Tree, route: Route) -> Command {
+    let mut command = match route {
+        Route::Prebuilt => Command::new(cargo()),
+        Route::Debian => {
+            let mut command = Command::new(DEBIAN_CARGO);
+            // The library path that cargo set for this program holds another toolchain's files.
+            command
+                .env_remove("LD_LIBRARY_PATH")
+                .env_remove("RUSTUP_TOOLCHAIN");
+            command
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("RUSTC", DEBIAN_RUSTC);
+            command.env("CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER", GNU_LD);
+            command.env(
+                "CARGO_TARGET_THUMBV7EM_NONE_EABIHF_RUSTFLAGS",
+                "-Clinker-flavor=ld",
+            );
+            command
+        }
+    };
+    command
+        .current_dir(tree.firmware())
+        .env("CARGO_TARGET_DIR", tree.firmware_target());
+    command
+}

@@ -1,0 +1,147 @@
+//! The command line, parsed by hand. Knows the words, not what they do.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+/// Printed by `--help` and after a command line that does not parse.
+pub(crate) const HELP: &str = "\
+cargo xtask TASK [OPTIONS]
+
+  demo [ARGS]   set up what is missing, build the firmware, run `aplysia demo ARGS`
+  test          set up what is missing, then format, lints, all tests, cross checks
+  setup         only the set-up: ARM target, qemu-system-arm, Fashion-MNIST, C compiler
+  firmware      build the device program by the route that setup chose, print its path
+
+Options of setup and test, and of demo before or among ARGS:
+  --data DIR             the Fashion-MNIST files are here; nothing is installed for them
+                         (the same as the variable APLYSIA_DATA)
+Options of setup and test, and of demo before ARGS:
+  --force-debian-rust    build the firmware with Debian's Rust packages, as if rustup failed
+
+Examples:
+  cargo xtask demo --json story.json
+  cargo xtask test --data ~/fashion-mnist
+  cargo xtask setup --force-debian-rust && cargo xtask firmware
+
+CARGO_TARGET_DIR is respected. Exit status: 0 done, 1 a step failed, 2 the command line is wrong;
+demo ends with the status of `aplysia demo`.
+";
+
+/// What the user asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Help,
+    Setup,
+    Firmware,
+    Test,
+    Demo,
+}
+
+/// A parsed command line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) task: Task,
+    /// Build the firmware with Debian's toolchain although rustup might do.
+    pub(crate) force_debian_rust: bool,
+    /// Folder of the dataset, if the user names one.
+    pub(crate) data: Option<PathBuf>,
+    /// Arguments for `aplysia demo`, `--data` included.
+    pub(crate) rest: Vec<String>,
+}
+
+/// Parses the arguments after the program's name.
+///
+/// # Errors
+/// An unknown task or option, or `--data` without a folder.
+pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
+    let mut args = args.into_iter();
+    let task = match args.next().as_deref() {
+        None | Some("help" | "-h" | "--help") => Task::Help,
+        Some("setup") => Task::Setup,
+        Some("firmware") => Task::Firmware,
+        Some("test") => Task::Test,
+        Some("demo") => Task::Demo,
+        Some(other) => bail!("unknown task `{other}`"),
+    };
+    let mut options = Options {
+        task,
+        force_debian_rust: false,
+        data: None,
+        rest: Vec::new(),
+    };
+    let takes_options = matches!(task, Task::Setup | Task::Test | Task::Demo);
+    while let Some(arg) = args.next() {
+        if takes_options && arg == "--force-debian-rust" && options.rest.is_empty() {
+            options.force_debian_rust = true;
+        } else if takes_options && arg == "--data" {
+            let dir = args.next().context("--data needs a folder")?;
+            options.data = Some(dir.clone().into());
+            options.keep_for_demo([arg, dir]);
+        } else if let Some(dir) = arg.strip_prefix("--data=").filter(|_| takes_options) {
+            options.data = Some(dir.into());
+            options.keep_for_demo([arg]);
+        } else if task == Task::Demo {
+            options.rest.push(arg);
+        } else if matches!(arg.as_str(), "-h" | "--help") {
+            options.task = Task::Help;
+            break;
+        } else {
+            bail!("unknown option `{arg}`");
+        }
+    }
+    Ok(options)
+}
+
+impl Options {
+    fn keep_for_demo<const N: usize>(&mut self, args: [String; N]) {
+        if self.task == Task::Demo {
+            self.rest.extend(args);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<Options> {
+        parse(line.split_whitespace().map(String::from))
+    }
+
+    #[test]
+    fn demo_keeps_its_own_arguments_and_setup_sees_the_data_folder() {
+        let options = parse_line("demo --force-debian-rust --json a --data d --seed 3").unwrap();
+        assert!(options.force_debian_rust);
+        assert_eq!(options.data, Some("d".into()));
+        assert_eq!(options.rest, ["--json", "a", "--data", "d", "--seed", "3"]);
+    }
+
+    #[test]
+    fn both_spellings_of_data_are_understood() {
+        assert_eq!(
+            parse_line("test --data=d").unwrap(),
+            parse_line("test --data d").unwrap()
+        );
+    }
+
+    #[test]
+    fn wrong_lines_are_refused_by_name() {
+        for (line, word) in [
+            ("tset", "tset"),
+            ("test --fast", "--fast"),
+            ("setup --data", "--data"),
+        ] {
+            let message = parse_line(line).unwrap_err().to_string();
+            assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn help_is_found_alone_and_after_a_task_but_demo_has_its_own() {
+        for line in ["", "--help", "test --help", "firmware -h"] {
+            assert_eq!(parse_line(line).unwrap().task, Task::Help, "{line}");
+        }
+        assert_eq!(parse_line("demo --help").unwrap().rest, ["--help"]);
+    }
+}

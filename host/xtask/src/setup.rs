@@ -1,0 +1,184 @@
+//! Brings what is missing on a fresh machine. Asks nothing, changes nothing that is there already,
+//! and says each command before it runs it. Where it may not install (not Debian, not root), it
+//! fails with the line that the user has to run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command;
+use crate::firmware::{CHECK_TARGETS, Route, TARGET, has_core};
+use crate::options::Options;
+use crate::report::Report;
+use crate::tree::{Tree, on_path};
+
+/// Where Debian's package puts the dataset.
+const DATA_DIR: &str = "/usr/share/datasets/fashion-mnist";
+
+const DATA_FILES: [&str; 4] = [
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+];
+
+const DEBIAN_RUST: [&str; 4] = [
+    "rustc-web",
+    "cargo-web",
+    "rust-web-src",
+    "binutils-arm-none-eabi",
+];
+
+/// Sets up the ARM toolchain, the emulator, the dataset and the C compiler, one step each.
+pub(crate) fn run(tree: &Tree, options: &Options, report: &mut Report) {
+    report.step("set-up: ARM toolchain", || {
+        arm_toolchain(tree, options.force_debian_rust)
+    });
+    report.step("set-up: emulator, dataset, C compiler", || {
+        host_packages(options)
+    });
+}
+
+/// Formatter and lints of the toolchain in use, needed by the test run only.
+pub(crate) fn lints() -> Result<()> {
+    if on_path("rustup") && !(has_tool("fmt") && has_tool("clippy")) {
+        command::run(Command::new("rustup").args(["component", "add", "rustfmt", "clippy"]))?;
+    }
+    if !(has_tool("fmt") && has_tool("clippy")) {
+        bail!("cargo fmt and cargo clippy are missing: install rustfmt and clippy");
+    }
+    Ok(())
+}
+
+fn has_tool(subcommand: &str) -> bool {
+    command::output(Command::new("cargo").args([subcommand, "--version"])).is_ok()
+}
+
+fn arm_toolchain(tree: &Tree, force_debian: bool) -> Result<()> {
+    let route = match Route::recorded(tree).filter(|route| route.complete()) {
+        Some(Route::Debian) => {
+            eprintln!(
+                "the firmware is built with Debian's Rust packages, as set up before \
+                 (remove {} to choose anew)",
+                tree.route_file().display()
+            );
+            Route::Debian
+        }
+        _ if !force_debian && rustup_targets() => Route::Prebuilt,
+        _ => {
+            debian_rust()?;
+            Route::Debian
+        }
+    };
+    route.record(tree)
+}
+
+/// Adds the targets if any is missing; true if the firmware's is there afterwards.
+fn rustup_targets() -> bool {
+    let missing: Vec<_> = [TARGET]
+        .into_iter()
+        .chain(CHECK_TARGETS)
+        .filter(|target| !has_core(target))
+        .collect();
+    if !missing.is_empty() && on_path("rustup") {
+        eprintln!("adding {} targets to the Rust toolchain", missing.len());
+        if let Err(error) = command::run(
+            Command::new("rustup")
+                .args(["target", "add"])
+                .args(&missing),
+        ) {
+            eprintln!("{error:#}");
+        }
+    }
+    Route::Prebuilt.complete()
+}
+
+fn debian_rust() -> Result<()> {
+    if !Route::Debian.complete() {
+        eprintln!("installing Debian's Rust, with the sources of `core` and an ARM linker");
+        install(&DEBIAN_RUST).with_context(|| {
+            format!(
+                "no `core` for {TARGET}: `rustup target add {TARGET}` is the other way to get it"
+            )
+        })?;
+    }
+    if !Route::Debian.complete() {
+        bail!(
+            "the packages {} are installed, yet rustc, its sources or ld is missing",
+            DEBIAN_RUST.join(" ")
+        );
+    }
+    Ok(())
+}
+
+fn host_packages(options: &Options) -> Result<()> {
+    let data = data_dir(options);
+    let mut packages = Vec::new();
+    if !on_path("qemu-system-arm") {
+        packages.push("qemu-system-arm");
+    }
+    if !on_path("cc") {
+        packages.push("gcc");
+    }
+    if missing_data(&data).is_some() && data == Path::new(DATA_DIR) {
+        packages.push("dataset-fashion-mnist");
+    }
+    if !packages.is_empty() {
+        install(&packages)?;
+    }
+    if let Some(file) = missing_data(&data) {
+        bail!(
+            "{} does not exist: put {} of Fashion-MNIST there, or name another folder with --data",
+            file.display(),
+            DATA_FILES.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// The folder from `--data`, else from `APLYSIA_DATA`, else Debian's.
+fn data_dir(options: &Options) -> PathBuf {
+    let named = options
+        .data
+        .clone()
+        .or_else(|| env::var_os("APLYSIA_DATA").map(PathBuf::from));
+    named.unwrap_or_else(|| DATA_DIR.into())
+}
+
+fn missing_data(dir: &Path) -> Option<PathBuf> {
+    DATA_FILES
+        .into_iter()
+        .map(|file| dir.join(file))
+        .find(|file| !file.is_file())
+}
+
+/// Installs Debian packages without a question.
+fn install(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if !on_path("apt-get") || !fs::exists("/etc/debian_version")? {
+        bail!("missing here: what Debian calls {list}; install it with your system's own means");
+    }
+    if !is_root()? {
+        bail!(
+            "run this as root, then start me again:\n\
+             apt-get update && apt-get install -y --no-install-recommends {list}"
+        );
+    }
+    eprintln!("installing the Debian packages {list}");
+    command::run(&mut apt_get(&["update"]))?;
+    command::run(apt_get(&["install", "-y", "--no-install-recommends"]).args(packages))
+}
+
+/// `apt-get` that never asks and waits up to two minutes for another one to end.
+fn apt_get(args: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command.args(["-o", "DPkg::Lock::Timeout=120"]).args(args);
+    command
+}
+
+fn is_root() -> Result<bool> {
+    Ok(command::output(Command::new("id").arg("-u"))? == "0")
+}
