@@ -24,6 +24,9 @@ const DATA_FILES: [&str; 4] = [
     "t10k-labels-idx1-ubyte.gz",
 ];
 
+/// Programs needed on the PATH, and the Debian packages that bring them.
+const PROGRAMS: [(&str, &str); 2] = [("qemu-system-arm", "qemu-system-arm"), ("cc", "gcc")];
+
 const DEBIAN_RUST: [&str; 4] = [
     "rustc-web",
     "cargo-web",
@@ -66,7 +69,10 @@ fn arm_toolchain(tree: &Tree, force_debian: bool) -> Result<()> {
             );
             Route::Debian
         }
-        _ if !force_debian && rustup_targets() => Route::Prebuilt,
+        _ if !force_debian && rustup_targets() => {
+            eprintln!("the firmware is built with the `core` for {TARGET} of the toolchain in use");
+            Route::Prebuilt
+        }
         _ => {
             debian_rust()?;
             Route::Debian
@@ -98,11 +104,8 @@ fn rustup_targets() -> bool {
 fn debian_rust() -> Result<()> {
     if !Route::Debian.complete() {
         eprintln!("installing Debian's Rust, with the sources of `core` and an ARM linker");
-        install(&DEBIAN_RUST).with_context(|| {
-            format!(
-                "no `core` for {TARGET}: `rustup target add {TARGET}` is the other way to get it"
-            )
-        })?;
+        install(&DEBIAN_RUST)
+            .with_context(|| format!("make `rustup target add {TARGET}` work, or else"))?;
     }
     if !Route::Debian.complete() {
         bail!(
@@ -116,17 +119,21 @@ fn debian_rust() -> Result<()> {
 fn host_packages(options: &Options) -> Result<()> {
     let data = data_dir(options);
     let mut packages = Vec::new();
-    if !on_path("qemu-system-arm") {
-        packages.push("qemu-system-arm");
-    }
-    if !on_path("cc") {
-        packages.push("gcc");
+    for (program, package) in PROGRAMS {
+        if !on_path(program) {
+            packages.push(package);
+        }
     }
     if missing_data(&data).is_some() && data == Path::new(DATA_DIR) {
         packages.push("dataset-fashion-mnist");
     }
     if !packages.is_empty() {
         install(&packages)?;
+    }
+    for (program, package) in PROGRAMS {
+        if !on_path(program) {
+            bail!("the package {package} is installed, yet no {program} is on the PATH");
+        }
     }
     if let Some(file) = missing_data(&data) {
         bail!(
@@ -135,6 +142,10 @@ fn host_packages(options: &Options) -> Result<()> {
             DATA_FILES.join(", ")
         );
     }
+    eprintln!(
+        "emulator and C compiler are on the PATH, the dataset is in {}",
+        data.display()
+    );
     Ok(())
 }
 
