@@ -1,2 +1,24 @@
-//! skeleton
+//! The runtime that host and device share, byte for byte: model format, integer kernels, inference.
+//!
+//! It owns the wire form of a model ([`blob`]), the checks that make a model trustworthy
+//! ([`blob::Model::parse`]), the integer arithmetic ([`quant`], [`kernel`]) and its execution
+//! ([`network`]). It must not know how a model was found, trained or quantized, it allocates nothing
+//! and it has no `unsafe`. Flow: `deploy` encodes a blob, host and firmware parse and run it.
 #![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
+
+pub mod blob;
+pub mod cost;
+pub mod kernel;
+pub mod layer;
+pub mod network;
+pub mod quant;
+pub mod rng;
+
+pub use blob::{BlobError, Constants, Homeostasis, Model};
+pub use layer::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Scaling, Tensor, Window};
+pub use network::{ArenaError, ChannelStat, Hooks, LayerHooks, infer, infer_with};
+pub use quant::Requant;

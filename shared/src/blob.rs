@@ -1,0 +1,260 @@
+//! The wire form of a model and its checked view.
+//!
+//! It owns the header layout ([`field`]), the encoder and [`Model::parse`], after which nothing inside
+//! the blob can make inference fail; it must not know kernels or learning rules. `deploy` calls
+//! [`encode`], host and firmware call [`Model::parse`]. Byte tables and version rules: `FORMAT.md`.
+
+mod check;
+mod encode;
+mod error;
+
+pub use encode::{encode, encoded_len};
+pub use error::BlobError;
+
+use serde::{Deserialize, Serialize};
+
+use crate::layer::{GraphV1, Layer, Op, Tensor};
+use crate::quant::Requant;
+
+/// Bytes of the header; the graph follows.
+pub const HEADER_BYTES: usize = 128;
+/// First bytes of every blob.
+pub const MAGIC: [u8; 8] = *b"APLYSIA\0";
+/// Format version this crate writes and reads.
+pub const VERSION: u16 = 1;
+/// Runtime interface this crate offers; a blob asks for at least a certain one.
+pub const RUNTIME_ABI: u16 = 1;
+/// Alignment of the blob in memory, of the data section in the blob and of its length, in bytes.
+pub const ALIGN: usize = 16;
+
+/// First byte of each header field; all integers are little-endian.
+pub mod field {
+    /// `[u8; 8]`, [`super::MAGIC`].
+    pub const MAGIC: usize = 0;
+    /// u16, format version.
+    pub const VERSION: usize = 8;
+    /// u16, smallest runtime interface that can run the blob.
+    pub const MIN_ABI: usize = 10;
+    /// u32, bytes of the whole blob, a multiple of 16.
+    pub const TOTAL_LEN: usize = 12;
+    /// u32, bytes of the encoded graph, which starts at 128.
+    pub const GRAPH_LEN: usize = 16;
+    /// u32, first byte of the data section, a multiple of 16.
+    pub const DATA_OFFSET: usize = 20;
+    /// u32, bytes of the data section; it ends the blob.
+    pub const DATA_LEN: usize = 24;
+    /// u32, bytes of arena one inference needs.
+    pub const ARENA_BYTES: usize = 28;
+    /// u32, CRC-32 (IEEE) of the blob without this field and without the signature.
+    pub const CRC: usize = 32;
+    /// `[u8; 16]`, name of the model.
+    pub const ID: usize = 36;
+    /// u64, update counter; a device refuses to go back.
+    pub const COUNTER: usize = 52;
+    /// 4 zero bytes.
+    pub const RESERVED: usize = 60;
+    /// `[u8; 64]`, signature over what the CRC covers and the CRC; zeros if unsigned.
+    pub const SIGNATURE: usize = 64;
+}
+
+/// What postcard encodes: the variant number is the graph's version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Blob {
+    V1(GraphV1),
+}
+
+/// Constants of a weighted layer, as bytes of the blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Constants<'a> {
+    /// i8 in `-127 ..= 127`, layout of the operator.
+    pub weights: &'a [u8],
+    /// One entry per output channel.
+    pub requant: Requant<'a>,
+}
+
+impl Constants<'_> {
+    /// Output channels.
+    pub fn n_channels(&self) -> usize {
+        self.requant.shift.len()
+    }
+}
+
+/// Statistics of a layer's bias-free accumulators in training, O entries each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Homeostasis<'a> {
+    /// i32 LE × O, mean.
+    pub mean: &'a [u8],
+    /// i32 LE × O, mean absolute deviation, at least 1.
+    pub deviation: &'a [u8],
+}
+
+/// A blob that passed every check. It borrows the constants and holds the decoded graph (about 3 KiB).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model<'a> {
+    graph: GraphV1,
+    data: &'a [u8],
+    blob_bytes: usize,
+    arena_bytes: usize,
+    id: [u8; 16],
+    counter: u64,
+    labels: &'a str,
+}
+
+impl<'a> Model<'a> {
+    /// Checks everything once: header, CRC, graph, shapes, windows, arena places of tensors that live
+    /// at one time, data ranges, and that no accumulator can leave 32 bits.
+    ///
+    /// `blob` may be longer than the model (a flash slot); the signature is not verified here.
+    ///
+    /// # Errors
+    /// The first check that fails, with its numbers.
+    pub fn parse(blob: &'a [u8]) -> Result<Self, BlobError> {
+        let header = check::Header::read(blob)?;
+        let (body, rest) = postcard::take_from_bytes::<Blob>(header.graph)
+            .map_err(|_| BlobError::GraphEncoding)?;
+        if !rest.is_empty() {
+            return Err(BlobError::GraphLength {
+                unused_bytes: rest.len(),
+            });
+        }
+        let Blob::V1(graph) = body;
+        let labels = check::graph(&graph, header.data, header.arena_bytes)?;
+        Ok(Self {
+            graph,
+            data: header.data,
+            blob_bytes: header.total_len,
+            arena_bytes: header.arena_bytes,
+            id: header.id,
+            counter: header.counter,
+            labels,
+        })
+    }
+
+    /// Bytes of arena one inference needs.
+    pub fn arena_bytes(&self) -> usize {
+        self.arena_bytes
+    }
+    /// Bytes of the blob.
+    pub fn blob_bytes(&self) -> usize {
+        self.blob_bytes
+    }
+    /// Name of the model.
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+    /// Update counter.
+    pub fn counter(&self) -> u64 {
+        self.counter
+    }
+    /// The graph as it was encoded.
+    pub fn graph(&self) -> &GraphV1 {
+        &self.graph
+    }
+    /// Layers in execution order.
+    pub fn layers(&self) -> &[Layer] {
+        &self.graph.layers
+    }
+    /// Activations.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.graph.tensors
+    }
+    /// What [`crate::infer`] takes.
+    pub fn input(&self) -> &Tensor {
+        self.tensor(self.graph.input)
+    }
+    /// What [`crate::infer`] gives.
+    pub fn output(&self) -> &Tensor {
+        self.tensor(self.graph.output)
+    }
+    /// Input of the last layer.
+    pub fn features(&self) -> &Tensor {
+        let head = self.layers().last();
+        self.tensor(head.map_or(self.graph.input, |l| l.inputs[0]))
+    }
+    /// Number of classes.
+    pub fn n_classes(&self) -> usize {
+        self.output().c.into()
+    }
+    /// Name of `class`; empty if there is no such class.
+    pub fn label(&self, class: usize) -> &'a str {
+        self.labels.split('\n').nth(class).unwrap_or("")
+    }
+    /// Constants of layer `layer`; none if it has no weights.
+    pub fn constants(&self, layer: usize) -> Option<Constants<'a>> {
+        constants(&self.graph, self.data, self.layers().get(layer)?)
+    }
+    /// Training statistics of layer `layer`, if the blob has them.
+    pub fn homeostasis(&self, layer: usize) -> Option<Homeostasis<'a>> {
+        homeostasis(&self.graph, self.data, self.layers().get(layer)?)
+    }
+    /// Class means of the features, if the blob has them: i16 LE `[n_classes][d]`, mean of
+    /// `q − zero_point` times 128.
+    pub fn prototypes(&self) -> Option<&'a [u8]> {
+        let n = self.n_classes().checked_mul(self.features().len())?;
+        section(self.data, self.graph.prototypes?, n.checked_mul(2)?)
+    }
+
+    /// Tensor `index`; the first one if there is none, which parsing excludes.
+    fn tensor(&self, index: u8) -> &Tensor {
+        const NONE: &Tensor = &Tensor {
+            h: 0,
+            w: 0,
+            c: 0,
+            scale: 1.0,
+            zero_point: 0,
+            offset: 0,
+        };
+        self.graph.tensors.get(usize::from(index)).unwrap_or(NONE)
+    }
+}
+
+/// `len` bytes of `data` from `offset` on, a multiple of 4.
+fn section(data: &[u8], offset: u32, len: usize) -> Option<&[u8]> {
+    let start = usize::try_from(offset).ok()?;
+    let end = start.checked_add(len)?;
+    start
+        .is_multiple_of(4)
+        .then(|| data.get(start..end))
+        .flatten()
+}
+
+/// Weights of `layer`; 0 without any, none if the graph lacks its tensors or they are absurdly many.
+fn n_weights(graph: &GraphV1, layer: &Layer) -> Option<usize> {
+    let src = graph.tensors.get(usize::from(layer.inputs[0]))?;
+    let dst = graph.tensors.get(usize::from(layer.output))?;
+    let (in_ch, out_ch) = (usize::from(src.c), usize::from(dst.c));
+    match &layer.op {
+        Op::Conv2d(window) => window.taps().checked_mul(in_ch)?.checked_mul(out_ch),
+        Op::DepthwiseConv2d(window) => window.taps().checked_mul(in_ch),
+        Op::FullyConnected => src.len().checked_mul(out_ch),
+        _ => Some(0),
+    }
+}
+
+fn constants<'a>(graph: &GraphV1, data: &'a [u8], layer: &Layer) -> Option<Constants<'a>> {
+    if !layer.op.is_weighted() {
+        return None;
+    }
+    let n_weights = n_weights(graph, layer)?;
+    let n = usize::from(graph.tensors.get(usize::from(layer.output))?.c);
+    let fixed = 8 * n + n.next_multiple_of(4);
+    let len = n_weights.checked_next_multiple_of(4)?.checked_add(fixed)?;
+    let all = section(data, layer.params, len)?;
+    let (bias, rest) = all.split_at_checked(4 * n)?;
+    let (multiplier, rest) = rest.split_at_checked(4 * n)?;
+    Some(Constants {
+        weights: all.get(fixed..fixed + n_weights)?,
+        requant: Requant {
+            bias,
+            multiplier,
+            shift: rest.get(..n)?,
+        },
+    })
+}
+
+fn homeostasis<'a>(graph: &GraphV1, data: &'a [u8], layer: &Layer) -> Option<Homeostasis<'a>> {
+    let n = usize::from(graph.tensors.get(usize::from(layer.output))?.c);
+    let both = section(data, layer.homeostasis?, 8 * n)?;
+    let (mean, deviation) = both.split_at_checked(4 * n)?;
+    Some(Homeostasis { mean, deviation })
+}

@@ -1,0 +1,393 @@
+//! The checks behind `Model::parse`. It owns every rule that makes a blob trustworthy and must not
+//! repair anything: the first broken rule is reported.
+
+use super::{
+    ALIGN, BlobError, HEADER_BYTES, MAGIC, RUNTIME_ABI, VERSION, constants, field, homeostasis,
+    section,
+};
+use crate::layer::{GraphV1, Layer, MAX_TENSORS, Op, Scaling, Tensor, Window};
+use crate::quant::{i16_at, i32_at};
+
+const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+/// Largest distance of an activation from a zero point.
+const REACH: u64 = 255;
+/// Largest prototype entry: 255 times 128.
+const MAX_PROTOTYPE: u16 = 32_640;
+
+/// CRC-32 over the blob without its CRC field and its signature.
+pub(super) fn crc32(blob: &[u8]) -> u32 {
+    let mut digest = CRC.digest();
+    digest.update(blob.get(..field::CRC).unwrap_or(&[]));
+    digest.update(blob.get(field::ID..field::SIGNATURE).unwrap_or(&[]));
+    digest.update(blob.get(HEADER_BYTES..).unwrap_or(&[]));
+    digest.finalize()
+}
+
+/// The header's fields and the sections they name.
+pub(super) struct Header<'a> {
+    pub(super) total_len: usize,
+    pub(super) arena_bytes: usize,
+    pub(super) graph: &'a [u8],
+    pub(super) data: &'a [u8],
+    pub(super) id: [u8; 16],
+    pub(super) counter: u64,
+}
+
+impl<'a> Header<'a> {
+    pub(super) fn read(blob: &'a [u8]) -> Result<Self, BlobError> {
+        let truncated = |want_bytes| BlobError::Truncated {
+            got_bytes: blob.len(),
+            want_bytes,
+        };
+        let header = blob
+            .first_chunk::<HEADER_BYTES>()
+            .ok_or(truncated(HEADER_BYTES))?;
+        if !header.starts_with(&MAGIC) {
+            return Err(BlobError::Magic);
+        }
+        let [got, want] = [u16_at(header, field::VERSION), VERSION];
+        if got != want {
+            return Err(BlobError::Version { got, want });
+        }
+        let [got, want] = [RUNTIME_ABI, u16_at(header, field::MIN_ABI)];
+        if got < want {
+            return Err(BlobError::Abi { got, want });
+        }
+        let total_len = u32_at(header, field::TOTAL_LEN) as usize;
+        let blob = blob.get(..total_len).ok_or(truncated(total_len))?;
+        let (got, want) = (crc32(blob), u32_at(header, field::CRC));
+        if got != want {
+            return Err(BlobError::Crc { got, want });
+        }
+        if header[field::RESERVED..field::SIGNATURE] != [0; 4] {
+            return Err(BlobError::Reserved);
+        }
+        let graph_end = HEADER_BYTES as u64 + u64::from(u32_at(header, field::GRAPH_LEN));
+        let data_offset = u64::from(u32_at(header, field::DATA_OFFSET));
+        let data_end = data_offset + u64::from(u32_at(header, field::DATA_LEN));
+        let sections = |got_bytes: u64, want_bytes: u64| BlobError::Sections {
+            got_bytes,
+            want_bytes,
+        };
+        if graph_end.next_multiple_of(ALIGN as u64) != data_offset {
+            return Err(sections(graph_end, data_offset));
+        }
+        if data_end != total_len as u64 || !total_len.is_multiple_of(ALIGN) {
+            return Err(sections(data_end, total_len as u64));
+        }
+        let graph = blob.get(HEADER_BYTES..graph_end as usize);
+        let data = blob.get(data_offset as usize..);
+        Ok(Self {
+            total_len,
+            arena_bytes: u32_at(header, field::ARENA_BYTES) as usize,
+            graph: graph.ok_or(sections(graph_end, total_len as u64))?,
+            data: data.ok_or(sections(data_offset, total_len as u64))?,
+            id: array_at(header, field::ID),
+            counter: u64::from_le_bytes(array_at(header, field::COUNTER)),
+        })
+    }
+}
+
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let found = bytes.get(at..).and_then(|b| b.first_chunk());
+    found.copied().unwrap_or([0; N])
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(array_at(bytes, at))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(array_at(bytes, at))
+}
+
+/// Checks the whole graph against its data section and returns the class names.
+pub(super) fn graph<'a>(
+    graph: &GraphV1,
+    data: &'a [u8],
+    arena_bytes: usize,
+) -> Result<&'a str, BlobError> {
+    for (tensor, t) in (0u8..).zip(&graph.tensors) {
+        check_tensor(tensor, t, arena_bytes as u64)?;
+    }
+    check_lifetimes(graph)?;
+    for (index, layer) in (0u8..).zip(&graph.layers) {
+        let at = |tensor: u8| {
+            let found = graph.tensors.get(usize::from(tensor));
+            found.ok_or(BlobError::TensorIndex {
+                layer: index,
+                tensor,
+                n_tensors: graph.tensors.len(),
+            })
+        };
+        let [first, second] = layer.inputs;
+        check_geometry(index, layer, [at(first)?, at(second)?], at(layer.output)?)?;
+        let head = usize::from(index) + 1 == graph.layers.len();
+        check_constants(index, layer, graph, data, head)?;
+    }
+    let head = graph.layers.last().ok_or(BlobError::Head)?;
+    if !matches!(head.op, Op::FullyConnected) || head.output != graph.output {
+        return Err(BlobError::Head);
+    }
+    let tensor = |i: u8| graph.tensors.get(usize::from(i)).ok_or(BlobError::Head);
+    let n_classes = usize::from(tensor(graph.output)?.c);
+    check_prototypes(graph, data, n_classes, tensor(head.inputs[0])?.len())?;
+    check_labels(graph, data, n_classes)
+}
+
+fn check_tensor(tensor: u8, t: &Tensor, arena_bytes: u64) -> Result<(), BlobError> {
+    let (h, w, c) = (t.h, t.w, t.c);
+    if h == 0 || w == 0 || c == 0 {
+        return Err(BlobError::Shape { tensor, h, w, c });
+    }
+    if !(t.scale.is_finite() && t.scale > 0.0) {
+        return Err(BlobError::Scale { tensor });
+    }
+    let end_bytes = t.end();
+    if end_bytes > arena_bytes {
+        return Err(BlobError::Arena {
+            tensor,
+            end_bytes,
+            arena_bytes,
+        });
+    }
+    Ok(())
+}
+
+/// Every tensor is written exactly once before it is read, and tensors that live at one time share no
+/// byte. A tensor lives from the layer that writes it to the last that reads it, both included.
+fn check_lifetimes(graph: &GraphV1) -> Result<(), BlobError> {
+    let n_tensors = graph.tensors.len();
+    let mut lives = [None::<(u8, u8)>; MAX_TENSORS];
+    let input = lives.get_mut(usize::from(graph.input));
+    *input.ok_or(BlobError::TensorIndex {
+        layer: 0,
+        tensor: graph.input,
+        n_tensors,
+    })? = Some((0, 0));
+    for (layer, l) in (0u8..).zip(&graph.layers) {
+        let now = layer + 1;
+        for tensor in l.inputs {
+            match lives.get_mut(usize::from(tensor)) {
+                Some(Some((_, last))) => *last = now,
+                _ => return Err(BlobError::Order { layer, tensor }),
+            }
+        }
+        match lives.get_mut(usize::from(l.output)) {
+            Some(life @ None) => *life = Some((now, now)),
+            _ => {
+                let tensor = l.output;
+                return Err(BlobError::Order { layer, tensor });
+            }
+        }
+    }
+    let last_layer = (graph.layers.len() as u8).saturating_sub(1);
+    for (tensor, life) in (0u8..).zip(lives.iter().take(n_tensors)) {
+        if life.is_none() {
+            let layer = last_layer;
+            return Err(BlobError::Order { layer, tensor });
+        }
+    }
+    check_overlap(graph, &lives)
+}
+
+fn check_overlap(
+    graph: &GraphV1,
+    lives: &[Option<(u8, u8)>; MAX_TENSORS],
+) -> Result<(), BlobError> {
+    let placed = || (0u8..).zip(graph.tensors.iter().zip(lives.iter().flatten()));
+    for (lhs, (a, (a_from, a_to))) in placed() {
+        for (rhs, (b, (b_from, b_to))) in placed().take(usize::from(lhs)) {
+            let together = a_from <= b_to && b_from <= a_to;
+            let shared = u64::from(a.offset) < b.end() && u64::from(b.offset) < a.end();
+            if together && shared {
+                return Err(BlobError::Overlap { lhs, rhs });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_geometry(
+    layer: u8,
+    l: &Layer,
+    [lhs, rhs]: [&Tensor; 2],
+    dst: &Tensor,
+) -> Result<(), BlobError> {
+    let shape = |t: &Tensor| (t.h, t.w, t.c);
+    let (min, max) = (l.clamp.min, l.clamp.max);
+    if min > max {
+        return Err(BlobError::Clamp { layer, min, max });
+    }
+    if !matches!(l.op, Op::Add(_)) && l.inputs[0] != l.inputs[1] {
+        return Err(BlobError::Inputs { layer });
+    }
+    let fits = match &l.op {
+        Op::Conv2d(_) => true,
+        Op::DepthwiseConv2d(_) | Op::MaxPool(_) | Op::AvgPool(_) => lhs.c == dst.c,
+        Op::FullyConnected => (dst.h, dst.w) == (1, 1),
+        Op::Add(_) => shape(lhs) == shape(dst) && shape(rhs) == shape(dst),
+        Op::GlobalAvgPool(_) => shape(dst) == (1, 1, lhs.c),
+    };
+    if !fits {
+        return Err(BlobError::LayerShape { layer });
+    }
+    match &l.op {
+        Op::Conv2d(window) | Op::DepthwiseConv2d(window) => check_window(layer, window, lhs, dst),
+        Op::MaxPool(window) | Op::AvgPool(window) => {
+            if (window.dilation_h, window.dilation_w) != (1, 1) {
+                return Err(BlobError::Window { layer });
+            }
+            let same = lhs.scale.to_bits() == dst.scale.to_bits();
+            if !same || lhs.zero_point != dst.zero_point {
+                return Err(BlobError::PoolScale { layer });
+            }
+            check_window(layer, window, lhs, dst)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Padding is less than the window's reach and the last window starts inside the image, so that
+/// without dilation every window has a tap inside.
+fn check_window(layer: u8, w: &Window, src: &Tensor, dst: &Tensor) -> Result<(), BlobError> {
+    let axis = |kernel: u8, [stride, dilation, pad]: [u8; 3], size: u16, out: u16| {
+        let reach = u32::from(kernel.saturating_sub(1)) * u32::from(dilation);
+        let last = u32::from(out - 1) * u32::from(stride);
+        kernel > 0
+            && stride > 0
+            && dilation > 0
+            && u32::from(pad) <= reach
+            && last < u32::from(size) + u32::from(pad)
+    };
+    let rows = [w.stride_h, w.dilation_h, w.pad_top];
+    let columns = [w.stride_w, w.dilation_w, w.pad_left];
+    if axis(w.kernel_h, rows, src.h, dst.h) && axis(w.kernel_w, columns, src.w, dst.w) {
+        return Ok(());
+    }
+    Err(BlobError::Window { layer })
+}
+
+fn check_constants(
+    layer: u8,
+    l: &Layer,
+    graph: &GraphV1,
+    data: &[u8],
+    head: bool,
+) -> Result<(), BlobError> {
+    if l.homeostasis.is_some() {
+        let fault = BlobError::Homeostasis { layer };
+        let stats = homeostasis(graph, data, l).filter(|_| l.op.is_weighted());
+        let deviation = stats.ok_or(fault)?.deviation;
+        if (0..deviation.len() / 4).any(|c| i32_at(deviation, c) < 1) {
+            return Err(fault);
+        }
+    }
+    match &l.op {
+        Op::Add(scales) => [scales.lhs, scales.rhs, scales.output]
+            .into_iter()
+            .try_for_each(|s| check_scaling(layer, 0, s, 0)),
+        Op::GlobalAvgPool(scaling) => {
+            check_scaling(layer, 0, *scaling, 30)?;
+            let src = graph.tensors.get(usize::from(l.inputs[0]));
+            let n = src.map_or(0, |t| u64::from(t.h) * u64::from(t.w));
+            check_bound(layer, 0, n * REACH, scaling.shift)
+        }
+        Op::MaxPool(_) | Op::AvgPool(_) => Ok(()),
+        _ => check_weights(layer, l, graph, data, head),
+    }
+}
+
+fn check_weights(
+    layer: u8,
+    l: &Layer,
+    graph: &GraphV1,
+    data: &[u8],
+    head: bool,
+) -> Result<(), BlobError> {
+    let offset = l.params;
+    let found = constants(graph, data, l).ok_or(BlobError::Data { layer, offset })?;
+    let index = found
+        .weights
+        .iter()
+        .position(|w| w.cast_signed() == i8::MIN);
+    if let Some(index) = index {
+        return Err(BlobError::Weight { layer, index });
+    }
+    let n_channels = found.n_channels();
+    let depthwise = matches!(l.op, Op::DepthwiseConv2d(_));
+    let per_channel = found.weights.len() / n_channels.max(1);
+    for (channel, c) in (0u16..).zip(0..n_channels) {
+        let (bias, multiplier, shift) = found.requant.channel(c);
+        check_scaling(layer, channel, Scaling::new(multiplier, shift), 30)?;
+        let size = |w: &u8| u64::from(w.cast_signed().unsigned_abs());
+        let sum: u64 = if depthwise {
+            let taps = found.weights.iter().skip(c).step_by(n_channels);
+            taps.map(size).sum()
+        } else {
+            let row = found.weights.iter().skip(c * per_channel);
+            row.take(per_channel).map(size).sum()
+        };
+        // The head's weights may be learnt on the device, up to their largest value.
+        let sum = if head { 127 * per_channel as u64 } else { sum };
+        let bound = u64::from(bias.unsigned_abs()) + sum * REACH;
+        check_bound(layer, channel, bound, shift)?;
+    }
+    Ok(())
+}
+
+fn check_scaling(layer: u8, channel: u16, s: Scaling, max_shift: i8) -> Result<(), BlobError> {
+    let (multiplier, shift) = (s.multiplier(), s.shift);
+    if multiplier >= 0 && (-31..=max_shift).contains(&shift) {
+        return Ok(());
+    }
+    Err(BlobError::Scaling {
+        layer,
+        channel,
+        multiplier,
+        shift,
+    })
+}
+
+/// `bound · 2^max(shift, 0)` fits in an i32.
+fn check_bound(layer: u8, channel: u16, bound: u64, shift: i8) -> Result<(), BlobError> {
+    if bound < (1u64 << 31) >> shift.clamp(0, 31) {
+        return Ok(());
+    }
+    Err(BlobError::Accumulator {
+        layer,
+        channel,
+        bound,
+        shift,
+    })
+}
+
+fn check_prototypes(
+    graph: &GraphV1,
+    data: &[u8],
+    n_classes: usize,
+    features: usize,
+) -> Result<(), BlobError> {
+    let Some(offset) = graph.prototypes else {
+        return Ok(());
+    };
+    let n = n_classes.saturating_mul(features);
+    let values = section(data, offset, n.saturating_mul(2));
+    match values {
+        Some(v) if (0..n).all(|i| i16_at(v, i).unsigned_abs() <= MAX_PROTOTYPE) => Ok(()),
+        _ => Err(BlobError::Prototypes { offset }),
+    }
+}
+
+fn check_labels<'a>(graph: &GraphV1, data: &'a [u8], want: usize) -> Result<&'a str, BlobError> {
+    let start = graph.labels.offset as usize;
+    let end = start.saturating_add(graph.labels.len.into());
+    let text = data.get(start..end);
+    let text = text.and_then(|t| core::str::from_utf8(t).ok());
+    let text = text.ok_or(BlobError::Labels { got: 0, want })?;
+    let got = text.split('\n').filter(|name| !name.is_empty()).count();
+    if got != want || text.split('\n').count() != want {
+        return Err(BlobError::Labels { got, want });
+    }
+    Ok(text)
+}

@@ -1,0 +1,94 @@
+//! Writing a blob. It owns the assembly of header, graph and data; what may be written is decided by
+//! `Model::parse`, which every blob passes before it is handed out.
+
+use postcard::ser_flavors::Size;
+
+use super::check::crc32;
+use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, RUNTIME_ABI, VERSION, field};
+use crate::layer::GraphV1;
+
+/// Bytes that [`encode`] writes for `graph` and a data section of `data_len` bytes.
+///
+/// # Errors
+/// The graph cannot be encoded or the blob would exceed 4 GiB.
+pub fn encoded_len(graph: &GraphV1, data_len: usize) -> Result<usize, BlobError> {
+    Ok(layout(graph, data_len)?.1)
+}
+
+/// Writes the blob of `graph` with its data section to the start of `out` and returns its length.
+///
+/// Data is padded with zeros to 16 bytes, the arena is the end of the last tensor, the signature is
+/// zero. `id` names the model; by convention the first 16 bytes of SHA-256 over everything behind the
+/// header, which does not depend on `id`.
+///
+/// # Errors
+/// `out` is too short, or [`Model::parse`] would refuse the blob.
+pub fn encode(
+    graph: &GraphV1,
+    data: &[u8],
+    id: [u8; 16],
+    counter: u64,
+    out: &mut [u8],
+) -> Result<usize, BlobError> {
+    let (graph_len, total) = layout(graph, data.len())?;
+    let got_bytes = out.len();
+    let want_bytes = total as u64;
+    let blob = out.get_mut(..total).ok_or(BlobError::Buffer {
+        got_bytes,
+        want_bytes,
+    })?;
+    blob.fill(0);
+    let data_offset = (HEADER_BYTES + graph_len).next_multiple_of(ALIGN);
+    let arena_bytes = graph.tensors.iter().map(|t| t.end()).max().unwrap_or(0);
+    let words = [
+        (field::TOTAL_LEN, total as u64),
+        (field::GRAPH_LEN, graph_len as u64),
+        (field::DATA_OFFSET, data_offset as u64),
+        (field::DATA_LEN, (total - data_offset) as u64),
+        (field::ARENA_BYTES, arena_bytes),
+    ];
+    for (at, value) in words {
+        let value = u32::try_from(value).map_err(|_| too_long(value))?;
+        put(blob, at, &value.to_le_bytes());
+    }
+    put(blob, field::MAGIC, &MAGIC);
+    put(blob, field::VERSION, &VERSION.to_le_bytes());
+    put(blob, field::MIN_ABI, &RUNTIME_ABI.to_le_bytes());
+    put(blob, field::ID, &id);
+    put(blob, field::COUNTER, &counter.to_le_bytes());
+    put(blob, data_offset, data);
+    let body = Blob::V1(graph.clone());
+    if let Some(space) = blob.get_mut(HEADER_BYTES..HEADER_BYTES + graph_len) {
+        postcard::to_slice(&body, space).map_err(|_| BlobError::GraphEncoding)?;
+    }
+    let crc = crc32(blob);
+    put(blob, field::CRC, &crc.to_le_bytes());
+    Model::parse(blob)?;
+    Ok(total)
+}
+
+/// Encoded length of the graph and of the whole blob.
+fn layout(graph: &GraphV1, data_len: usize) -> Result<(usize, usize), BlobError> {
+    let body = Blob::V1(graph.clone());
+    let graph_len = postcard::serialize_with_flavor::<Blob, Size, usize>(&body, Size::default())
+        .map_err(|_| BlobError::GraphEncoding)?;
+    let data_offset = (HEADER_BYTES + graph_len).next_multiple_of(ALIGN);
+    let total = data_len
+        .checked_next_multiple_of(ALIGN)
+        .and_then(|len| len.checked_add(data_offset));
+    let total = total.ok_or(too_long(u64::MAX))?;
+    Ok((graph_len, total))
+}
+
+fn too_long(want_bytes: u64) -> BlobError {
+    BlobError::Buffer {
+        got_bytes: u32::MAX as usize,
+        want_bytes,
+    }
+}
+
+fn put(blob: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = blob.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
+    }
+}

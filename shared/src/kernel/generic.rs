@@ -1,0 +1,21 @@
+//! The generic kernels: plain Rust for every target, and the oracle of faster ones to come.
+//!
+//! It owns the list of them and must not know any instruction set.
+
+mod add;
+mod avg_pool;
+mod conv2d;
+mod depthwise;
+mod fully_connected;
+mod global_avg_pool;
+mod max_pool;
+mod pointwise;
+
+pub use add::add_s8;
+pub use avg_pool::avg_pool_s8;
+pub use conv2d::conv2d_s8;
+pub use depthwise::depthwise_conv2d_s8;
+pub use fully_connected::fully_connected_s8;
+pub use global_avg_pool::global_avg_pool_s8;
+pub use max_pool::max_pool_s8;
+pub use pointwise::pointwise_conv2d_s8;

@@ -1,0 +1,234 @@
+//! Execution of a parsed model, layer by layer, in a caller-given arena.
+//!
+//! It owns the order of the work and the places where plasticity may look or reach in ([`Hooks`]);
+//! it must not know the arithmetic (kernels) nor any learning rule. Flow: `Model::parse` → `infer`.
+//! Contract: with a parsed model only the sizes of the caller's buffers can be wrong, and nothing a
+//! hook gives can make inference panic: slices of another length than the blob's are ignored in favour
+//! of the blob's, accumulators wrap and shifts are limited.
+
+use crate::blob::Model;
+use crate::kernel::{self, Dst, Src, Weighted};
+use crate::layer::{Layer, Op, Tensor};
+use crate::quant::Requant;
+
+/// A caller's buffer has the wrong size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ArenaError {
+    /// The arena is shorter than [`Model::arena_bytes`].
+    #[error("arena has {got_bytes} bytes, the model needs {want_bytes}: give a larger arena")]
+    Arena {
+        /// Given.
+        got_bytes: usize,
+        /// Needed.
+        want_bytes: usize,
+    },
+    /// The input has not the length of [`Model::input`].
+    #[error("input has {got_bytes} bytes, the model takes {want_bytes}: give one whole image")]
+    Input {
+        /// Given.
+        got_bytes: usize,
+        /// Needed.
+        want_bytes: usize,
+    },
+    /// The output has not the length [`Model::n_classes`].
+    #[error("output has {got_bytes} bytes, the model has {want_bytes} classes")]
+    Output {
+        /// Given.
+        got_bytes: usize,
+        /// Needed.
+        want_bytes: usize,
+    },
+    /// A layer's tensors are not where `Model::parse` proved them to be: a bug of this crate.
+    #[error("layer {layer} left its arena: report this bug together with the blob")]
+    Internal {
+        /// Index of the layer.
+        layer: usize,
+    },
+}
+
+/// Sums over the output pixels of one channel of one layer, filled while the layer runs.
+///
+/// With `raw` the weighted sum, input zero point removed, without bias:
+/// `sum += raw`, `deviation += |raw − center|`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChannelStat {
+    /// Where deviations are measured from; read only.
+    pub center: i32,
+    /// Sum of `raw`.
+    pub sum: i64,
+    /// Sum of `|raw − center|`.
+    pub deviation: i64,
+}
+
+/// What plasticity replaces or sees of one layer. Each is used only if its length is that of the layer
+/// (`requant`: O entries each; `weights`: all; `stats`: O); only weighted layers look at it.
+#[derive(Debug, Default)]
+pub struct LayerHooks<'a> {
+    /// In place of the blob's requantization constants.
+    pub requant: Option<Requant<'a>>,
+    /// In place of the blob's weights, same layout.
+    pub weights: Option<&'a [u8]>,
+    /// Statistics to add to.
+    pub stats: Option<&'a mut [ChannelStat]>,
+}
+
+/// What plasticity may replace or see while a model runs. `()` implements it with no effect.
+pub trait Hooks {
+    /// Called once before layer `layer` runs.
+    fn layer(&mut self, _layer: usize) -> LayerHooks<'_> {
+        LayerHooks::default()
+    }
+    /// Called once per inference with the input of the last layer, before that layer runs.
+    fn features(&mut self, _features: &[i8]) {}
+}
+
+impl Hooks for () {}
+
+/// Runs `model` on `input` (NHWC i8) and writes one i8 score per class to `output`.
+///
+/// | argument | shape | range |
+/// |---|---|---|
+/// | `arena` | at least [`Model::arena_bytes`] | overwritten |
+/// | `input` | `[h][w][c]` of [`Model::input`] | i8, `real = scale · (q − zero_point)` |
+/// | `output` | `[n_classes]` | i8 of [`Model::output`] |
+///
+/// # Errors
+/// A buffer has the wrong size. Never panics if `Model::parse` accepted the blob.
+pub fn infer(
+    model: &Model<'_>,
+    arena: &mut [i8],
+    input: &[i8],
+    output: &mut [i8],
+) -> Result<(), ArenaError> {
+    infer_with(model, arena, input, output, &mut ())
+}
+
+/// [`infer`] with `hooks` looking on; see the module's contract for what hooks may give.
+///
+/// # Errors
+/// As [`infer`].
+pub fn infer_with<H: Hooks>(
+    model: &Model<'_>,
+    arena: &mut [i8],
+    input: &[i8],
+    output: &mut [i8],
+    hooks: &mut H,
+) -> Result<(), ArenaError> {
+    check_buffers(model, arena, input, output)?;
+    let internal = |layer| ArenaError::Internal { layer };
+    place(arena, model.input())
+        .ok_or(internal(0))?
+        .copy_from_slice(input);
+    for (index, layer) in model.layers().iter().enumerate() {
+        if index + 1 == model.layers().len() {
+            let features = place(arena, model.features()).ok_or(internal(index))?;
+            hooks.features(features);
+        }
+        run_layer(model, index, layer, arena, hooks.layer(index)).ok_or(internal(index))?;
+    }
+    let scores = place(arena, model.output()).ok_or(internal(model.layers().len()))?;
+    output.copy_from_slice(scores);
+    Ok(())
+}
+
+fn check_buffers(
+    model: &Model<'_>,
+    arena: &[i8],
+    input: &[i8],
+    output: &[i8],
+) -> Result<(), ArenaError> {
+    let (got_bytes, want_bytes) = (arena.len(), model.arena_bytes());
+    if got_bytes < want_bytes {
+        return Err(ArenaError::Arena {
+            got_bytes,
+            want_bytes,
+        });
+    }
+    let (got_bytes, want_bytes) = (input.len(), model.input().len());
+    if got_bytes != want_bytes {
+        return Err(ArenaError::Input {
+            got_bytes,
+            want_bytes,
+        });
+    }
+    let (got_bytes, want_bytes) = (output.len(), model.n_classes());
+    if got_bytes != want_bytes {
+        return Err(ArenaError::Output {
+            got_bytes,
+            want_bytes,
+        });
+    }
+    Ok(())
+}
+
+fn place<'m>(arena: &'m mut [i8], tensor: &Tensor) -> Option<&'m mut [i8]> {
+    let start = usize::try_from(tensor.offset).ok()?;
+    arena.get_mut(start..start.checked_add(tensor.len())?)
+}
+
+/// The output is cut out of the arena; what is left on either side holds the inputs.
+fn run_layer(
+    model: &Model<'_>,
+    index: usize,
+    layer: &Layer,
+    arena: &mut [i8],
+    hooks: LayerHooks<'_>,
+) -> Option<()> {
+    let tensor = |i: u8| model.tensors().get(usize::from(i));
+    let output = tensor(layer.output)?;
+    let start = usize::try_from(output.offset).ok()?;
+    let (before, rest) = arena.split_at_mut_checked(start)?;
+    let (data, after) = rest.split_at_mut_checked(output.len())?;
+    let source = |i: u8| -> Option<Src<'_>> {
+        let t = tensor(i)?;
+        let from = usize::try_from(t.offset).ok()?;
+        let data = match from.checked_sub(start + output.len()) {
+            Some(from) => after.get(from..from.checked_add(t.len())?),
+            None => before.get(from..from.checked_add(t.len())?),
+        };
+        Some(Src::new(t, data?))
+    };
+    let [first, second] = layer.inputs;
+    let src = source(first)?;
+    let mut dst = Dst::new(output, data, layer.clamp);
+    match &layer.op {
+        Op::Add(scales) => kernel::add_s8(&src, &source(second)?, &mut dst, scales),
+        Op::MaxPool(window) => kernel::max_pool_s8(&src, &mut dst, window),
+        Op::AvgPool(window) => kernel::avg_pool_s8(&src, &mut dst, window),
+        Op::GlobalAvgPool(scaling) => kernel::global_avg_pool_s8(&src, &mut dst, *scaling),
+        op => {
+            let mut constants = choose(model, index, hooks)?;
+            match op {
+                Op::Conv2d(window) if window.is_pointwise() => {
+                    kernel::pointwise_conv2d_s8(&src, &mut dst, &mut constants);
+                }
+                Op::Conv2d(window) => kernel::conv2d_s8(&src, &mut dst, window, &mut constants),
+                Op::DepthwiseConv2d(window) => {
+                    kernel::depthwise_conv2d_s8(&src, &mut dst, window, &mut constants);
+                }
+                _ => kernel::fully_connected_s8(&src, &mut dst, &mut constants),
+            }
+        }
+    }
+    Some(())
+}
+
+/// The blob's constants, or the hooks' where their lengths agree.
+fn choose<'a>(model: &Model<'a>, index: usize, hooks: LayerHooks<'a>) -> Option<Weighted<'a>> {
+    let base = model.constants(index)?;
+    let lengths = |r: &Requant<'_>| (r.bias.len(), r.multiplier.len(), r.shift.len());
+    let n = base.requant.shift.len();
+    Some(Weighted {
+        weights: hooks
+            .weights
+            .filter(|w| w.len() == base.weights.len())
+            .unwrap_or(base.weights),
+        requant: hooks
+            .requant
+            .filter(|r| lengths(r) == lengths(&base.requant))
+            .unwrap_or(base.requant),
+        stats: hooks.stats.filter(|s| s.len() == n),
+    })
+}

@@ -1,0 +1,104 @@
+//! Requantization: from a 32-bit accumulator to an 8-bit activation.
+//!
+//! It owns the rounding and must not know layers or tensors. Bit-exact with the reference kernels of
+//! TensorFlow Lite (two roundings: doubling high product, then division by a power of two), from
+//! B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
+//! Integer-Arithmetic-Only Inference", 2018, section 2.2. Every function is total: no argument panics.
+#![deny(clippy::float_arithmetic, clippy::cast_possible_truncation)]
+
+use crate::layer::Clamp;
+
+/// Requantization constants of one layer with O output channels, as bytes of the blob or an overlay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requant<'a> {
+    /// i32 LE × O, in units of the accumulator.
+    pub bias: &'a [u8],
+    /// i32 LE × O, Q0.31.
+    pub multiplier: &'a [u8],
+    /// i8 × O, positive = left.
+    pub shift: &'a [u8],
+}
+
+impl Requant<'_> {
+    /// Bias, multiplier and shift of `channel`; zeros if there is no such channel.
+    #[inline]
+    pub fn channel(&self, channel: usize) -> (i32, i32, i8) {
+        let shift = self.shift.get(channel).map_or(0, |&s| s.cast_signed());
+        (
+            i32_at(self.bias, channel),
+            i32_at(self.multiplier, channel),
+            shift,
+        )
+    }
+}
+
+/// The `index`-th little-endian i32 of `bytes`; 0 if there is none.
+#[inline]
+pub fn i32_at(bytes: &[u8], index: usize) -> i32 {
+    let word = index
+        .checked_mul(4)
+        .and_then(|start| bytes.get(start..))
+        .and_then(|rest| rest.first_chunk::<4>());
+    word.map_or(0, |b| i32::from_le_bytes(*b))
+}
+
+/// The `index`-th little-endian i16 of `bytes`; 0 if there is none.
+#[inline]
+pub fn i16_at(bytes: &[u8], index: usize) -> i16 {
+    let word = index
+        .checked_mul(2)
+        .and_then(|start| bytes.get(start..))
+        .and_then(|rest| rest.first_chunk::<2>());
+    word.map_or(0, |b| i16::from_le_bytes(*b))
+}
+
+/// `floor((a·b + 2^30) / 2^31)`, limited to i32 (only `i32::MIN²` exceeds it).
+#[inline]
+pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
+    let product = (i64::from(a) * i64::from(b) + (1 << 30)) >> 31;
+    i32::try_from(product).unwrap_or(i32::MAX)
+}
+
+/// `x / 2^exponent`, to nearest, ties away from zero; `exponent` is limited to 31.
+#[inline]
+pub fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
+    let exponent = exponent.min(31);
+    let mask = ((1u32 << exponent) - 1).cast_signed();
+    let threshold = (mask >> 1) + i32::from(x < 0);
+    (x >> exponent) + i32::from((x & mask) > threshold)
+}
+
+/// `x · multiplier / 2^31 · 2^shift` with TensorFlow Lite's two roundings. A left shift that leaves
+/// 32 bits wraps; `Model::parse` refuses constants for which that could happen.
+#[inline]
+pub fn multiply_by_quantized_multiplier(x: i32, multiplier: i32, shift: i8) -> i32 {
+    let left = u32::from(shift.max(0).unsigned_abs()).min(31);
+    let right = u32::from(shift.min(0).unsigned_abs());
+    let high = saturating_rounding_doubling_high_mul(x.wrapping_shl(left), multiplier);
+    rounding_divide_by_pot(high, right)
+}
+
+/// `x` limited to `clamp`: the one place where 32 bits become 8.
+#[inline]
+pub fn saturate(x: i32, clamp: Clamp) -> i8 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "both limits are i8, so the limited value is"
+    )]
+    {
+        x.max(i32::from(clamp.min)).min(i32::from(clamp.max)) as i8
+    }
+}
+
+/// `saturate(MultiplyByQuantizedMultiplier(acc, multiplier, shift) + zero_point)`.
+///
+/// ```
+/// use aplysia_shared::{Clamp, quant::requantize};
+/// // 100 · 0.75 · 2^-1 = 37.5, which rounds away from zero; zero point 3.
+/// assert_eq!(requantize(100, (3 << 29, -1), 3, Clamp::FULL), 41);
+/// ```
+#[inline]
+pub fn requantize(acc: i32, (multiplier, shift): (i32, i8), zero_point: i32, clamp: Clamp) -> i8 {
+    let scaled = multiply_by_quantized_multiplier(acc, multiplier, shift);
+    saturate(scaled.saturating_add(zero_point), clamp)
+}
