@@ -6,12 +6,16 @@
 //!
 //! Flow: `data` → **`space`** → { `learn`, `search`, `deploy` }.
 
+pub mod drawing;
 pub mod genotype;
+pub mod mcu;
 pub mod network;
 pub mod params;
 pub mod rule;
+pub mod variation;
 
 pub use genotype::{Block, BlockOp, Genotype, GenotypeError, Head, Pool, Stem};
+pub use mcu::{McuSpace, SpaceError};
 pub use network::{Network, Node, NodeOp, Shape};
 pub use params::{BatchNorm, LayerParams, NetworkParams};
 pub use rule::Rule;

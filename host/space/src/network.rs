@@ -4,9 +4,11 @@
 //! `conv → batch norm → activation`; `deploy` folds the same node into one integer layer.
 
 use crate::{Block, BlockOp, Genotype, GenotypeError, Pool, Rule};
+use serde::{Deserialize, Serialize};
 
 /// Height, width and channels of one feature map (batch excluded).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Shape {
     /// Height in pixels.
     pub h: usize,
@@ -175,12 +177,7 @@ impl Network {
 
     /// Multiply-accumulates of one inference, padding taps counted.
     pub fn macs(&self) -> u64 {
-        (0..self.nodes.len())
-            .map(|i| {
-                let s = self.nodes[i].shape;
-                (self.n_weights(i) * s.h * s.w) as u64
-            })
-            .sum()
+        (0..self.nodes.len()).map(|i| self.node_macs(i)).sum()
     }
 }
 
