@@ -1,1 +1,32 @@
-//! skeleton
+//! From a trained network to the bytes that run on the device, and what they cost.
+//!
+//! Owns batch-norm folding, quantization, the arena planner, the assembly of the blob, its statistics for
+//! on-device learning, its costs and the model card. Invariant: knows nothing of burn, of the search or of
+//! data sets; it receives plain numbers and images, and everything integer runs through
+//! `aplysia_shared`, the code the device runs.
+//!
+//! Flow: `space` (+ `learn`'s parameters and ranges) → **`deploy`** → blob → host, firmware.
+//!
+//! ```text
+//! params, ranges → quantize ─┐
+//!                    plan ───┴→ export → blob → statistics → blob with statistics
+//! genotype ────────────────→ cost (the same assembly, placeholder numbers)
+//! ```
+
+pub mod assemble;
+pub mod card;
+pub mod cost;
+mod error;
+pub mod evaluate;
+pub mod export;
+pub mod plan;
+pub mod quantize;
+pub mod statistics;
+
+pub use assemble::{Content, HomeostasisScope};
+pub use card::Card;
+pub use cost::{Costs, cost, cost_of_network};
+pub use error::DeployError;
+pub use evaluate::{Evaluation, evaluate};
+pub use export::{Calibration, Export, export};
+pub use quantize::{InputNormalization, QuantizedNetwork, quantize};

@@ -46,7 +46,7 @@ impl Buffer {
 pub struct Plan {
     /// Start of each buffer in the arena, in the order given.
     pub offsets: Vec<usize>,
-    /// Size of the arena.
+    /// Size of the arena, a multiple of [`ALIGNMENT_BYTES`].
     pub arena_bytes: usize,
     /// No arena for these lifetimes can be smaller: `max over steps of the bytes alive`.
     pub lower_bound_bytes: usize,

@@ -1,0 +1,101 @@
+//! What can be wrong with a network on its way to the device.
+
+/// Why a network cannot be deployed. The numbers say what to change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeployError {
+    /// The genotype is not a network.
+    #[error(transparent)]
+    Genotype(#[from] aplysia_space::GenotypeError),
+    /// The input's standard deviation must be positive.
+    #[error("input standard deviation {std}; give the data set's, which is positive")]
+    Std {
+        /// The value given.
+        std: f32,
+    },
+    /// One activation range per node is needed.
+    #[error("{got} activation ranges for {want} nodes; calibrate the same network")]
+    Ranges {
+        /// Ranges given.
+        got: usize,
+        /// Nodes of the network.
+        want: usize,
+    },
+    /// An activation range is not finite or upside down.
+    #[error("{node}: activation range [{lo}, {hi}]; calibrate on at least one finite batch")]
+    Range {
+        /// Which node.
+        node: String,
+        /// Smallest value.
+        lo: f32,
+        /// Largest value.
+        hi: f32,
+    },
+    /// One parameter set per weighted node is needed.
+    #[error(
+        "parameters of {got} layers for {want} weighted nodes; load the checkpoint of this genotype"
+    )]
+    Layers {
+        /// Layers given.
+        got: usize,
+        /// Weighted nodes.
+        want: usize,
+    },
+    /// A parameter vector has the wrong length.
+    #[error("{node}: {got} values of {part}, {want} needed; load the checkpoint of this genotype")]
+    Length {
+        /// Which node.
+        node: String,
+        /// Which vector.
+        part: &'static str,
+        /// Its length.
+        got: usize,
+        /// The length the network needs.
+        want: usize,
+    },
+    /// A parameter is infinite or not a number.
+    #[error("{node}: a parameter is not finite; training has diverged")]
+    NotFinite {
+        /// Which node.
+        node: String,
+    },
+    /// Something does not fit the blob format.
+    #[error("{part}: {got}, but the blob format holds at most {limit}")]
+    Capacity {
+        /// What there is too much of.
+        part: &'static str,
+        /// How much.
+        got: usize,
+        /// How much fits.
+        limit: usize,
+    },
+    /// The images do not fit the network.
+    #[error("{got_bytes} bytes of images; {want_bytes} bytes each are needed for {n} labels")]
+    Images {
+        /// Bytes given.
+        got_bytes: usize,
+        /// Bytes of one image.
+        want_bytes: usize,
+        /// Labels given.
+        n: usize,
+    },
+    /// A label is not a class of the network.
+    #[error("label {label} at index {index}; the network has {n_classes} classes")]
+    Label {
+        /// The label.
+        label: u8,
+        /// Where.
+        index: usize,
+        /// Classes of the network.
+        n_classes: usize,
+    },
+    /// The blob cannot be written or is not accepted by the runtime.
+    #[error("blob: {0}")]
+    Blob(#[from] aplysia_shared::blob::BlobError),
+    /// The arena is too small for the model.
+    #[error("arena: {0}")]
+    Arena(#[from] aplysia_shared::ArenaError),
+    /// The model card is not the expected TOML.
+    #[error("model card: {0}")]
+    Card(String),
+}

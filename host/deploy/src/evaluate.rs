@@ -1,0 +1,110 @@
+//! The int8 model on the host: the device's own inference, in parallel over images.
+//!
+//! Owns no arithmetic: every score is `aplysia_shared::infer`'s.
+
+use crate::DeployError;
+use aplysia_shared::{Model, infer};
+use rayon::prelude::*;
+
+/// Labelled images, u8 pixels NHWC.
+#[derive(Clone, Copy, Debug)]
+pub struct Images<'a> {
+    /// `[n][h][w][c]`, 0..=255.
+    pub pixels: &'a [u8],
+    /// `[n]`, class of each image.
+    pub labels: &'a [u8],
+}
+
+impl Images<'_> {
+    /// Checks that these images fit `model`.
+    ///
+    /// # Errors
+    /// The number of bytes, or a label that is not a class.
+    pub fn check(&self, model: &Model<'_>) -> Result<(), DeployError> {
+        let (want_bytes, n) = (model.input().len(), self.labels.len());
+        if self.pixels.len() != want_bytes * n {
+            return Err(DeployError::Images {
+                got_bytes: self.pixels.len(),
+                want_bytes,
+                n,
+            });
+        }
+        let n_classes = model.n_classes();
+        match self
+            .labels
+            .iter()
+            .position(|&l| usize::from(l) >= n_classes)
+        {
+            None => Ok(()),
+            Some(index) => Err(DeployError::Label {
+                label: self.labels[index],
+                index,
+                n_classes,
+            }),
+        }
+    }
+}
+
+/// Pixels as the model's input: `q = p − 128`.
+pub fn input_of_pixels(pixels: &[u8]) -> Vec<i8> {
+    pixels.iter().map(|&p| (p ^ 0x80).cast_signed()).collect()
+}
+
+/// The class with the largest score, the first of equals; 0 for no scores.
+pub fn argmax(scores: &[i8]) -> usize {
+    let best = scores
+        .iter()
+        .enumerate()
+        .rev()
+        .max_by_key(|&(_, score)| score);
+    best.map_or(0, |(class, _)| class)
+}
+
+/// Predictions of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evaluation {
+    /// Class predicted for each image.
+    pub predictions: Vec<u8>,
+    /// `[n][n_classes]` int8 scores.
+    pub scores: Vec<i8>,
+    /// How many predictions equal the label.
+    pub n_correct: usize,
+}
+
+impl Evaluation {
+    /// Share of correct predictions in percent; 0 without images.
+    pub fn accuracy_pct(&self) -> f64 {
+        100.0 * self.n_correct as f64 / self.predictions.len().max(1) as f64
+    }
+}
+
+/// Runs `model` on every image.
+///
+/// # Errors
+/// Images or labels do not fit the model.
+pub fn evaluate(model: &Model<'_>, images: Images<'_>) -> Result<Evaluation, DeployError> {
+    images.check(model)?;
+    let n_classes = model.n_classes();
+    let mut scores = vec![0; images.labels.len() * n_classes];
+    scores
+        .par_chunks_mut(n_classes)
+        .zip(images.pixels.par_chunks(model.input().len()))
+        .try_for_each_init(
+            || vec![0; model.arena_bytes()],
+            |arena, (scores, pixels)| infer(model, arena, &input_of_pixels(pixels), scores),
+        )?;
+    let predictions: Vec<u8> = scores
+        .chunks_exact(n_classes)
+        .map(|s| argmax(s) as u8)
+        .collect();
+    let n_correct = predictions
+        .iter()
+        .zip(images.labels)
+        .filter(|(p, l)| p == l)
+        .count();
+    Ok(Evaluation {
+        predictions,
+        scores,
+        n_correct,
+    })
+}

@@ -1,0 +1,71 @@
+//! Trained network → the blob that is released.
+//!
+//! Owns the order of the steps: quantize, assemble, measure the statistics of on-device learning with
+//! the int8 model itself, assemble again with them.
+
+use crate::assemble::{Content, assemble};
+use crate::evaluate::Images;
+use crate::plan::Plan;
+use crate::quantize::{InputNormalization, quantize};
+use crate::statistics::{Statistics, measure};
+use crate::{Costs, DeployError};
+use aplysia_shared::Model;
+use aplysia_space::{Network, NetworkParams};
+
+/// What the numbers of a quantized network are derived from.
+#[derive(Clone, Copy, Debug)]
+pub struct Calibration<'a> {
+    /// How pixels become inputs.
+    pub input: InputNormalization,
+    /// One per node: smallest and largest output over training images, after the activation.
+    pub ranges: &'a [(f32, f32)],
+    /// Training images for the statistics of on-device learning; may be empty.
+    pub images: Images<'a>,
+}
+
+/// A finished blob.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Export {
+    /// What the device runs.
+    pub blob: Vec<u8>,
+    /// Where its activations live.
+    pub plan: Plan,
+    /// What it costs; equals [`crate::cost_of_network`] of the untrained network.
+    pub costs: Costs,
+    /// First 16 bytes of the SHA-256 over graph and data.
+    pub model_id: [u8; 16],
+}
+
+impl Export {
+    /// The model id in hexadecimal.
+    pub fn model_id_hex(&self) -> String {
+        self.model_id.iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+/// Quantizes and assembles a trained network.
+///
+/// # Errors
+/// Parameters, ranges or images do not fit the network; a capacity of the format is exceeded; or the
+/// runtime refuses the blob.
+pub fn export(
+    network: &Network,
+    params: &NetworkParams,
+    calibration: Calibration<'_>,
+    content: &Content,
+) -> Result<Export, DeployError> {
+    let quantized = quantize(network, params, calibration.input, calibration.ranges)?;
+    let neutral = Statistics::placeholder(network, content);
+    let first = assemble(network, &quantized, &neutral, content)?.anonymous_blob()?;
+    let statistics = measure(network, &Model::parse(&first)?, calibration.images, content)?;
+    let assembly = assemble(network, &quantized, &statistics, content)?;
+    let blob = assembly.blob()?;
+    let model = Model::parse(&blob)?;
+    let (costs, model_id) = (Costs::of(&model), model.id());
+    Ok(Export {
+        blob,
+        plan: assembly.plan,
+        costs,
+        model_id,
+    })
+}
