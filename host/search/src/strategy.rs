@@ -1,0 +1,76 @@
+//! The one trait of all strategies, and the space they draw from.
+
+use crate::evolution::Evolution;
+use crate::pareto::Point;
+use crate::random::Random;
+use aplysia_space::{Genotype, McuSpace};
+use rand_chacha::ChaCha8Rng;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// A search space: what may be drawn, changed and mixed.
+pub trait Space {
+    /// One candidate; its serialized form is its identity.
+    type Genotype: Clone + PartialEq + Serialize + DeserializeOwned;
+    /// Why the space cannot be searched, if so.
+    fn fault(&self) -> Option<String>;
+    /// Draws a candidate.
+    fn sample(&self, rng: &mut ChaCha8Rng) -> Self::Genotype;
+    /// A neighbour of `parent`.
+    fn mutate(&self, parent: &Self::Genotype, rng: &mut ChaCha8Rng) -> Self::Genotype;
+    /// A mix of `a` and `b`.
+    fn crossover(
+        &self,
+        a: &Self::Genotype,
+        b: &Self::Genotype,
+        rng: &mut ChaCha8Rng,
+    ) -> Self::Genotype;
+}
+
+impl Space for McuSpace {
+    type Genotype = Genotype;
+    fn fault(&self) -> Option<String> {
+        self.check().err().map(|e| e.to_string())
+    }
+    fn sample(&self, rng: &mut ChaCha8Rng) -> Genotype {
+        McuSpace::sample(self, rng)
+    }
+    fn mutate(&self, parent: &Genotype, rng: &mut ChaCha8Rng) -> Genotype {
+        McuSpace::mutate(self, parent, rng)
+    }
+    fn crossover(&self, a: &Genotype, b: &Genotype, rng: &mut ChaCha8Rng) -> Genotype {
+        McuSpace::crossover(self, a, b, rng)
+    }
+}
+
+/// Proposes candidates one by one and hears of their results one generation at a time.
+///
+/// What [`Strategy::ask`] returns may depend on the generations told and on `rng` only: this is what
+/// lets a study be replayed from its ledger.
+pub trait Strategy<S: Space> {
+    /// Proposes a candidate. It is asked again, with the same `rng` further on, if the candidate breaks
+    /// a limit or was tried before.
+    fn ask(&self, space: &S, rng: &mut ChaCha8Rng) -> S::Genotype;
+    /// Takes in the trained candidates of a generation (failed ones are left out).
+    fn tell(&mut self, generation: Vec<(S::Genotype, Point)>);
+}
+
+/// The strategies by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StrategyKind {
+    /// Every candidate drawn anew.
+    Random,
+    /// Constrained multi-objective evolution (NSGA-II).
+    Evolution,
+}
+
+impl StrategyKind {
+    /// A strategy that keeps `population` parents, where it has any.
+    pub fn start<S: Space + 'static>(self, population: usize) -> Box<dyn Strategy<S>> {
+        match self {
+            StrategyKind::Random => Box::new(Random),
+            StrategyKind::Evolution => Box::new(Evolution::new(population)),
+        }
+    }
+}
