@@ -10,6 +10,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![deny(clippy::std_instead_of_core, clippy::alloc_instead_of_core)]
 
+pub mod adapt;
 pub mod blob;
 pub mod cost;
 pub mod kernel;

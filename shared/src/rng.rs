@@ -13,6 +13,11 @@ impl XorShift32 {
         Self(if seed == 0 { 1 } else { seed })
     }
 
+    /// The state: `new(state)` goes on from here.
+    pub const fn state(&self) -> u32 {
+        self.0
+    }
+
     /// The next number, uniform in `1 ..= u32::MAX`.
     ///
     /// ```

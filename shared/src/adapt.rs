@@ -1,0 +1,336 @@
+//! Plasticity on the device: what a deployed model learns from the images it sees.
+//!
+//! It owns the learned state, an overlay in a caller-given buffer, and the rules that change it
+//! ([`instar`], [`delta`], [`homeostasis`]). It must not know where images and labels come from, and it
+//! never changes the base model: [`Plastic::reset`] restores it exactly. Everything is computed in
+//! integers, so that the same model, configuration, seed and calls give the same bytes on every
+//! machine. Flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
+
+pub mod delta;
+mod error;
+pub mod homeostasis;
+pub mod instar;
+mod overlay;
+mod scaled;
+mod snapshot;
+mod state;
+
+use crate::blob::Model;
+use crate::network::infer_with;
+use crate::rng::XorShift32;
+pub use error::AdaptError;
+use overlay::{Layout, Overlay, Parts, Stats, head_layer, put_i32};
+use scaled::Scaled;
+use serde::{Deserialize, Serialize};
+use snapshot::{HEADER_BYTES, Header};
+
+/// Most classes of a model that learns.
+pub const MAX_CLASSES: usize = 256;
+/// Most channels of a layer with homeostasis.
+pub const MAX_CHANNELS: usize = 128;
+/// Most inputs of the head of a model that learns.
+pub const MAX_FEATURES: usize = 16_384;
+
+/// What learns, and how fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Config {
+    /// Momentum shift `s` in `1 ..= 10`, if channels keep their statistics: see [`homeostasis`].
+    pub homeostasis: Option<u8>,
+    /// What the labels teach.
+    pub head: Head,
+}
+
+/// The part that learns from labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Head {
+    /// The base model's head; labels are counted only.
+    Base,
+    /// Prototypes: see [`instar`].
+    Instar {
+        /// Rate `2^-shift`, shift in `2 ..= 6`.
+        shift: u8,
+    },
+    /// Gradient steps on the last layer: see [`delta`].
+    Delta {
+        /// Learning rate in 1/65536, in real (dequantized) units.
+        rate: u16,
+    },
+}
+
+impl Config {
+    /// # Errors
+    /// A number is out of its range.
+    fn check(&self) -> Result<(), AdaptError> {
+        if let Some(got) = self.homeostasis
+            && !(1..=10).contains(&got)
+        {
+            return Err(AdaptError::Momentum { got });
+        }
+        match self.head {
+            Head::Instar { shift } if !(2..=6).contains(&shift) => {
+                Err(AdaptError::Shift { got: shift })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What has happened since the last reset; each stops at its maximum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Counters {
+    /// Images inferred.
+    pub seen: u32,
+    /// Labels learned.
+    pub labels: u32,
+    /// Labels that differed from the class predicted before them.
+    pub mistakes: u32,
+}
+
+/// The outcome of one inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prediction {
+    /// The best class, the lowest among equals.
+    pub class: usize,
+}
+
+/// Length of the buffer that [`Plastic::new`] needs for `model` and `config`.
+///
+/// With `C` channels in homeostatic layers, `W` in the widest of them, `K` classes and `d` features:
+/// `64 + 8·C + d + 9·W`, plus `2·K·d + 4·K` (instar) or `K·d + 4·K` (delta).
+///
+/// # Errors
+/// `model` cannot learn under `config`.
+pub fn state_bytes(model: &Model<'_>, config: &Config) -> Result<usize, AdaptError> {
+    Ok(HEADER_BYTES + Layout::new(model, config)?.total())
+}
+
+/// Largest magnitude of a bias for which no accumulator of `fan_in` products can overflow, nor its
+/// shift to the left by `shift` bits.
+fn bias_limit(fan_in: usize, shift: i8) -> i64 {
+    let reach = i64::try_from(fan_in)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(128 * 255);
+    (i64::from(i32::MAX) >> shift.clamp(0, 31))
+        .saturating_sub(reach)
+        .max(0)
+}
+
+/// A model that learns: the base model's overlay in a caller-given buffer.
+///
+/// The model itself is given to every call and compared by its id. About 3.4 kB besides the buffer.
+#[derive(Debug)]
+pub struct Plastic<'b> {
+    buffer: &'b mut [u8],
+    header: Header,
+    layout: Layout,
+    stats: Stats,
+    scores: [i8; MAX_CLASSES],
+    n_classes: usize,
+    /// The class predicted for the kept features, until its label is learned.
+    pending: Option<usize>,
+}
+
+impl<'b> Plastic<'b> {
+    /// Classifies `input` with what is learned, and keeps its features for [`Plastic::learn`].
+    ///
+    /// # Errors
+    /// The state belongs to another model, or `arena` or `input` has the wrong size.
+    pub fn infer(
+        &mut self,
+        model: &Model<'_>,
+        arena: &mut [i8],
+        input: &[i8],
+    ) -> Result<Prediction, AdaptError> {
+        self.run(model, arena, input, false)
+    }
+
+    /// [`Plastic::infer`], and homeostasis, if configured, learns from the image. The class is that of
+    /// the statistics before it.
+    ///
+    /// # Errors
+    /// As [`Plastic::infer`].
+    pub fn observe(
+        &mut self,
+        model: &Model<'_>,
+        arena: &mut [i8],
+        input: &[i8],
+    ) -> Result<Prediction, AdaptError> {
+        self.run(model, arena, input, true)
+    }
+
+    fn run(
+        &mut self,
+        model: &Model<'_>,
+        arena: &mut [i8],
+        input: &[i8],
+        observe: bool,
+    ) -> Result<Prediction, AdaptError> {
+        self.check(model)?;
+        let config = self.header.config;
+        let body = self.buffer.get_mut(HEADER_BYTES..).unwrap_or_default();
+        let parts = self.layout.split(body).ok_or(AdaptError::SnapshotContent)?;
+        let scores = self.scores.get_mut(..self.n_classes).unwrap_or_default();
+        let mut overlay = Overlay {
+            model,
+            config,
+            observe,
+            parts,
+            stats: &mut self.stats,
+            observed: None,
+        };
+        infer_with(model, arena, input, scores, &mut overlay)?;
+        overlay.commit();
+        let Parts {
+            head,
+            norms,
+            features,
+            ..
+        } = overlay.parts;
+        let class = match config.head {
+            Head::Instar { .. } => {
+                instar::predict(head, norms, features, model.features().zero_point, scores)
+            }
+            _ => first_largest(scores),
+        };
+        self.header.counters.seen = self.header.counters.seen.saturating_add(1);
+        self.pending = Some(class);
+        Ok(Prediction { class })
+    }
+
+    /// One i8 per class for the last image: the head's output, with an instar head the cosine times
+    /// 127, rounded down (-128 for an empty prototype). Zeros before the first image.
+    pub fn scores(&self) -> &[i8] {
+        self.scores.get(..self.n_classes).unwrap_or_default()
+    }
+
+    /// Learns that the last image is of class `label`, once per image; true if that was predicted.
+    ///
+    /// # Errors
+    /// The state belongs to another model, there is no such class, or no image is waiting.
+    pub fn learn(&mut self, model: &Model<'_>, label: usize) -> Result<bool, AdaptError> {
+        self.check(model)?;
+        let n_classes = self.n_classes;
+        if label >= n_classes {
+            return Err(AdaptError::Label {
+                got: label,
+                n_classes,
+            });
+        }
+        let predicted = self.pending.take().ok_or(AdaptError::NothingInferred)?;
+        match self.header.config.head {
+            Head::Base => {}
+            Head::Instar { shift } => self.learn_prototype(model, label, shift)?,
+            Head::Delta { rate } => self.learn_delta(model, label, rate)?,
+        }
+        let right = predicted == label;
+        let counters = &mut self.header.counters;
+        counters.labels = counters.labels.saturating_add(1);
+        counters.mistakes = counters.mistakes.saturating_add(u32::from(!right));
+        Ok(right)
+    }
+
+    fn learn_prototype(
+        &mut self,
+        model: &Model<'_>,
+        label: usize,
+        shift: u8,
+    ) -> Result<(), AdaptError> {
+        let zero_point = model.features().zero_point;
+        let Parts {
+            head,
+            norms,
+            features,
+            ..
+        } = self.parts()?;
+        if let Some(row) = head
+            .chunks_exact_mut((2 * features.len()).max(1))
+            .nth(label)
+        {
+            let norm = instar::learn(row, features, zero_point, shift);
+            put_i32(norms, label, norm.cast_signed());
+        }
+        Ok(())
+    }
+
+    fn learn_delta(
+        &mut self,
+        model: &Model<'_>,
+        label: usize,
+        rate: u16,
+    ) -> Result<(), AdaptError> {
+        let mut rng = XorShift32::new(self.header.rng);
+        let n_classes = self.n_classes;
+        let (input, output) = (model.features(), model.output());
+        let scales = delta::Scales {
+            input: Scaled::from_f32(input.scale),
+            output: Scaled::from_f32(output.scale),
+            zero_point: input.zero_point,
+            rate,
+        };
+        let scores = self.scores;
+        let scores = scores.get(..n_classes).unwrap_or_default();
+        let softmax = delta::Softmax::new(scores, scales.output);
+        let base = model
+            .constants(head_layer(model))
+            .ok_or(AdaptError::WrongModel)?;
+        let Parts { head, features, .. } = self.parts()?;
+        let (weights, biases) = head
+            .split_at_mut_checked(features.len() * n_classes)
+            .ok_or(AdaptError::WrongModel)?;
+        let rows = weights.chunks_exact_mut(features.len().max(1));
+        for (class, (weights, bias)) in rows.zip(biases.chunks_exact_mut(4)).enumerate() {
+            let (_, multiplier, shift) = base.requant.channel(class);
+            let neuron = delta::Neuron {
+                weights,
+                bias,
+                multiplier,
+                shift,
+            };
+            let error = (i32::from(class == label) << 15) - softmax.probability(class);
+            delta::learn(neuron, error, features, &scales, &mut rng);
+        }
+        self.header.rng = rng.state();
+        Ok(())
+    }
+
+    /// What has happened since the last reset.
+    pub fn counters(&self) -> Counters {
+        self.header.counters
+    }
+
+    /// What learns.
+    pub fn config(&self) -> Config {
+        self.header.config
+    }
+
+    fn check(&self, model: &Model<'_>) -> Result<(), AdaptError> {
+        if self.header.model == model.id() {
+            Ok(())
+        } else {
+            Err(AdaptError::WrongModel)
+        }
+    }
+
+    fn parts(&mut self) -> Result<Parts<'_>, AdaptError> {
+        let (got_bytes, want_bytes) = (self.buffer.len(), HEADER_BYTES + self.layout.total());
+        let body = self.buffer.get_mut(HEADER_BYTES..).unwrap_or_default();
+        self.layout.split(body).ok_or(AdaptError::Buffer {
+            got_bytes,
+            want_bytes,
+        })
+    }
+}
+
+/// Index of the largest score, the first among equals.
+fn first_largest(scores: &[i8]) -> usize {
+    let (mut best, mut class) = (i8::MIN, 0);
+    for (c, &score) in scores.iter().enumerate() {
+        if score > best {
+            (best, class) = (score, c);
+        }
+    }
+    class
+}

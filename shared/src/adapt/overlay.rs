@@ -1,0 +1,262 @@
+//! How plasticity reaches into an inference: the hooks that put the overlay over the base model.
+//!
+//! It owns the order of the state in the buffer and when it is read and written while layers run; it
+//! must not know the arithmetic of a rule. Flow: `Plastic` lends its parts to an [`Overlay`], which
+//! `network::infer_with` asks before every layer.
+
+use super::homeostasis::{self, Activity};
+use super::{AdaptError, Config, Head, MAX_CHANNELS, MAX_CLASSES, MAX_FEATURES};
+use crate::blob::Model;
+use crate::network::{ChannelStat, Hooks, LayerHooks};
+use crate::quant::{Requant, i32_at};
+
+/// Scratch for the statistics of the layer that runs.
+pub(crate) type Stats = heapless::Vec<ChannelStat, MAX_CHANNELS>;
+
+/// Sizes in bytes of the parts of the buffer, in their order; the first two persist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Per homeostatic layer: mean i32 LE × O, deviation i32 LE × O.
+    pub(crate) homeostasis: usize,
+    /// Instar: prototypes i16 LE `[K][d]`. Delta: weights i8 `[K][d]`, then biases i32 LE × K.
+    pub(crate) head: usize,
+    /// The kept input of the head, i8 `[d]`.
+    pub(crate) features: usize,
+    /// Instar: norms u32 LE × K.
+    pub(crate) norms: usize,
+    /// Folded constants of the running layer: bias i32 LE × O, multiplier i32 LE × O, shift i8 × O.
+    pub(crate) requant: usize,
+}
+
+impl Layout {
+    /// Layout of the state of `model` under `config`, with everything checked that later is trusted.
+    pub(crate) fn new(model: &Model<'_>, config: &Config) -> Result<Self, AdaptError> {
+        config.check()?;
+        let (k, d) = (model.n_classes(), model.features().len());
+        within(k, MAX_CLASSES).map_err(|(got, max)| AdaptError::TooManyClasses { got, max })?;
+        within(d, MAX_FEATURES).map_err(|(got, max)| AdaptError::TooManyFeatures { got, max })?;
+        let (mut total, mut widest) = (0, 0);
+        if config.homeostasis.is_some() {
+            for layer in 0..model.layers().len() {
+                let n = n_homeostatic(model, layer);
+                within(n, MAX_CHANNELS).map_err(|(got, max)| AdaptError::TooManyChannels {
+                    layer,
+                    got,
+                    max,
+                })?;
+                total += n;
+                widest = widest.max(n);
+            }
+            if total == 0 {
+                return Err(AdaptError::NoHomeostasis);
+            }
+        }
+        let (head, norms) = match config.head {
+            Head::Base => (0, 0),
+            Head::Instar { .. } if model.prototypes().is_none() => {
+                return Err(AdaptError::NoPrototypes);
+            }
+            Head::Instar { .. } => (2 * k * d, 4 * k),
+            Head::Delta { .. } => (k * d + 4 * k, 0),
+        };
+        Ok(Self {
+            homeostasis: 8 * total,
+            head,
+            features: d,
+            norms,
+            requant: 9 * widest,
+        })
+    }
+
+    /// Length of what a snapshot holds besides its header.
+    pub(crate) fn persistent(&self) -> usize {
+        self.homeostasis + self.head
+    }
+
+    /// Length of everything besides the header.
+    pub(crate) fn total(&self) -> usize {
+        self.persistent() + self.features + self.norms + self.requant
+    }
+
+    /// Cuts the buffer behind its header; `None` if it is shorter than [`Layout::total`].
+    pub(crate) fn split<'s>(&self, body: &'s mut [u8]) -> Option<Parts<'s>> {
+        let (homeostasis, rest) = body.split_at_mut_checked(self.homeostasis)?;
+        let (head, rest) = rest.split_at_mut_checked(self.head)?;
+        let (features, rest) = rest.split_at_mut_checked(self.features)?;
+        let (norms, rest) = rest.split_at_mut_checked(self.norms)?;
+        let requant = rest.get_mut(..self.requant)?;
+        Some(Parts {
+            homeostasis,
+            head,
+            features,
+            norms,
+            requant,
+        })
+    }
+}
+
+fn within(got: usize, max: usize) -> Result<(), (usize, usize)> {
+    if got > max { Err((got, max)) } else { Ok(()) }
+}
+
+/// The parts of the buffer; see [`Layout`].
+pub(crate) struct Parts<'s> {
+    pub(crate) homeostasis: &'s mut [u8],
+    pub(crate) head: &'s mut [u8],
+    pub(crate) features: &'s mut [u8],
+    pub(crate) norms: &'s mut [u8],
+    pub(crate) requant: &'s mut [u8],
+}
+
+/// Index of the head, the last layer.
+pub(crate) fn head_layer(model: &Model<'_>) -> usize {
+    model.layers().len().saturating_sub(1)
+}
+
+/// Channels of `layer` that keep statistics: 0 without such a section, and for the head.
+pub(crate) fn n_homeostatic(model: &Model<'_>, layer: usize) -> usize {
+    if layer == head_layer(model) {
+        return 0;
+    }
+    model
+        .homeostasis(layer)
+        .map_or(0, |source| source.mean.len() / 4)
+}
+
+/// What looks on while one inference runs.
+pub(crate) struct Overlay<'p, 'm, 'a> {
+    pub(crate) model: &'m Model<'a>,
+    pub(crate) config: Config,
+    /// Whether statistics are updated.
+    pub(crate) observe: bool,
+    pub(crate) parts: Parts<'p>,
+    pub(crate) stats: &'p mut Stats,
+    /// The layer whose sums are in `stats` and not yet in its running statistics.
+    pub(crate) observed: Option<usize>,
+}
+
+impl Overlay<'_, '_, '_> {
+    /// The running statistics of `layer`: 8 bytes per channel.
+    fn running(&mut self, layer: usize) -> Option<&mut [u8]> {
+        let n = n_homeostatic(self.model, layer);
+        let before: usize = (0..layer).map(|l| n_homeostatic(self.model, l)).sum();
+        self.parts.homeostasis.get_mut(8 * before..8 * (before + n))
+    }
+
+    /// Takes the sums of the layer that ran last into its running statistics.
+    pub(crate) fn commit(&mut self) {
+        let (Some(layer), Some(momentum)) = (self.observed.take(), self.config.homeostasis) else {
+            return;
+        };
+        let layers = self.model.layers();
+        let output = layers.get(layer).map(|l| usize::from(l.output));
+        let tensor = output.and_then(|o| self.model.tensors().get(o));
+        let pixels = tensor.map_or(1, |t| i64::from(t.h) * i64::from(t.w));
+        let stats = core::mem::take(self.stats);
+        if let Some(bytes) = self.running(layer) {
+            for (channel, stat) in stats.iter().enumerate() {
+                let now = activity(bytes, channel);
+                put_activity(
+                    bytes,
+                    channel,
+                    homeostasis::observe(now, stat, pixels, momentum),
+                );
+            }
+        }
+        *self.stats = stats;
+    }
+
+    /// Folds the statistics of `layer` into its constants and makes its sums ready.
+    fn homeostatic(&mut self, layer: usize) -> Option<LayerHooks<'_>> {
+        let n = n_homeostatic(self.model, layer);
+        if n == 0 || self.config.homeostasis.is_none() {
+            return None;
+        }
+        let source = self.model.homeostasis(layer)?;
+        let base = self.model.constants(layer)?;
+        let fan_in = base.weights.len() / n;
+        self.stats.clear();
+        for channel in 0..n {
+            let now = activity(self.running(layer)?, channel);
+            let stat = ChannelStat {
+                center: now.mean,
+                ..ChannelStat::default()
+            };
+            self.stats.push(stat).ok()?;
+            let target = Activity {
+                mean: i32_at(source.mean, channel),
+                deviation: i32_at(source.deviation, channel),
+            };
+            let constants = base.requant.channel(channel);
+            let (bias, multiplier, shift) = homeostasis::fold(target, now, constants, fan_in);
+            put_i32(self.parts.requant, channel, bias);
+            put_i32(self.parts.requant, n + channel, multiplier);
+            *self.parts.requant.get_mut(8 * n + channel)? = shift.cast_unsigned();
+        }
+        self.observed = self.observe.then_some(layer);
+        Some(LayerHooks {
+            requant: Some(Requant {
+                bias: self.parts.requant.get(..4 * n)?,
+                multiplier: self.parts.requant.get(4 * n..8 * n)?,
+                shift: self.parts.requant.get(8 * n..9 * n)?,
+            }),
+            weights: None,
+            stats: self.observe.then_some(self.stats.as_mut_slice()),
+        })
+    }
+
+    /// The learned head of the delta rule.
+    fn learned_head(&self) -> Option<LayerHooks<'_>> {
+        let base = self.model.constants(head_layer(self.model))?;
+        let (weights, bias) = self.parts.head.split_at_checked(base.weights.len())?;
+        Some(LayerHooks {
+            requant: Some(Requant {
+                bias,
+                ..base.requant
+            }),
+            weights: Some(weights),
+            stats: None,
+        })
+    }
+}
+
+impl Hooks for Overlay<'_, '_, '_> {
+    fn layer(&mut self, layer: usize) -> LayerHooks<'_> {
+        self.commit();
+        let hooks = if layer != head_layer(self.model) {
+            self.homeostatic(layer)
+        } else if matches!(self.config.head, Head::Delta { .. }) {
+            self.learned_head()
+        } else {
+            None
+        };
+        hooks.unwrap_or_default()
+    }
+
+    fn features(&mut self, features: &[i8]) {
+        for (kept, &q) in self.parts.features.iter_mut().zip(features) {
+            *kept = q.cast_unsigned();
+        }
+    }
+}
+
+/// Statistics of `channel` in a layer's part, means first.
+fn activity(bytes: &[u8], channel: usize) -> Activity {
+    Activity {
+        mean: i32_at(bytes, channel),
+        deviation: i32_at(bytes, bytes.len() / 8 + channel),
+    }
+}
+
+fn put_activity(bytes: &mut [u8], channel: usize, now: Activity) {
+    let n = bytes.len() / 8;
+    put_i32(bytes, channel, now.mean);
+    put_i32(bytes, n + channel, now.deviation);
+}
+
+/// Writes the `index`-th little-endian i32 of `bytes`, if there is one.
+pub(crate) fn put_i32(bytes: &mut [u8], index: usize, value: i32) {
+    if let Some(word) = bytes.as_chunks_mut::<4>().0.get_mut(index) {
+        *word = value.to_le_bytes();
+    }
+}

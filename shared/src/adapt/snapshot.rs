@@ -1,0 +1,148 @@
+//! The header of the learned state, which makes the buffer a snapshot.
+//!
+//! It owns the 64 bytes in front of the state and their checks; it must not know what the state means.
+//!
+//! | byte | field |
+//! |---|---|
+//! | 0 | magic `APLS` |
+//! | 4 | version u16 = 1 |
+//! | 6 | momentum shift u8, 0 = no homeostasis |
+//! | 7 | head u8: 0 base, 1 instar, 2 delta |
+//! | 8 | shift or rate of the head u16 |
+//! | 10 | zero u16 |
+//! | 12 | length of the snapshot in bytes u32, header included |
+//! | 16 | id of the base model, 16 bytes |
+//! | 32 | seed u32, state of the generator u32 |
+//! | 40 | images seen u32, labels u32, mistakes u32 |
+//! | 52 | zero, 8 bytes |
+//! | 60 | CRC-32 (IEEE) of everything but these 4 bytes u32 |
+//!
+//! | 64 | per homeostatic layer, in order: mean i32 × O, mean absolute deviation i32 × O |
+//! | then | instar: prototypes i16 `[K][d]`; delta: weights i8 `[K][d]`, biases i32 × K |
+//!
+//! All little-endian.
+
+use super::{AdaptError, Config, Counters, Head};
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
+
+/// Length of the header.
+pub(crate) const HEADER_BYTES: usize = 64;
+const MAGIC: [u8; 4] = *b"APLS";
+const VERSION: u16 = 1;
+const CRC_AT: usize = 60;
+
+/// What the state belongs to and how far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) config: Config,
+    /// Length of header and persistent state.
+    pub(crate) bytes: u32,
+    pub(crate) model: [u8; 16],
+    pub(crate) seed: u32,
+    pub(crate) rng: u32,
+    pub(crate) counters: Counters,
+}
+
+impl Header {
+    /// The header's bytes with the checksum over them and `state`.
+    pub(crate) fn encode(&self, state: &[u8]) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        let mut at = 0;
+        let mut put = |field: &[u8]| {
+            if let Some(slot) = bytes.get_mut(at..at + field.len()) {
+                slot.copy_from_slice(field);
+            }
+            at += field.len();
+        };
+        let (head, number) = match self.config.head {
+            Head::Base => (0, 0),
+            Head::Instar { shift } => (1, u16::from(shift)),
+            Head::Delta { rate } => (2, rate),
+        };
+        put(&MAGIC);
+        put(&VERSION.to_le_bytes());
+        put(&[self.config.homeostasis.unwrap_or(0), head]);
+        put(&number.to_le_bytes());
+        put(&[0; 2]);
+        put(&self.bytes.to_le_bytes());
+        put(&self.model);
+        let Counters {
+            seen,
+            labels,
+            mistakes,
+        } = self.counters;
+        for word in [self.seed, self.rng, seen, labels, mistakes, 0, 0] {
+            put(&word.to_le_bytes());
+        }
+        let crc = checksum(&bytes, state);
+        if let Some(slot) = bytes.last_chunk_mut::<4>() {
+            *slot = crc.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// The header of `snapshot`, if all of the snapshot is whole.
+    pub(crate) fn decode(snapshot: &[u8]) -> Result<(Self, &[u8]), AdaptError> {
+        let too_short = AdaptError::SnapshotLength {
+            got_bytes: snapshot.len(),
+            want_bytes: HEADER_BYTES,
+        };
+        let (header, state) = snapshot
+            .split_first_chunk::<HEADER_BYTES>()
+            .ok_or(too_short)?;
+        let (words, _) = header.as_chunks::<4>();
+        let word = |i: usize| words.get(i).map_or(0, |&w| u32::from_le_bytes(w));
+        let [_, _, _, _, v0, v1, momentum, head, n0, n1, ..] = *header;
+        let version = u16::from_le_bytes([v0, v1]);
+        if !header.starts_with(&MAGIC) || version != VERSION {
+            return Err(AdaptError::NoSnapshot { version });
+        }
+        if usize::try_from(word(3)) != Ok(snapshot.len()) {
+            return Err(AdaptError::SnapshotLength {
+                got_bytes: snapshot.len(),
+                want_bytes: usize::try_from(word(3)).unwrap_or(usize::MAX),
+            });
+        }
+        let (got, want) = (checksum(header, state), word(CRC_AT / 4));
+        if got != want {
+            return Err(AdaptError::Checksum { got, want });
+        }
+        let number = u16::from_le_bytes([n0, n1]);
+        let head = match head {
+            0 => Head::Base,
+            1 => Head::Instar {
+                shift: u8::try_from(number).unwrap_or(u8::MAX),
+            },
+            2 => Head::Delta { rate: number },
+            _ => return Err(AdaptError::SnapshotContent),
+        };
+        let model = header.get(16..).and_then(|rest| rest.first_chunk::<16>());
+        Ok((
+            Self {
+                config: Config {
+                    homeostasis: (momentum != 0).then_some(momentum),
+                    head,
+                },
+                bytes: word(3),
+                model: *model.ok_or(AdaptError::SnapshotContent)?,
+                seed: word(8),
+                rng: word(9),
+                counters: Counters {
+                    seen: word(10),
+                    labels: word(11),
+                    mistakes: word(12),
+                },
+            },
+            state,
+        ))
+    }
+}
+
+/// CRC-32 of a header without its last 4 bytes, then `state`.
+pub(crate) fn checksum(header: &[u8; HEADER_BYTES], state: &[u8]) -> u32 {
+    let crc = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+    let mut digest = crc.digest();
+    digest.update(header.get(..CRC_AT).unwrap_or_default());
+    digest.update(state);
+    digest.finalize()
+}

@@ -1,0 +1,197 @@
+//! The life of a learned state: made, forgotten, taken out and put back.
+//!
+//! It owns what the buffer holds before anything is learned, and snapshots; it must not know how the
+//! state changes while it learns. Flow: blob → fresh state → (learning) → snapshot → restored state.
+
+use super::overlay::{Layout, Parts, Stats, head_layer, n_homeostatic, put_i32};
+use super::snapshot::{HEADER_BYTES, Header};
+use super::{AdaptError, Config, Counters, Head, MAX_CLASSES, Plastic, bias_limit, instar};
+use crate::blob::Model;
+use crate::quant::i32_at;
+use crate::rng::XorShift32;
+
+impl<'b> Plastic<'b> {
+    /// The state of `model` before anything is learned. `seed` starts the stochastic rounding.
+    ///
+    /// # Errors
+    /// `model` cannot learn under `config`, or `buffer` is shorter than [`state_bytes`].
+    pub fn new(
+        model: &Model<'_>,
+        config: Config,
+        seed: u32,
+        buffer: &'b mut [u8],
+    ) -> Result<Self, AdaptError> {
+        let layout = Layout::new(model, &config)?;
+        let mut plastic = Self {
+            header: fresh(model, config, seed, &layout),
+            layout,
+            stats: Stats::new(),
+            scores: [0; MAX_CLASSES],
+            n_classes: model.n_classes(),
+            pending: None,
+            buffer,
+        };
+        plastic.configure(model, config, seed)?;
+        Ok(plastic)
+    }
+
+    /// As [`Plastic::new`], in the same buffer.
+    ///
+    /// # Errors
+    /// As [`Plastic::new`].
+    pub fn configure(
+        &mut self,
+        model: &Model<'_>,
+        config: Config,
+        seed: u32,
+    ) -> Result<(), AdaptError> {
+        let layout = self.fitting(model, &config)?;
+        self.header = fresh(model, config, seed, &layout);
+        self.layout = layout;
+        self.n_classes = model.n_classes();
+        self.scores = [0; MAX_CLASSES];
+        self.pending = None;
+        let parts = self.parts()?;
+        let mut running = &mut *parts.homeostasis;
+        for layer in 0..model.layers().len() {
+            let Some(source) = model.homeostasis(layer) else {
+                continue;
+            };
+            let n = n_homeostatic(model, layer);
+            if let Some((means, rest)) = running.split_at_mut_checked(4 * n)
+                && let Some((deviations, rest)) = rest.split_at_mut_checked(4 * n)
+                && n > 0
+            {
+                means.copy_from_slice(source.mean);
+                deviations.copy_from_slice(source.deviation);
+                running = rest;
+            } else {
+                running = &mut [];
+            }
+        }
+        base_head(model, config.head, parts.head);
+        self.cache_norms()
+    }
+
+    /// Forgets everything learned: the very bytes [`Plastic::new`] began with.
+    ///
+    /// # Errors
+    /// The state belongs to another model.
+    pub fn reset(&mut self, model: &Model<'_>) -> Result<(), AdaptError> {
+        self.check(model)?;
+        self.configure(model, self.header.config, self.header.seed)
+    }
+
+    /// CRC-32 of the snapshot: two machines that agree in it have learned the same.
+    pub fn digest(&self) -> u32 {
+        let bytes = self.header.encode(self.persistent());
+        i32_at(&bytes, HEADER_BYTES / 4 - 1).cast_unsigned()
+    }
+
+    /// Everything learned, counters, configuration and seed, checksummed: see [`Plastic::restore`].
+    pub fn snapshot(&mut self) -> &[u8] {
+        let header = self.header.encode(self.persistent());
+        if let Some(bytes) = self.buffer.first_chunk_mut::<HEADER_BYTES>() {
+            *bytes = header;
+        }
+        let len = HEADER_BYTES + self.layout.persistent();
+        self.buffer.get(..len).unwrap_or_default()
+    }
+
+    /// Takes over the configuration and everything learned from `snapshot`.
+    ///
+    /// # Errors
+    /// The snapshot is damaged, of another version or of another model, or its configuration needs a
+    /// larger buffer. Nothing has changed then.
+    pub fn restore(&mut self, model: &Model<'_>, snapshot: &[u8]) -> Result<(), AdaptError> {
+        let (header, state) = Header::decode(snapshot)?;
+        if header.model != model.id() {
+            return Err(AdaptError::WrongModel);
+        }
+        let layout = self.fitting(model, &header.config)?;
+        if state.len() != layout.persistent() {
+            return Err(AdaptError::SnapshotLength {
+                got_bytes: snapshot.len(),
+                want_bytes: HEADER_BYTES + layout.persistent(),
+            });
+        }
+        let (k, d) = (model.n_classes(), layout.features);
+        if matches!(header.config.head, Head::Delta { .. }) {
+            let biases = state.get(layout.homeostasis + k * d..).unwrap_or_default();
+            let possible = |c| i64::from(i32_at(biases, c)).abs() <= bias_limit(d, 0);
+            if !(0..k).all(possible) {
+                return Err(AdaptError::SnapshotContent);
+            }
+        }
+        self.header = header;
+        self.layout = layout;
+        self.n_classes = k;
+        self.scores = [0; MAX_CLASSES];
+        self.pending = None;
+        if let Some(body) = self
+            .buffer
+            .get_mut(HEADER_BYTES..HEADER_BYTES + state.len())
+        {
+            body.copy_from_slice(state);
+        }
+        self.cache_norms()
+    }
+
+    /// The layout of `config`, if the buffer can hold it.
+    fn fitting(&self, model: &Model<'_>, config: &Config) -> Result<Layout, AdaptError> {
+        let layout = Layout::new(model, config)?;
+        let (got_bytes, want_bytes) = (self.buffer.len(), HEADER_BYTES + layout.total());
+        if got_bytes < want_bytes {
+            return Err(AdaptError::Buffer {
+                got_bytes,
+                want_bytes,
+            });
+        }
+        Ok(layout)
+    }
+
+    fn persistent(&self) -> &[u8] {
+        let end = HEADER_BYTES + self.layout.persistent();
+        self.buffer.get(HEADER_BYTES..end).unwrap_or_default()
+    }
+
+    fn cache_norms(&mut self) -> Result<(), AdaptError> {
+        let Parts {
+            head,
+            norms,
+            features,
+            ..
+        } = self.parts()?;
+        let rows = head.chunks_exact((2 * features.len()).max(1));
+        for (class, row) in rows.enumerate() {
+            put_i32(norms, class, instar::norm(row).cast_signed());
+        }
+        Ok(())
+    }
+}
+
+fn fresh(model: &Model<'_>, config: Config, seed: u32, layout: &Layout) -> Header {
+    Header {
+        config,
+        bytes: u32::try_from(HEADER_BYTES + layout.persistent()).unwrap_or(u32::MAX),
+        model: model.id(),
+        seed,
+        // Spread out, as a generator with few bits set in its state begins with small numbers.
+        rng: XorShift32::new(seed.wrapping_mul(0x9E37_79B9)).state(),
+        counters: Counters::default(),
+    }
+}
+
+/// Copies into `head` what the rule starts from.
+fn base_head(model: &Model<'_>, rule: Head, head: &mut [u8]) {
+    let (first, second): (&[u8], &[u8]) = match rule {
+        Head::Base => (&[], &[]),
+        Head::Instar { .. } => (model.prototypes().unwrap_or_default(), &[]),
+        Head::Delta { .. } => model
+            .constants(head_layer(model))
+            .map_or((&[], &[]), |base| (base.weights, base.requant.bias)),
+    };
+    for (to, &from) in head.iter_mut().zip(first.iter().chain(second)) {
+        *to = from;
+    }
+}

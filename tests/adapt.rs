@@ -1,0 +1,367 @@
+//! Learning on the device: the rules against references written from their equations, and the state
+//! as an overlay that leaves the base model alone.
+
+use crate::toy::{
+    CHANNELS, D, FACTORS, N_CLASSES, S_O, S_X, SIDE, base_scores, images, measured, network, probe,
+};
+use aplysia_shared::Model;
+use aplysia_shared::adapt::{AdaptError, Config, Counters, Head, Plastic, state_bytes};
+use aplysia_shared::quant::{i16_at, i32_at};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const HEADER_BYTES: usize = 64;
+const DELTA: Config = config(None, Head::Delta { rate: 1311 });
+const INSTAR: Config = config(None, Head::Instar { shift: 3 });
+const BOTH: Config = config(Some(5), Head::Delta { rate: 1311 });
+
+const fn config(homeostasis: Option<u8>, head: Head) -> Config {
+    Config { homeostasis, head }
+}
+
+/// Runs `f` on a fresh learner.
+fn with<R>(blob: &[u8], config: Config, f: impl FnOnce(&Model<'_>, &mut Plastic<'_>) -> R) -> R {
+    let model = Model::parse(blob).unwrap();
+    let mut buffer = vec![0xA5; state_bytes(&model, &config).unwrap()];
+    let mut plastic = Plastic::new(&model, config, 7, &mut buffer).unwrap();
+    f(&model, &mut plastic)
+}
+
+/// Shows the images with their labels; every class predicted and every score, in order.
+fn train(
+    model: &Model<'_>,
+    plastic: &mut Plastic<'_>,
+    images: &[Vec<i8>],
+) -> Vec<(usize, Vec<i8>)> {
+    let mut arena = vec![0; model.arena_bytes()];
+    let step = |(i, image): (usize, &Vec<i8>)| {
+        let class = plastic.observe(model, &mut arena, image).unwrap().class;
+        let right = plastic.learn(model, i % N_CLASSES).unwrap();
+        assert_eq!(right, class == i % N_CLASSES);
+        (class, plastic.scores().to_vec())
+    };
+    images.iter().enumerate().map(step).collect()
+}
+
+#[test]
+fn rate_zero_and_fresh_statistics_change_nothing() {
+    let blob = measured(1);
+    let config = config(Some(5), Head::Delta { rate: 0 });
+    with(&blob, config, |model, plastic| {
+        let before = plastic.snapshot().to_vec();
+        let mut arena = vec![0; model.arena_bytes()];
+        for (i, image) in images(20, 2).iter().enumerate() {
+            plastic.infer(model, &mut arena, image).unwrap();
+            plastic.learn(model, i % N_CLASSES).unwrap();
+            assert_eq!(plastic.scores(), base_scores(model, image));
+        }
+        assert_eq!(plastic.snapshot()[HEADER_BYTES..], before[HEADER_BYTES..]);
+        let Counters {
+            seen,
+            labels,
+            mistakes,
+        } = plastic.counters();
+        assert_eq!((seen, labels), (20, 20));
+        assert!(mistakes <= 20);
+    });
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_and_reset_forgets_them() {
+    let blob = measured(2);
+    for config in [DELTA, INSTAR, BOTH] {
+        with(&blob, config, |model, plastic| {
+            let fresh = (plastic.digest(), plastic.snapshot().to_vec());
+            let run = train(model, plastic, &images(40, 3));
+            let learned = plastic.digest();
+            assert_ne!(learned, fresh.0);
+            plastic.reset(model).unwrap();
+            assert_eq!((plastic.digest(), plastic.snapshot().to_vec()), fresh);
+            assert_eq!(train(model, plastic, &images(40, 3)), run);
+            assert_eq!(plastic.digest(), learned);
+        });
+    }
+    let digest = |seed| {
+        let model = Model::parse(&blob).unwrap();
+        let mut buffer = vec![0; state_bytes(&model, &DELTA).unwrap()];
+        let mut plastic = Plastic::new(&model, DELTA, seed, &mut buffer).unwrap();
+        train(&model, &mut plastic, &images(5, 3));
+        plastic.snapshot()[HEADER_BYTES..].to_vec()
+    };
+    assert_ne!(digest(1), digest(2));
+}
+
+#[test]
+fn a_restored_snapshot_goes_on_as_if_nothing_had_happened() {
+    let blob = measured(3);
+    for config in [DELTA, INSTAR, BOTH] {
+        let (snapshot, rest) = with(&blob, config, |model, plastic| {
+            train(model, plastic, &images(15, 4));
+            let snapshot = plastic.snapshot().to_vec();
+            (
+                snapshot,
+                (train(model, plastic, &images(15, 5)), plastic.digest()),
+            )
+        });
+        let model = Model::parse(&blob).unwrap();
+        let mut buffer = vec![0; 4096];
+        let other = Config {
+            homeostasis: None,
+            head: Head::Base,
+        };
+        let mut plastic = Plastic::new(&model, other, 99, &mut buffer).unwrap();
+        plastic.restore(&model, &snapshot).unwrap();
+        assert_eq!(plastic.config(), config);
+        assert_eq!(
+            (
+                train(&model, &mut plastic, &images(15, 5)),
+                plastic.digest()
+            ),
+            rest
+        );
+    }
+}
+
+#[test]
+fn damaged_and_foreign_snapshots_are_refused() {
+    let (blob, foreign) = (measured(4), measured(5));
+    let snapshot = with(&blob, BOTH, |model, plastic| {
+        train(model, plastic, &images(5, 6));
+        plastic.snapshot().to_vec()
+    });
+    with(&blob, BOTH, |model, plastic| {
+        let before = plastic.digest();
+        for len in 0..snapshot.len() {
+            assert!(
+                plastic.restore(model, &snapshot[..len]).is_err(),
+                "{len} bytes"
+            );
+        }
+        for bit in 0..8 * snapshot.len() {
+            let mut bytes = snapshot.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(plastic.restore(model, &bytes).is_err(), "bit {bit}");
+        }
+        assert_eq!(plastic.digest(), before);
+    });
+    with(&foreign, BOTH, |model, plastic| {
+        assert_eq!(
+            plastic.restore(model, &snapshot),
+            Err(AdaptError::WrongModel)
+        );
+        let home = Model::parse(&blob).unwrap();
+        assert_eq!(plastic.learn(&home, 0), Err(AdaptError::WrongModel));
+        assert_eq!(plastic.reset(&home), Err(AdaptError::WrongModel));
+    });
+    with(&blob, config(None, Head::Base), |model, plastic| {
+        let want_bytes = state_bytes(model, &BOTH).unwrap();
+        let got_bytes = HEADER_BYTES + D;
+        let small = AdaptError::Buffer {
+            got_bytes,
+            want_bytes,
+        };
+        assert_eq!(plastic.restore(model, &snapshot), Err(small));
+    });
+}
+
+#[test]
+fn wrong_calls_are_typed_errors() {
+    let blob = measured(6);
+    with(&blob, DELTA, |model, plastic| {
+        let mut arena = vec![0; model.arena_bytes()];
+        assert_eq!(plastic.learn(model, 0), Err(AdaptError::NothingInferred));
+        plastic.infer(model, &mut arena, &images(1, 7)[0]).unwrap();
+        let label = AdaptError::Label {
+            got: N_CLASSES,
+            n_classes: N_CLASSES,
+        };
+        assert_eq!(plastic.learn(model, N_CLASSES), Err(label));
+        assert!(plastic.learn(model, 0).is_ok());
+        assert_eq!(plastic.learn(model, 0), Err(AdaptError::NothingInferred));
+        assert!(matches!(
+            plastic.infer(model, &mut [], &[]),
+            Err(AdaptError::Arena(_))
+        ));
+        let (momentum, shift) = (
+            config(Some(11), Head::Base),
+            config(None, Head::Instar { shift: 7 }),
+        );
+        assert_eq!(
+            state_bytes(model, &momentum),
+            Err(AdaptError::Momentum { got: 11 })
+        );
+        assert_eq!(
+            state_bytes(model, &shift),
+            Err(AdaptError::Shift { got: 7 })
+        );
+    });
+}
+
+/// The equations of `adapt::instar` in floating point, where all of it is exact but the square root.
+#[test]
+fn instar_equals_its_equations() {
+    let blob = measured(7);
+    with(&blob, INSTAR, |model, plastic| {
+        let bytes = model.prototypes().unwrap();
+        let mut prototypes: Vec<f64> = (0..N_CLASSES * D)
+            .map(|i| f64::from(i16_at(bytes, i)))
+            .collect();
+        let zeros = CHANNELS.map(|n| vec![0; n]);
+        let images = images(100, 8);
+        let classes = train(model, plastic, &images);
+        for (i, (image, (class, scores))) in images.iter().zip(&classes).enumerate() {
+            let q = probe(model, std::slice::from_ref(image), &zeros).features;
+            let x: Vec<f64> = q.iter().map(|&q| f64::from(q) + 128.0).collect();
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let cosine = |p: &[f64]| dot(p, &x) / (dot(p, p) * dot(&x, &x)).sqrt();
+            let cosines: Vec<f64> = prototypes.chunks(D).map(cosine).collect();
+            let best = cosines.iter().copied().fold(f64::MIN, f64::max);
+            assert!(
+                cosines[*class] > best - 1e-3,
+                "image {i}: {cosines:?}, got {class}"
+            );
+            for (c, s) in cosines.iter().zip(scores) {
+                assert!((c * 127.0 - f64::from(*s) - 0.5).abs() < 0.7, "{c} {s}");
+            }
+            let row = &mut prototypes[i % N_CLASSES * D..][..D];
+            row.iter_mut()
+                .zip(&x)
+                .for_each(|(p, x)| *p += ((128.0 * x - *p) / 8.0).floor());
+        }
+        let learned = &plastic.snapshot()[HEADER_BYTES..];
+        let learned: Vec<f64> = (0..N_CLASSES * D)
+            .map(|i| f64::from(i16_at(learned, i)))
+            .collect();
+        assert_eq!(learned, prototypes);
+    });
+}
+
+/// One step so small that rounding to nearest would move no weight: over 600 seeds the mean step is
+/// the one of floating-point gradient descent, within 5 standard errors.
+#[test]
+fn stochastic_rounding_equals_float_in_expectation() {
+    let blob = measured(8);
+    let model = Model::parse(&blob).unwrap();
+    let image = &images(1, 9)[0];
+    let x = probe(
+        &model,
+        std::slice::from_ref(image),
+        &CHANNELS.map(|n| vec![0; n]),
+    )
+    .features;
+    let rate = 400_u16;
+    let config = config(None, Head::Delta { rate });
+    let logits = base_scores(&model, image).map(|q| (f64::from(S_O) * f64::from(q)).exp());
+    let n_seeds = 600;
+    let base = model.constants(3).unwrap();
+    let mut weights = vec![0.0; N_CLASSES * D];
+    let mut biases = [0.0; N_CLASSES];
+    let mut buffer = vec![0; state_bytes(&model, &config).unwrap()];
+    for seed in 0..n_seeds {
+        let mut plastic = Plastic::new(&model, config, seed, &mut buffer).unwrap();
+        let mut arena = vec![0; model.arena_bytes()];
+        plastic.infer(&model, &mut arena, image).unwrap();
+        plastic.learn(&model, 2).unwrap();
+        let (w, b) = plastic.snapshot()[HEADER_BYTES..].split_at(N_CLASSES * D);
+        for (i, sum) in weights.iter_mut().enumerate() {
+            *sum += f64::from(w[i].cast_signed()) - f64::from(base.weights[i].cast_signed());
+        }
+        for (c, sum) in biases.iter_mut().enumerate() {
+            *sum += f64::from(i32_at(b, c)) - f64::from(i32_at(base.requant.bias, c));
+        }
+    }
+    let n = f64::from(n_seeds);
+    let bias_step = f64::from(rate) / 65536.0 / (f64::from(S_O) * FACTORS[2]);
+    let mut largest = 0.0_f64;
+    for class in 0..N_CLASSES {
+        let error = f64::from(u8::from(class == 2)) - logits[class] / logits.iter().sum::<f64>();
+        let near = |sum: f64, step: f64| (sum / n - step).abs() < 5.0 * 0.5 / n.sqrt();
+        assert!(near(biases[class], bias_step * error), "bias {class}");
+        for (i, &q) in x.iter().enumerate() {
+            let step = bias_step * f64::from(S_X).powi(2) * error * (f64::from(q) + 128.0);
+            largest = largest.max(step.abs());
+            assert!(
+                near(weights[class * D + i], step),
+                "weight {class} {i}: {step}"
+            );
+        }
+    }
+    assert!((0.1..0.5).contains(&largest), "{largest}");
+}
+
+#[test]
+fn homeostasis_undoes_gain_and_offset() {
+    let blob = measured(9);
+    let config = config(Some(4), Head::Base);
+    let shift = |image: &[i8]| -> Vec<i8> { image.iter().map(|&q| q / 2 + 45).collect() };
+    with(&blob, config, |model, plastic| {
+        let mut arena = vec![0; model.arena_bytes()];
+        for image in &images(300, 10) {
+            plastic.observe(model, &mut arena, &shift(image)).unwrap();
+        }
+        let distance = |a: &[i8], b: &[i8]| -> u32 {
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| u32::from(a.abs_diff(*b)))
+                .sum()
+        };
+        let (mut before, mut after) = (0, 0);
+        for image in &images(50, 11) {
+            let clean = base_scores(model, image);
+            before += distance(&base_scores(model, &shift(image)), &clean);
+            plastic.infer(model, &mut arena, &shift(image)).unwrap();
+            after += distance(plastic.scores(), &clean);
+        }
+        assert!(
+            after * 4 < before,
+            "score distance before {before}, after {after}"
+        );
+    });
+}
+
+/// Black, white and alternating images at the fastest rates, and a state of random bytes under a valid
+/// checksum: nothing panics.
+#[test]
+fn extremes_never_panic() {
+    let extreme = |i: usize| -> Vec<i8> {
+        let pixel = |p: usize| [[i8::MIN; 2], [i8::MAX; 2], [i8::MIN, i8::MAX]][i % 3][p % 2];
+        (0..usize::from(SIDE * SIDE) * 2).map(pixel).collect()
+    };
+    let extremes: Vec<Vec<i8>> = (0..60).map(extreme).collect();
+    let heads = [
+        Head::Base,
+        Head::Instar { shift: 2 },
+        Head::Delta { rate: u16::MAX },
+    ];
+    let statistics = CHANNELS.map(|n| vec![(i32::MIN, i32::MAX); n]);
+    let tiny = CHANNELS.map(|n| vec![(i32::MAX, 1); n]);
+    for blob in [measured(10), network(10, &statistics), network(10, &tiny)] {
+        for head in heads {
+            let config = config(Some(1), head);
+            with(&blob, config, |model, plastic| {
+                train(model, plastic, &extremes);
+                let rng = &mut ChaCha8Rng::seed_from_u64(12);
+                for _ in 0..20 {
+                    let mut bytes = plastic.snapshot().to_vec();
+                    rng.fill(&mut bytes[HEADER_BYTES..]);
+                    seal(&mut bytes);
+                    match plastic.restore(model, &bytes) {
+                        Ok(()) => drop(train(model, plastic, &extremes[..6])),
+                        Err(error) => assert_eq!(error, AdaptError::SnapshotContent),
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// Writes the CRC-32 (IEEE, bit by bit) of a changed snapshot into its header.
+fn seal(bytes: &mut [u8]) {
+    let covered = bytes[..60].iter().chain(&bytes[64..]);
+    let crc = covered.fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |c, _| {
+            (c >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(c & 1))
+        })
+    });
+    bytes[60..64].copy_from_slice(&(!crc).to_le_bytes());
+}

@@ -1,0 +1,199 @@
+//! A small random network that can learn: two convolutions with source statistics, prototypes, a head.
+
+use aplysia_shared::blob::encode;
+use aplysia_shared::{
+    ChannelStat, Clamp, GraphV1, Hooks, Labels, Layer, LayerHooks, Model, Op, Scaling, Tensor,
+    Window, infer, infer_with,
+};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+pub(crate) const SIDE: u16 = 6;
+pub(crate) const N_CLASSES: usize = 5;
+pub(crate) const D: usize = 12;
+/// Output channels of the two layers with homeostasis: a pointwise and a 3×3 convolution.
+pub(crate) const CHANNELS: [usize; 2] = [8, D];
+pub(crate) const FAN_IN: [usize; 2] = [2, 9 * 8];
+/// Real factor of requantization of each weighted layer, and the head's input and output scales.
+pub(crate) const FACTORS: [f64; 3] = [0.006, 0.0015, 0.004];
+pub(crate) const S_X: f32 = 0.05;
+pub(crate) const S_O: f32 = 0.125;
+
+fn scaling(real: f64) -> (i32, i8) {
+    let exponent = real.log2().floor() + 1.0;
+    (
+        (real / exponent.exp2() * 2_f64.powi(31)) as i32,
+        exponent as i8,
+    )
+}
+
+fn put_i32s(data: &mut Vec<u8>, values: impl IntoIterator<Item = i32>) {
+    data.extend(values.into_iter().flat_map(i32::to_le_bytes));
+}
+
+/// Appends the constants of one layer; returns their offset.
+fn put_params(
+    data: &mut Vec<u8>,
+    rng: &mut ChaCha8Rng,
+    outs: usize,
+    fan_in: usize,
+    real: f64,
+) -> u32 {
+    let offset = data.len() as u32;
+    let (multiplier, shift) = scaling(real);
+    put_i32s(data, (0..outs).map(|_| rng.random_range(-900..900)));
+    put_i32s(data, (0..outs).map(|_| multiplier));
+    data.extend((0..outs).map(|_| shift.cast_unsigned()));
+    data.resize(data.len().next_multiple_of(4), 0);
+    data.extend((0..outs * fan_in).map(|_| rng.random_range(-100_i8..=100).cast_unsigned()));
+    data.resize(data.len().next_multiple_of(4), 0);
+    offset
+}
+
+fn tensor(side: u16, c: u16, offset: u32, zero_point: i8, scale: f32) -> Tensor {
+    Tensor {
+        h: side,
+        w: side,
+        c,
+        scale,
+        zero_point,
+        offset,
+    }
+}
+
+fn layer(op: Op, input: u8, params: u32, homeostasis: Option<u32>) -> Layer {
+    let output = input + 1;
+    Layer {
+        op,
+        inputs: [input; 2],
+        output,
+        clamp: Clamp::FULL,
+        params,
+        homeostasis,
+    }
+}
+
+/// A random network with source statistics `(mean, deviation)` per homeostatic channel.
+pub(crate) fn network(seed: u64, statistics: &[Vec<(i32, i32)>; 2]) -> Vec<u8> {
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+    let mut data = Vec::new();
+    let first = put_params(&mut data, rng, CHANNELS[0], FAN_IN[0], FACTORS[0]);
+    let second = put_params(&mut data, rng, CHANNELS[1], FAN_IN[1], FACTORS[1]);
+    let head = put_params(&mut data, rng, N_CLASSES, D, FACTORS[2]);
+    let sections = statistics.each_ref().map(|layer| {
+        let offset = data.len() as u32;
+        put_i32s(&mut data, layer.iter().map(|s| s.0));
+        put_i32s(&mut data, layer.iter().map(|s| s.1));
+        Some(offset)
+    });
+    let prototypes = data.len() as u32;
+    let value = |_| rng.random_range(0..20_000_i16);
+    data.extend((0..N_CLASSES * D).map(value).flat_map(i16::to_le_bytes));
+    data.resize(data.len().next_multiple_of(4), 0);
+    let labels = Labels {
+        offset: data.len() as u32,
+        len: 9,
+    };
+    data.extend(b"a\nb\nc\nd\ne");
+    let (mean, shift) = scaling(1.5 / f64::from(SIDE * SIDE));
+    let tensors = [
+        tensor(SIDE, 2, 0, -5, 0.02),
+        tensor(SIDE, 8, 80, -128, 0.05),
+        tensor(SIDE, D as u16, 368, -128, 0.075),
+        tensor(1, D as u16, 800, -128, S_X),
+        tensor(1, N_CLASSES as u16, 816, 3, S_O),
+    ];
+    let layers = [
+        layer(Op::Conv2d(Window::square(1, 1, 0)), 0, first, sections[0]),
+        layer(Op::Conv2d(Window::square(3, 1, 1)), 1, second, sections[1]),
+        layer(Op::GlobalAvgPool(Scaling::new(mean, shift)), 2, 0, None),
+        layer(Op::FullyConnected, 3, head, None),
+    ];
+    let graph = GraphV1 {
+        tensors: tensors.into_iter().collect(),
+        layers: layers.into_iter().collect(),
+        input: 0,
+        output: 4,
+        prototypes: Some(prototypes),
+        labels,
+    };
+    let mut blob = vec![0; 8192];
+    let id = [seed as u8; 16];
+    let len = encode(&graph, &data, id, 0, &mut blob).unwrap();
+    blob.truncate(len);
+    blob
+}
+
+/// Collects the statistics of the homeostatic layers around given centres, and the features.
+pub(crate) struct Probe {
+    pub(crate) stats: [Vec<ChannelStat>; 2],
+    pub(crate) features: Vec<i8>,
+}
+
+impl Hooks for Probe {
+    fn layer(&mut self, layer: usize) -> LayerHooks<'_> {
+        let stats = self.stats.get_mut(layer).map(Vec::as_mut_slice);
+        LayerHooks {
+            stats,
+            ..LayerHooks::default()
+        }
+    }
+    fn features(&mut self, features: &[i8]) {
+        self.features = features.to_vec();
+    }
+}
+
+pub(crate) fn probe(model: &Model<'_>, images: &[Vec<i8>], centres: &[Vec<i32>; 2]) -> Probe {
+    let stats = centres.each_ref().map(|layer| {
+        layer
+            .iter()
+            .map(|&center| ChannelStat {
+                center,
+                ..ChannelStat::default()
+            })
+            .collect()
+    });
+    let mut probe = Probe {
+        stats,
+        features: Vec::new(),
+    };
+    let (mut arena, mut output) = (vec![0; model.arena_bytes()], [0; N_CLASSES]);
+    for image in images {
+        infer_with(model, &mut arena, image, &mut output, &mut probe).unwrap();
+    }
+    probe
+}
+
+pub(crate) fn images(n: usize, seed: u64) -> Vec<Vec<i8>> {
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+    let pixels = usize::from(SIDE * SIDE) * 2;
+    (0..n)
+        .map(|_| (0..pixels).map(|_| rng.random_range(-70..60)).collect())
+        .collect()
+}
+
+/// A blob whose source statistics are those of `images(200, 1)`.
+pub(crate) fn measured(seed: u64) -> Vec<u8> {
+    let blank = CHANNELS.map(|n| vec![(0, 1); n]);
+    let blob = network(seed, &blank);
+    let model = Model::parse(&blob).unwrap();
+    let images = images(200, 1);
+    let n = (images.len() * usize::from(SIDE * SIDE)) as i64;
+    let zeros = CHANNELS.map(|n| vec![0; n]);
+    let means = probe(&model, &images, &zeros).stats;
+    let means = means.map(|layer| layer.iter().map(|s| (s.sum / n) as i32).collect::<Vec<_>>());
+    let mut statistics = blank;
+    for (l, layer) in probe(&model, &images, &means).stats.iter().enumerate() {
+        let pairs = layer
+            .iter()
+            .map(|s| (s.center, ((s.deviation / n) as i32).max(1)));
+        statistics[l] = pairs.collect();
+    }
+    network(seed, &statistics)
+}
+
+pub(crate) fn base_scores(model: &Model<'_>, image: &[i8]) -> [i8; N_CLASSES] {
+    let (mut arena, mut output) = (vec![0; model.arena_bytes()], [0; N_CLASSES]);
+    infer(model, &mut arena, image, &mut output).unwrap();
+    output
+}
