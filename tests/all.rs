@@ -6,3 +6,12 @@ mod tidy;
 mod adapt;
 /// A small random network that can learn, for the tests of plasticity.
 mod toy;
+
+/// Export: int8 follows float, predicted costs equal exported costs, statistics, evaluation.
+mod deploy;
+/// Slow float networks, the oracle of quantization.
+mod float_network;
+/// The arena planner against brute force.
+mod plan;
+/// Multipliers, zero points, dead channels.
+mod quantize;

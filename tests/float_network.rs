@@ -1,0 +1,255 @@
+//! Random float networks and their slow evaluation in f64, from the formulas: the oracle of quantization.
+//! Shares no arithmetic with `deploy` or the kernels.
+
+use aplysia_deploy::evaluate::Images;
+use aplysia_deploy::{Calibration, Content, Export, InputNormalization, export};
+use aplysia_space::{BatchNorm, LayerParams, McuSpace, Network, NetworkParams, NodeOp, Shape};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+pub(crate) const INPUT: Shape = Shape { h: 12, w: 12, c: 1 };
+pub(crate) const NORMALIZATION: InputNormalization = InputNormalization {
+    mean_pixel: 73,
+    std: 0.353,
+};
+pub(crate) const CLASSES: [&str; 5] = ["shirt", "boot", "bag", "coat", "dress"];
+
+pub(crate) fn random_params(network: &Network, rng: &mut impl Rng) -> NetworkParams {
+    let mut vector = |n: usize, lo: f32, hi: f32| -> Vec<f32> {
+        (0..n).map(|_| rng.random_range(lo..hi)).collect()
+    };
+    let layers = network.weighted().map(|i| {
+        let out_ch = network.nodes[i].shape.c;
+        let fan_in = network.n_weights(i) / out_ch;
+        let limit = (3.0 / fan_in as f32).sqrt();
+        let weight = vector(network.n_weights(i), -limit, limit);
+        let linear = matches!(network.nodes[i].op, NodeOp::Linear { .. });
+        let bn = BatchNorm {
+            gamma: vector(out_ch, 0.3, 1.5),
+            beta: vector(out_ch, -0.5, 0.5),
+            mean: vector(out_ch, -0.3, 0.3),
+            var: vector(out_ch, 0.2, 2.0),
+            eps: 1e-5,
+        };
+        LayerParams {
+            weight,
+            bias: if linear {
+                vector(out_ch, -0.5, 0.5)
+            } else {
+                vec![]
+            },
+            bn: (!linear).then_some(bn),
+        }
+    });
+    NetworkParams {
+        layers: layers.collect(),
+    }
+}
+
+/// One real activation with a bound on how far its int8 twin may be off.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bounded {
+    pub(crate) value: f64,
+    pub(crate) error: f64,
+}
+
+/// Slow evaluation of `network`, batch norm unfolded. With the scales `steps` (one per node) it also
+/// carries a strict error bound: what comes in times the weights' magnitude, half a weight step per tap,
+/// half an accumulator step for the bias, and one output step for rounding and the rounded zero point.
+pub(crate) fn evaluate_slowly(
+    network: &Network,
+    params: &NetworkParams,
+    pixels: &[u8],
+    steps: Option<&[f64]>,
+) -> Vec<Vec<Bounded>> {
+    let norm = 255.0 * f64::from(NORMALIZATION.std);
+    let value = |&p: &u8| (f64::from(p) - f64::from(NORMALIZATION.mean_pixel)) / norm;
+    let mut maps = vec![
+        pixels
+            .iter()
+            .map(|p| Bounded {
+                value: value(p),
+                error: 0.0,
+            })
+            .collect(),
+    ];
+    let mut layers = params.layers.iter();
+    for (i, node) in network.nodes.iter().enumerate().skip(1) {
+        let x: &Vec<Bounded> = &maps[node.inputs[0]];
+        let (from, to) = (network.input_shape(i), node.shape);
+        let step = |i: usize| steps.map_or(0.0, |s| s[i]);
+        let pool = |y: usize, x_: usize, c: usize| -> [Bounded; 4] {
+            let at = |k: usize| x[((2 * y + k / 2) * from.w + 2 * x_ + k % 2) * from.c + c];
+            [0, 1, 2, 3].map(at)
+        };
+        let each = |f: &dyn Fn(usize, usize, usize) -> Bounded| -> Vec<Bounded> {
+            let n = to.len();
+            (0..n)
+                .map(|j| f(j / to.c / to.w, j / to.c % to.w, j % to.c))
+                .collect()
+        };
+        let map = match node.op {
+            NodeOp::Input => continue,
+            NodeOp::Conv { .. } | NodeOp::Linear { .. } => {
+                let Some(layer) = layers.next() else { break };
+                let (step_in, step_out) = (step(node.inputs[0]), step(i));
+                each(&|y, x_, c| weighted(network, i, layer, (y, x_, c), x, (step_in, step_out)))
+            }
+            NodeOp::MaxPool2 => each(&|y, x_, c| {
+                let window = pool(y, x_, c);
+                let max = |f: fn(&Bounded) -> f64| window.iter().map(f).fold(f64::MIN, f64::max);
+                Bounded {
+                    value: max(|b| b.value),
+                    error: max(|b| b.error),
+                }
+            }),
+            NodeOp::AvgPool2 => each(&|y, x_, c| {
+                let window = pool(y, x_, c);
+                let mean = |f: fn(&Bounded) -> f64| window.iter().map(f).sum::<f64>() / 4.0;
+                Bounded {
+                    value: mean(|b| b.value),
+                    error: mean(|b| b.error) + step(i) / 2.0,
+                }
+            }),
+            NodeOp::Add => {
+                let sum = |a: &Bounded, b: &Bounded| Bounded {
+                    value: a.value + b.value,
+                    error: a.error + b.error + 1.1 * step(i),
+                };
+                x.iter()
+                    .zip(&maps[node.inputs[1]])
+                    .map(|(a, b)| sum(a, b))
+                    .collect()
+            }
+            NodeOp::GlobalAvgPool => each(&|_, _, c| {
+                let pixels = x.iter().skip(c).step_by(from.c);
+                let n = (from.h * from.w) as f64;
+                let mean = |f: fn(&Bounded) -> f64| pixels.clone().map(f).sum::<f64>() / n;
+                Bounded {
+                    value: mean(|b| b.value),
+                    error: mean(|b| b.error) + 1.1 * step(i),
+                }
+            }),
+        };
+        maps.push(map);
+    }
+    maps
+}
+
+fn weighted(
+    network: &Network,
+    i: usize,
+    layer: &LayerParams,
+    (y, x, o): (usize, usize, usize),
+    input: &[Bounded],
+    (step_in, step_out): (f64, f64),
+) -> Bounded {
+    let from = network.input_shape(i);
+    let (kernel, stride, depthwise, relu) = match network.nodes[i].op {
+        NodeOp::Conv {
+            kernel,
+            stride,
+            depthwise,
+            relu,
+            ..
+        } => (kernel, stride, depthwise, relu),
+        _ => (1, 1, false, false),
+    };
+    let in_ch = if depthwise { 1 } else { from.c };
+    let weights = &layer.weight[o * in_ch * kernel * kernel..][..in_ch * kernel * kernel];
+    let (gain, shift) = match &layer.bn {
+        Some(bn) => {
+            let deviation = (f64::from(bn.var[o]) + f64::from(bn.eps)).sqrt();
+            let gain = f64::from(bn.gamma[o]) / deviation;
+            (gain, f64::from(bn.beta[o]) - gain * f64::from(bn.mean[o]))
+        }
+        None => (1.0, f64::from(layer.bias[o])),
+    };
+    let largest = weights
+        .iter()
+        .fold(0.0_f64, |m, w| m.max(f64::from(w.abs())));
+    let weight_step = largest * gain.abs() / 127.0;
+    let mut sum = Bounded {
+        value: shift,
+        error: step_in * weight_step / 2.0 + 1.1 * step_out,
+    };
+    for (j, &w) in weights.iter().enumerate() {
+        let (ch, ky, kx) = (j / (kernel * kernel), j / kernel % kernel, j % kernel);
+        let row = (y * stride + ky)
+            .checked_sub(kernel / 2)
+            .filter(|&r| r < from.h);
+        let column = (x * stride + kx)
+            .checked_sub(kernel / 2)
+            .filter(|&c| c < from.w);
+        if let (Some(row), Some(column)) = (row, column) {
+            let ch = if depthwise { o } else { ch };
+            let x = input[(row * from.w + column) * from.c + ch];
+            let w = f64::from(w) * gain;
+            sum.value += w * x.value;
+            sum.error += w.abs() * x.error + weight_step / 2.0 * (x.value.abs() + x.error);
+        }
+    }
+    if relu {
+        sum.value = sum.value.max(0.0);
+    }
+    sum
+}
+
+fn random_images(n: usize, rng: &mut impl Rng) -> (Vec<u8>, Vec<u8>) {
+    let pixels = (0..n * INPUT.len()).map(|_| rng.random()).collect();
+    (pixels, (0..n).map(|i| (i % CLASSES.len()) as u8).collect())
+}
+
+fn ranges(maps: &[Vec<Vec<Bounded>>]) -> Vec<(f32, f32)> {
+    let node = |i: usize| {
+        let values = maps.iter().flat_map(|m| &m[i]).map(|b| b.value as f32);
+        values.fold((f32::MAX, f32::MIN), |(lo, hi), x| (lo.min(x), hi.max(x)))
+    };
+    (0..maps[0].len()).map(node).collect()
+}
+
+pub(crate) struct Case {
+    pub(crate) network: Network,
+    pub(crate) params: NetworkParams,
+    pub(crate) pixels: Vec<u8>,
+    pub(crate) labels: Vec<u8>,
+    pub(crate) ranges: Vec<(f32, f32)>,
+}
+
+impl Case {
+    pub(crate) fn random(seed: u64, input: Shape, n_images: usize) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let genotype = McuSpace::new(input).sample(&mut rng);
+        let network = Network::lower(&genotype, input, CLASSES.len()).unwrap();
+        let params = random_params(&network, &mut rng);
+        let (pixels, labels) = random_images(n_images, &mut rng);
+        let images = pixels.chunks_exact(input.len());
+        let maps: Vec<_> = images
+            .map(|image| evaluate_slowly(&network, &params, image, None))
+            .collect();
+        let ranges = ranges(&maps);
+        Self {
+            network,
+            params,
+            pixels,
+            labels,
+            ranges,
+        }
+    }
+
+    pub(crate) fn images(&self) -> Images<'_> {
+        Images {
+            pixels: &self.pixels,
+            labels: &self.labels,
+        }
+    }
+
+    pub(crate) fn export(&self, content: &Content) -> Export {
+        let calibration = Calibration {
+            input: NORMALIZATION,
+            ranges: &self.ranges,
+            images: self.images(),
+        };
+        export(&self.network, &self.params, calibration, content).unwrap()
+    }
+}
