@@ -2,7 +2,9 @@
 //! for byte, the length of a blob depends on its structure only, the card round-trips.
 
 use crate::float_network::{CLASSES, Case, INPUT, NORMALIZATION, evaluate_slowly, random_params};
-use aplysia_deploy::card::{AccuracyCard, RulesCard};
+use aplysia_deploy::card::{
+    AccuracyCard, AdaptationCard, Card, DataCard, InputCard, MemoryCard, RulesCard,
+};
 use aplysia_deploy::evaluate::{Images, argmax, input_of_pixels};
 use aplysia_deploy::plan::{ALIGNMENT_BYTES, plan};
 use aplysia_deploy::{
@@ -281,13 +283,60 @@ fn sampled_networks_are_planned_at_the_lower_bound() {
 }
 
 #[test]
-fn accuracy_and_rules_of_the_card() {
-    let card = AccuracyCard::new(&[(1, 92.0, 91.0), (2, 93.0, 93.0)]);
+fn the_card_round_trips() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let genotype = McuSpace::new(INPUT).sample(&mut rng);
+    let network = Network::lower(&genotype, INPUT, CLASSES.len()).unwrap();
+    let content = Content::new(&CLASSES);
+    let plan = plan(&assemble::buffers(&network));
+    let card = Card {
+        name: "toy".into(),
+        description: "Five kinds of clothes.".into(),
+        licence: "MIT OR Apache-2.0".into(),
+        model_id: "00ff".into(),
+        seed: 1,
+        toolchain: "rustc".into(),
+        commands: vec!["aplysia train".into()],
+        data: DataCard {
+            name: "toy".into(),
+            sha256: "ab".into(),
+            n_train: 9,
+            n_test: 5,
+        },
+        input: InputCard {
+            shape_hwc: [INPUT.h, INPUT.w, INPUT.c],
+            mean_pixel: NORMALIZATION.mean_pixel,
+            std: NORMALIZATION.std,
+            n_calibration: 3,
+        },
+        accuracy: AccuracyCard::new(&[(1, 92.0, 91.0), (2, 93.0, 93.0)]),
+        costs: cost(&genotype, INPUT, &content).unwrap(),
+        memory: MemoryCard {
+            arena_bytes: plan.arena_bytes,
+            lower_bound_bytes: plan.lower_bound_bytes,
+            map: assemble::network_memory_map(&network),
+        },
+        rules: RulesCard::new(&network),
+        adaptation: AdaptationCard {
+            rules: vec!["homeostasis".into(), "instar".into()],
+            homeostasis_layers: vec!["stem".into()],
+            prototypes: true,
+            seed: 7,
+        },
+        genotype,
+    };
+    let text = card.to_toml().unwrap();
+    assert_eq!(Card::from_toml(&text).unwrap(), card, "{text}");
+    assert!((card.rules.weights_pct.values().sum::<f64>() - 100.0).abs() < 1e-9);
     assert_eq!(
-        (card.float_pct, card.int8_pct, card.int8_mean_pct),
-        (92.0, 91.0, 92.0)
+        (card.accuracy.float_pct, card.accuracy.int8_pct),
+        (92.0, 91.0)
     );
-    assert!((card.int8_std_pct - 2.0_f64.sqrt()).abs() < 1e-12);
-    let rules = RulesCard::new(&Case::random(9, INPUT, 1).network);
-    assert!((rules.weights_pct.values().sum::<f64>() - 100.0).abs() < 1e-9);
+    assert_eq!(card.accuracy.int8_mean_pct, 92.0);
+    assert!((card.accuracy.int8_std_pct - 2.0_f64.sqrt()).abs() < 1e-12);
+    let unknown = format!("surprise = 1\n{text}");
+    assert!(matches!(
+        Card::from_toml(&unknown),
+        Err(DeployError::Card(_))
+    ));
 }

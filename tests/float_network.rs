@@ -219,7 +219,13 @@ pub(crate) struct Case {
 impl Case {
     pub(crate) fn random(seed: u64, input: Shape, n_images: usize) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let genotype = McuSpace::new(input).sample(&mut rng);
+        let space = McuSpace {
+            max_blocks: 5,
+            channels: vec![8, 12, 20, 32],
+            expansions: vec![1, 2, 3],
+            ..McuSpace::new(input)
+        };
+        let genotype = space.sample(&mut rng);
         let network = Network::lower(&genotype, input, CLASSES.len()).unwrap();
         let params = random_params(&network, &mut rng);
         let (pixels, labels) = random_images(n_images, &mut rng);
