@@ -15,3 +15,14 @@ mod float_network;
 mod plan;
 /// Multipliers, zero points, dead channels.
 mod quantize;
+
+/// The wire form: round trip, truncation, bit flips, fuzz, the golden blob.
+mod blob;
+/// Integer kernels and requantization against their references.
+mod kernel;
+/// A whole model against a chain of references; hooks.
+mod network;
+/// Slow references of every kernel, sharing no code with them.
+mod oracle;
+/// Every rule of parsing, broken one at a time.
+mod refusal;

@@ -1,0 +1,296 @@
+//! The wire form of a model: round trip, damage of every kind, and one blob kept for ever.
+//!
+//! It owns a tiny model with every operator. A damaged blob is refused or runs; it never panics. The
+//! golden file `blobs/v1-tiny.blob` is format version 1 as it was first written.
+
+use aplysia_shared::blob::{self, HEADER_BYTES, field};
+use aplysia_shared::{
+    AddScales, BlobError, Clamp, GraphV1, Hooks, Labels, Layer, Model, Op, Scaling, Tensor, Window,
+    infer_with,
+};
+use proptest::prelude::*;
+
+const GOLDEN: &[u8] = include_bytes!("blobs/v1-tiny.blob");
+const ID: [u8; 16] = *b"tiny model, v1..";
+
+/// Graph and data section under construction.
+struct Builder {
+    graph: GraphV1,
+    data: Vec<u8>,
+}
+
+impl Builder {
+    fn tensor(&mut self, [h, w, c]: [u16; 3], scale: f32, zero_point: i8) -> u8 {
+        let offset = self.graph.tensors.last().map_or(0, |t| t.end() as u32);
+        let tensor = Tensor {
+            h,
+            w,
+            c,
+            scale,
+            zero_point,
+            offset,
+        };
+        self.graph.tensors.push(tensor).unwrap();
+        self.graph.tensors.len() as u8 - 1
+    }
+
+    fn layer(&mut self, op: Op, inputs: [u8; 2], output: u8, n_weights: usize) {
+        let relu = matches!(op, Op::Conv2d(_));
+        let zero_point = self.graph.tensors[usize::from(output)].zero_point;
+        let n = usize::from(self.graph.tensors[usize::from(output)].c);
+        let (mut params, mut homeostasis) = (0, None);
+        if n_weights > 0 {
+            params = self.constants(n, n_weights);
+            homeostasis = Some(self.data.len() as u32);
+            self.words((0..n as i32).map(|c| 40 * c - 60));
+            self.words((0..n as i32).map(|c| 1 + 100 * c));
+        }
+        let min = if relu { zero_point } else { i8::MIN };
+        self.graph
+            .layers
+            .push(Layer {
+                op,
+                inputs,
+                output,
+                clamp: Clamp { min, max: i8::MAX },
+                params,
+                homeostasis,
+            })
+            .unwrap();
+    }
+
+    fn words(&mut self, values: impl Iterator<Item = i32>) {
+        self.data.extend(values.flat_map(i32::to_le_bytes));
+    }
+
+    fn constants(&mut self, n: usize, n_weights: usize) -> u32 {
+        let params = self.data.len() as u32;
+        self.words((0..n as i32).map(|c| 300 - 170 * c));
+        self.words((0..n as i32).map(|c| (1 << 30) + 12_345_678 * c));
+        self.data.extend((0..n).map(|c| (-9 + c as i8 % 2) as u8));
+        self.data.resize(self.data.len().next_multiple_of(4), 0);
+        let weights = (0..n_weights as i32).map(|i| ((i * 37 + 11) % 255 - 127) as i8 as u8);
+        self.data.extend(weights);
+        self.data.resize(self.data.len().next_multiple_of(4), 0);
+        params
+    }
+}
+
+/// Every operator once, 6×6×2 in and three classes out.
+pub(crate) fn tiny() -> (GraphV1, Vec<u8>) {
+    let mut b = Builder {
+        graph: GraphV1 {
+            tensors: heapless_vec(),
+            layers: heapless_vec(),
+            input: 0,
+            output: 8,
+            prototypes: None,
+            labels: Labels { offset: 0, len: 0 },
+        },
+        data: vec![],
+    };
+    let image = b.tensor([6, 6, 2], 0.01, -5);
+    let conv = b.tensor([6, 6, 4], 0.02, -128);
+    let depthwise = b.tensor([6, 6, 4], 0.03, 4);
+    let pointwise = b.tensor([6, 6, 4], 0.04, -3);
+    let sum = b.tensor([6, 6, 4], 0.05, 2);
+    let max = b.tensor([3, 3, 4], 0.05, 2);
+    let avg = b.tensor([2, 2, 4], 0.05, 2);
+    let mean = b.tensor([1, 1, 4], 0.05, -7);
+    let scores = b.tensor([1, 1, 3], 0.1, 1);
+    let scales = AddScales {
+        lhs: Scaling::new(1 << 30, -1),
+        rhs: Scaling::new(1 << 30, 0),
+        output: Scaling::new(1_717_986_918, -18),
+    };
+    let quarter = Scaling::new(1 << 30, -1);
+    b.layer(Op::Conv2d(Window::square(3, 1, 1)), [image; 2], conv, 72);
+    let window = Window::square(3, 1, 1);
+    b.layer(Op::DepthwiseConv2d(window), [conv; 2], depthwise, 36);
+    b.layer(
+        Op::Conv2d(Window::square(1, 1, 0)),
+        [depthwise; 2],
+        pointwise,
+        16,
+    );
+    b.layer(Op::Add(scales), [conv, pointwise], sum, 0);
+    b.layer(Op::MaxPool(Window::square(2, 2, 0)), [sum; 2], max, 0);
+    b.layer(Op::AvgPool(Window::square(2, 1, 0)), [max; 2], avg, 0);
+    b.layer(Op::GlobalAvgPool(quarter), [avg; 2], mean, 0);
+    b.layer(Op::FullyConnected, [mean; 2], scores, 12);
+    b.graph.prototypes = Some(b.data.len() as u32);
+    let prototypes = (0..12i16).flat_map(|i| (i * 2720 - 16_000).to_le_bytes());
+    b.data.extend(prototypes);
+    let names = "shirt\nboot\nbag";
+    b.graph.labels = Labels {
+        offset: b.data.len() as u32,
+        len: names.len() as u16,
+    };
+    b.data.extend(names.bytes());
+    (b.graph, b.data)
+}
+
+/// An empty vector of whatever capacity the graph has.
+fn heapless_vec<T: Default>() -> T {
+    T::default()
+}
+
+pub(crate) fn encoded(graph: &GraphV1, data: &[u8]) -> Result<Vec<u8>, BlobError> {
+    let mut out = vec![0xAA; blob::encoded_len(graph, data.len())?];
+    let len = blob::encode(graph, data, ID, 7, &mut out)?;
+    assert_eq!(len, out.len());
+    Ok(out)
+}
+
+pub(crate) fn image(n: usize) -> Vec<i8> {
+    (0..n as i32).map(|i| (i * 53 % 256 - 128) as i8).collect()
+}
+
+/// Scores of a fixed image.
+pub(crate) fn run(model: &Model<'_>, hooks: &mut impl Hooks) -> Vec<i8> {
+    let mut arena = vec![0x55; model.arena_bytes()];
+    let mut scores = vec![0; model.n_classes()];
+    let input = image(model.input().len());
+    infer_with(model, &mut arena, &input, &mut scores, hooks).unwrap();
+    scores
+}
+
+/// IEEE CRC-32 bit by bit, over the bytes the format names.
+fn seal(blob: &mut [u8]) {
+    let covered = (0..blob.len()).filter(|i| !(field::CRC..field::ID).contains(i));
+    let covered = covered.filter(|i| !(field::SIGNATURE..HEADER_BYTES).contains(i));
+    let mut crc = u32::MAX;
+    for i in covered {
+        crc ^= u32::from(blob[i]);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xEDB8_8320 * (crc & 1));
+        }
+    }
+    blob[field::CRC..field::ID].copy_from_slice(&(!crc).to_le_bytes());
+}
+
+#[test]
+fn what_is_encoded_is_parsed() {
+    let (graph, data) = tiny();
+    let blob = encoded(&graph, &data).unwrap();
+    let mut slot = blob.clone();
+    slot.extend([0xFF; 100]);
+    let model = Model::parse(&slot).unwrap();
+    assert_eq!(model.graph(), &graph);
+    assert_eq!((model.id(), model.counter()), (ID, 7));
+    assert_eq!(model.blob_bytes(), blob.len());
+    assert_eq!(model.arena_bytes(), 72 + 4 * 144 + 36 + 16 + 4 + 3);
+    assert_eq!(
+        [0, 1, 2, 3].map(|c| model.label(c)),
+        ["shirt", "boot", "bag", ""]
+    );
+    assert_eq!(model.features(), &graph.tensors[7]);
+    assert_eq!(model.prototypes().unwrap().len(), 24);
+    let constants = model.constants(1).unwrap();
+    assert_eq!(constants.weights.len(), 36);
+    assert_eq!(
+        constants.requant.channel(1),
+        (130, (1 << 30) + 12_345_678, -8)
+    );
+    assert_eq!(
+        model.homeostasis(0).unwrap().mean[..4],
+        (-60i32).to_le_bytes()
+    );
+    assert!(model.constants(3).is_none() && model.homeostasis(3).is_none());
+    assert_eq!(model.macs(), 36 * (72 + 36 + 16) + 12);
+    let layers = 0..model.layers().len();
+    let sum: u64 = layers.map(|l| model.layer_cost(l).instructions).sum();
+    assert_eq!(model.instructions(), sum);
+}
+
+/// The length of a blob depends on the structure of its graph only.
+#[test]
+fn trained_numbers_do_not_change_the_length() {
+    let (mut graph, data) = tiny();
+    let want = blob::encoded_len(&graph, data.len()).unwrap();
+    for t in &mut graph.tensors {
+        (t.scale, t.zero_point) = (1e-30, 127);
+    }
+    for l in &mut graph.layers {
+        l.clamp = Clamp::FULL;
+        if let Op::GlobalAvgPool(scaling) = &mut l.op {
+            *scaling = Scaling::new(0, -31);
+        }
+    }
+    assert_eq!(blob::encoded_len(&graph, data.len()), Ok(want));
+}
+
+#[test]
+fn the_golden_blob_still_reads_and_runs() {
+    let (graph, data) = tiny();
+    assert_eq!(encoded(&graph, &data).unwrap(), GOLDEN);
+    let model = Model::parse(GOLDEN).unwrap();
+    assert_eq!(run(&model, &mut ()), [-3, 2, 0]);
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    for len in 0..GOLDEN.len() {
+        let parsed = Model::parse(&GOLDEN[..len]);
+        assert!(matches!(parsed, Err(BlobError::Truncated { .. })), "{len}");
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_refused_but_in_the_signature() {
+    for bit in 0..GOLDEN.len() * 8 {
+        let mut blob = GOLDEN.to_vec();
+        blob[bit / 8] ^= 1 << (bit % 8);
+        let signature = (field::SIGNATURE..HEADER_BYTES).contains(&(bit / 8));
+        assert_eq!(Model::parse(&blob).is_ok(), signature, "bit {bit}");
+    }
+}
+
+/// Every header and graph byte is flipped bit by bit and takes the extremes; what parses runs.
+#[test]
+fn every_sealed_byte_is_refused_or_runs() {
+    let graph_len = GOLDEN[field::GRAPH_LEN] as usize + 256 * GOLDEN[field::GRAPH_LEN + 1] as usize;
+    let mut accepted = 0;
+    for at in (0..field::SIGNATURE).chain(HEADER_BYTES..HEADER_BYTES + graph_len) {
+        let flips = (0..8).map(|bit| GOLDEN[at] ^ (1 << bit));
+        for value in flips.chain([0, 1, 0x7F, 0x80, 0xFF]) {
+            let mut blob = GOLDEN.to_vec();
+            blob[at] = value;
+            accepted += usize::from(refused_or_runs(&mut blob));
+        }
+    }
+    assert!(accepted > 500, "only {accepted} mutants ran");
+}
+
+/// Seals `blob` and runs it if it parses (and asks for an arena that a test can give).
+fn refused_or_runs(blob: &mut [u8]) -> bool {
+    seal(blob);
+    match Model::parse(blob) {
+        Ok(model) if model.arena_bytes() < 1 << 20 => {
+            run(&model, &mut ());
+            true
+        }
+        _ => false,
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::kernel::config(3000))]
+
+    #[test]
+    fn sealed_damage_is_refused_or_runs(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut blob = GOLDEN.to_vec();
+        let len = blob.len() - HEADER_BYTES;
+        for (at, value) in changes {
+            blob[HEADER_BYTES + at.index(len)] = value;
+        }
+        refused_or_runs(&mut blob);
+    }
+
+    #[test]
+    fn random_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        prop_assert!(Model::parse(&bytes).is_err());
+    }
+}

@@ -1,0 +1,233 @@
+//! A whole model against a chain of references, and what hooks may and may not do to it.
+//!
+//! It owns the hooks of the tests and must not know how a blob is laid out.
+
+use aplysia_shared::quant::i32_at;
+use aplysia_shared::{
+    ArenaError, ChannelStat, Constants, Hooks, Layer, LayerHooks, Model, Op, Requant, Window, infer,
+};
+
+use crate::blob::{encoded, image, run, tiny};
+use crate::oracle::{self, Geometry, Image, Output};
+
+fn geometry(w: &Window, out: [usize; 2]) -> Geometry {
+    let pair = |a: u8, b: u8| [usize::from(a), usize::from(b)];
+    Geometry {
+        kernel: pair(w.kernel_h, w.kernel_w),
+        stride: pair(w.stride_h, w.stride_w),
+        dilation: pair(w.dilation_h, w.dilation_w),
+        pad: pair(w.pad_top, w.pad_left),
+        out,
+    }
+}
+
+/// Constants as numbers; a layer without any needs the clamp and the zero point only.
+fn numbers(constants: Option<Constants<'_>>, layer: &Layer, zero_point: i8) -> (Output, Vec<i8>) {
+    let mut to = Output {
+        bias: vec![],
+        multiplier: vec![],
+        shift: vec![],
+        zero_point: zero_point.into(),
+        min: layer.clamp.min,
+        max: layer.clamp.max,
+    };
+    let Some(c) = constants else {
+        return (to, vec![]);
+    };
+    let words = |bytes: &[u8]| (0..c.n_channels()).map(|i| i32_at(bytes, i)).collect();
+    (to.bias, to.multiplier) = (words(c.requant.bias), words(c.requant.multiplier));
+    let signed = |bytes: &[u8]| bytes.iter().map(|b| b.cast_signed()).collect();
+    to.shift = signed(c.requant.shift);
+    (to, signed(c.weights))
+}
+
+/// Every tensor of the tiny model, one behind the other, by the references alone.
+fn reference(model: &Model<'_>, input: Vec<i8>) -> Vec<i8> {
+    let picture = |i: usize, data: Vec<i8>| {
+        let t = &model.tensors()[i];
+        let [h, w, c] = [t.h, t.w, t.c].map(usize::from);
+        let zero_point = t.zero_point.into();
+        Image {
+            h,
+            w,
+            c,
+            zero_point,
+            data,
+        }
+    };
+    let mut images = vec![picture(0, input)];
+    for (i, layer) in model.layers().iter().enumerate() {
+        let dst = &model.tensors()[i + 1];
+        let out = [dst.h, dst.w].map(usize::from);
+        let (to, w) = numbers(model.constants(i), layer, dst.zero_point);
+        let [src, other] = layer.inputs.map(|t| &images[usize::from(t)]);
+        let data = match &layer.op {
+            Op::Conv2d(window) => oracle::conv2d(src, &geometry(window, out), &w, &to),
+            Op::DepthwiseConv2d(window) => oracle::depthwise(src, &geometry(window, out), &w, &to),
+            Op::FullyConnected => oracle::fully_connected(src, &w, &to),
+            Op::Add(s) => {
+                let scales = [s.lhs, s.rhs, s.output].map(|s| (s.multiplier(), s.shift));
+                oracle::add(src, other, scales, &to)
+            }
+            Op::MaxPool(window) => oracle::max_pool(src, &geometry(window, out), &to),
+            Op::AvgPool(window) => oracle::avg_pool(src, &geometry(window, out), &to),
+            Op::GlobalAvgPool(s) => oracle::global_avg_pool(src, (s.multiplier(), s.shift), &to),
+        };
+        images.push(picture(i + 1, data));
+    }
+    images.into_iter().flat_map(|image| image.data).collect()
+}
+
+#[test]
+fn a_model_is_the_chain_of_its_layers() {
+    let (graph, data) = tiny();
+    let blob = encoded(&graph, &data).unwrap();
+    let model = Model::parse(&blob).unwrap();
+    let input = image(model.input().len());
+    let mut arena = vec![0x55; model.arena_bytes()];
+    infer(&model, &mut arena, &input, &mut [0; 3]).unwrap();
+    assert_eq!(arena, reference(&model, input));
+}
+
+#[test]
+fn buffers_of_a_wrong_size_are_refused() {
+    let (graph, data) = tiny();
+    let blob = encoded(&graph, &data).unwrap();
+    let model = Model::parse(&blob).unwrap();
+    let check = |arena: usize, input: usize, output: usize| {
+        let (mut arena, input) = (vec![0; arena], vec![0; input]);
+        infer(&model, &mut arena, &input, &mut vec![0; output])
+    };
+    let want_bytes = model.arena_bytes();
+    let got_bytes = want_bytes - 1;
+    let arena = ArenaError::Arena {
+        got_bytes,
+        want_bytes,
+    };
+    assert_eq!(check(got_bytes, 72, 3), Err(arena));
+    let input = |got_bytes| ArenaError::Input {
+        got_bytes,
+        want_bytes: 72,
+    };
+    assert_eq!(check(want_bytes, 71, 3), Err(input(71)));
+    assert_eq!(check(want_bytes, 73, 3), Err(input(73)));
+    let output = ArenaError::Output {
+        got_bytes: 4,
+        want_bytes: 3,
+    };
+    assert_eq!(check(want_bytes, 72, 4), Err(output));
+    assert_eq!(check(want_bytes + 9, 72, 3), Ok(()));
+}
+
+/// Replaces the head's constants and notes what it is shown.
+#[derive(Default)]
+struct Head {
+    weights: Vec<u8>,
+    bias: Vec<u8>,
+    multiplier: Vec<u8>,
+    shift: Vec<u8>,
+    stats: Vec<ChannelStat>,
+    features: Vec<i8>,
+    calls: usize,
+}
+
+impl Hooks for Head {
+    fn layer(&mut self, layer: usize) -> LayerHooks<'_> {
+        self.calls += 1;
+        if layer != 7 {
+            return LayerHooks::default();
+        }
+        LayerHooks {
+            requant: Some(Requant {
+                bias: &self.bias,
+                multiplier: &self.multiplier,
+                shift: &self.shift,
+            }),
+            weights: Some(&self.weights),
+            stats: Some(&mut self.stats),
+        }
+    }
+
+    fn features(&mut self, features: &[i8]) {
+        self.features.extend(features);
+    }
+}
+
+#[test]
+fn hooks_replace_the_head_and_see_it() {
+    let (graph, data) = tiny();
+    let blob = encoded(&graph, &data).unwrap();
+    let model = Model::parse(&blob).unwrap();
+    let mut head = Head {
+        weights: vec![1; 12],
+        bias: [5i32, -6, 70]
+            .iter()
+            .flat_map(|b| b.to_le_bytes())
+            .collect(),
+        multiplier: [1i32 << 30; 3]
+            .iter()
+            .flat_map(|m| m.to_le_bytes())
+            .collect(),
+        shift: vec![1, 0, 0],
+        stats: vec![ChannelStat::default(); 3],
+        ..Head::default()
+    };
+    let got = run(&model, &mut head);
+    let raw: i32 = head.features.iter().map(|&q| i32::from(q) + 7).sum();
+    let half = |x: i32| (x + 1).div_euclid(2);
+    let want = [raw + 5, half(raw - 6), half(raw + 70)].map(|x| (x + 1).clamp(-128, 127) as i8);
+    assert_eq!(got, want);
+    assert_eq!((head.calls, head.features.len()), (8, 4));
+    let stat = ChannelStat {
+        center: 0,
+        sum: raw.into(),
+        deviation: raw.abs().into(),
+    };
+    assert_eq!(head.stats, [stat; 3]);
+}
+
+/// Slices of another length than the layer's are not used, each on its own.
+#[test]
+fn hooks_of_a_wrong_length_change_nothing() {
+    let (graph, data) = tiny();
+    let blob = encoded(&graph, &data).unwrap();
+    let model = Model::parse(&blob).unwrap();
+    let mut head = Head {
+        weights: vec![1; 13],
+        bias: vec![0; 12],
+        multiplier: vec![0; 12],
+        shift: vec![0; 2],
+        stats: vec![ChannelStat::default(); 4],
+        ..Head::default()
+    };
+    assert_eq!(run(&model, &mut head), run(&model, &mut ()));
+    assert_eq!(head.stats, [ChannelStat::default(); 4]);
+}
+
+/// Constants no parser would accept give some scores, not a panic.
+#[test]
+fn no_constants_of_a_hook_can_panic() {
+    let (graph, data) = tiny();
+    let blob = encoded(&graph, &data).unwrap();
+    let model = Model::parse(&blob).unwrap();
+    for byte in [0x00, 0x7F, 0x80, 0xFF] {
+        for shift in [-128i8, -1, 0, 31, 127] {
+            let mut head = Head {
+                weights: vec![0x80; 12],
+                bias: vec![byte; 12],
+                multiplier: vec![byte; 12],
+                shift: vec![shift.cast_unsigned(); 3],
+                stats: vec![
+                    ChannelStat {
+                        center: i32::MIN,
+                        sum: i64::MAX,
+                        deviation: i64::MAX,
+                    };
+                    3
+                ],
+                ..Head::default()
+            };
+            assert_eq!(run(&model, &mut head).len(), 3);
+        }
+    }
+}
