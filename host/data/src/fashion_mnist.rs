@@ -50,28 +50,28 @@ pub const FILES: [FileSpec; 4] = [
         gz_bytes: 26_421_856,
         gz_sha256: "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
         bytes: 47_040_016,
-        sha256: "b70d0a121f88d9cb495f11c1e7619a662077ae746913056d27b43ee300f99648",
+        sha256: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     },
     FileSpec {
         name: "train-labels-idx1-ubyte.gz",
         gz_bytes: 29_491,
         gz_sha256: "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
         bytes: 60_008,
-        sha256: "14d07dfc02c3ba2fb3c525919e36cc648d3b384b5ad04141924ce8659159cde6",
+        sha256: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
     },
     FileSpec {
         name: "t10k-images-idx3-ubyte.gz",
         gz_bytes: 4_422_079,
         gz_sha256: "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
         bytes: 7_840_016,
-        sha256: "cf7e95b5dd16502612cb108614f7c13ca6ebbd70afe854269aab640e564eed56",
+        sha256: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     },
     FileSpec {
         name: "t10k-labels-idx1-ubyte.gz",
         gz_bytes: 5_125,
         gz_sha256: "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
         bytes: 10_008,
-        sha256: "955b04d571e1499b9613fdc30a1601655d2ad8894c0ec5685431cdc8945113ee",
+        sha256: "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     },
 ];
 
