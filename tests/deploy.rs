@@ -16,6 +16,8 @@ use aplysia_space::{McuSpace, Network, NodeOp, Shape};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+/// Every score within two standard deviations of the rounding noise (1.1 is the most seen in 40
+/// networks), and 2 % of the scores' size altogether.
 #[test]
 fn int8_scores_follow_the_float_network() {
     let (mut squared_error, mut squared_value) = (0.0, 0.0);
@@ -34,7 +36,7 @@ fn int8_scores_follow_the_float_network() {
                     f64::from(out.scale) * f64::from(i32::from(q) - i32::from(out.zero_point));
                 let error = (got - expect.value).abs();
                 assert!(
-                    error <= expect.error,
+                    error <= 2.0 * expect.deviation,
                     "seed {seed}: {got} for {}",
                     expect.value
                 );
@@ -44,7 +46,7 @@ fn int8_scores_follow_the_float_network() {
         }
     }
     let relative = (squared_error / squared_value).sqrt();
-    assert!(relative < 0.05, "relative error {relative}");
+    assert!(relative < 0.02, "relative error {relative}");
 }
 
 #[test]

@@ -46,43 +46,44 @@ pub(crate) fn random_params(network: &Network, rng: &mut impl Rng) -> NetworkPar
     }
 }
 
-/// One real activation with a bound on how far its int8 twin may be off.
+/// One real activation and the standard deviation expected of its int8 twin's error.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Bounded {
+pub(crate) struct Uncertain {
     pub(crate) value: f64,
-    pub(crate) error: f64,
+    pub(crate) deviation: f64,
 }
 
 /// Slow evaluation of `network`, batch norm unfolded. With the scales `steps` (one per node) it also
-/// carries a strict error bound: what comes in times the weights' magnitude, half a weight step per tap,
-/// half an accumulator step for the bias, and one output step for rounding and the rounded zero point.
+/// carries the expected error of quantization: every rounding to a step `s` adds a variance `s²/12`
+/// (uniform noise); errors of different taps are taken as independent, those of pooled pixels, which
+/// share their weights, as equal.
 pub(crate) fn evaluate_slowly(
     network: &Network,
     params: &NetworkParams,
     pixels: &[u8],
     steps: Option<&[f64]>,
-) -> Vec<Vec<Bounded>> {
+) -> Vec<Vec<Uncertain>> {
     let norm = 255.0 * f64::from(NORMALIZATION.std);
     let value = |&p: &u8| (f64::from(p) - f64::from(NORMALIZATION.mean_pixel)) / norm;
     let mut maps = vec![
         pixels
             .iter()
-            .map(|p| Bounded {
+            .map(|p| Uncertain {
                 value: value(p),
-                error: 0.0,
+                deviation: 0.0,
             })
             .collect(),
     ];
     let mut layers = params.layers.iter();
     for (i, node) in network.nodes.iter().enumerate().skip(1) {
-        let x: &Vec<Bounded> = &maps[node.inputs[0]];
+        let x: &Vec<Uncertain> = &maps[node.inputs[0]];
         let (from, to) = (network.input_shape(i), node.shape);
         let step = |i: usize| steps.map_or(0.0, |s| s[i]);
-        let pool = |y: usize, x_: usize, c: usize| -> [Bounded; 4] {
+        let pool = |y: usize, x_: usize, c: usize| -> [Uncertain; 4] {
             let at = |k: usize| x[((2 * y + k / 2) * from.w + 2 * x_ + k % 2) * from.c + c];
             [0, 1, 2, 3].map(at)
         };
-        let each = |f: &dyn Fn(usize, usize, usize) -> Bounded| -> Vec<Bounded> {
+        let each = |f: &dyn Fn(usize, usize, usize) -> Uncertain| -> Vec<Uncertain> {
             let n = to.len();
             (0..n)
                 .map(|j| f(j / to.c / to.w, j / to.c % to.w, j % to.c))
@@ -92,29 +93,28 @@ pub(crate) fn evaluate_slowly(
             NodeOp::Input => continue,
             NodeOp::Conv { .. } | NodeOp::Linear { .. } => {
                 let Some(layer) = layers.next() else { break };
-                let (step_in, step_out) = (step(node.inputs[0]), step(i));
-                each(&|y, x_, c| weighted(network, i, layer, (y, x_, c), x, (step_in, step_out)))
+                each(&|y, x_, c| weighted(network, i, layer, (y, x_, c), x, step(i)))
             }
             NodeOp::MaxPool2 => each(&|y, x_, c| {
                 let window = pool(y, x_, c);
-                let max = |f: fn(&Bounded) -> f64| window.iter().map(f).fold(f64::MIN, f64::max);
-                Bounded {
+                let max = |f: fn(&Uncertain) -> f64| window.iter().map(f).fold(f64::MIN, f64::max);
+                Uncertain {
                     value: max(|b| b.value),
-                    error: max(|b| b.error),
+                    deviation: max(|b| b.deviation),
                 }
             }),
             NodeOp::AvgPool2 => each(&|y, x_, c| {
                 let window = pool(y, x_, c);
-                let mean = |f: fn(&Bounded) -> f64| window.iter().map(f).sum::<f64>() / 4.0;
-                Bounded {
+                let mean = |f: fn(&Uncertain) -> f64| window.iter().map(f).sum::<f64>() / 4.0;
+                Uncertain {
                     value: mean(|b| b.value),
-                    error: mean(|b| b.error) + step(i) / 2.0,
+                    deviation: mean(|b| b.deviation).hypot(rounding(step(i))),
                 }
             }),
             NodeOp::Add => {
-                let sum = |a: &Bounded, b: &Bounded| Bounded {
+                let sum = |a: &Uncertain, b: &Uncertain| Uncertain {
                     value: a.value + b.value,
-                    error: a.error + b.error + 1.1 * step(i),
+                    deviation: a.deviation.hypot(b.deviation).hypot(rounding(step(i))),
                 };
                 x.iter()
                     .zip(&maps[node.inputs[1]])
@@ -124,10 +124,10 @@ pub(crate) fn evaluate_slowly(
             NodeOp::GlobalAvgPool => each(&|_, _, c| {
                 let pixels = x.iter().skip(c).step_by(from.c);
                 let n = (from.h * from.w) as f64;
-                let mean = |f: fn(&Bounded) -> f64| pixels.clone().map(f).sum::<f64>() / n;
-                Bounded {
+                let mean = |f: fn(&Uncertain) -> f64| pixels.clone().map(f).sum::<f64>() / n;
+                Uncertain {
                     value: mean(|b| b.value),
-                    error: mean(|b| b.error) + 1.1 * step(i),
+                    deviation: mean(|b| b.deviation).hypot(rounding(step(i))),
                 }
             }),
         };
@@ -136,14 +136,19 @@ pub(crate) fn evaluate_slowly(
     maps
 }
 
+/// Standard deviation of rounding to a multiple of `step`.
+fn rounding(step: f64) -> f64 {
+    step / 12.0_f64.sqrt()
+}
+
 fn weighted(
     network: &Network,
     i: usize,
     layer: &LayerParams,
     (y, x, o): (usize, usize, usize),
-    input: &[Bounded],
-    (step_in, step_out): (f64, f64),
-) -> Bounded {
+    input: &[Uncertain],
+    step_out: f64,
+) -> Uncertain {
     let from = network.input_shape(i);
     let (kernel, stride, depthwise, relu) = match network.nodes[i].op {
         NodeOp::Conv {
@@ -169,9 +174,9 @@ fn weighted(
         .iter()
         .fold(0.0_f64, |m, w| m.max(f64::from(w.abs())));
     let weight_step = largest * gain.abs() / 127.0;
-    let mut sum = Bounded {
+    let mut sum = Uncertain {
         value: shift,
-        error: step_in * weight_step / 2.0 + 1.1 * step_out,
+        deviation: rounding(step_out),
     };
     for (j, &w) in weights.iter().enumerate() {
         let (ch, ky, kx) = (j / (kernel * kernel), j / kernel % kernel, j % kernel);
@@ -186,7 +191,8 @@ fn weighted(
             let x = input[(row * from.w + column) * from.c + ch];
             let w = f64::from(w) * gain;
             sum.value += w * x.value;
-            sum.error += w.abs() * x.error + weight_step / 2.0 * (x.value.abs() + x.error);
+            let tap = (w * x.deviation).hypot(rounding(weight_step) * x.value);
+            sum.deviation = sum.deviation.hypot(tap);
         }
     }
     if relu {
@@ -200,7 +206,7 @@ fn random_images(n: usize, rng: &mut impl Rng) -> (Vec<u8>, Vec<u8>) {
     (pixels, (0..n).map(|i| (i % CLASSES.len()) as u8).collect())
 }
 
-fn ranges(maps: &[Vec<Vec<Bounded>>]) -> Vec<(f32, f32)> {
+fn ranges(maps: &[Vec<Vec<Uncertain>>]) -> Vec<(f32, f32)> {
     let node = |i: usize| {
         let values = maps.iter().flat_map(|m| &m[i]).map(|b| b.value as f32);
         values.fold((f32::MAX, f32::MIN), |(lo, hi), x| (lo.min(x), hi.max(x)))
