@@ -3,6 +3,7 @@
 
 use crate::toy::{
     CHANNELS, D, FACTORS, N_CLASSES, S_O, S_X, SIDE, base_scores, images, measured, network, probe,
+    seal, with,
 };
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{AdaptError, Config, Counters, Head, Plastic, state_bytes};
@@ -17,14 +18,6 @@ const BOTH: Config = config(Some(5), Head::Delta { rate: 1311 });
 
 const fn config(homeostasis: Option<u8>, head: Head) -> Config {
     Config { homeostasis, head }
-}
-
-/// Runs `f` on a fresh learner.
-fn with<R>(blob: &[u8], config: Config, f: impl FnOnce(&Model<'_>, &mut Plastic<'_>) -> R) -> R {
-    let model = Model::parse(blob).unwrap();
-    let mut buffer = vec![0xA5; state_bytes(&model, &config).unwrap()];
-    let mut plastic = Plastic::new(&model, config, 7, &mut buffer).unwrap();
-    f(&model, &mut plastic)
 }
 
 /// Shows the images with their labels; every class predicted and every score, in order.
@@ -74,9 +67,12 @@ fn the_same_seed_gives_the_same_bits_and_reset_forgets_them() {
             let fresh = (plastic.digest(), plastic.snapshot().to_vec());
             let run = train(model, plastic, &images(40, 3));
             let learned = plastic.digest();
+            let mut arena = vec![0; model.arena_bytes()];
+            plastic.infer(model, &mut arena, &images(1, 3)[0]).unwrap();
             assert_ne!(learned, fresh.0);
             plastic.reset(model).unwrap();
             assert_eq!((plastic.digest(), plastic.snapshot().to_vec()), fresh);
+            assert_eq!(plastic.learn(model, 0), Err(AdaptError::NothingInferred));
             assert_eq!(train(model, plastic, &images(40, 3)), run);
             assert_eq!(plastic.digest(), learned);
         });
@@ -110,8 +106,11 @@ fn a_restored_snapshot_goes_on_as_if_nothing_had_happened() {
             head: Head::Base,
         };
         let mut plastic = Plastic::new(&model, other, 99, &mut buffer).unwrap();
+        let mut arena = vec![0; model.arena_bytes()];
+        plastic.infer(&model, &mut arena, &images(1, 4)[0]).unwrap();
         plastic.restore(&model, &snapshot).unwrap();
         assert_eq!(plastic.config(), config);
+        assert_eq!(plastic.learn(&model, 0), Err(AdaptError::NothingInferred));
         assert_eq!(
             (
                 train(&model, &mut plastic, &images(15, 5)),
@@ -131,6 +130,12 @@ fn damaged_and_foreign_snapshots_are_refused() {
     });
     with(&blob, BOTH, |model, plastic| {
         let before = plastic.digest();
+        let mut overflowing = snapshot.clone();
+        let at = snapshot.len() - 4;
+        overflowing[at..].copy_from_slice(&i32::MAX.to_le_bytes());
+        seal(&mut overflowing);
+        let refused = plastic.restore(model, &overflowing);
+        assert_eq!(refused, Err(AdaptError::SnapshotContent));
         for len in 0..snapshot.len() {
             assert!(
                 plastic.restore(model, &snapshot[..len]).is_err(),
@@ -289,6 +294,41 @@ fn stochastic_rounding_equals_float_in_expectation() {
     assert!((0.1..0.5).contains(&largest), "{largest}");
 }
 
+/// One image moves every statistic by the equations of `adapt::homeostasis`; the sums are those of the
+/// base model, as the image itself is classified before it is learned from.
+#[test]
+fn observing_moves_the_statistics_by_their_equations() {
+    let blob = measured(11);
+    with(&blob, config(Some(3), Head::Base), |model, plastic| {
+        let words =
+            |bytes: &[u8]| -> Vec<i32> { (0..bytes.len() / 4).map(|i| i32_at(bytes, i)).collect() };
+        let sources = [0, 1].map(|l| model.homeostasis(l).unwrap());
+        let image = &images(1, 13)[0];
+        let stats = probe(
+            model,
+            std::slice::from_ref(image),
+            &sources.map(|s| words(s.mean)),
+        )
+        .stats;
+        let mut expected = Vec::new();
+        for (source, stats) in sources.iter().zip(&stats) {
+            let pixels = f64::from(SIDE * SIDE);
+            let moved = |old: i32, sum: i64| {
+                let step = (sum as f64 / pixels).round() - f64::from(old);
+                old + (step / 8.0 + 0.5).floor() as i32
+            };
+            let pairs = words(source.mean).into_iter().zip(stats);
+            expected.extend(pairs.map(|(old, s)| moved(old, s.sum)));
+            let pairs = words(source.deviation).into_iter().zip(stats);
+            expected.extend(pairs.map(|(old, s)| moved(old, s.deviation)));
+        }
+        let mut arena = vec![0; model.arena_bytes()];
+        plastic.observe(model, &mut arena, image).unwrap();
+        assert_eq!(plastic.scores(), base_scores(model, image));
+        assert_eq!(words(&plastic.snapshot()[HEADER_BYTES..]), expected);
+    });
+}
+
 #[test]
 fn homeostasis_undoes_gain_and_offset() {
     let blob = measured(9);
@@ -353,15 +393,4 @@ fn extremes_never_panic() {
             });
         }
     }
-}
-
-/// Writes the CRC-32 (IEEE, bit by bit) of a changed snapshot into its header.
-fn seal(bytes: &mut [u8]) {
-    let covered = bytes[..60].iter().chain(&bytes[64..]);
-    let crc = covered.fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |c, _| {
-            (c >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(c & 1))
-        })
-    });
-    bytes[60..64].copy_from_slice(&(!crc).to_le_bytes());
 }

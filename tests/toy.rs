@@ -1,5 +1,7 @@
-//! A small random network that can learn: two convolutions with source statistics, prototypes, a head.
+//! A small random network that can learn: two convolutions with source statistics, prototypes, a head;
+//! and learners of it.
 
+use aplysia_shared::adapt::{Config, Plastic, state_bytes};
 use aplysia_shared::blob::encode;
 use aplysia_shared::{
     ChannelStat, Clamp, GraphV1, Hooks, Labels, Layer, LayerHooks, Model, Op, Scaling, Tensor,
@@ -196,4 +198,27 @@ pub(crate) fn base_scores(model: &Model<'_>, image: &[i8]) -> [i8; N_CLASSES] {
     let (mut arena, mut output) = (vec![0; model.arena_bytes()], [0; N_CLASSES]);
     infer(model, &mut arena, image, &mut output).unwrap();
     output
+}
+
+/// Runs `f` on a fresh learner.
+pub(crate) fn with<R>(
+    blob: &[u8],
+    config: Config,
+    f: impl FnOnce(&Model<'_>, &mut Plastic<'_>) -> R,
+) -> R {
+    let model = Model::parse(blob).unwrap();
+    let mut buffer = vec![0xA5; state_bytes(&model, &config).unwrap()];
+    let mut plastic = Plastic::new(&model, config, 7, &mut buffer).unwrap();
+    f(&model, &mut plastic)
+}
+
+/// Writes the CRC-32 (IEEE, bit by bit) of a changed snapshot into its header.
+pub(crate) fn seal(bytes: &mut [u8]) {
+    let covered = bytes[..60].iter().chain(&bytes[64..]);
+    let crc = covered.fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |c, _| {
+            (c >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(c & 1))
+        })
+    });
+    bytes[60..64].copy_from_slice(&(!crc).to_le_bytes());
 }

@@ -9,6 +9,7 @@ use super::{AdaptError, Config, Head, MAX_CHANNELS, MAX_CLASSES, MAX_FEATURES};
 use crate::blob::Model;
 use crate::network::{ChannelStat, Hooks, LayerHooks};
 use crate::quant::{Requant, i32_at};
+use core::ops::Range;
 
 /// Scratch for the statistics of the layer that runs.
 pub(crate) type Stats = heapless::Vec<ChannelStat, MAX_CHANNELS>;
@@ -136,11 +137,11 @@ pub(crate) struct Overlay<'p, 'm, 'a> {
 }
 
 impl Overlay<'_, '_, '_> {
-    /// The running statistics of `layer`: 8 bytes per channel.
-    fn running(&mut self, layer: usize) -> Option<&mut [u8]> {
+    /// Where the running statistics of `layer` are: 8 bytes per channel.
+    fn running(&self, layer: usize) -> Range<usize> {
         let n = n_homeostatic(self.model, layer);
         let before: usize = (0..layer).map(|l| n_homeostatic(self.model, l)).sum();
-        self.parts.homeostasis.get_mut(8 * before..8 * (before + n))
+        8 * before..8 * (before + n)
     }
 
     /// Takes the sums of the layer that ran last into its running statistics.
@@ -152,18 +153,13 @@ impl Overlay<'_, '_, '_> {
         let output = layers.get(layer).map(|l| usize::from(l.output));
         let tensor = output.and_then(|o| self.model.tensors().get(o));
         let pixels = tensor.map_or(1, |t| i64::from(t.h) * i64::from(t.w));
-        let stats = core::mem::take(self.stats);
-        if let Some(bytes) = self.running(layer) {
-            for (channel, stat) in stats.iter().enumerate() {
-                let now = activity(bytes, channel);
-                put_activity(
-                    bytes,
-                    channel,
-                    homeostasis::observe(now, stat, pixels, momentum),
-                );
+        let running = self.running(layer);
+        if let Some(bytes) = self.parts.homeostasis.get_mut(running) {
+            for (channel, stat) in self.stats.iter().enumerate() {
+                let now = homeostasis::observe(activity(bytes, channel), stat, pixels, momentum);
+                put_activity(bytes, channel, now);
             }
         }
-        *self.stats = stats;
     }
 
     /// Folds the statistics of `layer` into its constants and makes its sums ready.
@@ -175,9 +171,12 @@ impl Overlay<'_, '_, '_> {
         let source = self.model.homeostasis(layer)?;
         let base = self.model.constants(layer)?;
         let fan_in = base.weights.len() / n;
+        let running = self.running(layer);
+        let running = self.parts.homeostasis.get(running)?;
+        let folded = &mut *self.parts.requant;
         self.stats.clear();
         for channel in 0..n {
-            let now = activity(self.running(layer)?, channel);
+            let now = activity(running, channel);
             let stat = ChannelStat {
                 center: now.mean,
                 ..ChannelStat::default()
@@ -189,9 +188,9 @@ impl Overlay<'_, '_, '_> {
             };
             let constants = base.requant.channel(channel);
             let (bias, multiplier, shift) = homeostasis::fold(target, now, constants, fan_in);
-            put_i32(self.parts.requant, channel, bias);
-            put_i32(self.parts.requant, n + channel, multiplier);
-            *self.parts.requant.get_mut(8 * n + channel)? = shift.cast_unsigned();
+            put_i32(folded, channel, bias);
+            put_i32(folded, n + channel, multiplier);
+            *folded.get_mut(8 * n + channel)? = shift.cast_unsigned();
         }
         self.observed = self.observe.then_some(layer);
         Some(LayerHooks {
