@@ -294,3 +294,23 @@ proptest! {
         prop_assert!(Model::parse(&bytes).is_err());
     }
 }
+
+/// The annotated dump of the format's description is the golden blob, byte for byte.
+#[test]
+fn the_format_description_shows_the_golden_blob() {
+    let text = include_str!("../shared/FORMAT.md");
+    let mut shown = vec![];
+    for line in text.lines() {
+        let Some((address, rest)) = line.split_once(": ") else {
+            continue;
+        };
+        let Ok(address) = usize::from_str_radix(address, 16) else {
+            continue;
+        };
+        assert_eq!(address, shown.len(), "{line}");
+        let hex = rest.split("  ").next().unwrap();
+        let bytes = hex.split(' ').map(|b| u8::from_str_radix(b, 16).unwrap());
+        shown.extend(bytes);
+    }
+    assert_eq!(shown, GOLDEN);
+}
