@@ -16,6 +16,7 @@ pub mod cost;
 pub mod kernel;
 pub mod layer;
 pub mod network;
+pub mod protocol;
 pub mod quant;
 pub mod rng;
 

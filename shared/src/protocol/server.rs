@@ -1,0 +1,319 @@
+//! Answers requests: the device's whole behaviour, without its hardware.
+//!
+//! Owns the loaded model, what it learned, and the counters. It must not know where bytes come
+//! from or go to: the caller gives it the outcome of a [`Decoder`](super::Decoder) and sends the
+//! response. The machine's clock and stack come through [`Machine`], so a test can drive the same
+//! server on the host.
+
+use super::{
+    CHUNK_BYTES, FrameError, Hello, Inference, Info, MAX_REQUEST_BYTES, Refusal, Request, Response,
+    Stats, Update, VERSION, decode,
+};
+use crate::adapt::{AdaptError, Config, Head, Plastic, state_bytes};
+use crate::blob::{Model, RUNTIME_ABI};
+use heapless::{String, Vec};
+
+/// What the server wants to know of the machine it runs on.
+pub trait Machine {
+    /// Name of the board, at most [`MAX_NAME_BYTES`](super::MAX_NAME_BYTES); a longer one is left out.
+    const BOARD: &str;
+    /// A clock that wraps at 2^32.
+    fn ticks(&self) -> u32;
+    /// Instructions in `ticks` of that clock; 0 where the clock cannot tell.
+    fn instructions(&self, ticks: u32) -> u32;
+    /// Most stack in use so far.
+    fn stack_bytes(&self) -> u32;
+}
+
+/// Memory the server works in.
+#[derive(Debug)]
+pub struct Buffers<'a> {
+    /// Activations, at least [`Model::arena_bytes`].
+    pub arena: &'a mut [i8],
+    /// One image, as the model takes it.
+    pub input: &'a mut [i8],
+    /// What is learned.
+    pub state: &'a mut [u8],
+}
+
+/// What learns until the host configures something else: nothing.
+const AT_START: Config = Config {
+    homeostasis: None,
+    head: Head::Base,
+};
+
+/// The device: at most one model, and its answers.
+#[derive(Debug)]
+pub struct Server<'a, M> {
+    machine: M,
+    loaded: Option<Loaded<'a>>,
+    stats: Stats,
+}
+
+#[derive(Debug)]
+struct Loaded<'a> {
+    model: &'a Model<'a>,
+    plastic: Plastic<'a>,
+    arena: &'a mut [i8],
+    input: &'a mut [i8],
+    state_bytes: usize,
+}
+
+impl<'a, M: Machine> Server<'a, M> {
+    /// A device without a model, which says so to whoever asks for more than `Hello` and `Stats`.
+    pub fn without_model(machine: M) -> Self {
+        Self {
+            machine,
+            loaded: None,
+            stats: Stats::default(),
+        }
+    }
+
+    /// A device with `model`, learning nothing yet.
+    ///
+    /// # Errors
+    /// [`LoadError`] if a buffer is too small for the model or the model too large to learn.
+    pub fn with_model(
+        machine: M,
+        model: &'a Model<'a>,
+        buffers: Buffers<'a>,
+    ) -> Result<Self, LoadError> {
+        let Buffers {
+            arena,
+            input,
+            state,
+        } = buffers;
+        let input_bytes = model.input().len();
+        for (buffer, need_bytes, have_bytes) in [
+            ("arena", model.arena_bytes(), arena.len()),
+            ("input", input_bytes, input.len()),
+            ("state", state_bytes(model, &AT_START)?, state.len()),
+        ] {
+            if need_bytes > have_bytes {
+                return Err(LoadError::Buffer {
+                    buffer,
+                    need_bytes,
+                    have_bytes,
+                });
+            }
+        }
+        let state_bytes = state.len();
+        let input = input.get_mut(..input_bytes).unwrap_or_default();
+        let plastic = Plastic::new(model, AT_START, 0, state)?;
+        let loaded = Loaded {
+            model,
+            plastic,
+            arena,
+            input,
+            state_bytes,
+        };
+        Ok(Self {
+            machine,
+            loaded: Some(loaded),
+            stats: Stats::default(),
+        })
+    }
+
+    /// The response to one frame, sound or damaged.
+    pub fn answer(&mut self, frame: Result<&[u8], FrameError>) -> Response<'_> {
+        let request = match frame {
+            Ok(message) => decode(message).ok_or(Refusal::Unknown {
+                bytes: message.len() as u32,
+            }),
+            Err(error) => Err(Refusal::Frame(error)),
+        };
+        match request {
+            Ok(request) => self.serve(&request).unwrap_or_else(Response::Error),
+            Err(refusal) => {
+                self.stats.bad_frames = self.stats.bad_frames.wrapping_add(1);
+                Response::Error(refusal)
+            }
+        }
+    }
+    fn serve(&mut self, request: &Request<'_>) -> Result<Response<'_>, Refusal> {
+        match *request {
+            Request::Hello => Ok(Response::Hello(self.hello())),
+            Request::Stats => Ok(Response::Stats(self.stats())),
+            Request::Info => Ok(Response::Info(self.loaded()?.info())),
+            Request::Configure { config, seed } => {
+                self.loaded()?.configure(config, seed)?;
+                Ok(Response::Done)
+            }
+            Request::Infer { pixels, observe } => {
+                self.infer(pixels, observe).map(Response::Inference)
+            }
+            Request::Learn { label } => self.learn(label).map(Response::Learned),
+            Request::Snapshot { offset } => {
+                let bytes = self.loaded()?.plastic.snapshot();
+                let total_bytes = bytes.len() as u32;
+                let rest = bytes.get(offset as usize..).unwrap_or_default();
+                let bytes = rest.get(..CHUNK_BYTES).unwrap_or(rest);
+                Ok(Response::Snapshot { total_bytes, bytes })
+            }
+            Request::Reset => {
+                let loaded = self.loaded()?;
+                loaded
+                    .plastic
+                    .reset(loaded.model)
+                    .map_err(|_| Refusal::Internal)?;
+                Ok(Response::Done)
+            }
+        }
+    }
+
+    fn loaded(&mut self) -> Result<&mut Loaded<'a>, Refusal> {
+        self.loaded.as_mut().ok_or(Refusal::NoModel)
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            protocol: VERSION,
+            abi: RUNTIME_ABI,
+            board: String::try_from(M::BOARD).unwrap_or_default(),
+            max_request_bytes: MAX_REQUEST_BYTES as u32,
+            has_model: self.loaded.is_some(),
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        let stack_bytes = self.machine.stack_bytes();
+        let Some(loaded) = &self.loaded else {
+            return Stats {
+                stack_bytes,
+                ..self.stats
+            };
+        };
+        let config = loaded.plastic.config();
+        Stats {
+            counters: loaded.plastic.counters(),
+            state_digest: loaded.plastic.digest(),
+            stack_bytes,
+            arena_bytes: loaded.model.arena_bytes() as u32,
+            state_bytes: state_bytes(loaded.model, &config).unwrap_or_default() as u32,
+            ..self.stats
+        }
+    }
+
+    fn infer(&mut self, pixels: &[u8], observe: bool) -> Result<Inference, Refusal> {
+        let loaded = self.loaded.as_mut().ok_or(Refusal::NoModel)?;
+        loaded.set_input(pixels)?;
+        let Loaded {
+            model,
+            plastic,
+            arena,
+            input,
+            ..
+        } = loaded;
+        let start = self.machine.ticks();
+        let prediction = match observe {
+            true => plastic.observe(model, arena, input),
+            false => plastic.infer(model, arena, input),
+        };
+        let instructions = self
+            .machine
+            .instructions(self.machine.ticks().wrapping_sub(start));
+        self.stats.infer_instructions = instructions;
+        let class = prediction.map_err(|_| Refusal::Internal)?.class as u16;
+        let scores = Vec::from_slice(plastic.scores()).map_err(|_| Refusal::Internal)?;
+        Ok(Inference {
+            class,
+            instructions,
+            scores,
+        })
+    }
+
+    fn learn(&mut self, label: u8) -> Result<Update, Refusal> {
+        let Loaded { model, plastic, .. } = self.loaded.as_mut().ok_or(Refusal::NoModel)?;
+        let n_classes = model.n_classes() as u16;
+        if u16::from(label) >= n_classes {
+            return Err(Refusal::BadLabel { label, n_classes });
+        }
+        let start = self.machine.ticks();
+        let outcome = plastic.learn(model, usize::from(label));
+        let instructions = self
+            .machine
+            .instructions(self.machine.ticks().wrapping_sub(start));
+        let correct = outcome.map_err(|error| match error {
+            AdaptError::NothingInferred => Refusal::NothingInferred,
+            _ => Refusal::Internal,
+        })?;
+        self.stats.update_instructions = instructions;
+        Ok(Update {
+            correct,
+            instructions,
+        })
+    }
+}
+
+impl Loaded<'_> {
+    fn info(&self) -> Info {
+        let input = self.model.input();
+        Info {
+            model_id: self.model.id(),
+            blob_bytes: self.model.blob_bytes() as u32,
+            arena_bytes: self.model.arena_bytes() as u32,
+            input: [input.h, input.w, input.c],
+            n_classes: self.model.n_classes() as u16,
+            macs: self.model.macs(),
+            instructions: self.model.instructions(),
+        }
+    }
+
+    fn configure(&mut self, config: Config, seed: u32) -> Result<(), Refusal> {
+        let need_bytes = state_bytes(self.model, &config).map_err(unsuitable)?;
+        if need_bytes > self.state_bytes {
+            let (need_bytes, have_bytes) = (need_bytes as u32, self.state_bytes as u32);
+            return Err(Refusal::StateTooSmall {
+                need_bytes,
+                have_bytes,
+            });
+        }
+        self.plastic
+            .configure(self.model, config, seed)
+            .map_err(unsuitable)
+    }
+
+    /// `q = pixel - 128`, which flips the top bit.
+    fn set_input(&mut self, pixels: &[u8]) -> Result<(), Refusal> {
+        if pixels.len() != self.input.len() {
+            let (got_bytes, want_bytes) = (pixels.len() as u32, self.input.len() as u32);
+            return Err(Refusal::BadLength {
+                got_bytes,
+                want_bytes,
+            });
+        }
+        for (q, pixel) in self.input.iter_mut().zip(pixels) {
+            *q = (pixel ^ 0x80) as i8;
+        }
+        Ok(())
+    }
+}
+
+/// Why a configuration does not suit the model.
+fn unsuitable(error: AdaptError) -> Refusal {
+    match error {
+        AdaptError::NoPrototypes => Refusal::NoPrototypes,
+        AdaptError::NoHomeostasis => Refusal::NoHomeostasis,
+        _ => Refusal::BadConfig,
+    }
+}
+
+/// Why a model cannot be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum LoadError {
+    /// A buffer the program gives is too small.
+    #[error("the model needs {need_bytes} bytes of {buffer}, the program has {have_bytes}")]
+    Buffer {
+        /// Name of the buffer.
+        buffer: &'static str,
+        /// Needed by the model.
+        need_bytes: usize,
+        /// Given by the program.
+        have_bytes: usize,
+    },
+    /// The model is beyond the limits of plasticity, through which every inference goes.
+    #[error(transparent)]
+    Plastic(#[from] AdaptError),
+}
