@@ -16,6 +16,7 @@
 pub mod assemble;
 pub mod card;
 pub mod cost;
+pub mod device;
 mod error;
 pub mod evaluate;
 pub mod export;
