@@ -1,0 +1,57 @@
+//! The device: waits for requests on the serial line and answers them, for ever.
+#![no_std]
+#![no_main]
+
+use aplysia_firmware::board::{self, Timer, Uart};
+use aplysia_firmware::{memory, stack};
+use aplysia_shared::Model;
+use aplysia_shared::protocol::{Machine, Server, send};
+use cortex_m_rt::entry;
+use cortex_m_semihosting::hprintln;
+
+struct Board(Timer);
+
+impl Machine for Board {
+    const BOARD: &str = board::NAME;
+
+    fn ticks(&self) -> u32 {
+        self.0.ticks()
+    }
+
+    fn instructions(&self, ticks: u32) -> u32 {
+        self.0.instructions(ticks)
+    }
+
+    fn stack_bytes(&self) -> u32 {
+        stack::high_water_bytes()
+    }
+}
+
+#[entry]
+fn main() -> ! {
+    stack::paint();
+    // SAFETY: `main` runs once, and nothing else takes the memory.
+    let (buffers, line) = unsafe { memory::take() };
+    let mut uart = Uart::new();
+    let machine = Board(Timer::new());
+    let model = Model::parse(memory::model());
+    let mut server = match &model {
+        Ok(model) => match Server::with_model(machine, model, buffers) {
+            Ok(server) => server,
+            Err(error) => panic!("{error}: build a program with larger buffers"),
+        },
+        Err(error) => {
+            hprintln!("no model: {}", error);
+            Server::without_model(machine)
+        }
+    };
+    loop {
+        let byte = uart.read();
+        if let Some(frame) = line.decoder.push(byte) {
+            let response = server.answer(frame);
+            if let Err(error) = send(&response, &mut line.response, |bytes| uart.write(bytes)) {
+                panic!("response does not fit its buffer: {error}");
+            }
+        }
+    }
+}
