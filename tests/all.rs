@@ -26,3 +26,8 @@ mod network;
 mod oracle;
 /// Every rule of parsing, broken one at a time.
 mod refusal;
+
+/// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
+mod device;
+/// Frames of the serial line: round trip, damage, noise.
+mod protocol;
