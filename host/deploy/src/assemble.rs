@@ -2,7 +2,7 @@
 //!
 //! Owns the order of tensors, layers and constants in the blob. One assembly serves export and the cost
 //! of an untrained network: every number that depends on training has a fixed size, so the length
-//! depends on the network and the [`Content`] only. Flow: [`crate::quantize`], [`crate::plan`] →
+//! depends on the network and the [`Content`] only. Flow: [`mod@crate::quantize`], [`crate::plan`] →
 //! **`assemble`** → `aplysia_shared::blob`.
 //!
 //! Tensor `i` is the output of node `i`; layer `i` is node `i + 1`.
