@@ -14,7 +14,7 @@ impl<'b> Plastic<'b> {
     /// The state of `model` before anything is learned. `seed` starts the stochastic rounding.
     ///
     /// # Errors
-    /// `model` cannot learn under `config`, or `buffer` is shorter than [`state_bytes`].
+    /// `model` cannot learn under `config`, or `buffer` is shorter than [`super::state_bytes`].
     pub fn new(
         model: &Model<'_>,
         config: Config,
