@@ -2,6 +2,7 @@
 
 /// The source tree itself: module docs, file sizes, unfinished code, arrows between the crates.
 mod tidy;
+
 /// Learning on the device: rules against their equations, state, snapshots, extremes.
 mod adapt;
 /// A small random network that can learn, for the tests of plasticity.
