@@ -151,10 +151,11 @@ fn host_packages(options: &Options) -> Result<()> {
 
 /// The folder from `--data`, else from `APLYSIA_DATA`, else Debian's.
 fn data_dir(options: &Options) -> PathBuf {
+    let variable = || env::var_os("APLYSIA_DATA").filter(|value| !value.is_empty());
     let named = options
         .data
         .clone()
-        .or_else(|| env::var_os("APLYSIA_DATA").map(PathBuf::from));
+        .or_else(|| variable().map(PathBuf::from));
     named.unwrap_or_else(|| DATA_DIR.into())
 }
 
