@@ -64,76 +64,71 @@ pub(crate) fn evaluate_slowly(
     steps: Option<&[f64]>,
 ) -> Vec<Vec<Uncertain>> {
     let norm = 255.0 * f64::from(NORMALIZATION.std);
-    let value = |&p: &u8| (f64::from(p) - f64::from(NORMALIZATION.mean_pixel)) / norm;
-    let mut maps = vec![
-        pixels
-            .iter()
-            .map(|p| Uncertain {
-                value: value(p),
-                deviation: 0.0,
-            })
-            .collect(),
-    ];
+    let input = |&p: &u8| Uncertain {
+        value: (f64::from(p) - f64::from(NORMALIZATION.mean_pixel)) / norm,
+        deviation: 0.0,
+    };
+    let mut maps = vec![pixels.iter().map(input).collect()];
     let mut layers = params.layers.iter();
-    for (i, node) in network.nodes.iter().enumerate().skip(1) {
-        let x: &Vec<Uncertain> = &maps[node.inputs[0]];
-        let (from, to) = (network.input_shape(i), node.shape);
-        let step = |i: usize| steps.map_or(0.0, |s| s[i]);
-        let pool = |y: usize, x_: usize, c: usize| -> [Uncertain; 4] {
-            let at = |k: usize| x[((2 * y + k / 2) * from.w + 2 * x_ + k % 2) * from.c + c];
-            [0, 1, 2, 3].map(at)
-        };
-        let each = |f: &dyn Fn(usize, usize, usize) -> Uncertain| -> Vec<Uncertain> {
-            let n = to.len();
-            (0..n)
-                .map(|j| f(j / to.c / to.w, j / to.c % to.w, j % to.c))
-                .collect()
-        };
-        let map = match node.op {
-            NodeOp::Input => continue,
-            NodeOp::Conv { .. } | NodeOp::Linear { .. } => {
-                let Some(layer) = layers.next() else { break };
-                each(&|y, x_, c| weighted(network, i, layer, (y, x_, c), x, step(i)))
-            }
-            NodeOp::MaxPool2 => each(&|y, x_, c| {
-                let window = pool(y, x_, c);
-                let max = |f: fn(&Uncertain) -> f64| window.iter().map(f).fold(f64::MIN, f64::max);
-                Uncertain {
-                    value: max(|b| b.value),
-                    deviation: max(|b| b.deviation),
-                }
-            }),
-            NodeOp::AvgPool2 => each(&|y, x_, c| {
-                let window = pool(y, x_, c);
-                let mean = |f: fn(&Uncertain) -> f64| window.iter().map(f).sum::<f64>() / 4.0;
-                Uncertain {
-                    value: mean(|b| b.value),
-                    deviation: mean(|b| b.deviation).hypot(rounding(step(i))),
-                }
-            }),
-            NodeOp::Add => {
-                let sum = |a: &Uncertain, b: &Uncertain| Uncertain {
-                    value: a.value + b.value,
-                    deviation: a.deviation.hypot(b.deviation).hypot(rounding(step(i))),
-                };
-                x.iter()
-                    .zip(&maps[node.inputs[1]])
-                    .map(|(a, b)| sum(a, b))
-                    .collect()
-            }
-            NodeOp::GlobalAvgPool => each(&|_, _, c| {
-                let pixels = x.iter().skip(c).step_by(from.c);
-                let n = (from.h * from.w) as f64;
-                let mean = |f: fn(&Uncertain) -> f64| pixels.clone().map(f).sum::<f64>() / n;
-                Uncertain {
-                    value: mean(|b| b.value),
-                    deviation: mean(|b| b.deviation).hypot(rounding(step(i))),
-                }
-            }),
-        };
-        maps.push(map);
+    for i in 1..network.nodes.len() {
+        let layer = network.rule(i).and_then(|_| layers.next());
+        let step = steps.map_or(0.0, |s| s[i]);
+        maps.push(run_node(network, i, layer, &maps, step));
     }
     maps
+}
+
+/// Output of node `i` from the outputs `maps` of the nodes before it.
+fn run_node(
+    network: &Network,
+    i: usize,
+    layer: Option<&LayerParams>,
+    maps: &[Vec<Uncertain>],
+    step: f64,
+) -> Vec<Uncertain> {
+    let node = &network.nodes[i];
+    let (from, to) = (network.input_shape(i), node.shape);
+    let x: &Vec<Uncertain> = &maps[node.inputs[0]];
+    let places = (0..to.len()).map(|j| (j / to.c / to.w, j / to.c % to.w, j % to.c));
+    let window = |(y, column, c): (usize, usize, usize)| {
+        let at = move |k: usize| -> Uncertain {
+            x[((2 * y + k / 2) * from.w + 2 * column + k % 2) * from.c + c]
+        };
+        (0..4).map(at)
+    };
+    match (node.op, layer) {
+        (NodeOp::MaxPool2, _) => places
+            .map(|place| Uncertain {
+                value: window(place).map(|p| p.value).fold(f64::MIN, f64::max),
+                deviation: window(place).map(|p| p.deviation).fold(0.0, f64::max),
+            })
+            .collect(),
+        (NodeOp::AvgPool2, _) => places.map(|place| mean(window(place), step)).collect(),
+        (NodeOp::GlobalAvgPool, _) => places
+            .map(|(_, _, c)| mean(x.iter().copied().skip(c).step_by(from.c), step))
+            .collect(),
+        (NodeOp::Add, _) => x
+            .iter()
+            .zip(&maps[node.inputs[1]])
+            .map(|(a, b)| Uncertain {
+                value: a.value + b.value,
+                deviation: a.deviation.hypot(b.deviation).hypot(rounding(step)),
+            })
+            .collect(),
+        (_, Some(layer)) => places
+            .map(|place| weighted(network, i, layer, place, x, step))
+            .collect(),
+        (_, None) => Vec::new(),
+    }
+}
+
+fn mean(pixels: impl Iterator<Item = Uncertain> + Clone, step: f64) -> Uncertain {
+    let n = pixels.clone().count() as f64;
+    let deviation = pixels.clone().map(|p| p.deviation).sum::<f64>() / n;
+    Uncertain {
+        value: pixels.map(|p| p.value).sum::<f64>() / n,
+        deviation: deviation.hypot(rounding(step)),
+    }
 }
 
 /// Standard deviation of rounding to a multiple of `step`.
