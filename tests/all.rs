@@ -32,3 +32,12 @@ mod refusal;
 mod device;
 /// Frames of the serial line: round trip, damage, noise.
 mod protocol;
+
+/// Loading in the true format, damaged files, splits, corruptions.
+mod data;
+/// Ranking of candidates against its definition.
+mod pareto;
+/// Studies: limits, halving, interruption and resumption at every place.
+mod search;
+/// The space `mcu`: every genotype it makes is valid; text forms, shapes and counts.
+mod space;

@@ -64,7 +64,8 @@ pub fn non_dominated_sort(points: &[Point]) -> Vec<Vec<usize>> {
 }
 
 /// Crowding distance of each member of `front`: the sum over objectives of the gap between its two
-/// neighbours, relative to the front's range; infinite at the ends.
+/// neighbours, relative to the front's range; infinite at the ends. An objective in which all are equal
+/// does not count.
 pub fn crowding(points: &[Point], front: &[usize]) -> Vec<f64> {
     let mut distance = vec![0.0; front.len()];
     for objective in 0..N_OBJECTIVES {
@@ -75,8 +76,8 @@ pub fn crowding(points: &[Point], front: &[usize]) -> Vec<f64> {
             break;
         };
         let range = value(last) - value(first);
-        (distance[first], distance[last]) = (f64::INFINITY, f64::INFINITY);
         if range > 0.0 {
+            (distance[first], distance[last]) = (f64::INFINITY, f64::INFINITY);
             for w in order.windows(3) {
                 distance[w[1]] += (value(w[2]) - value(w[0])) / range;
             }

@@ -228,7 +228,9 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
                 return Ok(Outcome::Interrupted);
             };
             self.record(event)?;
-            self.write_front()?;
+            if rung + 1 == self.config.halving.budgets.len() {
+                self.write_front()?;
+            }
         }
         let trial = &self.trials[index];
         (outside.observe)(Progress::Finished {
