@@ -1,4 +1,5 @@
-//! Puts the memory map of the chosen board where the linker script of `cortex-m-rt` looks for it.
+//! Links with the script of `cortex-m-rt`, and puts the memory map of the chosen board where that
+//! script looks for it.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -15,6 +16,7 @@ fn main() {
     let map = format!("boards/{board}.x");
     fs::copy(&map, out.join("memory.x")).unwrap_or_else(|error| panic!("{map}: {error}"));
     println!("cargo:rustc-link-search={}", out.display());
+    println!("cargo:rustc-link-arg-bins=-Tlink.x");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=boards");
 }
