@@ -173,74 +173,84 @@ impl Genotype {
     /// # Errors
     /// The first fault found.
     pub fn validate(&self, input: Shape) -> Result<(), GenotypeError> {
-        let check = |place: &str, field, got: usize, ok: bool, allowed| {
-            if ok {
-                return Ok(());
-            }
-            Err(GenotypeError::Range {
-                place: place.into(),
-                field,
-                got,
-                allowed,
-            })
-        };
-        let conv = |place: &str, channels: usize, kernel: usize, stride: usize| {
-            let ok = channels > 0 && channels <= 512 && channels.is_multiple_of(4);
-            check(place, "channels", channels, ok, "multiples of 4 up to 512")?;
-            check(place, "kernel", kernel, matches!(kernel, 3 | 5), "3, 5")?;
-            check(place, "stride", stride, matches!(stride, 1 | 2), "1, 2")
-        };
         let s = &self.stem;
-        conv("stem", s.channels, s.kernel, s.stride)?;
+        check_conv("stem", s.channels, s.kernel, s.stride)?;
         let mut x = Shape {
             h: input.h.div_ceil(s.stride),
             w: input.w.div_ceil(s.stride),
             c: s.channels,
         };
         for (i, b) in self.blocks.iter().enumerate() {
-            let place = format!("block{i}");
-            conv(&place, b.channels, b.kernel, b.stride)?;
-            let max = if b.op == BlockOp::Bottleneck { 6 } else { 1 };
-            let ok = (1..=max).contains(&b.expansion);
-            check(
-                &place,
-                "expansion",
-                b.expansion,
-                ok,
-                "1 to 6 in a bottleneck, else 1",
-            )?;
-            let want = b.op.n_weighted();
-            if b.rules.len() != want {
-                return Err(GenotypeError::Rules {
-                    place,
-                    got: b.rules.len(),
-                    want,
-                });
-            }
-            let y = Shape {
-                h: x.h.div_ceil(b.stride),
-                w: x.w.div_ceil(b.stride),
-                c: b.channels,
-            };
-            if b.residual && y != x {
-                return Err(GenotypeError::Residual {
-                    place,
-                    input: x,
-                    output: y,
-                });
-            }
-            x = y;
-            if b.pool != Pool::None {
-                x = Shape {
-                    h: x.h / 2,
-                    w: x.w / 2,
-                    c: x.c,
-                };
-            }
-            if x.is_empty() {
-                return Err(GenotypeError::Vanished { place });
-            }
+            x = b.check(format!("block{i}"), x)?;
         }
         Ok(())
     }
+}
+
+impl Block {
+    /// Checks the fields and the shapes for an input of shape `x`; gives the output shape.
+    fn check(&self, place: String, x: Shape) -> Result<Shape, GenotypeError> {
+        check_conv(&place, self.channels, self.kernel, self.stride)?;
+        let max = if self.op == BlockOp::Bottleneck { 6 } else { 1 };
+        let ok = (1..=max).contains(&self.expansion);
+        let allowed = "1 to 6 in a bottleneck, else 1";
+        check_range(&place, "expansion", self.expansion, ok, allowed)?;
+        let (got, want) = (self.rules.len(), self.op.n_weighted());
+        if got != want {
+            return Err(GenotypeError::Rules { place, got, want });
+        }
+        let (h, w) = (x.h.div_ceil(self.stride), x.w.div_ceil(self.stride));
+        let y = Shape {
+            h,
+            w,
+            c: self.channels,
+        };
+        if self.residual && y != x {
+            return Err(GenotypeError::Residual {
+                place,
+                input: x,
+                output: y,
+            });
+        }
+        let side = if self.pool == Pool::None { 1 } else { 2 };
+        let pooled = Shape {
+            h: h / side,
+            w: w / side,
+            c: y.c,
+        };
+        if pooled.is_empty() {
+            return Err(GenotypeError::Vanished { place });
+        }
+        Ok(pooled)
+    }
+}
+
+fn check_range(
+    place: &str,
+    field: &'static str,
+    got: usize,
+    ok: bool,
+    allowed: &'static str,
+) -> Result<(), GenotypeError> {
+    if ok {
+        return Ok(());
+    }
+    Err(GenotypeError::Range {
+        place: place.into(),
+        field,
+        got,
+        allowed,
+    })
+}
+
+fn check_conv(
+    place: &str,
+    channels: usize,
+    kernel: usize,
+    stride: usize,
+) -> Result<(), GenotypeError> {
+    let ok = channels > 0 && channels <= 512 && channels.is_multiple_of(4);
+    check_range(place, "channels", channels, ok, "multiples of 4 up to 512")?;
+    check_range(place, "kernel", kernel, matches!(kernel, 3 | 5), "3, 5")?;
+    check_range(place, "stride", stride, matches!(stride, 1 | 2), "1, 2")
 }
