@@ -1,1 +1,29 @@
-//! skeleton
+//! Training with burn: the learning rules, the training loop, evaluation.
+//!
+//! Owns everything that computes in floating point: `rule` (which feedback a layer uses), `ops` (the
+//! operations, on any burn backend), `cpu` (fast kernels), `network` (graph with numbers), `train` (the
+//! one loop), `evaluate`. Invariant: burn is named in this crate only, and no type of burn is in the
+//! interface of `train` and `evaluate`: parameters leave as [`aplysia_space::NetworkParams`].
+//!
+//! Flow: `data` → `space` → **`learn`** → `deploy`.
+
+mod augment;
+mod checkpoint;
+mod cpu;
+#[macro_use]
+mod device;
+mod error;
+mod evaluate;
+mod network;
+pub mod ops;
+mod optimizer;
+mod random;
+pub mod rule;
+mod train;
+
+pub use augment::Augment;
+pub use device::Device;
+pub use error::LearnError;
+pub use evaluate::{Evaluation, Images, activation_ranges, evaluate};
+pub use rule::{Alignment, FeedbackScale};
+pub use train::{EpochRecord, Job, Progress, TrainConfig, Trained, train};

@@ -1,0 +1,258 @@
+//! Fast kernels for burn's Flex backend: the bodies of [`LearnOps`] that training spends its time in.
+//!
+//! Convolution, batch norm and ReLU are one operation. The batch is cut into tasks of
+//! [`IMAGES_PER_TASK`] images; a task's tensors stay in the core's cache from the convolution through
+//! the statistics, and in the backward pass from the batch-norm derivative through both products.
+//! Sums over the batch are made per task and added in task order, so that results do not depend on
+//! the number of threads.
+//! Invariant: equal to the default bodies of `ops` up to rounding.
+
+#[macro_use]
+mod simd;
+mod channel;
+mod conv;
+mod depthwise;
+mod matrix;
+mod pool;
+
+use crate::ops::{BN_EPS, ConvGeometry, ConvGrads, ConvOutput, ConvParams, ConvSaved};
+use crate::ops::{LearnOps, Pool, composed};
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{Shape, TensorData, TensorMetadata};
+use conv::{Kernel, Scratch};
+use rayon::prelude::*;
+
+/// Images handled by one task: the unit of parallel work and of the order of summation.
+const IMAGES_PER_TASK: usize = 8;
+
+impl LearnOps for Flex {
+    fn conv_forward(x: FlexTensor, p: ConvParams<Self>, g: &ConvGeometry) -> ConvOutput<Self> {
+        if !Kernel::covers(g) {
+            return composed::conv_forward::<Self>(x, p, g);
+        }
+        let n = x.shape().dims::<4>()[0];
+        let (x, weight) = (x.to_contiguous(), p.weight.to_contiguous());
+        let kernel = Kernel::new(g, floats(&weight));
+        let (pre, sums) = forward_tasks(&kernel, floats(&x), n);
+        let c = g.output.c;
+        let (mean, var) = channel::moments(&sums, c, n * g.output.h * g.output.w);
+        let (gamma, beta) = (p.gamma.to_contiguous(), p.beta.to_contiguous());
+        let (scale, shift) = channel::affine_of(floats(&gamma), floats(&beta), &mean, &var, BN_EPS);
+        let task = IMAGES_PER_TASK * g.output.len();
+        let mut out = vec![0.0; pre.len()];
+        out.par_chunks_mut(task)
+            .zip(pre.par_chunks(task))
+            .for_each(|(z, y)| {
+                channel::affine(y, &scale, &shift, g.relu, z);
+            });
+        let shape = [n, g.output.h, g.output.w, c];
+        ConvOutput {
+            out: tensor(out, shape),
+            pre: tensor(pre, shape),
+            mean: tensor(mean, [c]),
+            var: tensor(var, [c]),
+        }
+    }
+
+    fn conv_backward(
+        saved: ConvSaved<Self>,
+        grad: FlexTensor,
+        needs_x: bool,
+        g: &ConvGeometry,
+    ) -> ConvGrads<Self> {
+        if !Kernel::covers(g) {
+            return composed::conv_backward::<Self>(saved, grad, needs_x, g);
+        }
+        let p = saved.params;
+        let held = [
+            saved.x, saved.pre, grad, saved.mean, saved.var, p.gamma, p.beta, p.feedback,
+        ];
+        let held = held.map(|t| t.to_contiguous());
+        let [x, pre, grad, mean, var, gamma, beta, feedback] = held.each_ref().map(floats);
+        let (scale, shift) = channel::affine_of(gamma, beta, mean, var, BN_EPS);
+        let norm = channel::Norm {
+            mean,
+            scale: &scale,
+            shift: &shift,
+            relu: g.relu,
+        };
+        let task = IMAGES_PER_TASK * g.output.len();
+        let sums: Vec<Vec<f64>> = pre
+            .par_chunks(task)
+            .zip(grad.par_chunks(task))
+            .map(|(y, dz)| channel::grad_sums(y, dz, &norm))
+            .collect();
+        let n = pre.len() / g.output.len();
+        let back = channel::backward_of(&sums, &norm, var, n * g.output.h * g.output.w, BN_EPS);
+        let kernel = Kernel::new(g, feedback);
+        let pass = Pass {
+            kernel: &kernel,
+            x,
+            pre,
+            grad,
+            norm: &norm,
+            back: &back,
+        };
+        let (dx, dw) = pass.run(needs_x);
+        let i = g.input;
+        ConvGrads {
+            x: dx.map(|dx| tensor(dx, [n, i.h, i.w, i.c])),
+            weight: tensor(kernel.unpack(&dw), [g.n_weights()]),
+            gamma: tensor(back.dgamma, [g.output.c]),
+            beta: tensor(back.dbeta, [g.output.c]),
+        }
+    }
+
+    fn conv_infer(
+        x: FlexTensor,
+        weight: FlexTensor,
+        scale: FlexTensor,
+        shift: FlexTensor,
+        g: &ConvGeometry,
+    ) -> FlexTensor {
+        if !Kernel::covers(g) {
+            return composed::conv_infer::<Self>(x, weight, scale, shift, g);
+        }
+        let n = x.shape().dims::<4>()[0];
+        let held = [x, weight, scale, shift].map(|t| t.to_contiguous());
+        let [x, weight, scale, shift] = held.each_ref().map(floats);
+        let kernel = Kernel::new(g, weight);
+        let (ti, to) = (
+            IMAGES_PER_TASK * g.input.len(),
+            IMAGES_PER_TASK * g.output.len(),
+        );
+        let mut out = vec![0.0; n * g.output.len()];
+        let tasks = out.par_chunks_mut(to).zip(x.par_chunks(ti));
+        tasks.for_each_init(Scratch::default, |scratch, (z, x)| {
+            kernel.forward(x, z, scratch);
+            channel::affine_in_place(z, scale, shift, g.relu);
+        });
+        tensor(out, [n, g.output.h, g.output.w, g.output.c])
+    }
+
+    fn pool_forward(x: FlexTensor, pool: Pool) -> FlexTensor {
+        let x = x.to_contiguous();
+        let [n, h, w, c] = x.shape().dims::<4>();
+        let (ho, wo) = (h / pool.window[0], w / pool.window[1]);
+        let dims = pool::Dims {
+            h,
+            w,
+            c,
+            window: pool.window,
+        };
+        let mut out = vec![0.0; n * ho * wo * c];
+        let tasks = out
+            .par_chunks_mut(ho * wo * c)
+            .zip(floats(&x).par_chunks(h * w * c));
+        tasks.with_min_len(IMAGES_PER_TASK).for_each(|(y, x)| {
+            if pool.max {
+                pool::max_forward(dims, x, y)
+            } else {
+                pool::mean_forward(dims, x, y)
+            }
+        });
+        tensor(out, [n, ho, wo, c])
+    }
+
+    fn pool_backward(x: FlexTensor, grad: FlexTensor, pool: Pool) -> FlexTensor {
+        let (x, grad) = (x.to_contiguous(), grad.to_contiguous());
+        let [n, h, w, c] = x.shape().dims::<4>();
+        let (ho, wo) = (h / pool.window[0], w / pool.window[1]);
+        let dims = pool::Dims {
+            h,
+            w,
+            c,
+            window: pool.window,
+        };
+        let mut dx = vec![0.0; n * h * w * c];
+        let tasks = dx
+            .par_chunks_mut(h * w * c)
+            .zip(floats(&x).par_chunks(h * w * c))
+            .zip(floats(&grad).par_chunks(ho * wo * c));
+        tasks
+            .with_min_len(IMAGES_PER_TASK)
+            .for_each(|((dx, x), dy)| {
+                if pool.max {
+                    pool::max_backward(dims, x, dy, dx);
+                } else {
+                    pool::mean_backward(dims, dy, dx);
+                }
+            });
+        tensor(dx, [n, h, w, c])
+    }
+}
+
+/// Convolution of all images, and per task the column sums of the result (`[Σy, Σy²]`).
+fn forward_tasks(kernel: &Kernel, x: &[f32], n: usize) -> (Vec<f32>, Vec<Vec<f64>>) {
+    let g = kernel.geometry;
+    let (ti, to) = (
+        IMAGES_PER_TASK * g.input.len(),
+        IMAGES_PER_TASK * g.output.len(),
+    );
+    let mut pre = vec![0.0; n * g.output.len()];
+    let sums = pre
+        .par_chunks_mut(to)
+        .zip(x.par_chunks(ti))
+        .map_init(Scratch::default, |scratch, (y, x)| {
+            kernel.forward(x, y, scratch);
+            channel::sums(y, g.output.c, g.output.len())
+        })
+        .collect();
+    (pre, sums)
+}
+
+/// The second half of the backward pass: everything after the batch-norm reductions.
+struct Pass<'a> {
+    kernel: &'a Kernel<'a>,
+    x: &'a [f32],
+    pre: &'a [f32],
+    grad: &'a [f32],
+    norm: &'a channel::Norm<'a>,
+    back: &'a channel::Backward,
+}
+
+impl Pass<'_> {
+    /// The input gradient (if wanted) and the weight gradient in the kernel's packed order.
+    fn run(&self, needs_x: bool) -> (Option<Vec<f32>>, Vec<f32>) {
+        let g = self.kernel.geometry;
+        let (ti, to) = (
+            IMAGES_PER_TASK * g.input.len(),
+            IMAGES_PER_TASK * g.output.len(),
+        );
+        let n_tasks = self.pre.len().div_ceil(to);
+        let mut dx = vec![0.0; if needs_x { self.x.len() } else { 0 }];
+        let mut parts = vec![0.0; n_tasks * g.n_weights()];
+        let mut dx_tasks: Vec<Option<&mut [f32]>> = dx.chunks_mut(ti).map(Some).collect();
+        dx_tasks.resize_with(n_tasks, || None);
+        let tasks = parts
+            .par_chunks_mut(g.n_weights())
+            .zip(dx_tasks.into_par_iter())
+            .zip(self.x.par_chunks(ti))
+            .zip(self.pre.par_chunks(to).zip(self.grad.par_chunks(to)));
+        tasks.for_each_init(
+            || (Scratch::default(), Vec::new()),
+            |(scratch, dy), (((dw, dx), x), (pre, grad))| {
+                dy.resize(pre.len(), 0.0);
+                channel::grad_input(pre, grad, self.norm, self.back, dy);
+                self.kernel.backward(x, dy, dx, dw, scratch);
+            },
+        );
+        let mut dw = parts[..g.n_weights()].to_vec();
+        for part in parts.chunks(g.n_weights()).skip(1) {
+            for (sum, value) in dw.iter_mut().zip(part) {
+                *sum += value;
+            }
+        }
+        (needs_x.then_some(dx), dw)
+    }
+}
+
+/// The numbers of a contiguous tensor.
+fn floats(x: &FlexTensor) -> &[f32] {
+    x.as_slice().expect("made contiguous f32 by the caller")
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, Shape::new(shape)))
+}

@@ -1,0 +1,75 @@
+//! What can go wrong in training.
+
+use std::path::PathBuf;
+
+/// Why training or evaluation did not happen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LearnError {
+    /// Not the name of a device.
+    #[error("unknown device `{0}`; use cpu, ndarray or cuda")]
+    UnknownDevice(String),
+    /// No usable GPU.
+    #[error("--device cuda needs {0}, which is missing here; use --device cpu")]
+    NoCuda(&'static str),
+    /// Numbers that do not belong to this network.
+    #[error("parameters of another network: layer {layer} has {got} numbers, {want} needed")]
+    Params {
+        /// Weighted layer, or the number of layers if that differs.
+        layer: usize,
+        /// Numbers given.
+        got: usize,
+        /// Numbers needed.
+        want: usize,
+    },
+    /// Pixels, labels and network do not fit together.
+    #[error("{what}: {got} given, {want} needed")]
+    Data {
+        /// Which quantity.
+        what: &'static str,
+        /// How many there are.
+        got: usize,
+        /// How many there should be.
+        want: usize,
+    },
+    /// A setting out of its range.
+    #[error("{field} = {got} is out of range; allowed: {allowed}")]
+    Config {
+        /// Which setting.
+        field: &'static str,
+        /// Its value.
+        got: f64,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// The loss is not a number any more.
+    #[error("the loss is not finite at step {step}; lower the learning rate or clip the gradient")]
+    Diverged {
+        /// The optimizer step.
+        step: u64,
+    },
+    /// A checkpoint made with another seed or network.
+    #[error("{}: checkpoint of another run ({field} differs); remove it or use its settings", path.display())]
+    OtherRun {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        field: &'static str,
+    },
+    /// A file that is not a checkpoint.
+    #[error("{}: not a checkpoint ({reason}); remove it to start again", path.display())]
+    NotACheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        reason: postcard::Error,
+    },
+    /// Reading or writing failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,179 @@
+//! Evaluation: accuracy, predictions and activation ranges of trained parameters.
+
+use crate::network::{Model, numbers};
+use crate::{Device, FeedbackScale, LearnError};
+use aplysia_space::{Network, NetworkParams, Shape};
+
+/// Images evaluated at once.
+const BATCH: usize = 256;
+
+/// Labelled images, borrowed. Normalisation: `x = (p − mean_pixel[c]) / (255·std)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Images<'a> {
+    /// NHWC.
+    pub pixels: &'a [u8],
+    /// One class per image.
+    pub labels: &'a [u8],
+    /// Shape of one image.
+    pub shape: Shape,
+    /// One integer pixel value per channel: what becomes 0.
+    pub mean_pixel: &'a [u8],
+    /// Standard deviation of pixel / 255.
+    pub std: f32,
+}
+
+impl<'a> Images<'a> {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// True without images.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The images `range`.
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Images<'a> {
+        let n = self.shape.len();
+        Images {
+            pixels: &self.pixels[range.start * n..range.end * n],
+            labels: &self.labels[range],
+            ..*self
+        }
+    }
+
+    /// Value of every pixel: `[channel][256]`.
+    pub(crate) fn normalisation(&self) -> Vec<f32> {
+        let scale = 1.0 / (255.0 * self.std);
+        let channel = |&m: &u8| (0..256).map(move |p| (p as f32 - f32::from(m)) * scale);
+        self.mean_pixel.iter().flat_map(channel).collect()
+    }
+
+    /// All images as numbers.
+    fn normalised(&self) -> Vec<f32> {
+        let (table, c) = (self.normalisation(), self.shape.c);
+        let value = |(i, &p): (usize, &u8)| table[i % c * 256 + p as usize];
+        self.pixels.iter().enumerate().map(value).collect()
+    }
+
+    /// Checks lengths against each other and against `network`.
+    ///
+    /// # Errors
+    /// [`LearnError::Data`] names the first length that does not fit.
+    pub(crate) fn check(&self, network: &Network) -> Result<(), LearnError> {
+        let input = network.nodes[0].shape;
+        let largest = self.labels.iter().max().map_or(0, |&l| usize::from(l) + 1);
+        for (what, got, want) in [
+            ("image height", self.shape.h, input.h),
+            ("image width", self.shape.w, input.w),
+            ("image channels", self.shape.c, input.c),
+            ("pixels", self.pixels.len(), self.len() * input.len()),
+            ("mean pixels", self.mean_pixel.len(), input.c),
+            ("classes", largest.max(network.n_classes), network.n_classes),
+        ] {
+            if got != want {
+                return Err(LearnError::Data { what, got, want });
+            }
+        }
+        if self.is_empty() {
+            return Err(LearnError::Data {
+                what: "images",
+                got: 0,
+                want: 1,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Result of [`evaluate`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Share of right answers, 0 to 1.
+    pub accuracy: f32,
+    /// The class of every image.
+    pub predictions: Vec<u8>,
+    /// `[images, classes]`.
+    pub logits: Vec<f32>,
+}
+
+/// Runs `params` on `images` with running batch-norm statistics.
+///
+/// # Errors
+/// The device is missing, or parameters or images do not fit the network.
+pub fn evaluate(
+    network: &Network,
+    params: &NetworkParams,
+    images: Images,
+    device: Device,
+) -> Result<Evaluation, LearnError> {
+    images.check(network)?;
+    on_device!(device, |B, place| {
+        let mut model = Model::<B>::new(network, 0, FeedbackScale::Fixed, &place);
+        model.set_params(params)?;
+        Ok(evaluate_model(&model, images, network.n_classes))
+    })
+}
+
+/// [`evaluate`] on a model that is already on its device.
+pub(crate) fn evaluate_model<B: crate::ops::LearnOps>(
+    model: &Model<B>,
+    images: Images,
+    n_classes: usize,
+) -> Evaluation {
+    let mut logits = Vec::with_capacity(images.len() * n_classes);
+    for start in (0..images.len()).step_by(BATCH) {
+        let batch = images.slice(start..(start + BATCH).min(images.len()));
+        logits.extend(numbers(
+            model.infer(model.images(batch.normalised()), |_, _| {}),
+        ));
+    }
+    let predictions = argmax(&logits, n_classes);
+    let right = predictions
+        .iter()
+        .zip(images.labels)
+        .filter(|(p, l)| p == l)
+        .count();
+    Evaluation {
+        accuracy: right as f32 / images.len() as f32,
+        predictions,
+        logits,
+    }
+}
+
+/// The first largest of every row.
+pub(crate) fn argmax(logits: &[f32], n_classes: usize) -> Vec<u8> {
+    let best =
+        |row: &[f32]| (1..row.len()).fold(0, |b, i| if row[i] > row[b] { i } else { b }) as u8;
+    logits.chunks(n_classes).map(best).collect()
+}
+
+/// Smallest and largest value of every node's output (after the activation) over `images`.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn activation_ranges(
+    network: &Network,
+    params: &NetworkParams,
+    images: Images,
+    device: Device,
+) -> Result<Vec<(f32, f32)>, LearnError> {
+    images.check(network)?;
+    on_device!(device, |B, place| {
+        let mut model = Model::<B>::new(network, 0, FeedbackScale::Fixed, &place);
+        model.set_params(params)?;
+        let mut ranges = vec![(f32::INFINITY, f32::NEG_INFINITY); network.nodes.len()];
+        for start in (0..images.len()).step_by(BATCH) {
+            let batch = images.slice(start..(start + BATCH).min(images.len()));
+            model.infer(model.images(batch.normalised()), |node, values| {
+                let (min, max) = &mut ranges[node];
+                for v in numbers(values.clone()) {
+                    *min = min.min(v);
+                    *max = max.max(v);
+                }
+            });
+        }
+        Ok(ranges)
+    })
+}

@@ -1,0 +1,214 @@
+//! The operations a backend must offer to train our networks: [`LearnOps`].
+//!
+//! Owns the plain forward and backward mathematics of a convolution node, of pooling and of the
+//! classifier, written with burn's own operations as default bodies. `cpu` replaces them by fast
+//! kernels for the Flex backend; `ops::tape` puts them on burn's autodiff tape for every backend.
+//! Invariant: knows no learning rule; a rule reaches it only as a tensor called `feedback`.
+//!
+//! Activations are NHWC everywhere: 1×1 convolutions are one matrix product, batch-norm statistics
+//! are column sums, depthwise windows vectorise over channels. Weights are flat, in OIHW order.
+
+pub mod composed;
+mod tape;
+
+use aplysia_space::Shape;
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::{ConvOptions, FloatTensor};
+use burn::tensor::{Tensor, TensorPrimitive};
+
+/// Added to the variance in batch norm.
+pub const BN_EPS: f32 = 1e-5;
+
+/// One convolution node: `relu?(batch_norm(conv(x)))`, padding `kernel / 2` on top and left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvGeometry {
+    /// Shape of one input image.
+    pub input: Shape,
+    /// Shape of one output image, `ceil(input / stride)` high and wide.
+    pub output: Shape,
+    /// Window side, odd.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// 1: dense; `input.c`: depthwise.
+    pub groups: usize,
+    /// Whether a ReLU follows the batch norm.
+    pub relu: bool,
+}
+
+impl ConvGeometry {
+    /// Number of weights: `out_ch · in_ch / groups · kernel²`.
+    pub fn n_weights(&self) -> usize {
+        self.output.c * self.input.c / self.groups * self.kernel * self.kernel
+    }
+
+    fn weight_shape(&self) -> [usize; 4] {
+        let k = self.kernel;
+        [self.output.c, self.input.c / self.groups, k, k]
+    }
+
+    fn options(&self) -> ConvOptions<2> {
+        let (s, p) = (self.stride, self.kernel / 2);
+        ConvOptions::new([s, s], [p, p], [1, 1], self.groups)
+    }
+}
+
+/// What a convolution node computes with. All flat: `weight` and `feedback` `[n_weights]` (OIHW),
+/// `gamma` and `beta` `[out_ch]`.
+#[derive(Clone, Debug)]
+pub struct ConvParams<B: Backend> {
+    /// Weights of the forward pass.
+    pub weight: FloatTensor<B>,
+    /// Weights of the input gradient: the rule's `B`.
+    pub feedback: FloatTensor<B>,
+    /// Batch-norm scale.
+    pub gamma: FloatTensor<B>,
+    /// Batch-norm shift.
+    pub beta: FloatTensor<B>,
+}
+
+/// Result of a convolution node in training mode.
+#[derive(Clone, Debug)]
+pub struct ConvOutput<B: Backend> {
+    /// After batch norm and activation, `[n, h, w, out_ch]`.
+    pub out: FloatTensor<B>,
+    /// Before batch norm, `[n, h, w, out_ch]`.
+    pub pre: FloatTensor<B>,
+    /// Mean of `pre` over batch and pixels, `[out_ch]`.
+    pub mean: FloatTensor<B>,
+    /// Biased variance of `pre` over batch and pixels, `[out_ch]`.
+    pub var: FloatTensor<B>,
+}
+
+/// What the backward pass of a convolution node needs.
+#[derive(Clone, Debug)]
+pub struct ConvSaved<B: Backend> {
+    /// The node's input.
+    pub x: FloatTensor<B>,
+    /// See [`ConvOutput::pre`].
+    pub pre: FloatTensor<B>,
+    /// See [`ConvOutput::mean`].
+    pub mean: FloatTensor<B>,
+    /// See [`ConvOutput::var`].
+    pub var: FloatTensor<B>,
+    /// Its parameters.
+    pub params: ConvParams<B>,
+}
+
+/// Gradients of a convolution node.
+#[derive(Clone, Debug)]
+pub struct ConvGrads<B: Backend> {
+    /// With respect to the input, if asked for.
+    pub x: Option<FloatTensor<B>>,
+    /// With respect to the weights.
+    pub weight: FloatTensor<B>,
+    /// With respect to the batch-norm scale.
+    pub gamma: FloatTensor<B>,
+    /// With respect to the batch-norm shift.
+    pub beta: FloatTensor<B>,
+}
+
+/// A pooling whose step equals its window; an odd border is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Maximum if true, mean otherwise.
+    pub max: bool,
+    /// Height and width of the window.
+    pub window: [usize; 2],
+}
+
+/// burn's backend plus what our layers need. Default bodies are composed of burn's operations.
+pub trait LearnOps: Backend {
+    /// `z = relu?(γ·(y − μ)/sqrt(σ² + ε) + β)`, `y = conv(x, W)`, μ and σ² over batch and pixels.
+    fn conv_forward(
+        x: FloatTensor<Self>,
+        params: ConvParams<Self>,
+        g: &ConvGeometry,
+    ) -> ConvOutput<Self> {
+        composed::conv_forward::<Self>(x, params, g)
+    }
+
+    /// Gradients of [`LearnOps::conv_forward`] with the input gradient sent through the feedback:
+    /// `dW = corr(x, dy)`, `dx = T-conv(B, dy)`; ReLU and batch norm have their exact derivative.
+    fn conv_backward(
+        saved: ConvSaved<Self>,
+        grad: FloatTensor<Self>,
+        needs_x: bool,
+        g: &ConvGeometry,
+    ) -> ConvGrads<Self> {
+        composed::conv_backward::<Self>(saved, grad, needs_x, g)
+    }
+
+    /// The node in evaluation mode: `z = relu?(conv(x, W)·scale + shift)`, per channel.
+    fn conv_infer(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        g: &ConvGeometry,
+    ) -> FloatTensor<Self> {
+        composed::conv_infer::<Self>(x, weight, scale, shift, g)
+    }
+
+    /// Pooling of `[n, h, w, c]`.
+    fn pool_forward(x: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {
+        composed::pool_forward::<Self>(x, pool)
+    }
+
+    /// Input gradient of [`LearnOps::pool_forward`]; a maximum hands it to the first of equals.
+    fn pool_backward(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        pool: Pool,
+    ) -> FloatTensor<Self> {
+        composed::pool_backward::<Self>(x, grad, pool)
+    }
+
+    /// [`LearnOps::conv_forward`], differentiable where the backend is.
+    fn conv(x: FloatTensor<Self>, params: ConvParams<Self>, g: &ConvGeometry) -> ConvOutput<Self> {
+        Self::conv_forward(x, params, g)
+    }
+
+    /// [`LearnOps::pool_forward`], differentiable where the backend is.
+    fn pool(x: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {
+        Self::pool_forward(x, pool)
+    }
+
+    /// `y = x Wᵀ`, `x` `[n, in]`, `weight` and `feedback` `[out, in]`; differentiable where the
+    /// backend is, with `dW = dyᵀ x` and `dx = dy B`.
+    fn linear_feedback(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        feedback: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let _ = feedback;
+        let w = wrap::<Self, 2>(weight).transpose();
+        unwrap(wrap::<Self, 2>(x).matmul(w))
+    }
+
+    /// Direct feedback. Forward: identity on `logits` `[n, classes]`. Backward, with
+    /// `e = ∂L/∂logits`: `e` goes on to `logits`, and `e · feedback` is added to the gradient of
+    /// `hidden` (`feedback` is `[classes, elements of one hidden sample]`).
+    fn dfa_tap(
+        logits: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        feedback: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let _ = (hidden, feedback);
+        logits
+    }
+}
+
+impl LearnOps for burn::backend::NdArray {}
+#[cfg(feature = "cuda")]
+impl LearnOps for burn_cuda::Cuda {}
+
+/// A primitive as a tensor of burn's public interface.
+pub fn wrap<B: Backend, const D: usize>(x: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(x))
+}
+
+/// The primitive of a tensor.
+pub fn unwrap<B: Backend, const D: usize>(x: Tensor<B, D>) -> FloatTensor<B> {
+    x.into_primitive().tensor()
+}

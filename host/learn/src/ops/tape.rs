@@ -1,0 +1,175 @@
+//! Our operations on burn's autodiff tape: the only place where a gradient is sent through a tensor
+//! other than the weights. Works for any inner backend.
+
+use super::{ConvGeometry, ConvOutput, ConvParams, ConvSaved, LearnOps, Pool, unwrap, wrap};
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::Shape;
+use burn::tensor::TensorMetadata;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::ops::FloatTensor;
+
+#[derive(Debug)]
+struct ConvNode;
+
+impl<B: LearnOps> Backward<B, 4> for ConvNode {
+    type State = (ConvSaved<B>, ConvGeometry);
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x, weight, gamma, beta] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        let (saved, geometry) = ops.state;
+        let d = B::conv_backward(saved, grad, x.is_some(), &geometry);
+        if let (Some(node), Some(dx)) = (x, d.x) {
+            grads.register::<B>(node.id, dx);
+        }
+        for (node, grad) in [(weight, d.weight), (gamma, d.gamma), (beta, d.beta)] {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct PoolNode;
+
+impl<B: LearnOps> Backward<B, 1> for PoolNode {
+    type State = (FloatTensor<B>, Pool);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        let (input, pool) = ops.state;
+        if let Some(node) = x {
+            grads.register::<B>(node.id, B::pool_backward(input, grad, pool));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LinearNode;
+
+impl<B: Backend> Backward<B, 2> for LinearNode {
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x, weight] = ops.parents;
+        let grad = wrap::<B, 2>(grads.consume::<B>(&ops.node));
+        let (input, feedback) = ops.state;
+        if let Some(node) = x {
+            let dx = grad.clone().matmul(wrap(feedback));
+            grads.register::<B>(node.id, unwrap(dx));
+        }
+        if let Some(node) = weight {
+            let dw = grad.transpose().matmul(wrap::<B, 2>(input));
+            grads.register::<B>(node.id, unwrap(dw));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct TapNode;
+
+impl<B: Backend> Backward<B, 2> for TapNode {
+    type State = (FloatTensor<B>, Shape);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [logits, hidden] = ops.parents;
+        let error = grads.consume::<B>(&ops.node);
+        let (feedback, shape) = ops.state;
+        if let Some(node) = hidden {
+            let d = B::float_reshape(B::float_matmul(error.clone(), feedback), shape);
+            grads.register::<B>(node.id, d);
+        }
+        if let Some(node) = logits {
+            grads.register::<B>(node.id, error);
+        }
+    }
+}
+
+impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
+    fn conv(x: FloatTensor<Self>, params: ConvParams<Self>, g: &ConvGeometry) -> ConvOutput<Self> {
+        let inner = ConvParams {
+            weight: params.weight.primitive,
+            feedback: params.feedback.primitive,
+            gamma: params.gamma.primitive,
+            beta: params.beta.primitive,
+        };
+        let y = B::conv_forward(x.primitive.clone(), inner.clone(), g);
+        let nodes = [
+            x.node,
+            params.weight.node,
+            params.gamma.node,
+            params.beta.node,
+        ];
+        let out = match Backward::<B, 4>::prepare::<C>(ConvNode, nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let saved = ConvSaved {
+                    x: x.primitive,
+                    pre: y.pre.clone(),
+                    mean: y.mean.clone(),
+                    var: y.var.clone(),
+                    params: inner,
+                };
+                prep.finish((saved, *g), y.out)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(y.out),
+        };
+        ConvOutput {
+            out,
+            pre: Self::from_inner(y.pre),
+            mean: Self::from_inner(y.mean),
+            var: Self::from_inner(y.var),
+        }
+    }
+
+    fn pool(x: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {
+        let y = B::pool_forward(x.primitive.clone(), pool);
+        match Backward::<B, 1>::prepare::<C>(PoolNode, [x.node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish((x.primitive, pool), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn linear_feedback(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        feedback: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let feedback = feedback.primitive;
+        let y = B::linear_feedback(x.primitive.clone(), weight.primitive, feedback.clone());
+        let nodes = [x.node, weight.node];
+        match Backward::<B, 2>::prepare::<C>(LinearNode, nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish((x.primitive, feedback), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn dfa_tap(
+        logits: FloatTensor<Self>,
+        hidden: FloatTensor<Self>,
+        feedback: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let shape = hidden.primitive.shape();
+        let nodes = [logits.node, hidden.node];
+        match Backward::<B, 2>::prepare::<C>(TapNode, nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish((feedback.primitive, shape), logits.primitive),
+            OpsKind::UnTracked(prep) => prep.finish(logits.primitive),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Stochastic gradient descent with Nesterov momentum, and its schedule.
+//!
+//! burn's own optimizer keeps its momentum private and decays every parameter alike; here momentum is
+//! part of the checkpoint, and batch norm and biases are not decayed.
+
+use crate::network::Param;
+use crate::ops::LearnOps;
+use burn::tensor::{ElementConversion, Tensor};
+
+/// Settings of one step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sgd {
+    pub(crate) lr: f32,
+    pub(crate) momentum: f32,
+    pub(crate) weight_decay: f32,
+    /// Largest norm of the whole gradient, 0 for no limit.
+    pub(crate) clip_norm: f32,
+}
+
+impl Sgd {
+    /// `g' = clip(g) + λw`, `v ← μv + g'`, `w ← w − η(g' + μv)` (Sutskever et al. 2013, eq. 3-4).
+    pub(crate) fn step<'a, B: LearnOps>(
+        &self,
+        params: impl Iterator<Item = &'a mut Param<B>>,
+        grads: Vec<Option<Tensor<B, 1>>>,
+    ) {
+        let factor = self.clip_factor(&grads);
+        for (p, grad) in params.zip(grads) {
+            let Some(mut grad) = grad else { continue };
+            if factor < 1.0 {
+                grad = grad * factor;
+            }
+            if p.decay && self.weight_decay > 0.0 {
+                grad = grad + p.value.clone() * self.weight_decay;
+            }
+            p.velocity = p.velocity.clone() * self.momentum + grad.clone();
+            let step = grad + p.velocity.clone() * self.momentum;
+            p.value = p.value.clone() - step * self.lr;
+        }
+    }
+
+    fn clip_factor<B: LearnOps>(&self, grads: &[Option<Tensor<B, 1>>]) -> f32 {
+        if self.clip_norm <= 0.0 {
+            return 1.0;
+        }
+        let square = |g: &Tensor<B, 1>| g.clone().powi_scalar(2).sum().into_scalar().elem::<f32>();
+        let norm: f32 = grads.iter().flatten().map(square).sum::<f32>().sqrt();
+        if norm > self.clip_norm {
+            self.clip_norm / norm
+        } else {
+            1.0
+        }
+    }
+}
+
+/// Learning-rate factor at `step`: linear up to 1 over `warmup` steps, then half a cosine down to 0 at
+/// `total`.
+pub(crate) fn schedule(step: u64, warmup: u64, total: u64) -> f32 {
+    if step < warmup {
+        return (step + 1) as f32 / warmup as f32;
+    }
+    let progress = (step - warmup) as f64 / (total.max(warmup + 1) - warmup) as f64;
+    (0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos())) as f32
+}

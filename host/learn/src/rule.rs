@@ -1,0 +1,205 @@
+//! The learning rules: one concept, a feedback tensor `B` per weighted layer.
+//!
+//! Forward pass and weight gradient are the same for every rule (`dW = corr(x, δ_y)`); the rule
+//! supplies `B` of the input gradient `δ_x = T-conv(B, δ_y)`. ReLU, batch norm and pooling keep
+//! their exact derivatives.
+//!
+//! | rule | feedback `B` | state | what it transports | cost per step | source |
+//! |---|---|---|---|---|---|
+//! | `bp` | `W` | none | the weights | none | Rumelhart, Hinton, Williams 1986 |
+//! | `fa` | `M`, drawn once | `M` | nothing | none | Lillicrap et al. 2016, Nat. Commun. 7:13276 |
+//! | `usf` | `s·sign(W)` | none | signs | 1 pass over `W` | Liao, Leibo, Poggio 2016, AAAI |
+//! | `brsf` | `abs(M_t)∘sign(W)` | none | signs | 1 draw per weight | Moskovitz et al. 2018, arXiv:1812.06488 |
+//! | `frsf` | `abs(M)∘sign(W)`, `M` drawn once | `abs(M)` | signs | 1 pass over `W` | same |
+//! | `dfa` | `e·B`, `e = ∂L/∂logits`, `B` drawn once | `[classes, input]` map | nothing; no chain | `classes·input` MACs per image | Nøkland 2016, NeurIPS |
+//!
+//! Locality: all need the activations of the forward pass until the error arrives (not local in
+//! time); all but `dfa` need the error of the layer above; `dfa` needs only the error of the output.
+//!
+//! Scale: `W, M ~ U(−a, a)`, `a = sqrt(6/(fan_in + fan_out))`; `s = sqrt(2/(fan_in + fan_out))`, the
+//! standard deviation of that draw; `fan_in = in_ch/groups·k²`, `fan_out = out_ch·k²` (not divided by
+//! groups). Then `rms(B) = s` for every rule at the start, and the angle between `B` and `W` is 0°
+//! (bp), 90° (fa), arccos(√3/2) = 30° (usf), arccos(3/4) = 41.4° (brsf, frsf).
+//!
+//! Every `B` is a function of (seed, layer, step) and `W`, so it needs no place in a checkpoint; the
+//! step advances with the optimizer only, so `brsf` is frozen in evaluation.
+
+use crate::ops::{ConvGeometry, LearnOps};
+use crate::random::{Purpose, stream, uniform};
+use aplysia_space::Rule;
+use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+/// Size of the neighbourhoods of a weighted layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fan {
+    /// Weights into one output: `in_ch / groups · k²`.
+    pub fan_in: usize,
+    /// Weights out of one input, groups ignored: `out_ch · k²`.
+    pub fan_out: usize,
+}
+
+impl Fan {
+    /// Of a convolution.
+    pub fn conv(g: &ConvGeometry) -> Self {
+        let kk = g.kernel * g.kernel;
+        Self {
+            fan_in: g.input.c / g.groups * kk,
+            fan_out: g.output.c * kk,
+        }
+    }
+
+    /// `a`: weights and feedback are drawn from U(−a, a).
+    pub fn bound(self) -> f32 {
+        (6.0 / (self.fan_in + self.fan_out) as f32).sqrt()
+    }
+
+    /// `s`: the standard deviation of that draw.
+    pub fn std(self) -> f32 {
+        (2.0 / (self.fan_in + self.fan_out) as f32).sqrt()
+    }
+}
+
+/// How long `B` is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeedbackScale {
+    /// The fixed scale of the module documentation.
+    #[default]
+    Fixed,
+    /// `‖B‖ = ‖W‖` at every step (Moskovitz et al. 2018, "strict" normalisation).
+    WeightNorm,
+}
+
+/// How well the feedback of a layer agrees with its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alignment {
+    /// `arccos(⟨B, W⟩ / (‖B‖·‖W‖))`, 0 to 180.
+    pub angle_deg: f32,
+    /// `‖B‖ / ‖W‖`.
+    pub norm_ratio: f32,
+}
+
+impl Alignment {
+    /// Between two tensors of equal length, summed in f64.
+    pub fn between(feedback: &[f32], weight: &[f32]) -> Self {
+        let dot = |a: &[f32], b: &[f32]| -> f64 {
+            a.iter()
+                .zip(b)
+                .map(|(&a, &b)| f64::from(a) * f64::from(b))
+                .sum()
+        };
+        let (b, w) = (dot(feedback, feedback).sqrt(), dot(weight, weight).sqrt());
+        let cosine = (dot(feedback, weight) / (b * w)).clamp(-1.0, 1.0);
+        Self {
+            angle_deg: cosine.acos().to_degrees() as f32,
+            norm_ratio: (b / w) as f32,
+        }
+    }
+}
+
+/// The source of one layer's feedback.
+#[derive(Clone, Debug)]
+pub struct Feedback<B: LearnOps> {
+    rule: Rule,
+    fan: Fan,
+    scale: FeedbackScale,
+    seed: u64,
+    layer: usize,
+    /// `M` of `fa`, `|M|` of `frsf`.
+    fixed: Option<Tensor<B, 1>>,
+}
+
+impl<B: LearnOps> Feedback<B> {
+    /// Draws what is drawn once. `layer` counts weighted layers, `n` the layer's weights.
+    pub fn new(
+        (rule, scale): (Rule, FeedbackScale),
+        fan: Fan,
+        (seed, layer): (u64, usize),
+        n: usize,
+        device: &B::Device,
+    ) -> Self {
+        let draw = || {
+            uniform(
+                &mut stream(seed, Purpose::Feedback, layer, 0),
+                fan.bound(),
+                n,
+            )
+        };
+        let fixed = match rule {
+            Rule::Fa => Some(draw()),
+            Rule::Frsf => Some(draw().into_iter().map(f32::abs).collect()),
+            _ => None,
+        };
+        let fixed = fixed.map(|m| Tensor::from_data(TensorData::new(m, [n]), device));
+        Self {
+            rule,
+            fan,
+            scale,
+            seed,
+            layer,
+            fixed,
+        }
+    }
+
+    /// `B` for weights `w` (flat) at optimizer step `step`. `dfa` has none of this shape and returns
+    /// `w`: its layer hands nothing down the chain.
+    pub fn at(&self, w: &Tensor<B, 1>, step: u64) -> Tensor<B, 1> {
+        let b = match (self.rule, &self.fixed) {
+            (Rule::Fa, Some(m)) => m.clone(),
+            (Rule::Frsf, Some(m)) => w.clone().sign() * m.clone(),
+            (Rule::Usf, _) => w.clone().sign() * self.fan.std(),
+            (Rule::Brsf, _) => {
+                let n = w.dims()[0];
+                let mut rng = stream(self.seed, Purpose::StepFeedback, self.layer, step);
+                let m = uniform(&mut rng, self.fan.bound(), n);
+                let m = Tensor::from_data(TensorData::new(m, [n]), &w.device());
+                w.clone().sign() * m.abs()
+            }
+            _ => return w.clone(),
+        };
+        match self.scale {
+            FeedbackScale::Fixed => b,
+            FeedbackScale::WeightNorm => {
+                let norm = |t: Tensor<B, 1>| t.powi_scalar(2).sum().sqrt();
+                let ratio = norm(w.clone()) / norm(b.clone()).add_scalar(f32::MIN_POSITIVE);
+                b * ratio
+            }
+        }
+    }
+}
+
+/// The map `[classes, h·w·in_ch]` (NHWC per class) by which `dfa` sends the error to the input of a
+/// convolution: T-conv of the error, held constant over all output pixels, through a random
+/// `B [classes, in_ch, k, k] ~ U(−a, a)`, `fan_in = in_ch·k²`, `fan_out = classes·k²`.
+pub fn dfa_conv_map(g: &ConvGeometry, n_classes: usize, feedback: &[f32]) -> Vec<f32> {
+    let (k, pad, input) = (g.kernel, g.kernel / 2, g.input);
+    let mut map = vec![0.0; n_classes * input.len()];
+    for (class, map) in map.chunks_mut(input.len()).enumerate() {
+        let taps = (0..g.output.h * g.output.w).flat_map(|p| (0..k * k).map(move |t| (p, t)));
+        for (pixel, tap) in taps {
+            let y = (pixel / g.output.w * g.stride + tap / k).checked_sub(pad);
+            let x = (pixel % g.output.w * g.stride + tap % k).checked_sub(pad);
+            let (Some(y), Some(x)) = (y, x) else { continue };
+            if y >= input.h || x >= input.w {
+                continue;
+            }
+            for c in 0..input.c {
+                let b = feedback[(class * input.c + c) * k * k + tap];
+                map[(y * input.w + x) * input.c + c] += b;
+            }
+        }
+    }
+    map
+}
+
+/// The random `B` of a `dfa` layer, `[classes, in_ch, k, k]` flat (a linear layer has `k = 1`).
+pub fn dfa_feedback(n_classes: usize, in_ch: usize, kernel: usize, at: (u64, usize)) -> Vec<f32> {
+    let kk = kernel * kernel;
+    let fan = Fan {
+        fan_in: in_ch * kk,
+        fan_out: n_classes * kk,
+    };
+    let mut rng = stream(at.0, Purpose::Feedback, at.1, 0);
+    uniform(&mut rng, fan.bound(), n_classes * in_ch * kk)
+}

@@ -1,0 +1,406 @@
+//! The one training loop.
+
+use crate::checkpoint::Checkpoint;
+use crate::evaluate::{Images, argmax, evaluate_model};
+use crate::network::{Model, numbers};
+use crate::ops::LearnOps;
+use crate::optimizer::{Sgd, schedule};
+use crate::random::{Purpose, stream};
+use crate::{Alignment, Augment, Device, FeedbackScale, LearnError};
+use aplysia_space::{Network, NetworkParams};
+use burn::backend::Autodiff;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{ElementConversion, Tensor, TensorData};
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Settings of a training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Stop after this many epochs, counted from the beginning of the run.
+    pub epochs: usize,
+    /// Length of the learning-rate schedule; 0: `epochs`. Larger than `epochs` to stop early and go on
+    /// later from the checkpoint as if there had been no stop.
+    pub schedule_epochs: usize,
+    /// Images per step; a rest smaller than this is left out (another one each epoch).
+    pub batch: usize,
+    /// Highest learning rate.
+    pub lr: f32,
+    /// Share of the schedule spent warming up, 0 to 1.
+    pub warmup: f32,
+    /// Nesterov momentum, 0 to 1.
+    pub momentum: f32,
+    /// On weights, not on batch norm and biases.
+    pub weight_decay: f32,
+    /// Largest norm of the whole gradient, 0 for no limit.
+    pub clip_norm: f32,
+    /// Share of the target spread over all classes, 0 to 1.
+    pub label_smoothing: f32,
+    /// Random changes of the images.
+    pub augment: Augment,
+    /// Length of the feedback.
+    pub feedback_scale: FeedbackScale,
+    /// Everything random follows from it.
+    pub seed: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            schedule_epochs: 0,
+            batch: 128,
+            lr: 0.1,
+            warmup: 0.05,
+            momentum: 0.9,
+            weight_decay: 5e-4,
+            clip_norm: 0.0,
+            label_smoothing: 0.0,
+            augment: Augment::default(),
+            feedback_scale: FeedbackScale::Fixed,
+            seed: 0,
+        }
+    }
+}
+
+impl TrainConfig {
+    fn check(&self) -> Result<(), LearnError> {
+        let unit = 0.0..=1.0;
+        for (field, got, ok, allowed) in [
+            ("batch", self.batch as f64, self.batch > 1, "2 and more"),
+            (
+                "lr",
+                self.lr.into(),
+                self.lr > 0.0 && self.lr.is_finite(),
+                "above 0",
+            ),
+            (
+                "warmup",
+                self.warmup.into(),
+                unit.contains(&self.warmup),
+                "0 to 1",
+            ),
+            (
+                "momentum",
+                self.momentum.into(),
+                (0.0..1.0).contains(&self.momentum),
+                "0 to below 1",
+            ),
+            (
+                "weight_decay",
+                self.weight_decay.into(),
+                self.weight_decay >= 0.0,
+                "0 and more",
+            ),
+            (
+                "clip_norm",
+                self.clip_norm.into(),
+                self.clip_norm >= 0.0,
+                "0 and more",
+            ),
+            (
+                "label_smoothing",
+                self.label_smoothing.into(),
+                unit.contains(&self.label_smoothing),
+                "0 to 1",
+            ),
+        ] {
+            if !ok {
+                return Err(LearnError::Config {
+                    field,
+                    got,
+                    allowed,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What to train on what.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// The graph, with a rule on every weighted layer.
+    pub network: &'a Network,
+    /// Training images.
+    pub train: Images<'a>,
+    /// Evaluated after every epoch.
+    pub valid: Option<Images<'a>>,
+    /// Settings.
+    pub config: &'a TrainConfig,
+    /// Where to compute.
+    pub device: Device,
+    /// Written after every epoch and when the observer stops the run; if it exists, the run goes on
+    /// from it.
+    pub checkpoint: Option<&'a Path>,
+}
+
+/// What is known after an epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Mean training loss (with label smoothing and augmentation).
+    pub loss: f32,
+    /// Share of augmented training images answered right during the epoch.
+    pub train_accuracy: f32,
+    /// Share of validation images answered right after the epoch.
+    pub valid_accuracy: Option<f32>,
+    /// Feedback against weights, per weighted layer; none for `dfa`.
+    pub alignment: Vec<Option<Alignment>>,
+}
+
+/// What the observer is told.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// A step is done.
+    Step {
+        /// Steps done, of the whole run.
+        step: u64,
+        /// Steps of the whole run.
+        n_steps: u64,
+        /// Loss of its batch.
+        loss: f32,
+    },
+    /// An epoch is done (and its checkpoint written).
+    Epoch(&'a EpochRecord),
+}
+
+/// Result of [`train`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// The parameters.
+    pub params: NetworkParams,
+    /// Feedback against weights before the first step.
+    pub initial_alignment: Vec<Option<Alignment>>,
+    /// One entry per finished epoch.
+    pub history: Vec<EpochRecord>,
+    /// False when the observer stopped the run.
+    pub finished: bool,
+}
+
+/// Trains. The same job gives the same bits on one device; on `cpu` whatever the number of threads.
+///
+/// `observer` is called after every step and every epoch; `Break` stops the run after writing the
+/// checkpoint.
+///
+/// # Errors
+/// The device is missing, data or settings do not fit, the loss diverged, or the checkpoint is unusable.
+pub fn train(
+    job: &Job,
+    observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Trained, LearnError> {
+    job.config.check()?;
+    job.train.check(job.network)?;
+    if let Some(valid) = job.valid {
+        valid.check(job.network)?;
+    }
+    on_device!(job.device, |B, place| Run::<B>::new(job, &place)?
+        .run(observer))
+}
+
+/// A run under way.
+struct Run<'a, B: LearnOps> {
+    job: &'a Job<'a>,
+    model: Model<B>,
+    initial_alignment: Vec<Option<Alignment>>,
+    step: u64,
+    history: Vec<EpochRecord>,
+    loss_sum: f64,
+    n_right: u64,
+}
+
+impl<'a, B: LearnOps> Run<'a, B> {
+    fn new(job: &'a Job<'a>, place: &B::Device) -> Result<Self, LearnError> {
+        let c = job.config;
+        let model = Model::<B>::new(job.network, c.seed, c.feedback_scale, place);
+        let initial_alignment = model.alignment(0);
+        let mut run = Self {
+            job,
+            model,
+            initial_alignment,
+            step: 0,
+            history: vec![],
+            loss_sum: 0.0,
+            n_right: 0,
+        };
+        if let Some(path) = job.checkpoint.filter(|p| p.exists()) {
+            let saved = Checkpoint::load(path)?;
+            if saved.seed != c.seed {
+                return Err(LearnError::OtherRun {
+                    path: path.into(),
+                    field: "seed",
+                });
+            }
+            run.model.set_params(&saved.params)?;
+            run.model.set_velocity(&saved.velocity)?;
+            run.step = saved.step;
+            run.history = saved.history;
+            run.loss_sum = saved.loss_sum;
+            run.n_right = saved.n_right;
+        }
+        Ok(run)
+    }
+
+    fn batch_len(&self) -> usize {
+        self.job.config.batch.min(self.job.train.len())
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        (self.job.train.len() / self.batch_len()) as u64
+    }
+
+    fn run(
+        mut self,
+        observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Trained, LearnError> {
+        let n_steps = self.job.config.epochs as u64 * self.steps_per_epoch();
+        let mut order = (u64::MAX, vec![]);
+        let mut finished = true;
+        while self.step < n_steps {
+            let (epoch, at) = (
+                self.step / self.steps_per_epoch(),
+                self.step % self.steps_per_epoch(),
+            );
+            if order.0 != epoch {
+                order = (epoch, self.order(epoch));
+            }
+            let from = at as usize * self.batch_len();
+            let loss = self.train_batch(&order.1[from..from + self.batch_len()])?;
+            let mut flow = observer(Progress::Step {
+                step: self.step,
+                n_steps,
+                loss,
+            });
+            if self.step.is_multiple_of(self.steps_per_epoch()) {
+                self.close_epoch()?;
+                if let (true, Some(record)) = (flow.is_continue(), self.history.last()) {
+                    flow = observer(Progress::Epoch(record));
+                }
+            } else if flow.is_break() {
+                self.save()?;
+            }
+            if flow.is_break() {
+                finished = self.step == n_steps;
+                break;
+            }
+        }
+        Ok(Trained {
+            params: self.model.to_params(),
+            initial_alignment: self.initial_alignment,
+            history: self.history,
+            finished,
+        })
+    }
+
+    fn order(&self, epoch: u64) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.job.train.len() as u32).collect();
+        order.shuffle(&mut stream(self.job.config.seed, Purpose::Order, 0, epoch));
+        order
+    }
+
+    /// One optimizer step; returns the loss.
+    fn train_batch(&mut self, indices: &[u32]) -> Result<f32, LearnError> {
+        let c = self.job.config;
+        let images = c
+            .augment
+            .batch(&self.job.train, indices, (c.seed, self.step));
+        let labels: Vec<u8> = indices
+            .iter()
+            .map(|&i| self.job.train.labels[i as usize])
+            .collect();
+        let taped = self.model.forward(self.model.images(images), self.step);
+        let n_classes = self.job.network.n_classes;
+        let predictions = argmax(&numbers(taped.logits.clone().inner()), n_classes);
+        let loss = cross_entropy(taped.logits.clone(), &labels, c.label_smoothing);
+        let mut grads = loss.backward();
+        let loss = loss.into_scalar().elem::<f32>();
+        if !loss.is_finite() {
+            return Err(LearnError::Diverged { step: self.step });
+        }
+        let leaves = taped.leaves.iter().flatten();
+        let of_leaves = leaves.map(|leaf| leaf.grad_remove(&mut grads)).collect();
+        self.optimizer().step(self.model.params_mut(), of_leaves);
+        // Few steps: a plain mean over them; later the usual exponential one.
+        self.model
+            .track(&taped, (1.0 / (self.step + 1) as f32).max(0.1));
+        self.step += 1;
+        self.loss_sum += f64::from(loss);
+        self.n_right += predictions
+            .iter()
+            .zip(&labels)
+            .filter(|(p, l)| p == l)
+            .count() as u64;
+        Ok(loss)
+    }
+
+    fn optimizer(&self) -> Sgd {
+        let c = self.job.config;
+        let epochs = if c.schedule_epochs == 0 {
+            c.epochs
+        } else {
+            c.schedule_epochs
+        };
+        let total = epochs as u64 * self.steps_per_epoch();
+        let warmup = (f64::from(c.warmup) * total as f64) as u64;
+        Sgd {
+            lr: c.lr * schedule(self.step, warmup, total),
+            momentum: c.momentum,
+            weight_decay: c.weight_decay,
+            clip_norm: c.clip_norm,
+        }
+    }
+
+    fn close_epoch(&mut self) -> Result<(), LearnError> {
+        let n = self.steps_per_epoch();
+        let n_classes = self.job.network.n_classes;
+        let valid = self
+            .job
+            .valid
+            .map(|v| evaluate_model(&self.model, v, n_classes).accuracy);
+        self.history.push(EpochRecord {
+            epoch: (self.step / n) as usize,
+            loss: (self.loss_sum / n as f64) as f32,
+            train_accuracy: self.n_right as f32 / (n * self.batch_len() as u64) as f32,
+            valid_accuracy: valid,
+            alignment: self.model.alignment(self.step),
+        });
+        self.loss_sum = 0.0;
+        self.n_right = 0;
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), LearnError> {
+        let Some(path) = self.job.checkpoint else {
+            return Ok(());
+        };
+        let checkpoint = Checkpoint {
+            seed: self.job.config.seed,
+            step: self.step,
+            params: self.model.to_params(),
+            velocity: self.model.velocity(),
+            history: self.history.clone(),
+            loss_sum: self.loss_sum,
+            n_right: self.n_right,
+        };
+        checkpoint.save(path)
+    }
+}
+
+/// `−(1/n) Σ t·log softmax(logits)`, `t = (1 − smoothing)·onehot + smoothing/classes`.
+fn cross_entropy<B: LearnOps>(
+    logits: Tensor<Autodiff<B>, 2>,
+    labels: &[u8],
+    smoothing: f32,
+) -> Tensor<Autodiff<B>, 1> {
+    let [n, classes] = logits.dims();
+    let mut targets = vec![smoothing / classes as f32; n * classes];
+    for (row, &label) in targets.chunks_mut(classes).zip(labels) {
+        row[usize::from(label)] += 1.0 - smoothing;
+    }
+    let targets = Tensor::from_data(TensorData::new(targets, [n, classes]), &logits.device());
+    (log_softmax(logits, 1) * targets).sum() / -(n as f32)
+}
