@@ -1,2 +1,69 @@
-//! skeleton
-fn main() {}
+//! `aplysia`: the command line. Wires the stages together and owns nothing else.
+//!
+//! Invariant: no mathematics here. `anyhow` lives here (and in xtask) only; libraries have typed
+//! errors. Exit codes: 0 done, 1 failed, 2 asked for something this machine lacks (or bad usage),
+//! 130 interrupted after saving.
+
+mod args;
+mod doctor;
+mod evaluate;
+mod export;
+mod images;
+mod inspect;
+mod progress;
+mod run;
+mod run_folder;
+mod search;
+mod train;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use std::process::ExitCode;
+
+// Training frees and takes large blocks at every step; glibc gives them back to the kernel each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What a command ended with, apart from errors.
+pub(crate) enum Outcome {
+    /// All done.
+    Done,
+    /// Ctrl-C: everything was saved, the command can be resumed.
+    Interrupted,
+    /// The machine lacks what was asked for; the message is printed already.
+    Lacking,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Search(a) => search::run(&a),
+        Command::Train(a) => train::run(&a),
+        Command::Evaluate(a) => evaluate::run(&a),
+        Command::Export(a) => export::run(&a),
+        Command::Inspect(a) => inspect::run(&a),
+        Command::Run(a) => run::run(&a),
+        Command::Doctor => doctor::run(),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "aplysia",
+                &mut std::io::stdout(),
+            );
+            Ok(Outcome::Done)
+        }
+    };
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Lacking) => ExitCode::from(2),
+        Ok(Outcome::Interrupted) => {
+            eprintln!("interrupted: everything so far is saved");
+            ExitCode::from(130)
+        }
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,5 +1,9 @@
 //! Depthwise windows over a padded NHWC image, vectorised over 8 (or 4, or 1) channels at a time;
 //! the taps of a channel block stay in registers.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "the window is indexed by its two offsets, as in the formula"
+)]
 
 use super::conv::Padded;
 use super::simd::mul_add;

@@ -1,0 +1,182 @@
+//! The command line's grammar: every flag, its default and its help.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Networks found on a workstation, run on a microcontroller, and still learning there.
+#[derive(Parser)]
+#[command(name = "aplysia", version, about, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Search architectures with a learning rule per layer; the study folder can be resumed.
+    #[command(
+        after_help = "Examples:\n  aplysia search studies/first --trials 24\n  \
+                            aplysia search studies/first --resume\n  \
+                            aplysia search studies/small --strategy random --flash-bytes 32768"
+    )]
+    Search(SearchArgs),
+    /// Train one genotype and write its parameters.
+    #[command(
+        after_help = "Examples:\n  aplysia train genotype.toml --out run --epochs 20\n  \
+                            aplysia train genotype.toml --out bp --rule bp --seed 2"
+    )]
+    Train(TrainArgs),
+    /// Accuracy of a trained run (float) or of a blob (int8) on the test images.
+    #[command(after_help = "Examples:\n  aplysia evaluate run\n  \
+                            aplysia evaluate model.blob --corruption rotation --severity 3")]
+    Evaluate(EvaluateArgs),
+    /// Quantize a trained run to int8 and write model.blob and card.toml.
+    #[command(after_help = "Example:\n  aplysia export run --out models/mine")]
+    Export(ExportArgs),
+    /// What a blob or a genotype is and costs: layers, rules, flash, RAM, MACs, memory map.
+    #[command(after_help = "Examples:\n  aplysia inspect model.blob\n  \
+                            aplysia inspect genotype.toml")]
+    Inspect(InspectArgs),
+    /// Run a blob on test images with the device's own int8 kernels.
+    #[command(after_help = "Example:\n  aplysia run model.blob --images 10")]
+    Run(RunArgs),
+    /// What this machine has, what is missing, and how to get it.
+    Doctor,
+    /// Print a shell completion script.
+    Completions {
+        /// bash, zsh, fish, elvish or powershell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the images come from.
+#[derive(Args, Clone)]
+pub(crate) struct DataArgs {
+    /// Folder with the Fashion-MNIST IDX files [default: $APLYSIA_DATA, else the Debian package's].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct SearchArgs {
+    /// The study folder.
+    pub(crate) study: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Go on with the study in the folder; its own configuration is used.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// `evolution` or `random`.
+    #[arg(long, default_value = "evolution")]
+    pub(crate) strategy: String,
+    /// Candidates to evaluate.
+    #[arg(long, default_value_t = 24)]
+    pub(crate) trials: usize,
+    /// Candidates per generation.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) population: usize,
+    /// Training images per candidate and epoch.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) images: usize,
+    /// Epochs of the successive-halving rungs.
+    #[arg(long, value_delimiter = ',', default_value = "1,3")]
+    pub(crate) rungs: Vec<usize>,
+    /// Seed of the whole study.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Limit: bytes of the blob.
+    #[arg(long, default_value_t = 65_536)]
+    pub(crate) flash_bytes: u64,
+    /// Limit: bytes of the arena.
+    #[arg(long, default_value_t = 32_768)]
+    pub(crate) ram_bytes: u64,
+    /// Limit: estimated instructions of one inference.
+    #[arg(long, default_value_t = 40_000_000)]
+    pub(crate) instructions: u64,
+    /// `cpu`, `ndarray` or `cuda`.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+#[derive(Args)]
+pub(crate) struct TrainArgs {
+    /// The genotype (TOML).
+    pub(crate) genotype: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Folder to write: genotype.toml, checkpoint, parameters and history.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Passes over the training images.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) epochs: usize,
+    /// Images per step.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) batch: usize,
+    /// Peak learning rate.
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) lr: f64,
+    /// L2 penalty on the weights.
+    #[arg(long, default_value_t = 5e-4)]
+    pub(crate) weight_decay: f64,
+    /// Seed of initialisation, feedback, order and augmentation.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Use this one rule in every layer instead of the genotype's.
+    #[arg(long)]
+    pub(crate) rule: Option<aplysia_space::Rule>,
+    /// Train on a random subset of this many images.
+    #[arg(long)]
+    pub(crate) images: Option<usize>,
+    /// `cpu`, `ndarray` or `cuda`.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+#[derive(Args)]
+pub(crate) struct EvaluateArgs {
+    /// A run folder (float) or a blob (int8).
+    pub(crate) what: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Shift the test images by this corruption first.
+    #[arg(long)]
+    pub(crate) corruption: Option<String>,
+    /// Its severity, 1 to 5.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) severity: u8,
+    /// `cpu`, `ndarray` or `cuda` (float only).
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    /// The run folder that `train` wrote.
+    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Folder to write: genotype.toml, model.blob, card.toml.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Training images used for calibration.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) calibration: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct InspectArgs {
+    /// A blob, or a genotype (.toml).
+    pub(crate) what: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// The blob.
+    pub(crate) blob: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// How many test images.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) images: usize,
+}

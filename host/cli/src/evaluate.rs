@@ -1,0 +1,58 @@
+//! `aplysia evaluate`: accuracy on the test images, float (a run) or int8 (a blob).
+
+use crate::args::EvaluateArgs;
+use crate::run_folder::RunFolder;
+use crate::{Outcome, images, train};
+use anyhow::{Context, Result};
+use aplysia_data::{Corruption, Dataset, Shift};
+use aplysia_learn::Device;
+use aplysia_shared::Model;
+use aplysia_space::Network;
+
+/// Seed of the corruption's noise: the same shifted test set for everybody.
+const SHIFT_SEED: u64 = 1;
+
+/// Prints the accuracy.
+///
+/// # Errors
+/// Neither a run folder nor a blob; missing data; unknown corruption.
+pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
+    let mut test = images::load_test(&args.data)?;
+    if let Some(name) = &args.corruption {
+        let corruption: Corruption = name.parse()?;
+        test = test.shifted(&Shift::new(corruption, args.severity, SHIFT_SEED)?);
+    }
+    if args.what.is_dir() {
+        return float(args, &test);
+    }
+    let bytes = std::fs::read(&args.what)
+        .with_context(|| format!("cannot read {}", args.what.display()))?;
+    let model = Model::parse(&bytes)
+        .with_context(|| format!("{} is not a blob this runtime accepts", args.what.display()))?;
+    let result = aplysia_deploy::evaluate(&model, images::images(&test))?;
+    println!(
+        "int8 accuracy {:.2} % of {} test images",
+        result.accuracy_pct(),
+        test.len()
+    );
+    Ok(Outcome::Done)
+}
+
+fn float(args: &EvaluateArgs, test: &Dataset) -> Result<Outcome> {
+    let device: Device = args.device.parse()?;
+    if let Err(e) = device.check() {
+        eprintln!("error: {e}");
+        return Ok(Outcome::Lacking);
+    }
+    let run = RunFolder::load(&args.what)?;
+    let normalization = train::normalization(&args.data)?;
+    let network = Network::lower(&run.genotype, images::shape(test), test.n_classes())?;
+    let test_images = train::learn_images(test, &normalization);
+    let result = aplysia_learn::evaluate(&network, &run.params, test_images, device)?;
+    println!(
+        "float accuracy {:.2} % of {} test images",
+        100.0 * result.accuracy,
+        test.len()
+    );
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,33 @@
+//! `aplysia run`: a blob on test images, by the device's own kernels.
+
+use crate::args::RunArgs;
+use crate::{Outcome, images};
+use anyhow::{Context, Result};
+use aplysia_deploy::evaluate::evaluate;
+use aplysia_shared::Model;
+
+/// Prints one line per image: truth, prediction.
+///
+/// # Errors
+/// The blob is not valid, or the images are missing or do not fit it.
+pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
+    let bytes = std::fs::read(&args.blob)
+        .with_context(|| format!("cannot read {}", args.blob.display()))?;
+    let model = Model::parse(&bytes)
+        .with_context(|| format!("{} is not a blob this runtime accepts", args.blob.display()))?;
+    let test = images::load_test(&args.data)?;
+    let n = args.images.min(test.len());
+    let first = test.select(&(0..n).collect::<Vec<_>>());
+    let result = evaluate(&model, images::images(&first))?;
+    for (i, (&label, &class)) in first.labels.iter().zip(&result.predictions).enumerate() {
+        let (label, class) = (usize::from(label), usize::from(class));
+        let mark = if label == class { "right" } else { "WRONG" };
+        println!(
+            "{i:>5} {mark} {:<12} (is {})",
+            model.label(class),
+            model.label(label)
+        );
+    }
+    println!("{} of {n} right", result.n_correct);
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,76 @@
+//! The folder of one training run, written by `train`, read by `evaluate` and `export`.
+//!
+//! `genotype.toml`, `checkpoint.bin` (to go on), and, once finished, `run.json` (settings, data digest,
+//! history) and `params.json` (the numbers).
+
+use anyhow::{Context, Result};
+use aplysia_learn::{EpochRecord, TrainConfig};
+use aplysia_space::{Genotype, NetworkParams};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A finished run.
+pub(crate) struct RunFolder {
+    pub(crate) genotype: Genotype,
+    pub(crate) record: RunRecord,
+    pub(crate) params: NetworkParams,
+}
+
+/// What made the parameters.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RunRecord {
+    /// Settings of the training.
+    pub(crate) config: TrainConfig,
+    /// SHA-256 of the training part.
+    pub(crate) data_sha256: String,
+    /// Training images used.
+    pub(crate) n_train: usize,
+    /// One entry per epoch.
+    pub(crate) history: Vec<EpochRecord>,
+    /// Wall-clock seconds of the training.
+    pub(crate) train_s: f64,
+}
+
+impl RunFolder {
+    /// Reads a finished run.
+    ///
+    /// # Errors
+    /// A file is missing (the training is not finished) or damaged.
+    pub(crate) fn load(dir: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(dir.join("genotype.toml"))
+            .with_context(|| format!("{} is not a run folder", dir.display()))?;
+        Ok(Self {
+            genotype: Genotype::from_toml(&text)?,
+            record: read(&dir.join("run.json"))?,
+            params: read(&dir.join("params.json"))?,
+        })
+    }
+
+    /// Writes the two files of a finished run.
+    pub(crate) fn save(dir: &Path, record: &RunRecord, params: &NetworkParams) -> Result<()> {
+        write(&dir.join("params.json"), &serde_json::to_vec(params)?)?;
+        write(&dir.join("run.json"), &serde_json::to_vec_pretty(record)?)
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = std::fs::read(path).with_context(|| {
+        format!(
+            "cannot read {}; is the training finished? `aplysia train` goes on",
+            path.display()
+        )
+    })?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let partial = path.with_extension("partial");
+    let place = || format!("cannot write {}", path.display());
+    std::fs::write(&partial, bytes).with_context(place)?;
+    std::fs::File::open(&partial)
+        .and_then(|f| f.sync_all())
+        .with_context(place)?;
+    std::fs::rename(&partial, path).with_context(place)
+}

@@ -1,0 +1,245 @@
+//! `aplysia search`: a study of mixed-rule networks; killed at any moment, `--resume` goes on.
+
+use crate::args::SearchArgs;
+use crate::images::{self, TrainingImages};
+use crate::{Outcome, progress, train};
+use anyhow::{Context, Result};
+use aplysia_data::fashion_mnist::CLASS_NAMES;
+use aplysia_data::{Dataset, Normalization};
+use aplysia_deploy::{Content, cost};
+use aplysia_learn::{Device, LearnError, Progress, TrainConfig};
+use aplysia_search::{
+    Costs, Evaluate, Halving, Job, Limits, Score, StrategyKind, Study, StudyConfig, TrainError,
+};
+use aplysia_space::{Genotype, McuSpace, Network, Shape};
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+/// The stage behind the study: costs by `deploy`, training by `learn`.
+struct Trainer<'a> {
+    train: &'a Dataset,
+    valid: &'a Dataset,
+    normalization: &'a Normalization,
+    content: Content,
+    schedule_epochs: usize,
+    device: Device,
+}
+
+impl Trainer<'_> {
+    fn input(&self) -> Shape {
+        images::shape(self.train)
+    }
+}
+
+impl Evaluate<Genotype> for Trainer<'_> {
+    fn cost(&self, genotype: &Genotype) -> Result<Costs, String> {
+        let c = cost(genotype, self.input(), &self.content).map_err(|e| e.to_string())?;
+        Ok(Costs {
+            flash_bytes: c.flash_bytes,
+            ram_bytes: c.ram_bytes,
+            macs: c.macs,
+            instructions: c.instructions,
+        })
+    }
+
+    fn train(&mut self, job: &Job<'_, Genotype>) -> Result<Score, TrainError> {
+        let fatal = |e: std::io::Error| TrainError::Fatal(Box::new(e));
+        let network = Network::lower(job.genotype, self.input(), CLASS_NAMES.len())
+            .map_err(|e| TrainError::Failed(e.to_string()))?;
+        let checkpoint = job.dir.join("checkpoint.bin");
+        if let (Some(previous), false) = (&job.previous, checkpoint.exists()) {
+            copy_whole(&previous.join("checkpoint.bin"), &checkpoint).map_err(fatal)?;
+        }
+        let config = TrainConfig {
+            epochs: job.budget as usize,
+            schedule_epochs: self.schedule_epochs,
+            seed: job.seed,
+            ..TrainConfig::default()
+        };
+        let learn_job = aplysia_learn::Job {
+            network: &network,
+            train: train::learn_images(self.train, self.normalization),
+            valid: Some(train::learn_images(self.valid, self.normalization)),
+            config: &config,
+            device: self.device,
+            checkpoint: Some(&checkpoint),
+        };
+        let trained = aplysia_learn::train(&learn_job, &mut |_: Progress<'_>| {
+            if job.stop.load(Ordering::SeqCst) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        match trained {
+            Ok(t) if !t.finished => Err(TrainError::Interrupted),
+            Ok(t) => {
+                let accuracy = t
+                    .history
+                    .last()
+                    .and_then(|e| e.valid_accuracy)
+                    .unwrap_or(0.0);
+                Ok(Score {
+                    accuracy: f64::from(accuracy),
+                })
+            }
+            Err(e @ LearnError::Io { .. }) => Err(TrainError::Fatal(Box::new(e))),
+            Err(e) => Err(TrainError::Failed(e.to_string())),
+        }
+    }
+}
+
+/// Copies a file whole or not at all.
+fn copy_whole(from: &Path, to: &Path) -> std::io::Result<()> {
+    let partial = to.with_extension("copy");
+    std::fs::copy(from, &partial)?;
+    std::fs::rename(&partial, to)
+}
+
+/// The evaluator's settings, kept in the study's config.
+#[derive(Serialize, Deserialize)]
+struct Settings {
+    /// Training images per epoch.
+    images: usize,
+    /// `cpu`, `ndarray` or `cuda`: results are the same bits on one device only.
+    device: String,
+}
+
+/// Runs or resumes the study, then prints the front.
+///
+/// # Errors
+/// Missing data, a folder that holds another study, a full disk.
+pub(crate) fn run(args: &SearchArgs) -> Result<Outcome> {
+    let data = TrainingImages::load(&args.data)?;
+    let digest = &data.splits.train.digest;
+    let mut study: Study<McuSpace> = if args.resume {
+        Study::open(&args.study)?
+    } else {
+        Study::create(&args.study, config(args, &data)?)?
+    };
+    study.check_dataset(digest)?;
+    let settings: Settings = study.config().evaluator.clone().try_into()?;
+    let device: Device = settings.device.parse()?;
+    if let Err(e) = device.check() {
+        eprintln!("error: {e}");
+        return Ok(Outcome::Lacking);
+    }
+    let seed = study.config().seed;
+    let part = data.splits.train.subset(settings.images, seed);
+    let budgets = &study.config().halving.budgets;
+    let mut trainer = Trainer {
+        train: &part,
+        valid: &data.splits.validation,
+        normalization: &data.normalization,
+        content: Content::new(&CLASS_NAMES),
+        schedule_epochs: budgets.last().copied().unwrap_or(1) as usize,
+        device,
+    };
+    let stop = progress::stop_flag()?;
+    let bar = progress::bar(study.config().n_jobs() as u64, "search");
+    let outcome = study.run(&mut trainer, &stop, &mut |p| report(&bar, p))?;
+    bar.finish_and_clear();
+    if matches!(outcome, aplysia_search::Outcome::Interrupted) {
+        eprintln!(
+            "go on with: aplysia search {} --resume",
+            args.study.display()
+        );
+        return Ok(Outcome::Interrupted);
+    }
+    print_front(&study)
+}
+
+fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyConfig<McuSpace>> {
+    let strategy = match args.strategy.as_str() {
+        "evolution" => StrategyKind::Evolution,
+        "random" => StrategyKind::Random,
+        other => anyhow::bail!("unknown strategy `{other}`; use evolution or random"),
+    };
+    let settings = Settings {
+        images: args.images,
+        device: args.device.clone(),
+    };
+    Ok(StudyConfig {
+        seed: args.seed,
+        strategy,
+        n_trials: args.trials,
+        population: args.population,
+        dataset_digest: data.splits.train.digest.clone(),
+        halving: Halving {
+            budgets: args.rungs.iter().map(|&r| r as u64).collect(),
+            eta: 2,
+        },
+        limits: Limits {
+            flash_bytes: args.flash_bytes,
+            ram_bytes: args.ram_bytes,
+            instructions: args.instructions,
+            min_accuracy: 0.0,
+        },
+        evaluator: toml::Table::try_from(settings)?,
+        space: McuSpace::new(images::shape(&data.splits.train)),
+    })
+}
+
+fn report(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, Genotype>) {
+    match p {
+        aplysia_search::Progress::Proposed(_) => {}
+        aplysia_search::Progress::Started {
+            trial,
+            budget,
+            job,
+            n_jobs,
+            ..
+        } => {
+            bar.set_length(n_jobs as u64);
+            bar.set_position(job as u64 - 1);
+            bar.set_message(format!("trial {} to {budget} epochs", trial.index));
+        }
+        aplysia_search::Progress::Finished {
+            trial,
+            rung,
+            job,
+            replayed,
+            ..
+        } => {
+            bar.set_position(job as u64);
+            if replayed {
+                return;
+            }
+            let result = match (&trial.failure, trial.accuracy()) {
+                (Some(why), _) => format!("failed: {why}"),
+                (None, a) => format!("validation {:.2} %", 100.0 * a.unwrap_or(0.0)),
+            };
+            let line = format!("trial {:>3} rung {rung}  {result}", trial.index);
+            bar.suspend(|| println!("{line}"));
+        }
+    }
+}
+
+fn print_front(study: &Study<McuSpace>) -> Result<Outcome> {
+    println!("\nPareto front (validation accuracy, flash, RAM, MACs, estimated instructions):");
+    let front = study.front();
+    for t in &front {
+        println!(
+            "  trial {:>3}  {:.2} %  {} B  {} B  {}  {}",
+            t.index,
+            100.0 * t.accuracy().unwrap_or(0.0),
+            t.costs.flash_bytes,
+            t.costs.ram_bytes,
+            t.costs.macs,
+            t.costs.instructions
+        );
+    }
+    let best = front.first().context("no trial trained on every rung")?;
+    let network = Network::lower(
+        &best.genotype,
+        study.config().space.input,
+        CLASS_NAMES.len(),
+    )?;
+    println!("\nthe most accurate:\n{}", network.draw());
+    let path = study.dir().join("best.toml");
+    crate::run_folder::write(&path, best.genotype.to_toml().as_bytes())?;
+    println!("wrote {}", path.display());
+    Ok(Outcome::Done)
+}

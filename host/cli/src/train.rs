@@ -1,0 +1,150 @@
+//! `aplysia train`: one genotype, checkpointed every epoch; the same command goes on after a stop.
+
+use crate::args::{DataArgs, TrainArgs};
+use crate::images::{self, TrainingImages};
+use crate::run_folder::{self, RunFolder, RunRecord};
+use crate::{Outcome, progress};
+use anyhow::{Context, Result, bail};
+use aplysia_data::{Dataset, Normalization};
+use aplysia_learn::{Augment, Device, Images, Job, Progress, TrainConfig, train};
+use aplysia_space::{Genotype, Network, Rule};
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Trains, and writes the run folder.
+///
+/// # Errors
+/// Bad genotype, missing data, a device that is not there, a full disk.
+pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
+    let device: Device = args.device.parse()?;
+    if let Err(e) = device.check() {
+        eprintln!("error: {e}");
+        return Ok(Outcome::Lacking);
+    }
+    let genotype = read_genotype(args)?;
+    let data = TrainingImages::load(&args.data)?;
+    let mut part = data.splits.train.clone();
+    if let Some(n) = args.images {
+        part = part.subset(n, args.seed);
+    }
+    let network = Network::lower(&genotype, images::shape(&part), part.n_classes())?;
+    prepare(args, &genotype)?;
+    let config = config(args);
+    let checkpoint = args.out.join("checkpoint.bin");
+    let stop = progress::stop_flag()?;
+    let bar = progress::bar(0, "training");
+    let start = Instant::now();
+    let job = Job {
+        network: &network,
+        train: learn_images(&part, &data.normalization),
+        valid: Some(learn_images(&data.splits.validation, &data.normalization)),
+        config: &config,
+        device,
+        checkpoint: Some(&checkpoint),
+    };
+    let trained = train(&job, &mut |p| {
+        match p {
+            Progress::Step {
+                step,
+                n_steps,
+                loss,
+            } => {
+                bar.set_length(n_steps);
+                bar.set_position(step);
+                bar.set_message(format!("loss {loss:.3}"));
+            }
+            Progress::Epoch(e) => {
+                let valid = 100.0 * e.valid_accuracy.unwrap_or(0.0);
+                let line = format!(
+                    "epoch {:>3}  loss {:.4}  train {:.2} %  validation {valid:.2} %",
+                    e.epoch,
+                    e.loss,
+                    100.0 * e.train_accuracy
+                );
+                bar.suspend(|| println!("{line}"));
+            }
+        }
+        if stop.load(Ordering::SeqCst) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    bar.finish_and_clear();
+    if !trained.finished {
+        return Ok(Outcome::Interrupted);
+    }
+    let record = RunRecord {
+        config,
+        data_sha256: part.digest.clone(),
+        n_train: part.len(),
+        history: trained.history,
+        train_s: start.elapsed().as_secs_f64(),
+    };
+    RunFolder::save(&args.out, &record, &trained.params)?;
+    println!("wrote {}", args.out.display());
+    Ok(Outcome::Done)
+}
+
+/// The images as `learn` takes them.
+pub(crate) fn learn_images<'a>(data: &'a Dataset, n: &'a Normalization) -> Images<'a> {
+    Images {
+        pixels: &data.images,
+        labels: &data.labels,
+        shape: images::shape(data),
+        mean_pixel: &n.mean_pixel,
+        std: n.std[0],
+    }
+}
+
+/// The test images, normalized as the training part was.
+pub(crate) fn normalization(args: &DataArgs) -> Result<Normalization> {
+    Ok(TrainingImages::load(args)?.normalization)
+}
+
+fn read_genotype(args: &TrainArgs) -> Result<Genotype> {
+    let path = &args.genotype;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the genotype {}", path.display()))?;
+    let mut genotype = Genotype::from_toml(&text)
+        .with_context(|| format!("{} is not a genotype", path.display()))?;
+    if let Some(rule) = args.rule {
+        set_rule(&mut genotype, rule);
+    }
+    Ok(genotype)
+}
+
+/// Gives every weighted layer the same rule.
+fn set_rule(genotype: &mut Genotype, rule: Rule) {
+    genotype.stem.rule = rule;
+    genotype.head.rule = rule;
+    genotype.blocks.iter_mut().for_each(|b| b.rules.fill(rule));
+}
+
+/// Makes the run folder, or checks that the one there belongs to the same genotype.
+fn prepare(args: &TrainArgs, genotype: &Genotype) -> Result<()> {
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot make {}", args.out.display()))?;
+    let path = args.out.join("genotype.toml");
+    match std::fs::read_to_string(&path) {
+        Ok(text) if Genotype::from_toml(&text)? != *genotype => bail!(
+            "{} holds a run of another genotype; choose another --out",
+            args.out.display()
+        ),
+        Ok(_) => Ok(()),
+        Err(_) => run_folder::write(&path, genotype.to_toml().as_bytes()),
+    }
+}
+
+fn config(args: &TrainArgs) -> TrainConfig {
+    TrainConfig {
+        epochs: args.epochs,
+        batch: args.batch,
+        lr: args.lr as f32,
+        weight_decay: args.weight_decay as f32,
+        augment: Augment::default(),
+        seed: args.seed,
+        ..TrainConfig::default()
+    }
+}
