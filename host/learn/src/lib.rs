@@ -21,6 +21,9 @@ mod random;
 pub mod rule;
 mod train;
 
+/// burn itself, for tests that look at gradients.
+pub use burn;
+
 pub use augment::Augment;
 pub use device::Device;
 pub use error::LearnError;

@@ -6,7 +6,9 @@
 use crate::LearnError;
 use crate::ops::{BN_EPS, ConvGeometry, ConvParams, LearnOps, Pool, unwrap, wrap};
 use crate::random::{Purpose, stream, uniform};
-use crate::rule::{Alignment, Fan, Feedback, FeedbackScale, dfa_conv_map, dfa_feedback};
+use crate::rule::{
+    Alignment, Fan, Feedback, FeedbackScale, FeedbackSpec, dfa_conv_map, dfa_feedback,
+};
 use aplysia_space::{BatchNorm, LayerParams, Network, NetworkParams, NodeOp, Rule};
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
@@ -163,7 +165,17 @@ impl<B: LearnOps> Layer<B> {
             };
             vector::<B>(map, device).reshape([n_classes, input().len()])
         });
-        let feedback = Feedback::new((rule, scale), fan, at, n, device);
+        let feedback = Feedback::new(
+            FeedbackSpec {
+                rule,
+                scale,
+                fan,
+                seed: at.0,
+                layer: at.1,
+            },
+            n,
+            device,
+        );
         Some(Self {
             kind,
             feedback,

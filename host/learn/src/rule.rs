@@ -98,67 +98,60 @@ impl Alignment {
     }
 }
 
+/// What fixes a layer's feedback.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedbackSpec {
+    /// The rule.
+    pub rule: Rule,
+    /// Length of `B`.
+    pub scale: FeedbackScale,
+    /// Neighbourhoods of the layer.
+    pub fan: Fan,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Place among the weighted layers.
+    pub layer: usize,
+}
+
 /// The source of one layer's feedback.
 #[derive(Clone, Debug)]
 pub struct Feedback<B: LearnOps> {
-    rule: Rule,
-    fan: Fan,
-    scale: FeedbackScale,
-    seed: u64,
-    layer: usize,
+    spec: FeedbackSpec,
     /// `M` of `fa`, `|M|` of `frsf`.
     fixed: Option<Tensor<B, 1>>,
 }
 
 impl<B: LearnOps> Feedback<B> {
-    /// Draws what is drawn once. `layer` counts weighted layers, `n` the layer's weights.
-    pub fn new(
-        (rule, scale): (Rule, FeedbackScale),
-        fan: Fan,
-        (seed, layer): (u64, usize),
-        n: usize,
-        device: &B::Device,
-    ) -> Self {
-        let draw = || {
-            uniform(
-                &mut stream(seed, Purpose::Feedback, layer, 0),
-                fan.bound(),
-                n,
-            )
-        };
-        let fixed = match rule {
+    /// Draws what is drawn once, for a layer of `n` weights.
+    pub fn new(spec: FeedbackSpec, n: usize, device: &B::Device) -> Self {
+        let mut rng = stream(spec.seed, Purpose::Feedback, spec.layer, 0);
+        let mut draw = || uniform(&mut rng, spec.fan.bound(), n);
+        let fixed = match spec.rule {
             Rule::Fa => Some(draw()),
             Rule::Frsf => Some(draw().into_iter().map(f32::abs).collect()),
             _ => None,
         };
         let fixed = fixed.map(|m| Tensor::from_data(TensorData::new(m, [n]), device));
-        Self {
-            rule,
-            fan,
-            scale,
-            seed,
-            layer,
-            fixed,
-        }
+        Self { spec, fixed }
     }
 
     /// `B` for weights `w` (flat) at optimizer step `step`. `dfa` has none of this shape and returns
     /// `w`: its layer hands nothing down the chain.
     pub fn at(&self, w: &Tensor<B, 1>, step: u64) -> Tensor<B, 1> {
-        let b = match (self.rule, &self.fixed) {
+        let b = match (self.spec.rule, &self.fixed) {
             (Rule::Fa, Some(m)) => m.clone(),
             (Rule::Frsf, Some(m)) => w.clone().sign() * m.clone(),
-            (Rule::Usf, _) => w.clone().sign() * self.fan.std(),
+            (Rule::Usf, _) => w.clone().sign() * self.spec.fan.std(),
             (Rule::Brsf, _) => {
                 let n = w.dims()[0];
-                let mut rng = stream(self.seed, Purpose::StepFeedback, self.layer, step);
-                let m = uniform(&mut rng, self.fan.bound(), n);
+                let mut rng = stream(self.spec.seed, Purpose::StepFeedback, self.spec.layer, step);
+                let m = uniform(&mut rng, self.spec.fan.bound(), n);
                 let m = Tensor::from_data(TensorData::new(m, [n]), &w.device());
                 w.clone().sign() * m.abs()
             }
             _ => return w.clone(),
         };
-        match self.scale {
+        match self.spec.scale {
             FeedbackScale::Fixed => b,
             FeedbackScale::WeightNorm => {
                 let norm = |t: Tensor<B, 1>| t.powi_scalar(2).sum().sqrt();

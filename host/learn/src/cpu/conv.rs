@@ -4,19 +4,22 @@
 use super::depthwise;
 use super::matrix::{Matrix, product};
 use crate::ops::ConvGeometry;
+use std::borrow::Cow;
 
 /// Buffers a thread reuses between images.
 #[derive(Default)]
 pub(super) struct Scratch {
     padded: Vec<f32>,
     patches: Vec<f32>,
+    /// Gradient before batch norm.
+    pub(super) grad: Vec<f32>,
 }
 
 /// A convolution with its weights in the order the loops read them:
 /// dense `[out_ch, k, k, in_ch]`, depthwise `[k, k, ch]`.
 pub(super) struct Kernel<'a> {
     pub(super) geometry: &'a ConvGeometry,
-    weight: Vec<f32>,
+    weight: Cow<'a, [f32]>,
 }
 
 /// A padded image: `h × w × c`, the image's corner at (`pad`, `pad`).
@@ -39,15 +42,24 @@ impl<'a> Kernel<'a> {
     }
 
     /// Packs OIHW weights.
-    pub(super) fn new(geometry: &'a ConvGeometry, oihw: &[f32]) -> Self {
+    pub(super) fn new(geometry: &'a ConvGeometry, oihw: &'a [f32]) -> Self {
+        if geometry.kernel == 1 {
+            return Self {
+                geometry,
+                weight: Cow::Borrowed(oihw),
+            };
+        }
         let weight = order(geometry).map(|i| oihw[i]).collect();
         Self { geometry, weight }
     }
 
     /// Packed order back to OIHW.
-    pub(super) fn unpack(&self, packed: &[f32]) -> Vec<f32> {
+    pub(super) fn unpack(&self, packed: Vec<f32>) -> Vec<f32> {
+        if self.geometry.kernel == 1 {
+            return packed;
+        }
         let mut oihw = vec![0.0; packed.len()];
-        for (i, &value) in order(self.geometry).zip(packed) {
+        for (i, value) in order(self.geometry).zip(packed.iter().copied()) {
             oihw[i] = value;
         }
         oihw
