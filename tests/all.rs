@@ -41,3 +41,12 @@ mod pareto;
 mod search;
 /// The space `mcu`: every genotype it makes is valid; text forms, shapes and counts.
 mod space;
+
+/// Gradients of the trained layers against autodiff and f64 loops; fast kernels against composed ones.
+mod gradient;
+/// A task small enough for tests of training.
+mod quadrants;
+/// Learning rules: the feedback of each against its definition.
+mod rule;
+/// Training runs: every rule learns, same seed same bits, stopped and resumed equals uninterrupted.
+mod training;

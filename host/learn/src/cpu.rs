@@ -257,8 +257,10 @@ fn by_task<R: Send>(
     let results = chunks
         .map_init(Scratch::default, |scratch, (i, chunk)| {
             chunk.fill(MaybeUninit::new(0.0));
-            // SAFETY: the line above has initialised every element of this chunk.
-            make(i, scratch, unsafe { chunk.assume_init_mut() })
+            // SAFETY: the line above has initialised every element of this chunk, and
+            // `MaybeUninit<f32>` has the layout of `f32`.
+            let chunk = unsafe { &mut *(std::ptr::from_mut(chunk) as *mut [f32]) };
+            make(i, scratch, chunk)
         })
         .collect();
     // SAFETY: the chunks cover the first `len` elements, and each task has initialised its chunk (a

@@ -9,6 +9,7 @@
 
 mod augment;
 mod checkpoint;
+mod config;
 mod cpu;
 #[macro_use]
 mod device;
@@ -25,8 +26,9 @@ mod train;
 pub use burn;
 
 pub use augment::Augment;
+pub use config::TrainConfig;
 pub use device::Device;
 pub use error::LearnError;
 pub use evaluate::{Evaluation, Images, activation_ranges, evaluate};
 pub use rule::{Alignment, FeedbackScale};
-pub use train::{EpochRecord, Job, Progress, TrainConfig, Trained, train};
+pub use train::{EpochRecord, Job, Progress, Trained, train};

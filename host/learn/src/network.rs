@@ -3,54 +3,15 @@
 //! Owns initialisation, the forward pass in training and in evaluation mode, and the conversion to and
 //! from plain numbers. Invariant: knows nothing of data, schedules or files.
 
-use crate::LearnError;
-use crate::ops::{BN_EPS, ConvGeometry, ConvParams, LearnOps, Pool, unwrap, wrap};
-use crate::random::{Purpose, stream, uniform};
-use crate::rule::{
-    Alignment, Fan, Feedback, FeedbackScale, FeedbackSpec, dfa_conv_map, dfa_feedback,
-};
-use aplysia_space::{BatchNorm, LayerParams, Network, NetworkParams, NodeOp, Rule};
+mod layer;
+
+use crate::ops::{LearnOps, Pool, unwrap, wrap};
+use crate::{Alignment, FeedbackScale, LearnError};
+use aplysia_space::{Network, NetworkParams, NodeOp};
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
-
-/// One trained tensor, flat.
-#[derive(Clone, Debug)]
-pub(crate) struct Param<B: LearnOps> {
-    pub(crate) value: Tensor<B, 1>,
-    /// Momentum of the optimizer.
-    pub(crate) velocity: Tensor<B, 1>,
-    /// Whether weight decay applies.
-    pub(crate) decay: bool,
-}
-
-/// Running batch-norm statistics.
-#[derive(Clone, Debug)]
-struct Running<B: LearnOps> {
-    mean: Tensor<B, 1>,
-    var: Tensor<B, 1>,
-}
-
-/// What a weighted layer is.
-#[derive(Clone, Debug)]
-enum Kind<B: LearnOps> {
-    /// Trained: weight (OIHW), γ, β.
-    Conv {
-        geometry: ConvGeometry,
-        running: Running<B>,
-    },
-    /// Trained: weight `[out, in]`, bias.
-    Linear { d_in: usize, d_out: usize },
-}
-
-/// One weighted layer.
-#[derive(Clone, Debug)]
-struct Layer<B: LearnOps> {
-    kind: Kind<B>,
-    feedback: Feedback<B>,
-    /// `dfa` only: `[classes, elements of the input]`.
-    direct: Option<Tensor<B, 2>>,
-    params: Vec<Param<B>>,
-}
+pub(crate) use layer::Param;
+use layer::{Layer, Moments};
 
 /// A network with parameters on a backend.
 #[derive(Clone, Debug)]
@@ -69,7 +30,7 @@ pub(crate) struct Taped<B: LearnOps> {
     /// The tracked parameters, layer by layer.
     pub(crate) leaves: Vec<Vec<Tensor<Autodiff<B>, 1>>>,
     /// Batch mean and variance of each layer that has a batch norm.
-    moments: Vec<Option<(Tensor<B, 1>, Tensor<B, 1>)>>,
+    moments: Vec<Option<Moments<B>>>,
 }
 
 fn vector<B: LearnOps>(values: Vec<f32>, device: &B::Device) -> Tensor<B, 1> {
@@ -83,116 +44,6 @@ pub(crate) fn numbers<B: LearnOps, const D: usize>(t: Tensor<B, D>) -> Vec<f32> 
         .convert::<f32>()
         .into_vec()
         .unwrap_or_default()
-}
-
-impl<B: LearnOps> Param<B> {
-    fn new(values: Vec<f32>, decay: bool, device: &B::Device) -> Self {
-        let value = vector::<B>(values, device);
-        Self {
-            velocity: value.zeros_like(),
-            value,
-            decay,
-        }
-    }
-}
-
-impl<B: LearnOps> Layer<B> {
-    fn new(
-        network: &Network,
-        node: usize,
-        at: (u64, usize),
-        scale: FeedbackScale,
-        device: &B::Device,
-    ) -> Option<Self> {
-        let (input, output) = (|| network.input_shape(node), network.nodes[node].shape);
-        let n_classes = network.n_classes;
-        let (kind, fan, kernel, rule) = match network.nodes[node].op {
-            NodeOp::Conv {
-                kernel,
-                stride,
-                depthwise,
-                relu,
-                rule,
-            } => {
-                let input = input();
-                let groups = if depthwise { input.c } else { 1 };
-                let geometry = ConvGeometry {
-                    input,
-                    output,
-                    kernel,
-                    stride,
-                    groups,
-                    relu,
-                };
-                let running = Running {
-                    mean: Tensor::zeros([output.c], device),
-                    var: Tensor::ones([output.c], device),
-                };
-                (
-                    Kind::Conv { geometry, running },
-                    Fan::conv(&geometry),
-                    kernel,
-                    rule,
-                )
-            }
-            NodeOp::Linear { rule } => {
-                let (d_in, d_out) = (input().len(), output.c);
-                let fan = Fan {
-                    fan_in: d_in,
-                    fan_out: d_out,
-                };
-                (Kind::Linear { d_in, d_out }, fan, 1, rule)
-            }
-            _ => return None,
-        };
-        let n = network.n_weights(node);
-        let weight = uniform(&mut stream(at.0, Purpose::Weights, at.1, 0), fan.bound(), n);
-        let mut params = vec![Param::new(weight, true, device)];
-        match &kind {
-            Kind::Conv { .. } => {
-                params.push(Param::new(vec![1.0; output.c], false, device));
-                params.push(Param::new(vec![0.0; output.c], false, device));
-            }
-            Kind::Linear { d_out, .. } => {
-                params.push(Param::new(vec![0.0; *d_out], false, device));
-            }
-        }
-        let direct = (rule == Rule::Dfa).then(|| {
-            let b = dfa_feedback(n_classes, input().c, kernel, at);
-            let map = match &kind {
-                Kind::Conv { geometry, .. } => dfa_conv_map(geometry, n_classes, &b),
-                Kind::Linear { .. } => b,
-            };
-            vector::<B>(map, device).reshape([n_classes, input().len()])
-        });
-        let feedback = Feedback::new(
-            FeedbackSpec {
-                rule,
-                scale,
-                fan,
-                seed: at.0,
-                layer: at.1,
-            },
-            n,
-            device,
-        );
-        Some(Self {
-            kind,
-            feedback,
-            direct,
-            params,
-        })
-    }
-
-    /// Batch norm in evaluation mode: scale and shift per channel.
-    fn affine(&self, running: &Running<B>) -> (Tensor<B, 1>, Tensor<B, 1>) {
-        let [_, gamma, beta] = &self.params[..] else {
-            unreachable!("a convolution has three")
-        };
-        let scale = gamma.value.clone() / (running.var.clone() + BN_EPS).sqrt();
-        let shift = beta.value.clone() - running.mean.clone() * scale.clone();
-        (scale, shift)
-    }
 }
 
 impl<B: LearnOps> Model<B> {
@@ -244,45 +95,20 @@ impl<B: LearnOps> Model<B> {
         let mut taps = vec![];
         for (i, node) in self.network.nodes.iter().enumerate() {
             let input = |j: usize| values[node.inputs[j]].clone();
-            let value = if let Some(at) = self.layer_of[i] {
-                let (layer, leaf) = (&self.layers[at], &leaves[at]);
-                let mut x = input(0);
-                if let Some(map) = &layer.direct {
-                    taps.push((x.clone(), map.clone()));
-                    x = x.detach();
-                }
-                let feedback = Tensor::from_inner(layer.feedback.at(&layer.params[0].value, step));
-                match &layer.kind {
-                    Kind::Conv { geometry, .. } => {
-                        let params = ConvParams {
-                            weight: unwrap(leaf[0].clone()),
-                            feedback: unwrap::<Ad<B>, 1>(feedback),
-                            gamma: unwrap(leaf[1].clone()),
-                            beta: unwrap(leaf[2].clone()),
-                        };
-                        let y = Ad::<B>::conv(unwrap(x), params, geometry);
-                        let inner = |t| wrap::<Ad<B>, 1>(t).inner();
-                        moments[at] = Some((inner(y.mean), inner(y.var)));
-                        wrap(y.out)
+            let value = match (self.layer_of[i], self.unweighted(i)) {
+                (Some(at), _) => {
+                    let mut x = input(0);
+                    if let Some(map) = &self.layers[at].direct {
+                        taps.push((x.clone(), map.clone()));
+                        x = x.detach();
                     }
-                    Kind::Linear { d_in, d_out } => {
-                        let n = x.dims()[0];
-                        let matrix = |t: Tensor<Ad<B>, 1>| unwrap(t.reshape([*d_out, *d_in]));
-                        let y = Ad::<B>::linear_feedback(
-                            unwrap(x.reshape([n, *d_in])),
-                            matrix(leaf[0].clone()),
-                            matrix(feedback),
-                        );
-                        let y = wrap::<Ad<B>, 2>(y) + leaf[1].clone().reshape([1, *d_out]);
-                        y.reshape([n, 1, 1, *d_out])
-                    }
+                    let (y, batch) = self.layers[at].forward(x, &leaves[at], step);
+                    moments[at] = batch;
+                    y
                 }
-            } else {
-                match self.unweighted(i) {
-                    None if i == 0 => Tensor::from_inner(images.clone()),
-                    None => input(0) + input(1),
-                    Some(pool) => wrap(Ad::<B>::pool(unwrap(input(0)), pool)),
-                }
+                (None, Some(pool)) => wrap(Ad::<B>::pool(unwrap(input(0)), pool)),
+                (None, None) if i == 0 => Tensor::from_inner(images.clone()),
+                (None, None) => input(0) + input(1),
             };
             values.push(value);
         }
@@ -326,12 +152,8 @@ impl<B: LearnOps> Model<B> {
     /// Moves the running statistics towards the batch's by `rate`.
     pub(crate) fn track(&mut self, taped: &Taped<B>, rate: f32) {
         for (layer, moments) in self.layers.iter_mut().zip(&taped.moments) {
-            if let (Kind::Conv { running, .. }, Some((mean, var))) = (&mut layer.kind, moments) {
-                let mix = |old: &Tensor<B, 1>, new: &Tensor<B, 1>| {
-                    old.clone() * (1.0 - rate) + new.clone() * rate
-                };
-                running.mean = mix(&running.mean, mean);
-                running.var = mix(&running.var, var);
+            if let Some(moments) = moments {
+                layer.track(moments, rate);
             }
         }
     }
@@ -362,42 +184,16 @@ impl<B: LearnOps> Model<B> {
 
     /// Angle and length of every layer's feedback at `step`; none where the rule has no `B` like `W`.
     pub(crate) fn alignment(&self, step: u64) -> Vec<Option<Alignment>> {
-        let of = |layer: &Layer<B>| {
-            let w = &layer.params[0].value;
-            let b = numbers(layer.feedback.at(w, step));
-            layer
-                .direct
-                .is_none()
-                .then(|| Alignment::between(&b, &numbers(w.clone())))
-        };
-        self.layers.iter().map(of).collect()
+        self.layers
+            .iter()
+            .map(|layer| layer.alignment(step))
+            .collect()
     }
 
     /// The parameters as plain numbers.
     pub(crate) fn to_params(&self) -> NetworkParams {
-        let layer = |l: &Layer<B>| {
-            let of = |i: usize| numbers(l.params[i].value.clone());
-            match &l.kind {
-                Kind::Conv { running, .. } => LayerParams {
-                    weight: of(0),
-                    bias: vec![],
-                    bn: Some(BatchNorm {
-                        gamma: of(1),
-                        beta: of(2),
-                        mean: numbers(running.mean.clone()),
-                        var: numbers(running.var.clone()),
-                        eps: BN_EPS,
-                    }),
-                },
-                Kind::Linear { .. } => LayerParams {
-                    weight: of(0),
-                    bias: of(1),
-                    bn: None,
-                },
-            }
-        };
         NetworkParams {
-            layers: self.layers.iter().map(layer).collect(),
+            layers: self.layers.iter().map(Layer::to_params).collect(),
         }
     }
 
@@ -406,34 +202,16 @@ impl<B: LearnOps> Model<B> {
     /// # Errors
     /// [`LearnError::Params`] when a length differs from this network's.
     pub(crate) fn set_params(&mut self, params: &NetworkParams) -> Result<(), LearnError> {
-        let wrong = |layer, got, want| LearnError::Params { layer, got, want };
         let (got, want) = (params.layers.len(), self.layers.len());
         if got != want {
-            return Err(wrong(want, got, want));
+            return Err(LearnError::Params {
+                layer: want,
+                got,
+                want,
+            });
         }
-        let device = self.device.clone();
-        for (at, (layer, new)) in self.layers.iter_mut().zip(&params.layers).enumerate() {
-            let replace = |old: &mut Tensor<B, 1>, new: &[f32]| {
-                if new.len() != old.dims()[0] {
-                    return Err(wrong(at, new.len(), old.dims()[0]));
-                }
-                *old = vector(new.to_vec(), &device);
-                Ok(())
-            };
-            replace(&mut layer.params[0].value, &new.weight)?;
-            match (&mut layer.kind, &new.bn) {
-                (Kind::Conv { running, .. }, Some(bn)) => {
-                    replace(&mut layer.params[1].value, &bn.gamma)?;
-                    replace(&mut layer.params[2].value, &bn.beta)?;
-                    replace(&mut running.mean, &bn.mean)?;
-                    replace(&mut running.var, &bn.var)?;
-                }
-                (Kind::Linear { .. }, None) => replace(&mut layer.params[1].value, &new.bias)?,
-                (Kind::Conv { geometry, .. }, None) => return Err(wrong(at, 0, geometry.output.c)),
-                (Kind::Linear { .. }, Some(bn)) => return Err(wrong(at, bn.gamma.len(), 0)),
-            }
-        }
-        Ok(())
+        let mut layers = self.layers.iter_mut().zip(&params.layers).enumerate();
+        layers.try_for_each(|(at, (layer, new))| layer.set_params(at, new))
     }
 
     /// The momentum of every trained tensor.
@@ -468,25 +246,5 @@ impl<B: LearnOps> Model<B> {
             p.velocity = vector(v.clone(), &device);
         }
         Ok(())
-    }
-}
-
-impl<B: LearnOps> Layer<B> {
-    fn infer(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let weight = self.params[0].value.clone();
-        match &self.kind {
-            Kind::Conv { geometry, running } => {
-                let (scale, shift) = self.affine(running);
-                let (w, a, b) = (unwrap(weight), unwrap(scale), unwrap(shift));
-                wrap(B::conv_infer(unwrap(x), w, a, b, geometry))
-            }
-            Kind::Linear { d_in, d_out } => {
-                let n = x.dims()[0];
-                let w = unwrap(weight.reshape([*d_out, *d_in]));
-                let y = B::linear_feedback(unwrap(x.reshape([n, *d_in])), w.clone(), w);
-                let bias = self.params[1].value.clone().reshape([1, *d_out]);
-                (wrap::<B, 2>(y) + bias).reshape([n, 1, 1, *d_out])
-            }
-        }
     }
 }

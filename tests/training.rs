@@ -1,0 +1,370 @@
+//! Training runs on a toy task: every rule learns, runs repeat bit for bit, and a run that was stopped
+//! anywhere ends like one that was not.
+
+use crate::quadrants::{CLASSES, Quadrants, SHAPE};
+use aplysia_learn::{
+    Augment, Device, Images, Job, LearnError, Progress, TrainConfig, Trained, activation_ranges,
+    evaluate, train,
+};
+use aplysia_space::{Genotype, Network, Rule};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Dense, depthwise, pointwise and residual layers, both poolings, all with `rule`.
+fn network(rule: Rule) -> Network {
+    let block = |op: &str, n: usize, more: &str| {
+        let rules = vec![format!("\"{rule}\""); n].join(", ");
+        format!("[[block]]\nop = \"{op}\"\nkernel = 3\nchannels = 8\nrules = [{rules}]\n{more}\n")
+    };
+    let text = [
+        format!("[stem]\nchannels = 8\nkernel = 3\nstride = 1\nrule = \"{rule}\"\n"),
+        format!("[head]\nrule = \"{rule}\"\n"),
+        block("conv", 1, "stride = 1\nresidual = false\npool = \"max\""),
+        block(
+            "bottleneck",
+            3,
+            "stride = 1\nresidual = true\npool = \"none\"\nexpansion = 2",
+        ),
+        block(
+            "separable",
+            2,
+            "stride = 2\nresidual = false\npool = \"avg\"",
+        ),
+    ];
+    let genotype = Genotype::from_toml(&text.concat()).unwrap();
+    Network::lower(&genotype, SHAPE, CLASSES).unwrap()
+}
+
+fn config() -> TrainConfig {
+    TrainConfig {
+        epochs: 4,
+        batch: 20,
+        lr: 0.05,
+        augment: Augment {
+            shift: 1,
+            flip: false,
+            cutout: 0,
+        },
+        seed: 3,
+        ..TrainConfig::default()
+    }
+}
+
+/// Trains on the toy and stops after `stop` steps.
+fn run(
+    rule: Rule,
+    config: &TrainConfig,
+    device: Device,
+    checkpoint: Option<&Path>,
+    stop: u64,
+) -> Result<Trained, LearnError> {
+    let (toy, valid) = (Quadrants::new(230, 1), Quadrants::new(80, 2));
+    let job = Job {
+        network: &network(rule),
+        train: toy.images(),
+        valid: Some(valid.images()),
+        config,
+        device,
+        checkpoint,
+    };
+    train(&job, &mut |progress| match progress {
+        Progress::Step { step, .. } if step == stop => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+}
+
+#[test]
+fn every_rule_learns() {
+    for rule in Rule::ALL {
+        let long = TrainConfig {
+            epochs: 16,
+            ..config()
+        };
+        let history = run(rule, &long, Device::Cpu, None, 0).unwrap().history;
+        let (first, last) = (&history[0], &history[15]);
+        assert!(
+            last.loss < 0.8 * first.loss,
+            "{rule}: {first:?} to {last:?}"
+        );
+        assert!(last.valid_accuracy.unwrap() > 0.4, "{rule}: {last:?}");
+    }
+}
+
+#[test]
+fn every_rule_lowers_the_loss_on_the_reference_backend() {
+    for rule in Rule::ALL {
+        let short = TrainConfig {
+            epochs: 3,
+            ..config()
+        };
+        let history = run(rule, &short, Device::NdArray, None, 0).unwrap().history;
+        let (first, last) = (&history[0], &history[2]);
+        assert!(
+            last.loss < 0.98 * first.loss,
+            "{rule}: {first:?} to {last:?}"
+        );
+    }
+}
+
+/// Feedback alignment is named after this: the weights turn towards the fixed feedback.
+#[test]
+fn angle_of_feedback_alignment_falls() {
+    let trained = run(
+        Rule::Fa,
+        &TrainConfig {
+            epochs: 12,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    let trained = trained.unwrap();
+    let mean = |a: &[Option<aplysia_learn::Alignment>]| {
+        // The head and what is right below it feel the alignment first and most.
+        let angles: Vec<f32> = a
+            .iter()
+            .rev()
+            .take(3)
+            .map(|a| a.unwrap().angle_deg)
+            .collect();
+        angles.iter().sum::<f32>() / angles.len() as f32
+    };
+    let (before, after) = (
+        mean(&trained.initial_alignment),
+        mean(&trained.history.last().unwrap().alignment),
+    );
+    assert!(after < before - 5.0, "from {before} to {after} degrees");
+}
+
+#[test]
+fn direct_feedback_has_no_alignment_and_bp_a_perfect_one() {
+    let trained = run(
+        Rule::Dfa,
+        &TrainConfig {
+            epochs: 1,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    assert!(
+        trained.unwrap().history[0]
+            .alignment
+            .iter()
+            .all(Option::is_none)
+    );
+    let trained = run(
+        Rule::Bp,
+        &TrainConfig {
+            epochs: 1,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    for alignment in &trained.unwrap().history[0].alignment {
+        let alignment = alignment.unwrap();
+        assert!(alignment.angle_deg < 0.1 && (alignment.norm_ratio - 1.0).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn same_seed_same_bits_with_any_number_of_threads() {
+    let with_threads = |n| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(n)
+            .build()
+            .unwrap();
+        pool.install(|| run(Rule::Brsf, &config(), Device::Cpu, None, 0))
+            .unwrap()
+    };
+    let one = with_threads(1);
+    assert_eq!(one, with_threads(3));
+    assert_ne!(
+        one.params,
+        run(
+            Rule::Brsf,
+            &TrainConfig {
+                seed: 4,
+                ..config()
+            },
+            Device::Cpu,
+            None,
+            0
+        )
+        .unwrap()
+        .params
+    );
+}
+
+#[test]
+fn stopped_and_resumed_equals_uninterrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    for (rule, device) in [(Rule::Brsf, Device::Cpu), (Rule::Fa, Device::NdArray)] {
+        let whole = run(rule, &config(), device, None, 0).unwrap();
+        // Inside the first epoch, at its end, and inside the third.
+        for stop in [4, 11, 27] {
+            let path = folder.path().join(format!("{rule}-{stop}"));
+            let part = run(rule, &config(), device, Some(&path), stop).unwrap();
+            assert!(!part.finished);
+            let resumed = run(rule, &config(), device, Some(&path), 0).unwrap();
+            assert_eq!(resumed, whole, "{rule}, stopped after step {stop}");
+        }
+    }
+}
+
+/// Successive halving: train a little, and go on later on the same schedule.
+#[test]
+fn a_short_run_continues_on_the_schedule_of_the_long_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let rung = TrainConfig {
+        epochs: 1,
+        schedule_epochs: 4,
+        ..config()
+    };
+    assert!(
+        run(Rule::Usf, &rung, Device::Cpu, Some(&path), 0)
+            .unwrap()
+            .finished
+    );
+    let continued = run(Rule::Usf, &config(), Device::Cpu, Some(&path), 0).unwrap();
+    assert_eq!(
+        continued,
+        run(Rule::Usf, &config(), Device::Cpu, None, 0).unwrap()
+    );
+}
+
+#[test]
+fn unusable_checkpoints_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let short = TrainConfig {
+        epochs: 1,
+        ..config()
+    };
+    run(Rule::Bp, &short, Device::Cpu, Some(&path), 0).unwrap();
+    let other = TrainConfig {
+        seed: 99,
+        ..config()
+    };
+    let refused = run(Rule::Bp, &other, Device::Cpu, Some(&path), 0);
+    assert!(
+        matches!(refused, Err(LearnError::OtherRun { field: "seed", .. })),
+        "{refused:?}"
+    );
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let refused = run(Rule::Bp, &short, Device::Cpu, Some(&path), 0);
+    assert!(
+        matches!(refused, Err(LearnError::NotACheckpoint { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn evaluation_agrees_between_backends_and_repeats() {
+    let trained = run(Rule::Brsf, &config(), Device::Cpu, None, 0).unwrap();
+    let (network, toy) = (network(Rule::Brsf), Quadrants::new(300, 5));
+    let on = |device| evaluate(&network, &trained.params, toy.images(), device).unwrap();
+    let cpu = on(Device::Cpu);
+    assert_eq!(cpu, on(Device::Cpu), "evaluation draws nothing");
+    let ndarray = on(Device::NdArray);
+    for (a, b) in cpu.logits.iter().zip(&ndarray.logits) {
+        assert!((a - b).abs() < 1e-3, "{a} against {b}");
+    }
+    let images = toy.images();
+    let ranges = activation_ranges(&network, &trained.params, images, Device::Cpu).unwrap();
+    assert_eq!(ranges.len(), network.nodes.len());
+    let pixel = |p: u8| (f32::from(p) - 75.0) / (255.0 * 0.17);
+    let lowest = images.pixels.iter().min().copied().map(pixel).unwrap();
+    let highest = images.pixels.iter().max().copied().map(pixel).unwrap();
+    assert!((ranges[0].0 - lowest).abs() < 1e-5 && (ranges[0].1 - highest).abs() < 1e-5);
+    assert_eq!(ranges[1].0, 0.0, "a ReLU ends at zero");
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let refused = run(
+        Rule::Bp,
+        &TrainConfig {
+            lr: 0.0,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    assert!(
+        matches!(refused, Err(LearnError::Config { field: "lr", .. })),
+        "{refused:?}"
+    );
+    let refused = run(
+        Rule::Bp,
+        &TrainConfig {
+            lr: 1e30,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    assert!(
+        matches!(refused, Err(LearnError::Diverged { .. })),
+        "{refused:?}"
+    );
+    let toy = Quadrants::new(8, 1);
+    let network = network(Rule::Bp);
+    let trained = run(
+        Rule::Bp,
+        &TrainConfig {
+            epochs: 1,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    let params = trained.unwrap().params;
+    let short = Images {
+        pixels: &toy.pixels[1..],
+        ..toy.images()
+    };
+    let refused = evaluate(&network, &params, short, Device::Cpu);
+    assert!(matches!(
+        refused,
+        Err(LearnError::Data {
+            what: "pixels",
+            got: 511,
+            want: 512
+        })
+    ));
+    let mut cut = params.clone();
+    cut.layers[0].weight.pop();
+    let refused = evaluate(&network, &cut, toy.images(), Device::Cpu);
+    assert!(matches!(
+        refused,
+        Err(LearnError::Params {
+            layer: 0,
+            got: 71,
+            want: 72
+        })
+    ));
+    assert!(matches!(
+        "tpu".parse::<Device>(),
+        Err(LearnError::UnknownDevice(_))
+    ));
+}
+
+/// Without the feature or the driver, a clear refusal instead of burn's panic.
+#[test]
+fn missing_gpu_is_an_error() {
+    if Device::Cuda.check().is_ok() {
+        return;
+    }
+    let refused = run(Rule::Bp, &config(), Device::Cuda, None, 0);
+    assert!(matches!(refused, Err(LearnError::NoCuda(_))), "{refused:?}");
+}
