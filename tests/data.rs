@@ -61,16 +61,21 @@ fn pictures(n: usize) -> Dataset {
     Dataset::new(images, labels, SHAPE, names).unwrap()
 }
 
+/// Writes 20 pictures and their labels in the true format.
+fn put_both(dir: &Path, set: &Dataset) -> (FileSpec, FileSpec) {
+    let images = idx_bytes(&[20, 28, 28], &set.images);
+    let labels = idx_bytes(&[20], &set.labels);
+    (
+        put(dir, "images.gz", &images),
+        put(dir, "labels.gz", &labels),
+    )
+}
+
 #[test]
 fn a_small_dataset_in_the_true_format_loads() {
     let dir = tempfile::tempdir().unwrap();
     let set = pictures(20);
-    let images = put(
-        dir.path(),
-        "images.gz",
-        &idx_bytes(&[20, 28, 28], &set.images),
-    );
-    let labels = put(dir.path(), "labels.gz", &idx_bytes(&[20], &set.labels));
+    let (images, labels) = put_both(dir.path(), &set);
     let loaded = fashion_mnist::load_pair(dir.path(), &images, &labels).unwrap();
     assert_eq!(
         (&loaded.images, &loaded.labels, loaded.shape),
@@ -92,12 +97,7 @@ fn a_small_dataset_in_the_true_format_loads() {
 fn a_bad_file_is_named_with_what_it_should_be() {
     let dir = tempfile::tempdir().unwrap();
     let set = pictures(20);
-    let images = put(
-        dir.path(),
-        "images.gz",
-        &idx_bytes(&[20, 28, 28], &set.images),
-    );
-    let labels = put(dir.path(), "labels.gz", &idx_bytes(&[20], &set.labels));
+    let (images, labels) = put_both(dir.path(), &set);
     let packed = std::fs::read(dir.path().join("images.gz")).unwrap();
     let load_with = |bytes: Option<&[u8]>| {
         let path = dir.path().join("images.gz");

@@ -70,7 +70,7 @@ fn check_paths(path: &str, text: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     for (line_idx, line) in text.lines().enumerate() {
         for folder in MACHINE_FOLDERS {
-            // Inside a longer path (`crate/work/x`, `$HOME/work/x`) it is not absolute.
+            // Inside a longer path, after a name or `$HOME`, it is not absolute.
             let absolute = line.match_indices(folder).any(|(at, _)| {
                 let before = line[..at].chars().next_back();
                 !before.is_some_and(|c| c.is_alphanumeric() || "._-}~*".contains(c))

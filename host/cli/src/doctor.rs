@@ -57,8 +57,8 @@ pub(crate) fn run() -> anyhow::Result<Outcome> {
 
 fn data() -> Result<String, String> {
     let dir = aplysia_data::fashion_mnist::locate(None);
-    match aplysia_data::fashion_mnist::load_train(&dir) {
-        Ok(d) => Ok(format!("{} images in {}", d.len(), dir.display())),
+    match aplysia_data::fashion_mnist::check(&dir) {
+        Ok(()) => Ok(format!("training and test files in {}", dir.display())),
         Err(e) => Err(e.to_string()),
     }
 }

@@ -2,11 +2,10 @@
 
 use crate::args::EvaluateArgs;
 use crate::run_folder::RunFolder;
-use crate::{Outcome, images, train};
-use anyhow::{Context, Result};
+use crate::{Outcome, blob, images, train};
+use anyhow::Result;
 use aplysia_data::{Corruption, Dataset, Shift};
 use aplysia_learn::Device;
-use aplysia_shared::Model;
 use aplysia_space::Network;
 
 /// Seed of the corruption's noise: the same shifted test set for everybody.
@@ -25,10 +24,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     if args.what.is_dir() {
         return float(args, &test);
     }
-    let bytes = std::fs::read(&args.what)
-        .with_context(|| format!("cannot read {}", args.what.display()))?;
-    let model = Model::parse(&bytes)
-        .with_context(|| format!("{} is not a blob this runtime accepts", args.what.display()))?;
+    let bytes = blob::read(&args.what)?;
+    let model = blob::parse(&bytes, &args.what)?;
     let result = aplysia_deploy::evaluate(&model, images::images(&test))?;
     println!(
         "int8 accuracy {:.2} % of {} test images",
@@ -40,10 +37,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
 
 fn float(args: &EvaluateArgs, test: &Dataset) -> Result<Outcome> {
     let device: Device = args.device.parse()?;
-    if let Err(e) = device.check() {
-        eprintln!("error: {e}");
-        return Ok(Outcome::Lacking);
-    }
+    device.check()?;
     let run = RunFolder::load(&args.what)?;
     let normalization = train::normalization(&args.data)?;
     let network = Network::lower(&run.genotype, images::shape(test), test.n_classes())?;

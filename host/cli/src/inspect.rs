@@ -1,11 +1,10 @@
 //! `aplysia inspect`: what a blob or a genotype is and costs.
 
-use crate::Outcome;
 use crate::args::InspectArgs;
+use crate::{Outcome, blob};
 use anyhow::{Context, Result};
 use aplysia_data::fashion_mnist::CLASS_NAMES;
 use aplysia_deploy::{Content, Costs, cost_of_network};
-use aplysia_shared::Model;
 use aplysia_space::{Genotype, Network, Shape};
 use std::path::Path;
 
@@ -17,12 +16,11 @@ const INPUT: Shape = Shape { h: 28, w: 28, c: 1 };
 /// # Errors
 /// The file cannot be read or is neither a genotype nor a valid blob.
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
-    let bytes = std::fs::read(&args.what)
-        .with_context(|| format!("cannot read {}", args.what.display()))?;
+    let bytes = blob::read(&args.what)?;
     if args.what.extension().is_some_and(|e| e == "toml") {
         genotype(&bytes, &args.what)?;
     } else {
-        blob(&bytes, &args.what)?;
+        model(&bytes, &args.what)?;
     }
     Ok(Outcome::Done)
 }
@@ -37,9 +35,8 @@ fn genotype(bytes: &[u8], path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn blob(bytes: &[u8], path: &Path) -> Result<()> {
-    let model = Model::parse(bytes)
-        .with_context(|| format!("{} is not a blob this runtime accepts", path.display()))?;
+fn model(bytes: &[u8], path: &Path) -> Result<()> {
+    let model = blob::parse(bytes, path)?;
     let id: String = model.id().iter().map(|b| format!("{b:02x}")).collect();
     println!("model {id}");
     for (i, layer) in model.layers().iter().enumerate() {

@@ -5,6 +5,7 @@
 //! 130 interrupted after saving.
 
 mod args;
+mod blob;
 mod doctor;
 mod evaluate;
 mod export;
@@ -16,6 +17,7 @@ mod run_folder;
 mod search;
 mod train;
 
+use aplysia_learn::LearnError;
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
@@ -63,7 +65,10 @@ fn main() -> ExitCode {
         }
         Err(e) => {
             eprintln!("error: {e:#}");
-            ExitCode::FAILURE
+            match e.downcast_ref() {
+                Some(LearnError::NoCuda(_)) => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

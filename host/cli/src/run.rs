@@ -1,20 +1,17 @@
 //! `aplysia run`: a blob on test images, by the device's own kernels.
 
 use crate::args::RunArgs;
-use crate::{Outcome, images};
-use anyhow::{Context, Result};
+use crate::{Outcome, blob, images};
+use anyhow::Result;
 use aplysia_deploy::evaluate::evaluate;
-use aplysia_shared::Model;
 
 /// Prints one line per image: truth, prediction.
 ///
 /// # Errors
 /// The blob is not valid, or the images are missing or do not fit it.
 pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
-    let bytes = std::fs::read(&args.blob)
-        .with_context(|| format!("cannot read {}", args.blob.display()))?;
-    let model = Model::parse(&bytes)
-        .with_context(|| format!("{} is not a blob this runtime accepts", args.blob.display()))?;
+    let bytes = blob::read(&args.blob)?;
+    let model = blob::parse(&bytes, &args.blob)?;
     let test = images::load_test(&args.data)?;
     let n = args.images.min(test.len());
     let first = test.select(&(0..n).collect::<Vec<_>>());

@@ -2,7 +2,7 @@
 
 use crate::args::SearchArgs;
 use crate::images::{self, TrainingImages};
-use crate::{Outcome, progress, train};
+use crate::{Outcome, blob, progress, run_folder, train};
 use anyhow::{Context, Result};
 use aplysia_data::fashion_mnist::CLASS_NAMES;
 use aplysia_data::{Dataset, Normalization};
@@ -14,7 +14,6 @@ use aplysia_search::{
 use aplysia_space::{Genotype, McuSpace, Network, Shape};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 
 /// The stage behind the study: costs by `deploy`, training by `learn`.
@@ -45,12 +44,13 @@ impl Evaluate<Genotype> for Trainer<'_> {
     }
 
     fn train(&mut self, job: &Job<'_, Genotype>) -> Result<Score, TrainError> {
-        let fatal = |e: std::io::Error| TrainError::Fatal(Box::new(e));
         let network = Network::lower(job.genotype, self.input(), CLASS_NAMES.len())
             .map_err(|e| TrainError::Failed(e.to_string()))?;
         let checkpoint = job.dir.join("checkpoint.bin");
         if let (Some(previous), false) = (&job.previous, checkpoint.exists()) {
-            copy_whole(&previous.join("checkpoint.bin"), &checkpoint).map_err(fatal)?;
+            let copied = blob::read(&previous.join("checkpoint.bin"))
+                .and_then(|bytes| run_folder::write(&checkpoint, &bytes));
+            copied.map_err(|e| TrainError::Fatal(e.into()))?;
         }
         let config = TrainConfig {
             epochs: job.budget as usize,
@@ -91,13 +91,6 @@ impl Evaluate<Genotype> for Trainer<'_> {
     }
 }
 
-/// Copies a file whole or not at all.
-fn copy_whole(from: &Path, to: &Path) -> std::io::Result<()> {
-    let partial = to.with_extension("copy");
-    std::fs::copy(from, &partial)?;
-    std::fs::rename(&partial, to)
-}
-
 /// The evaluator's settings, kept in the study's config.
 #[derive(Serialize, Deserialize)]
 struct Settings {
@@ -122,10 +115,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Outcome> {
     study.check_dataset(digest)?;
     let settings: Settings = study.config().evaluator.clone().try_into()?;
     let device: Device = settings.device.parse()?;
-    if let Err(e) = device.check() {
-        eprintln!("error: {e}");
-        return Ok(Outcome::Lacking);
-    }
+    device.check()?;
     let seed = study.config().seed;
     let part = data.splits.train.subset(settings.images, seed);
     let budgets = &study.config().halving.budgets;
@@ -239,7 +229,7 @@ fn print_front(study: &Study<McuSpace>) -> Result<Outcome> {
     )?;
     println!("\nthe most accurate:\n{}", network.draw());
     let path = study.dir().join("best.toml");
-    crate::run_folder::write(&path, best.genotype.to_toml().as_bytes())?;
+    run_folder::write(&path, best.genotype.to_toml().as_bytes())?;
     println!("wrote {}", path.display());
     Ok(Outcome::Done)
 }

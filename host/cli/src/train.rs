@@ -18,10 +18,7 @@ use std::time::Instant;
 /// Bad genotype, missing data, a device that is not there, a full disk.
 pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let device: Device = args.device.parse()?;
-    if let Err(e) = device.check() {
-        eprintln!("error: {e}");
-        return Ok(Outcome::Lacking);
-    }
+    device.check()?;
     let genotype = read_genotype(args)?;
     let data = TrainingImages::load(&args.data)?;
     let mut part = data.splits.train.clone();

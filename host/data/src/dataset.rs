@@ -67,15 +67,7 @@ impl Dataset {
                 n_classes,
             });
         }
-        let mut set = Self {
-            images,
-            labels,
-            shape,
-            class_names,
-            digest: String::new(),
-        };
-        set.digest = set.hash();
-        Ok(set)
+        Ok(Self::hashed(images, labels, shape, class_names))
     }
 
     /// Number of images.
@@ -132,7 +124,16 @@ impl Dataset {
     }
 
     fn with_images(&self, images: Vec<u8>, labels: Vec<u8>) -> Self {
-        let (shape, class_names) = (self.shape, self.class_names.clone());
+        Self::hashed(images, labels, self.shape, self.class_names.clone())
+    }
+
+    /// Parts that fit, with their digest.
+    fn hashed(
+        images: Vec<u8>,
+        labels: Vec<u8>,
+        shape: ImageShape,
+        class_names: Vec<String>,
+    ) -> Self {
         let mut set = Self {
             images,
             labels,
