@@ -1,5 +1,7 @@
 //! The command line's grammar: every flag, its default and its help.
 
+use aplysia_learn::FeedbackScale;
+use aplysia_space::Rule;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -93,6 +95,15 @@ pub(crate) struct SearchArgs {
     /// Limit: estimated instructions of one inference.
     #[arg(long, default_value_t = 40_000_000)]
     pub(crate) instructions: u64,
+    /// Accuracy in percent below which a candidate ranks behind all above it.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) min_accuracy: f64,
+    /// Learning rules that a layer may carry [default: all but bp].
+    #[arg(long, value_delimiter = ',', value_name = "RULE,...")]
+    pub(crate) rules: Vec<Rule>,
+    /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.
+    #[arg(long, default_value_t = FeedbackScale::WeightNorm)]
+    pub(crate) feedback_scale: FeedbackScale,
     /// `cpu`, `ndarray` or `cuda`.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
@@ -124,7 +135,10 @@ pub(crate) struct TrainArgs {
     pub(crate) seed: u64,
     /// Use this one rule in every layer instead of the genotype's.
     #[arg(long)]
-    pub(crate) rule: Option<aplysia_space::Rule>,
+    pub(crate) rule: Option<Rule>,
+    /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.
+    #[arg(long, default_value_t = FeedbackScale::WeightNorm)]
+    pub(crate) feedback_scale: FeedbackScale,
     /// Train on a random subset of this many images.
     #[arg(long)]
     pub(crate) images: Option<usize>,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use aplysia_data::fashion_mnist::CLASS_NAMES;
 use aplysia_data::{Dataset, Normalization};
 use aplysia_deploy::{Content, cost};
-use aplysia_learn::{Device, LearnError, Progress, TrainConfig};
+use aplysia_learn::{Device, FeedbackScale, LearnError, Progress, TrainConfig};
 use aplysia_search::{
     Costs, Evaluate, Halving, Job, Limits, Score, StrategyKind, Study, StudyConfig, TrainError,
 };
@@ -23,6 +23,7 @@ struct Trainer<'a> {
     normalization: &'a Normalization,
     content: Content,
     schedule_epochs: usize,
+    feedback_scale: FeedbackScale,
     device: Device,
 }
 
@@ -56,6 +57,7 @@ impl Evaluate<Genotype> for Trainer<'_> {
             epochs: job.budget as usize,
             schedule_epochs: self.schedule_epochs,
             seed: job.seed,
+            feedback_scale: self.feedback_scale,
             ..TrainConfig::default()
         };
         let learn_job = aplysia_learn::Job {
@@ -96,6 +98,8 @@ impl Evaluate<Genotype> for Trainer<'_> {
 struct Settings {
     /// Training images per epoch.
     images: usize,
+    /// Length of the feedback.
+    feedback_scale: FeedbackScale,
     /// `cpu`, `ndarray` or `cuda`: results are the same bits on one device only.
     device: String,
 }
@@ -125,6 +129,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Outcome> {
         normalization: &data.normalization,
         content: Content::new(&CLASS_NAMES),
         schedule_epochs: budgets.last().copied().unwrap_or(1) as usize,
+        feedback_scale: settings.feedback_scale,
         device,
     };
     let stop = progress::stop_flag()?;
@@ -149,8 +154,13 @@ fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyConfig<McuSpa
     };
     let settings = Settings {
         images: args.images,
+        feedback_scale: args.feedback_scale,
         device: args.device.clone(),
     };
+    let mut space = McuSpace::new(images::shape(&data.splits.train));
+    if !args.rules.is_empty() {
+        space = space.with_rules(&args.rules);
+    }
     Ok(StudyConfig {
         seed: args.seed,
         strategy,
@@ -165,10 +175,10 @@ fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyConfig<McuSpa
             flash_bytes: args.flash_bytes,
             ram_bytes: args.ram_bytes,
             instructions: args.instructions,
-            min_accuracy: 0.0,
+            min_accuracy: args.min_accuracy / 100.0,
         },
         evaluator: toml::Table::try_from(settings)?,
-        space: McuSpace::new(images::shape(&data.splits.train)),
+        space,
     })
 }
 

@@ -141,6 +141,7 @@ fn config(args: &TrainArgs) -> TrainConfig {
         lr: args.lr as f32,
         weight_decay: args.weight_decay as f32,
         augment: Augment::default(),
+        feedback_scale: args.feedback_scale,
         seed: args.seed,
         ..TrainConfig::default()
     }

@@ -75,6 +75,33 @@ pub enum FeedbackScale {
     WeightNorm,
 }
 
+impl FeedbackScale {
+    /// The name used in text forms and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            FeedbackScale::Fixed => "fixed",
+            FeedbackScale::WeightNorm => "weight-norm",
+        }
+    }
+}
+
+impl std::fmt::Display for FeedbackScale {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for FeedbackScale {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        [FeedbackScale::Fixed, FeedbackScale::WeightNorm]
+            .into_iter()
+            .find(|scale| scale.name() == s)
+            .ok_or_else(|| format!("unknown feedback scale `{s}`; use fixed or weight-norm"))
+    }
+}
+
 /// How well the feedback of a layer agrees with its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alignment {
