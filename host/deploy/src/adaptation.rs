@@ -13,10 +13,27 @@ use aplysia_shared::adapt::{Config, Counters, Head, Plastic, state_bytes};
 use rayon::prelude::*;
 use std::ops::ControlFlow;
 
+/// Momentum shift of homeostasis unless told otherwise.
+pub const MOMENTUM_SHIFT: u8 = 5;
+
+/// Shift of the instar head unless told otherwise.
+pub const INSTAR_SHIFT: u8 = 3;
+
+/// Learning rate of the delta head unless told otherwise, in 1/65536.
+pub const DELTA_RATE: u16 = 1311;
+
 /// What learns on the device unless told otherwise.
 pub const DEFAULT: Config = Config {
-    homeostasis: Some(5),
-    head: Head::Instar { shift: 3 },
+    homeostasis: Some(MOMENTUM_SHIFT),
+    head: Head::Instar {
+        shift: INSTAR_SHIFT,
+    },
+};
+
+/// Nothing learns: the least state a model can have.
+const BASE: Config = Config {
+    homeostasis: None,
+    head: Head::Base,
 };
 
 /// Seed of the stochastic rounding unless told otherwise.
@@ -49,38 +66,50 @@ impl Adapted {
         self.counters.labels as usize
     }
 
-    /// Classifies `images` with the learned state, nothing learning; in parallel.
+    /// Classifies `images` with the learned state: see [`evaluate_snapshot`].
     ///
     /// # Errors
-    /// The images do not fit `model`, or it is not the model that learned.
+    /// As [`evaluate_snapshot`].
     pub fn evaluate(
         &self,
         model: &Model<'_>,
         images: Images<'_>,
     ) -> Result<Evaluation, DeployError> {
-        images.check(model)?;
-        let (n_classes, image_bytes) = (model.n_classes(), model.input().len());
-        let mut scores = vec![0; images.labels.len() * n_classes];
-        let mut predictions = vec![0; images.labels.len()];
-        scores
-            .par_chunks_mut(CHUNK * n_classes)
-            .zip(predictions.par_chunks_mut(CHUNK))
-            .zip(images.pixels.par_chunks(CHUNK * image_bytes))
-            .try_for_each(|((scores, predictions), pixels)| {
-                let mut buffer = vec![0; self.state_bytes];
-                let mut arena = vec![0; model.arena_bytes()];
-                let mut plastic = Plastic::new(model, self.config, 0, &mut buffer)?;
-                plastic.restore(model, &self.snapshot)?;
-                let outputs = scores.chunks_exact_mut(n_classes).zip(predictions);
-                for ((scores, class), pixels) in outputs.zip(pixels.chunks_exact(image_bytes)) {
-                    let prediction = plastic.infer(model, &mut arena, &input_of_pixels(pixels))?;
-                    scores.copy_from_slice(plastic.scores());
-                    *class = prediction.class as u8;
-                }
-                Ok::<(), DeployError>(())
-            })?;
-        Ok(Evaluation::new(predictions, scores, images.labels))
+        evaluate_snapshot(model, &self.snapshot, self.state_bytes, images)
     }
+}
+
+/// Classifies `images` with a learned state of `state_bytes` in RAM, nothing learning; in parallel.
+///
+/// # Errors
+/// The images do not fit `model`, or the snapshot is damaged, larger, or of another model.
+pub fn evaluate_snapshot(
+    model: &Model<'_>,
+    snapshot: &[u8],
+    state_bytes: usize,
+    images: Images<'_>,
+) -> Result<Evaluation, DeployError> {
+    images.check(model)?;
+    let (n_classes, image_bytes) = (model.n_classes(), model.input().len());
+    let mut scores = vec![0; images.labels.len() * n_classes];
+    let mut predictions = vec![0; images.labels.len()];
+    scores
+        .par_chunks_mut(CHUNK * n_classes)
+        .zip(predictions.par_chunks_mut(CHUNK))
+        .zip(images.pixels.par_chunks(CHUNK * image_bytes))
+        .try_for_each(|((scores, predictions), pixels)| {
+            let (mut buffer, mut arena) = (vec![0; state_bytes], vec![0; model.arena_bytes()]);
+            let mut plastic = Plastic::new(model, BASE, 0, &mut buffer)?;
+            plastic.restore(model, snapshot)?;
+            let outputs = scores.chunks_exact_mut(n_classes).zip(predictions);
+            for ((scores, class), pixels) in outputs.zip(pixels.chunks_exact(image_bytes)) {
+                let prediction = plastic.infer(model, &mut arena, &input_of_pixels(pixels))?;
+                scores.copy_from_slice(plastic.scores());
+                *class = prediction.class as u8;
+            }
+            Ok::<(), DeployError>(())
+        })?;
+    Ok(Evaluation::new(predictions, scores, images.labels))
 }
 
 /// Whether a label changes more than counters.
