@@ -28,6 +28,9 @@ mod oracle;
 /// Every rule of parsing, broken one at a time.
 mod refusal;
 
+/// Where the built programs are.
+mod program;
+
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
 /// Frames of the serial line: round trip, damage, noise.
