@@ -49,7 +49,7 @@ pub enum DeviceError {
         path: PathBuf,
     },
     /// Nobody listens at the socket file.
-    #[error("{path}: no device listens there ({source}); start one with `aplysia device emulate`")]
+    #[error("{path}: no device listens there; start one with `aplysia device emulate`")]
     NotListening {
         /// As given.
         path: PathBuf,
