@@ -31,6 +31,9 @@ mod refusal;
 /// Where the built programs are.
 mod program;
 
+/// The command line tool: killed and resumed, interrupted, out of disk, misused.
+mod cli;
+
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
 /// Frames of the serial line: round trip, damage, noise.
