@@ -34,6 +34,8 @@ mod program;
 /// The command line tool: killed and resumed, interrupted, out of disk, misused.
 mod cli;
 
+/// Learning from streams: host against single steps, device against host.
+mod adaptation;
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
 /// Frames of the serial line: round trip, damage, noise.

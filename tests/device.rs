@@ -71,7 +71,7 @@ fn random_model() -> Vec<u8> {
 }
 
 /// The firmware with `blob` in its model partition.
-fn boot(blob: Option<&[u8]>) -> (Device<Emulator>, Hello) {
+pub(crate) fn boot(blob: Option<&[u8]>) -> (Device<Emulator>, Hello) {
     let file = blob.map(|blob| {
         let file = NamedTempFile::new().unwrap();
         std::fs::write(file.path(), blob).unwrap();
