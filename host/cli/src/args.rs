@@ -1,5 +1,6 @@
 //! The command line's grammar: every flag, its default and its help.
 
+pub(crate) mod demo;
 pub(crate) mod device;
 
 use aplysia_learn::FeedbackScale;
@@ -17,6 +18,10 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// The whole way once: search, train, export, run and learn on an emulated Cortex-M4.
+    #[command(after_help = "Examples:\n  cargo xtask demo --json story.json\n  \
+                            aplysia demo --trials 4 --epochs 2 --out quick")]
+    Demo(demo::DemoArgs),
     /// Search architectures with a learning rule per layer; the study folder can be resumed.
     #[command(
         after_help = "Examples:\n  aplysia search studies/first --trials 24\n  \
