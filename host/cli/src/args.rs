@@ -108,7 +108,10 @@ pub(crate) struct SearchArgs {
     /// Accuracy in percent below which a candidate ranks behind all above it.
     #[arg(long, default_value_t = 0.0)]
     pub(crate) min_accuracy: f64,
-    /// Learning rules that a layer may carry [default: all but bp].
+    /// Bounds of the search space (TOML: the section `space` of a study.toml) [default: the usual ones].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) space: Option<PathBuf>,
+    /// Learning rules that a layer may carry [default: the space's; usually all but bp].
     #[arg(long, value_delimiter = ',', value_name = "RULE,...")]
     pub(crate) rules: Vec<Rule>,
     /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.

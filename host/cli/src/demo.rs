@@ -156,6 +156,7 @@ impl DemoArgs {
             ram_bytes: RAM_BYTES,
             instructions: INSTRUCTIONS,
             min_accuracy: MIN_ACCURACY_PCT,
+            space: None,
             rules: vec![],
             feedback_scale: FeedbackScale::WeightNorm,
             device: "cpu".into(),

@@ -15,7 +15,7 @@ use aplysia_search::{
 use aplysia_space::{Genotype, McuSpace, Network, Shape};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The stage behind the study: costs by `deploy`, training by `learn`.
@@ -184,7 +184,10 @@ pub(crate) fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyCo
         feedback_scale: args.feedback_scale,
         device: args.device.clone(),
     };
-    let mut space = McuSpace::new(images::shape(&data.splits.train));
+    let mut space = match &args.space {
+        Some(path) => read_space(path)?,
+        None => McuSpace::new(images::shape(&data.splits.train)),
+    };
     if !args.rules.is_empty() {
         space = space.with_rules(&args.rules);
     }
@@ -207,6 +210,16 @@ pub(crate) fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyCo
         evaluator: toml::Table::try_from(settings)?,
         space,
     })
+}
+
+/// The bounds in the TOML file `path`.
+fn read_space(path: &Path) -> Result<McuSpace> {
+    let text = String::from_utf8(blob::read(path)?)
+        .with_context(|| format!("{} is not text", path.display()))?;
+    let space: McuSpace = toml::from_str(&text)
+        .with_context(|| format!("{} holds no search space", path.display()))?;
+    space.check()?;
+    Ok(space)
 }
 
 fn report(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, Genotype>) {
