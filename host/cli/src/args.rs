@@ -3,7 +3,7 @@
 pub(crate) mod demo;
 pub(crate) mod device;
 
-use aplysia_learn::FeedbackScale;
+use aplysia_learn::{Augment, FeedbackScale};
 use aplysia_space::Rule;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -143,6 +143,9 @@ pub(crate) struct TrainArgs {
     /// L2 penalty on the weights.
     #[arg(long, default_value_t = 5e-4)]
     pub(crate) weight_decay: f64,
+    /// Augmentation: each image is mirrored half of the time and moved by up to this many pixels.
+    #[arg(long, default_value_t = Augment::default().shift)]
+    pub(crate) shift: usize,
     /// Seed of initialisation, feedback, order and augmentation.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

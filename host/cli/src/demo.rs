@@ -14,7 +14,7 @@ use crate::images::{self, TrainingImages};
 use crate::{Outcome, device, export, progress, run_folder, search, train};
 use anyhow::{Result, bail, ensure};
 use aplysia_data::Dataset;
-use aplysia_learn::FeedbackScale;
+use aplysia_learn::{Augment, FeedbackScale};
 use aplysia_search::{Study, Trial};
 use aplysia_shared::Model;
 use aplysia_space::{Genotype, McuSpace};
@@ -172,6 +172,7 @@ impl DemoArgs {
             batch: 128,
             lr: 0.1,
             weight_decay: 5e-4,
+            shift: Augment::default().shift,
             seed: self.seed.into(),
             rule: None,
             feedback_scale: FeedbackScale::WeightNorm,

@@ -162,7 +162,10 @@ fn config(args: &TrainArgs) -> TrainConfig {
         batch: args.batch,
         lr: args.lr as f32,
         weight_decay: args.weight_decay as f32,
-        augment: Augment::default(),
+        augment: Augment {
+            shift: args.shift,
+            ..Augment::default()
+        },
         feedback_scale: args.feedback_scale,
         seed: args.seed,
         ..TrainConfig::default()
