@@ -6,7 +6,7 @@ use aplysia_learn::{
     Augment, Device, EpochRecord, Images, Job, LearnError, Progress, TrainConfig, Trained,
     activation_ranges, evaluate, train,
 };
-use aplysia_space::{Genotype, Network, Rule};
+use aplysia_space::{Genotype, Network, NodeOp, Rule};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -337,6 +337,10 @@ fn what_does_not_fit_is_refused() {
             want: 512
         })
     ));
+    let mut cell_network = network.clone();
+    cell_network.nodes[2].op = NodeOp::Relu;
+    let refused = evaluate(&cell_network, &params, toy.images(), Device::Cpu);
+    assert!(matches!(refused, Err(LearnError::Unsupported { op, .. }) if op == "relu"));
     let mut cut = params.clone();
     cut.layers[0].weight.pop();
     let refused = evaluate(&network, &cut, toy.images(), Device::Cpu);

@@ -5,7 +5,7 @@
 //! on earlier nodes, and puts out the concatenation of the four. Only operations with weights carry a
 //! rule; the layers outside of the edges have genes of their own ([`PlaceRules`]).
 //!
-//! Owns the genotype and its text form; [`skeleton`] stacks and lowers it, [`published`] holds those of the
+//! Owns the genotype and its text form; [`skeleton`] stacks and lowers it, [`mod@published`] holds those of the
 //! literature, [`supernet`] is the weighted sum of all, [`variation`] draws and changes them.
 //!
 //! Sources: Liu et al. 2019, *DARTS: differentiable architecture search*; Hamzaoui and Baghdadi 2025
@@ -224,17 +224,21 @@ impl Genotype {
         )
     }
 
-    /// Every operation and every place under `rule`: the single-rule control of a genotype.
-    pub fn with_rule(&self, rule: Rule) -> Self {
-        let edge = |e: Edge| Edge {
-            gene: Gene::new(e.gene.op(), rule),
-            ..e
+    /// The same operations under other rules: `f` of every rule, edge by edge, then the places.
+    pub fn map_rules(&self, mut f: impl FnMut(Rule) -> Rule) -> Self {
+        let mut cell = |cell: Cell| {
+            cell.map(|node| {
+                node.map(|edge| Edge {
+                    gene: edge.gene.map_rule(&mut f),
+                    ..edge
+                })
+            })
         };
-        let cell = |cell: Cell| cell.map(|node| node.map(edge));
+        let (normal, reduction) = (cell(self.normal), cell(self.reduction));
         Self {
-            normal: cell(self.normal),
-            reduction: cell(self.reduction),
-            rules: PlaceRules::all(rule),
+            normal,
+            reduction,
+            rules: self.rules.map(f),
         }
     }
 

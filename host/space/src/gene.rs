@@ -56,6 +56,12 @@ impl<O: Operation> Gene<O> {
         self.rule
     }
 
+    /// The same operation under `f` of its rule.
+    pub(crate) fn map_rule(self, f: impl FnMut(Rule) -> Rule) -> Self {
+        let rule = self.rule.map(f);
+        Self { rule, ..self }
+    }
+
     /// One of `ops` under one of `rules`, each equally likely.
     pub(crate) fn sample(ops: &[O], rules: &[Rule], rng: &mut impl Rng) -> Self {
         Self::new(pick(ops, rng), pick(rules, rng))

@@ -48,6 +48,11 @@ impl Graph {
         self.node(name, op, inputs, Shape { h, w, c })
     }
 
+    /// Appends zeros in the shape of `x`.
+    pub(crate) fn zero(&mut self, name: &str, x: usize) -> usize {
+        self.node(name, NodeOp::Zero, &[], self.shape(x))
+    }
+
     /// Appends the mean over all pixels and a linear classifier.
     pub(crate) fn classify(&mut self, x: usize, head: NodeOp, n_classes: usize) -> usize {
         let pooled = self.push("pool", NodeOp::GlobalAvgPool, &[x]);

@@ -189,11 +189,11 @@ impl Genotype {
         toml::to_string(self).unwrap_or_default()
     }
 
-    /// Every operation and every place under `rule`: the single-rule control of a genotype.
-    pub fn with_rule(&self, rule: Rule) -> Self {
+    /// The same operations under other rules: `f` of every rule, edge by edge, then the places.
+    pub fn map_rules(&self, mut f: impl FnMut(Rule) -> Rule) -> Self {
         Self {
-            cell: Cell(self.cell.0.map(|gene| Gene::new(gene.op(), rule))),
-            rules: PlaceRules::all(rule),
+            cell: Cell(self.cell.0.map(|gene| gene.map_rule(&mut f))),
+            rules: self.rules.map(f),
         }
     }
 }

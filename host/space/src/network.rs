@@ -149,7 +149,7 @@ pub enum NodeOp {
     Concat,
     /// `y[i, j] = x[i + 1, j + 1]`, 0 beyond the border.
     Shift,
-    /// 0 in the shape of its input.
+    /// 0 everywhere in its shape.
     Zero,
     /// In training, the whole image's map times `mask / keep`, `mask ~ Bernoulli(keep)` per image
     /// (Larsson et al. 2017, *FractalNet*); otherwise the identity.
@@ -211,8 +211,8 @@ pub struct Node {
     pub name: String,
     /// What it computes.
     pub op: NodeOp,
-    /// Indices of the nodes it reads: 2 for `Add`, any number for `Concat` and `Mix`, none for `Input`,
-    /// otherwise 1.
+    /// Indices of the nodes it reads: 2 for `Add`, any number for `Concat` and `Mix`, none for `Input`
+    /// and `Zero`, otherwise 1.
     pub inputs: Vec<usize>,
     /// Shape of its output.
     pub shape: Shape,
@@ -247,7 +247,7 @@ impl Network {
         }
     }
 
-    /// Shape of the first input of node `i`.
+    /// Shape of the first input of node `i`, which has one.
     pub fn input_shape(&self, i: usize) -> Shape {
         self.nodes[self.nodes[i].inputs[0]].shape
     }

@@ -230,8 +230,12 @@ impl Mixed<'_> {
                 let (of, row) = (Mixture::Edges, kind * N_NODES + i);
                 graph.push(&name, NodeOp::Mix { of, row }, &edges)
             } else {
-                let add = |sum, &edge| graph.push(&name, NodeOp::Add, &[sum, edge]);
-                edges[1..].iter().fold(edges[0], add)
+                let mut sum = edges[0];
+                for (from, &edge) in edges.iter().enumerate().skip(1) {
+                    let name = format!("{name}.{from}.sum");
+                    sum = graph.push(&name, NodeOp::Add, &[sum, edge]);
+                }
+                sum
             };
             states.push(sum);
         }

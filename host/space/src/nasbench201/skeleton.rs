@@ -133,8 +133,7 @@ fn cell(graph: &mut Graph, name: &str, x: usize, cell: &Cell) -> usize {
                 graph.push(&format!("{at}.sum"), NodeOp::Add, &[sum, y])
             }));
         }
-        let empty = |graph: &mut Graph| graph.push(&at, NodeOp::Zero, &[x]);
-        states.push(sum.unwrap_or_else(|| empty(graph)));
+        states.push(sum.unwrap_or_else(|| graph.zero(&at, x)));
     }
     states[3]
 }
