@@ -253,6 +253,11 @@ fn the_text_form_is_readable_and_its_faults_are_named() {
         input: Shape { h: 40, w: 40, c: 3 },
         ..darts::Skeleton::cifar(10)
     };
+    let endless = darts::Skeleton {
+        n_cells: usize::MAX,
+        ..darts::Skeleton::search()
+    };
+    assert_eq!(endless.check().unwrap_err().field, "n_cells");
     assert!(
         wide.check()
             .unwrap_err()

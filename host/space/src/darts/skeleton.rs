@@ -100,8 +100,8 @@ impl Skeleton {
         let Shape { h, w, c } = self.input;
         let side = |side: usize| {
             let stem = if self.stem == Stem::Imagenet { 3 } else { 0 };
-            let n = (0..=self.auxiliary_after()).filter(|&i| self.is_reduction(i));
-            (0..stem + n.count()).fold(side, |s, _| s.div_ceil(2))
+            let reductions = self.n_cells.clamp(1, 2);
+            (0..stem + reductions).fold(side, |s, _| s.div_ceil(2))
         };
         let map = (side(h), side(w));
         let fits = map.0 == map.1 && matches!(map.0, 7 | 8);
