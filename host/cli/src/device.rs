@@ -48,7 +48,7 @@ pub(crate) fn run(command: &DeviceCommand) -> Result<Outcome> {
         DeviceCommand::Stats(args) => stats(args),
     };
     if stop.load(Ordering::SeqCst) {
-        return Ok(Outcome::Interrupted);
+        return Ok(Outcome::Cancelled);
     }
     done.map(|()| Outcome::Done)
 }
@@ -244,11 +244,11 @@ fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<()> {
     let (config, learned_from) = (args.config(), images::images(&stream));
     let on_device = adapt_device(&mut device, config, args.seed, learned_from, &mut on_step)?;
     bar.finish_and_clear();
-    if let Some(file) = &args.save {
-        run_folder::write(file, &on_device.adapted.snapshot)?;
-    }
     if stop.load(Ordering::SeqCst) {
         return Ok(());
+    }
+    if let Some(file) = &args.save {
+        run_folder::write(file, &on_device.adapted.snapshot)?;
     }
     let on_host = adapt(&model, config, args.seed, learned_from)?;
     ensure!(

@@ -2,10 +2,11 @@
 //!
 //! Invariant: no mathematics here. `anyhow` lives here (and in xtask) only; libraries have typed
 //! errors. Exit codes: 0 done, 1 failed, 2 asked for something this machine lacks (or bad usage),
-//! 130 interrupted after saving.
+//! 130 interrupted, after saving what can be saved.
 
 mod args;
 mod blob;
+mod demo;
 mod device;
 mod doctor;
 mod evaluate;
@@ -33,6 +34,8 @@ pub(crate) enum Outcome {
     Done,
     /// Ctrl-C: everything was saved, the command can be resumed.
     Interrupted,
+    /// Ctrl-C: there was nothing to save.
+    Cancelled,
     /// The machine lacks what was asked for; the message is printed already.
     Lacking,
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     sigpipe::reset();
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Demo(a) => demo::run(&a),
         Command::Search(a) => search::run(&a),
         Command::Train(a) => train::run(&a),
         Command::Evaluate(a) => evaluate::run(&a),
@@ -63,6 +67,10 @@ fn main() -> ExitCode {
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Lacking) => ExitCode::from(2),
+        Ok(Outcome::Cancelled) => {
+            eprintln!("interrupted: nothing was saved");
+            ExitCode::from(130)
+        }
         Ok(Outcome::Interrupted) => {
             eprintln!("interrupted: everything so far is saved");
             ExitCode::from(130)

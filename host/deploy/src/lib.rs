@@ -16,6 +16,7 @@
 pub mod adaptation;
 pub mod assemble;
 pub mod card;
+pub mod comparison;
 pub mod cost;
 pub mod device;
 mod error;
@@ -28,6 +29,7 @@ pub mod statistics;
 pub use adaptation::{Adapted, adapt, adapt_device};
 pub use assemble::{Content, HomeostasisScope};
 pub use card::Card;
+pub use comparison::{Comparison, compare};
 pub use cost::{Costs, cost, cost_of_network};
 pub use error::DeployError;
 pub use evaluate::{Evaluation, evaluate};

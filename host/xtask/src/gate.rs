@@ -95,17 +95,12 @@ fn firmware_lints(tree: &Tree, report: &mut Report) {
         );
     }
     report.step("firmware lints", || {
-        let mut command = firmware::cargo_in_firmware(tree, Route::Prebuilt);
-        command.args([
-            "clippy",
-            "--release",
-            "--target",
-            firmware::TARGET,
-            "--",
-            "-D",
-            "warnings",
-        ]);
-        command::run(&mut command)
+        for log in [&[][..], &["--features", "defmt"]] {
+            let mut command = firmware::cargo_in_firmware(tree, Route::Prebuilt);
+            command.args(["clippy", "--release", "--target", firmware::TARGET]);
+            command::run(command.args(log).args(["--", "-D", "warnings"]))?;
+        }
+        Ok(())
     });
 }
 

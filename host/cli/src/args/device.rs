@@ -1,7 +1,8 @@
 //! The grammar of `aplysia device`.
 
 use super::DataArgs;
-use aplysia_deploy::adaptation::{DEFAULT_SEED, DELTA_RATE, INSTAR_SHIFT, MOMENTUM_SHIFT};
+use aplysia_deploy::adaptation::{DEFAULT, DEFAULT_SEED, DELTA_RATE, INSTAR_SHIFT, MOMENTUM_SHIFT};
+use aplysia_shared::adapt::Head;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -79,6 +80,16 @@ pub(crate) enum HeadKind {
     Delta,
 }
 
+impl HeadKind {
+    fn of(head: Head) -> Self {
+        match head {
+            Head::Base => Self::Base,
+            Head::Instar { .. } => Self::Instar,
+            Head::Delta { .. } => Self::Delta,
+        }
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct AdaptArgs {
     /// The blob.
@@ -106,7 +117,7 @@ pub(crate) struct AdaptArgs {
     #[arg(long, conflicts_with = "homeostasis")]
     pub(crate) no_homeostasis: bool,
     /// What the labels teach.
-    #[arg(long, value_enum, default_value = "instar")]
+    #[arg(long, value_enum, default_value_t = HeadKind::of(DEFAULT.head))]
     pub(crate) head: HeadKind,
     /// Rate 2^-N of the instar head, 2 to 6.
     #[arg(long, value_name = "N", default_value_t = INSTAR_SHIFT)]

@@ -78,13 +78,20 @@ impl Qemu {
     }
 
     fn log(&mut self) -> String {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let read = self
             .log
             .rewind()
-            .and_then(|()| self.log.read_to_string(&mut text));
+            .and_then(|()| self.log.read_to_end(&mut bytes));
         match read {
-            Ok(n) if n > 0 => format!("\nthe emulator printed: {}", text.trim_end()),
+            // Every frame of defmt ends in 0, no text does.
+            Ok(n) if bytes.contains(&0) => {
+                format!("\nthe emulator printed {n} bytes of defmt frames: see firmware/README.md")
+            }
+            Ok(n) if n > 0 => {
+                let text = String::from_utf8_lossy(&bytes);
+                format!("\nthe emulator printed: {}", text.trim_end())
+            }
             _ => String::new(),
         }
     }
