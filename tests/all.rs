@@ -43,14 +43,20 @@ mod device;
 /// Frames of the serial line: round trip, damage, noise.
 mod protocol;
 
+/// The space `darts`: published sizes, counts by hand, rules where they belong, a search.
+mod cells;
 /// Loading in the true format, damaged files, splits, corruptions.
 mod data;
+/// The space `nasbench201`: published sizes, string form, operators that stay in the space.
+mod nasbench201;
 /// Ranking of candidates against its definition.
 mod pareto;
 /// Studies: limits, halving, interruption and resumption at every place.
 mod search;
 /// The space `mcu`: every genotype it makes is valid; text forms, shapes and counts.
 mod space;
+/// The supernet of `darts`: published sizes, columns, discretization.
+mod supernet;
 
 /// Gradients of the trained layers against autodiff and f64 loops; fast kernels against composed ones.
 mod gradient;

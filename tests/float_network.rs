@@ -3,7 +3,9 @@
 
 use aplysia_deploy::evaluate::Images;
 use aplysia_deploy::{Calibration, Content, Export, InputNormalization, export};
-use aplysia_space::{BatchNorm, LayerParams, McuSpace, Network, NetworkParams, NodeOp, Shape};
+use aplysia_space::{
+    BatchNorm, LayerParams, McuSpace, Network, NetworkParams, NodeOp, Shape, Window,
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -97,13 +99,15 @@ fn run_node(
         (0..4).map(at)
     };
     match (node.op, layer) {
-        (NodeOp::MaxPool2, _) => places
+        (NodeOp::MaxPool(Window::HALVE), _) => places
             .map(|place| Uncertain {
                 value: window(place).map(|p| p.value).fold(f64::MIN, f64::max),
                 deviation: window(place).map(|p| p.deviation).fold(0.0, f64::max),
             })
             .collect(),
-        (NodeOp::AvgPool2, _) => places.map(|place| mean(window(place), step)).collect(),
+        (NodeOp::AvgPool(Window::HALVE), _) => {
+            places.map(|place| mean(window(place), step)).collect()
+        }
         (NodeOp::GlobalAvgPool, _) => places
             .map(|(_, _, c)| mean(x.iter().copied().skip(c).step_by(from.c), step))
             .collect(),

@@ -6,7 +6,7 @@ use aplysia_learn::{
     Augment, Device, EpochRecord, FeedbackScale, Images, Job, LearnError, Progress, TrainConfig,
     Trained, activation_ranges, evaluate, train,
 };
-use aplysia_space::{Genotype, Network, Rule};
+use aplysia_space::{Genotype, Network, NodeOp, Rule};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -344,7 +344,7 @@ fn what_does_not_fit_is_refused() {
         "{refused:?}"
     );
     let toy = Quadrants::new(8, 1);
-    let network = network(Rule::Bp);
+    let mut network = network(Rule::Bp);
     let trained = run(
         Rule::Bp,
         &TrainConfig {
@@ -380,6 +380,9 @@ fn what_does_not_fit_is_refused() {
             want: 72
         })
     ));
+    network.nodes[2].op = NodeOp::Relu;
+    let refused = evaluate(&network, &params, toy.images(), Device::Cpu);
+    assert!(matches!(refused, Err(LearnError::Unsupported { op, .. }) if op == "relu"));
     assert!(matches!(
         "tpu".parse::<Device>(),
         Err(LearnError::UnknownDevice(_))

@@ -9,7 +9,8 @@
 
 use crate::DeployError;
 use crate::plan::{Buffer, Plan, memory_map, plan};
-use crate::quantize::{Activation, QuantizedNetwork, WeightedLayer, quantize_multiplier};
+use crate::quantize::{Activation, QuantizedNetwork, WeightedLayer};
+use crate::quantize::{check_operations, quantize_multiplier};
 use crate::statistics::Statistics;
 use aplysia_shared::blob::{self, HEADER_BYTES};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS, Scaling};
@@ -154,13 +155,14 @@ impl Assembly {
 /// Assembles graph and data.
 ///
 /// # Errors
-/// Something exceeds the format's capacity.
+/// An operation has no kernel, or something exceeds the format's capacity.
 pub(crate) fn assemble(
     network: &Network,
     quantized: &QuantizedNetwork,
     statistics: &Statistics,
     content: &Content,
 ) -> Result<Assembly, DeployError> {
+    check_operations(network)?;
     let plan = plan(&buffers(network));
     let mut data = Data::default();
     let mut graph = GraphV1 {
@@ -175,7 +177,7 @@ pub(crate) fn assemble(
     for i in 1..network.nodes.len() {
         let constants = network.rule(i).and_then(|_| weighted.next());
         let mut layer = Layer {
-            op: op(network, quantized, i),
+            op: op(network, quantized, i)?,
             inputs: inputs(&network.nodes[i])?,
             output: narrow("tensors", i)?,
             clamp: clamp(&network.nodes[i], quantized.activations[i]),
@@ -257,7 +259,7 @@ fn clamp(node: &Node, activation: Activation) -> Clamp {
     }
 }
 
-fn op(network: &Network, quantized: &QuantizedNetwork, i: usize) -> Op {
+fn op(network: &Network, quantized: &QuantizedNetwork, i: usize) -> Result<Op, DeployError> {
     let node = &network.nodes[i];
     let scale = |i: usize| f64::from(quantized.activations[i].scale);
     let scaling = |factor: f64| {
@@ -268,7 +270,7 @@ fn op(network: &Network, quantized: &QuantizedNetwork, i: usize) -> Op {
     let square = |kernel: usize, stride: usize, pad: usize| {
         Window::square(kernel as u8, stride as u8, pad as u8)
     };
-    match node.op {
+    Ok(match node.op {
         NodeOp::Input | NodeOp::Linear { .. } => Op::FullyConnected,
         NodeOp::Conv {
             kernel,
@@ -282,8 +284,8 @@ fn op(network: &Network, quantized: &QuantizedNetwork, i: usize) -> Op {
             depthwise: true,
             ..
         } => Op::DepthwiseConv2d(square(kernel, stride, kernel / 2)),
-        NodeOp::MaxPool2 => Op::MaxPool(square(2, 2, 0)),
-        NodeOp::AvgPool2 => Op::AvgPool(square(2, 2, 0)),
+        NodeOp::MaxPool(w) => Op::MaxPool(square(w.kernel, w.stride, 0)),
+        NodeOp::AvgPool(w) => Op::AvgPool(square(w.kernel, w.stride, 0)),
         NodeOp::Add => {
             let (lhs, rhs) = (scale(node.inputs[0]), scale(node.inputs[1]));
             let twice_max = 2.0 * lhs.max(rhs);
@@ -298,7 +300,8 @@ fn op(network: &Network, quantized: &QuantizedNetwork, i: usize) -> Op {
             let n = (shape.h * shape.w) as f64;
             Op::GlobalAvgPool(scaling(scale(node.inputs[0]) / (n * scale(i))))
         }
-    }
+        _ => return Err(DeployError::unsupported(node)),
+    })
 }
 
 /// The data section while it grows.

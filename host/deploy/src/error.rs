@@ -7,6 +7,14 @@ pub enum DeployError {
     /// The genotype is not a network.
     #[error(transparent)]
     Genotype(#[from] aplysia_space::GenotypeError),
+    /// A layer that the runtime cannot compute.
+    #[error("{node}: operation `{op}` is not supported by deployment yet; use the space mcu")]
+    Unsupported {
+        /// Which node.
+        node: String,
+        /// What it computes.
+        op: String,
+    },
     /// The input's standard deviation must be positive.
     #[error("input standard deviation {std}; give the data set's, which is positive")]
     Std {
@@ -104,4 +112,14 @@ pub enum DeployError {
     /// The model card is not the expected TOML.
     #[error("model card: {0}")]
     Card(String),
+}
+
+impl DeployError {
+    /// The runtime has no kernel for `node`.
+    pub(crate) fn unsupported(node: &aplysia_space::Node) -> Self {
+        Self::Unsupported {
+            node: node.name.clone(),
+            op: node.op.to_string(),
+        }
+    }
 }

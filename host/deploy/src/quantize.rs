@@ -10,6 +10,7 @@
 
 use crate::DeployError;
 use aplysia_space::{BatchNorm, LayerParams, Network, NetworkParams, NodeOp};
+use aplysia_space::{Norm, Padding, Window};
 
 /// Quantization of one activation tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -169,7 +170,7 @@ pub fn activations(
     for (node, &(lo, hi)) in network.nodes.iter().zip(ranges) {
         let activation = match node.op {
             NodeOp::Input => input.activation(),
-            NodeOp::MaxPool2 | NodeOp::AvgPool2 => all[node.inputs[0]],
+            NodeOp::MaxPool(_) | NodeOp::AvgPool(_) => all[node.inputs[0]],
             _ if !(lo.is_finite() && hi.is_finite() && lo <= hi) => {
                 return Err(DeployError::Range {
                     node: node.name.clone(),
@@ -185,17 +186,46 @@ pub fn activations(
     Ok(all)
 }
 
+/// Checks that the runtime has a kernel for every operation of `network`.
+///
+/// # Errors
+/// [`DeployError::Unsupported`] names the first that has none.
+pub(crate) fn check_operations(network: &Network) -> Result<(), DeployError> {
+    let can = |op| {
+        matches!(
+            op,
+            NodeOp::Input
+                | NodeOp::Conv {
+                    dilation: 1,
+                    padding: Padding::Same,
+                    norm: Norm::Affine,
+                    ..
+                }
+                | NodeOp::MaxPool(Window::HALVE)
+                | NodeOp::AvgPool(Window::HALVE)
+                | NodeOp::Add
+                | NodeOp::GlobalAvgPool
+                | NodeOp::Linear { .. }
+        )
+    };
+    match network.nodes.iter().find(|node| !can(node.op)) {
+        Some(node) => Err(DeployError::unsupported(node)),
+        None => Ok(()),
+    }
+}
+
 /// Quantizes a trained network; see [`activations`] for `ranges`.
 ///
 /// # Errors
-/// Parameters that do not fit the network, numbers that are not finite, and what [`activations`]
-/// refuses.
+/// An operation without a kernel, parameters that do not fit the network, numbers that are not finite, and
+/// what [`activations`] refuses.
 pub fn quantize(
     network: &Network,
     params: &NetworkParams,
     input: InputNormalization,
     ranges: &[(f32, f32)],
 ) -> Result<QuantizedNetwork, DeployError> {
+    check_operations(network)?;
     check_params(network, params)?;
     let activations = activations(network, input, ranges)?;
     let mut layers = Vec::new();

@@ -22,6 +22,14 @@ pub enum LearnError {
         /// Numbers needed.
         want: usize,
     },
+    /// A layer that training and evaluation cannot compute.
+    #[error("{node}: operation `{op}` is not supported by training yet; use the space mcu")]
+    Unsupported {
+        /// Which node.
+        node: String,
+        /// What it computes.
+        op: String,
+    },
     /// Pixels, labels and network do not fit together.
     #[error("{what}: {got} given, {want} needed")]
     Data {

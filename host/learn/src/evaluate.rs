@@ -1,6 +1,6 @@
 //! Evaluation: accuracy, predictions and activation ranges of trained parameters.
 
-use crate::network::{Model, numbers};
+use crate::network::{Model, check_operations, numbers};
 use crate::{Device, FeedbackScale, LearnError};
 use aplysia_space::{Network, NetworkParams, Shape};
 
@@ -108,6 +108,7 @@ pub fn evaluate(
     images: Images,
     device: Device,
 ) -> Result<Evaluation, LearnError> {
+    check_operations(network)?;
     images.check(network)?;
     on_device!(device, |B, place| {
         let mut model = Model::<B>::new(network, 0, FeedbackScale::Fixed, &place);
@@ -159,6 +160,7 @@ pub fn activation_ranges(
     images: Images,
     device: Device,
 ) -> Result<Vec<(f32, f32)>, LearnError> {
+    check_operations(network)?;
     images.check(network)?;
     on_device!(device, |B, place| {
         let mut model = Model::<B>::new(network, 0, FeedbackScale::Fixed, &place);

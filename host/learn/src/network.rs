@@ -7,7 +7,7 @@ mod layer;
 
 use crate::ops::{LearnOps, Pool, unwrap, wrap};
 use crate::{Alignment, FeedbackScale, LearnError};
-use aplysia_space::{Network, NetworkParams, NodeOp};
+use aplysia_space::{Network, NetworkParams, NodeOp, Norm, Padding, Window};
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
 pub(crate) use layer::Param;
@@ -31,6 +31,37 @@ pub(crate) struct Taped<B: LearnOps> {
     pub(crate) leaves: Vec<Vec<Tensor<Autodiff<B>, 1>>>,
     /// Batch mean and variance of each layer that has a batch norm.
     moments: Vec<Option<Moments<B>>>,
+}
+
+/// Checks that every operation of `network` can be computed here.
+///
+/// # Errors
+/// [`LearnError::Unsupported`] names the first that cannot.
+pub(crate) fn check_operations(network: &Network) -> Result<(), LearnError> {
+    let can = |op| {
+        matches!(
+            op,
+            NodeOp::Input
+                | NodeOp::Conv {
+                    dilation: 1,
+                    padding: Padding::Same,
+                    norm: Norm::Affine,
+                    ..
+                }
+                | NodeOp::MaxPool(Window::HALVE)
+                | NodeOp::AvgPool(Window::HALVE)
+                | NodeOp::Add
+                | NodeOp::GlobalAvgPool
+                | NodeOp::Linear { .. }
+        )
+    };
+    match network.nodes.iter().find(|node| !can(node.op)) {
+        None => Ok(()),
+        Some(node) => Err(LearnError::Unsupported {
+            node: node.name.clone(),
+            op: node.op.to_string(),
+        }),
+    }
 }
 
 fn vector<B: LearnOps>(values: Vec<f32>, device: &B::Device) -> Tensor<B, 1> {
@@ -133,13 +164,13 @@ impl<B: LearnOps> Model<B> {
     fn unweighted(&self, node: usize) -> Option<Pool> {
         let all = || self.network.input_shape(node);
         match self.network.nodes[node].op {
-            NodeOp::MaxPool2 => Some(Pool {
+            NodeOp::MaxPool(w) => Some(Pool {
                 max: true,
-                window: [2, 2],
+                window: [w.kernel; 2],
             }),
-            NodeOp::AvgPool2 => Some(Pool {
+            NodeOp::AvgPool(w) => Some(Pool {
                 max: false,
-                window: [2, 2],
+                window: [w.kernel; 2],
             }),
             NodeOp::GlobalAvgPool => Some(Pool {
                 max: false,

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Checkpoint, Identity};
 use crate::evaluate::{Images, argmax, evaluate_model};
-use crate::network::{Model, numbers};
+use crate::network::{Model, check_operations, numbers};
 use crate::ops::LearnOps;
 use crate::optimizer::{Sgd, schedule};
 use crate::random::{Purpose, stream};
@@ -90,6 +90,7 @@ pub fn train(
     observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Trained, LearnError> {
     job.config.check()?;
+    check_operations(job.network)?;
     job.train.check(job.network)?;
     if let Some(valid) = job.valid {
         valid.check(job.network)?;

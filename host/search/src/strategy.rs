@@ -3,7 +3,7 @@
 use crate::evolution::Evolution;
 use crate::pareto::Point;
 use crate::random::Random;
-use aplysia_space::{Genotype, McuSpace};
+use aplysia_space::{DartsSpace, Genotype, McuSpace, NasBench201Space, darts, nasbench201};
 use rand_chacha::ChaCha8Rng;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -27,21 +27,30 @@ pub trait Space {
     ) -> Self::Genotype;
 }
 
-impl Space for McuSpace {
-    type Genotype = Genotype;
-    fn fault(&self) -> Option<String> {
-        self.check().err().map(|e| e.to_string())
-    }
-    fn sample(&self, rng: &mut ChaCha8Rng) -> Genotype {
-        McuSpace::sample(self, rng)
-    }
-    fn mutate(&self, parent: &Genotype, rng: &mut ChaCha8Rng) -> Genotype {
-        McuSpace::mutate(self, parent, rng)
-    }
-    fn crossover(&self, a: &Genotype, b: &Genotype, rng: &mut ChaCha8Rng) -> Genotype {
-        McuSpace::crossover(self, a, b, rng)
-    }
+/// The spaces have these operators as methods of their own.
+macro_rules! impl_space {
+    ($space:ty, $genotype:ty) => {
+        impl Space for $space {
+            type Genotype = $genotype;
+            fn fault(&self) -> Option<String> {
+                self.check().err().map(|e| e.to_string())
+            }
+            fn sample(&self, rng: &mut ChaCha8Rng) -> $genotype {
+                <$space>::sample(self, rng)
+            }
+            fn mutate(&self, parent: &$genotype, rng: &mut ChaCha8Rng) -> $genotype {
+                <$space>::mutate(self, parent, rng)
+            }
+            fn crossover(&self, a: &$genotype, b: &$genotype, rng: &mut ChaCha8Rng) -> $genotype {
+                <$space>::crossover(self, a, b, rng)
+            }
+        }
+    };
 }
+
+impl_space!(McuSpace, Genotype);
+impl_space!(DartsSpace, darts::Genotype);
+impl_space!(NasBench201Space, nasbench201::Genotype);
 
 /// Proposes candidates one by one and hears of their results one generation at a time.
 ///

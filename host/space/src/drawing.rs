@@ -1,13 +1,18 @@
 //! A network as text for people, and the share of its weights that each rule trains.
 
-use crate::{Network, NodeOp, Rule};
+use crate::{Network, NodeOp, Rule, Window};
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write as _};
 
 impl Network {
     /// Total number of trained weights (biases and batch norm excluded).
     pub fn total_weights(&self) -> usize {
         (0..self.nodes.len()).map(|i| self.n_weights(i)).sum()
+    }
+
+    /// Total number of trained parameters, of the auxiliary head and of unread edges too.
+    pub fn total_params(&self) -> usize {
+        (0..self.nodes.len()).map(|i| self.n_params(i)).sum()
     }
 
     /// Multiply-accumulates of node `i`, padding taps counted.
@@ -19,7 +24,7 @@ impl Network {
     /// For each rule that occurs, the share of all weights it trains, in 0..=1; the sum is 1.
     pub fn rule_share(&self) -> BTreeMap<Rule, f64> {
         let mut share = BTreeMap::new();
-        for i in self.weighted() {
+        for i in 0..self.nodes.len() {
             if let Some(rule) = self.rule(i) {
                 *share.entry(rule).or_insert(0.0) += self.n_weights(i) as f64;
             }
@@ -49,7 +54,7 @@ impl Network {
             }
             line([
                 &node.name,
-                &describe(node.op),
+                &node.op.to_string(),
                 &shape,
                 rule,
                 &weights,
@@ -68,29 +73,55 @@ impl Network {
     }
 }
 
-fn describe(op: NodeOp) -> String {
-    match op {
-        NodeOp::Input => "image".into(),
-        NodeOp::Conv {
-            kernel,
-            stride,
-            depthwise,
-            relu,
-            ..
-        } => {
-            let kind = if depthwise { "dw" } else { "conv" };
-            let step = if stride == 1 {
-                String::new()
-            } else {
-                format!(" /{stride}")
-            };
-            let relu = if relu { " relu" } else { "" };
-            format!("{kind} {kernel}×{kernel}{step}{relu}")
+impl fmt::Display for NodeOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            NodeOp::Input => f.write_str("image"),
+            NodeOp::Conv {
+                kernel,
+                stride,
+                dilation,
+                depthwise,
+                relu,
+                ..
+            } => {
+                let kind = if depthwise { "dw" } else { "conv" };
+                write!(f, "{kind} {kernel}×{kernel}")?;
+                step(f, stride)?;
+                if dilation > 1 {
+                    write!(f, " dil{dilation}")?;
+                }
+                f.write_str(if relu { " relu" } else { "" })
+            }
+            NodeOp::MaxPool(w) => pool(f, "max", w),
+            NodeOp::AvgPool(w) => pool(f, "avg", w),
+            NodeOp::Add => f.write_str("add"),
+            NodeOp::GlobalAvgPool => f.write_str("global avg pool"),
+            NodeOp::Linear { .. } => f.write_str("linear"),
+            NodeOp::Relu => f.write_str("relu"),
+            NodeOp::BatchNorm { .. } => f.write_str("batch norm"),
+            NodeOp::Concat => f.write_str("concat"),
+            NodeOp::Shift => f.write_str("shift"),
+            NodeOp::Zero => f.write_str("zero"),
+            NodeOp::DropPath => f.write_str("drop path"),
+            NodeOp::Slice { first } => write!(f, "channels {first}.."),
+            NodeOp::Shuffle { groups } => write!(f, "shuffle {groups}"),
+            NodeOp::Mix { row, .. } => write!(f, "mix {row}"),
         }
-        NodeOp::MaxPool2 => "max pool 2×2".into(),
-        NodeOp::AvgPool2 => "avg pool 2×2".into(),
-        NodeOp::Add => "add".into(),
-        NodeOp::GlobalAvgPool => "global avg pool".into(),
-        NodeOp::Linear { .. } => "linear".into(),
     }
+}
+
+fn step(f: &mut fmt::Formatter<'_>, stride: usize) -> fmt::Result {
+    if stride == 1 {
+        return Ok(());
+    }
+    write!(f, " /{stride}")
+}
+
+fn pool(f: &mut fmt::Formatter<'_>, kind: &str, window: Window) -> fmt::Result {
+    write!(f, "{kind} pool {0}×{0}", window.kernel)?;
+    if window == Window::HALVE {
+        return Ok(());
+    }
+    step(f, window.stride)
 }

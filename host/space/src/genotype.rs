@@ -146,6 +146,19 @@ pub enum GenotypeError {
         /// Output shape.
         output: Shape,
     },
+    /// An edge of a cell that cannot be.
+    #[error("{place}: edge `{edge}` {reason}")]
+    Edge {
+        /// Cell and node.
+        place: String,
+        /// The edge.
+        edge: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The network around the cells cannot be built.
+    #[error(transparent)]
+    Skeleton(#[from] crate::SpaceError),
     /// Nothing is left of the image.
     #[error("{place}: the feature map shrinks to nothing; remove a stride or a pooling")]
     Vanished {

@@ -44,6 +44,20 @@ pub struct SpaceError {
     pub allowed: &'static str,
 }
 
+impl SpaceError {
+    /// Refuses an empty list.
+    pub(crate) fn if_empty<T>(field: &'static str, list: &[T]) -> Result<(), Self> {
+        if !list.is_empty() {
+            return Ok(());
+        }
+        Err(Self {
+            field,
+            got: "[]".into(),
+            allowed: "at least one",
+        })
+    }
+}
+
 impl McuSpace {
     /// The usual bounds for images of shape `input`, with the bio-inspired rules ([`Rule::BIO`]).
     pub fn new(input: Shape) -> Self {
@@ -109,10 +123,7 @@ impl McuSpace {
             &|n| *n <= 32,
             "min <= max <= 32",
         )?;
-        let rules: Vec<usize> = self.rules.iter().map(|&r| r as usize).collect();
-        if rules.is_empty() {
-            list("rules", &rules, &|_| true, "at least one learning rule")?;
-        }
+        SpaceError::if_empty("rules", &self.rules)?;
         let Shape { h, w, c } = self.input;
         list(
             "input",
@@ -130,8 +141,7 @@ impl McuSpace {
     /// # Panics
     /// If [`McuSpace::check`] does not accept the space.
     pub fn sample(&self, rng: &mut impl Rng) -> Genotype {
-        let n_rules = rng.random_range(1..=self.rules.len().min(3));
-        let palette: Vec<Rule> = self.rules.choose_multiple(rng, n_rules).copied().collect();
+        let palette = palette(&self.rules, rng);
         let stem = Stem {
             channels: pick(&self.stem_channels, rng),
             kernel: self.kernel(rng),
@@ -260,6 +270,12 @@ impl McuSpace {
             };
         }
     }
+}
+
+/// One to three of `rules`.
+pub(crate) fn palette(rules: &[Rule], rng: &mut impl Rng) -> Vec<Rule> {
+    let n_rules = rng.random_range(1..=rules.len().min(3));
+    rules.choose_multiple(rng, n_rules).copied().collect()
 }
 
 /// One of `values`, each equally likely.

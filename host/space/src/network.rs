@@ -1,9 +1,14 @@
-//! The layer graph: a genotype with every shape spelled out.
+//! The layer graph: a genotype with every shape spelled out. One graph for all spaces.
 //!
-//! Nodes are in execution order; node `i` reads only nodes `< i`. `learn` makes each convolution node
-//! `conv → batch norm → activation`; `deploy` folds the same node into one integer layer.
+//! Nodes are in execution order; node `i` reads only nodes `< i`. A convolution carries its batch norm
+//! and ReLU, because `deploy` folds the three into one integer layer; the cell spaces, whose ReLU comes
+//! first, use nodes of their own ([`NodeOp::Relu`], [`NodeOp::BatchNorm`]). What exists only in training
+//! (auxiliary head, drop-path, edges that reach no output) is in the graph as well;
+//! [`Network::inference`] takes it out. A supernet is the same graph with [`NodeOp::Mix`] nodes.
+//!
+//! Invariant: knows no space; spaces append their nodes to it.
 
-use crate::{Block, BlockOp, Genotype, GenotypeError, Pool, Rule};
+use crate::Rule;
 use serde::{Deserialize, Serialize};
 
 /// Height, width and channels of one feature map (batch excluded).
@@ -29,29 +34,101 @@ impl Shape {
     }
 }
 
-/// What a node computes. All windows are square; padding is `kernel / 2` on top and left and
-/// whatever the output size `ceil(in / stride)` needs at the bottom and right.
+/// Batch norm after a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norm {
+    /// None, and no bias either.
+    None,
+    /// Normalisation alone: no trained scale and shift (`affine = False`), as in a supernet.
+    Plain,
+    /// With a trained scale and shift per channel.
+    Affine,
+}
+
+/// What surrounds the map under a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// `⌊dilation·(kernel − 1) / 2⌋` on top and left, and whatever `out = ⌈in / stride⌉` needs at the
+    /// bottom and right.
+    Same,
+    /// Nothing; a border that fills no window is dropped: `out = ⌊(in − kernel) / stride⌋ + 1`.
+    Valid,
+}
+
+/// The window of a pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Side.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Padding; padded places are no part of a maximum or mean.
+    pub padding: Padding,
+}
+
+impl Window {
+    /// 2×2, stride 2, odd border dropped (`out = ⌊in / 2⌋`).
+    pub const HALVE: Window = Window {
+        kernel: 2,
+        stride: 2,
+        padding: Padding::Valid,
+    };
+
+    /// 3×3 with padding, as in the cells.
+    pub const fn cell(stride: usize) -> Window {
+        Window {
+            kernel: 3,
+            stride,
+            padding: Padding::Same,
+        }
+    }
+
+    /// Output side for an input side.
+    pub fn output(self, side: usize) -> usize {
+        match self.padding {
+            Padding::Same => side.div_ceil(self.stride),
+            Padding::Valid => (side + self.stride).saturating_sub(self.kernel) / self.stride,
+        }
+    }
+}
+
+/// What the inputs of a [`NodeOp::Mix`] are, and so which table holds its coefficients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mixture {
+    /// Candidate operations of one edge.
+    Candidates,
+    /// Incoming edges of one cell node (the edge weights of partial channels).
+    Edges,
+}
+
+/// What a node computes. All windows are square.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeOp {
     /// The image.
     Input,
-    /// Convolution without bias, then batch norm, then ReLU if `relu`.
+    /// Convolution without bias, then batch norm by `norm`, then ReLU if `relu`.
     Conv {
-        /// Window side, 1, 3 or 5.
+        /// Window side.
         kernel: usize,
         /// Step, 1 or 2.
         stride: usize,
+        /// Distance of neighbouring taps, 1 or 2.
+        dilation: usize,
+        /// Padding with zeros.
+        padding: Padding,
         /// True: one filter per channel (`groups = channels`); false: dense.
         depthwise: bool,
+        /// Batch norm after it.
+        norm: Norm,
         /// Whether a ReLU follows.
         relu: bool,
         /// Learning rule of the weights.
         rule: Rule,
     },
-    /// Maximum over 2×2 windows, stride 2, no padding, odd border dropped (`out = in / 2`).
-    MaxPool2,
-    /// Mean over 2×2 windows, stride 2, no padding, odd border dropped (`out = in / 2`).
-    AvgPool2,
+    /// Maximum over windows.
+    MaxPool(Window),
+    /// Mean over windows.
+    AvgPool(Window),
     /// Sum of two equal shapes.
     Add,
     /// Mean over all pixels, output 1×1×c.
@@ -61,16 +138,81 @@ pub enum NodeOp {
         /// Learning rule of the weights.
         rule: Rule,
     },
+    /// `max(x, 0)`.
+    Relu,
+    /// Batch norm on its own.
+    BatchNorm {
+        /// Whether scale and shift are trained.
+        affine: bool,
+    },
+    /// The channels of all inputs, in the order of the inputs.
+    Concat,
+    /// `y[i, j] = x[i + 1, j + 1]`, 0 beyond the border.
+    Shift,
+    /// 0 everywhere in its shape.
+    Zero,
+    /// In training, the whole image's map times `mask / keep`, `mask ~ Bernoulli(keep)` per image
+    /// (Larsson et al. 2017, *FractalNet*); otherwise the identity.
+    DropPath,
+    /// The channels from `first` on, as many as its shape has.
+    Slice {
+        /// First channel.
+        first: usize,
+    },
+    /// Channel `g·n + i` goes to `i·groups + g`, where `n = c / groups` (Zhang et al. 2018,
+    /// *ShuffleNet*).
+    Shuffle {
+        /// Groups.
+        groups: usize,
+    },
+    /// `Σ_j w[row][j]·x_j` with coefficients that belong to the architecture, not to the network.
+    Mix {
+        /// Which table of coefficients.
+        of: Mixture,
+        /// Row of that table, see [`crate::darts::Supernet`].
+        row: usize,
+    },
+}
+
+impl NodeOp {
+    /// Dense convolution with padding, no ReLU.
+    pub(crate) fn conv(kernel: usize, stride: usize, norm: Norm, rule: Rule) -> Self {
+        NodeOp::Conv {
+            kernel,
+            stride,
+            dilation: 1,
+            padding: Padding::Same,
+            depthwise: false,
+            norm,
+            relu: false,
+            rule,
+        }
+    }
+
+    /// Depthwise convolution with padding, neither batch norm nor ReLU.
+    pub(crate) fn depthwise(kernel: usize, stride: usize, dilation: usize, rule: Rule) -> Self {
+        NodeOp::Conv {
+            kernel,
+            stride,
+            dilation,
+            padding: Padding::Same,
+            depthwise: true,
+            norm: Norm::None,
+            relu: false,
+            rule,
+        }
+    }
 }
 
 /// One node of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// A readable place, e.g. `stem`, `block2.expand`, `block2.add`, `head`.
+    /// A readable place, e.g. `stem`, `block2.expand`, `cell3.node2.0.pointwise`, `head`.
     pub name: String,
     /// What it computes.
     pub op: NodeOp,
-    /// Indices of the nodes it reads (1, or 2 for `Add`, none for `Input`).
+    /// Indices of the nodes it reads: 2 for `Add`, any number for `Concat` and `Mix`, none for `Input`
+    /// and `Zero`, otherwise 1.
     pub inputs: Vec<usize>,
     /// Shape of its output.
     pub shape: Shape,
@@ -83,67 +225,21 @@ pub struct Network {
     pub nodes: Vec<Node>,
     /// Number of classes.
     pub n_classes: usize,
+    /// The classifier of the auxiliary head, if there is one: its loss is added in training.
+    pub auxiliary: Option<usize>,
 }
 
 impl Network {
-    /// Spells out `genotype` for an input of shape `input`.
-    ///
-    /// # Errors
-    /// The genotype is not valid (see [`Genotype::validate`]).
-    pub fn lower(
-        genotype: &Genotype,
-        input: Shape,
-        n_classes: usize,
-    ) -> Result<Self, GenotypeError> {
-        genotype.validate(input)?;
-        let mut g = Builder {
-            nodes: vec![Node {
-                name: "input".into(),
-                op: NodeOp::Input,
-                inputs: vec![],
-                shape: input,
-            }],
-        };
-        let s = &genotype.stem;
-        let mut x = g.conv(
-            "stem", 0, s.channels, s.kernel, s.stride, false, true, s.rule,
-        );
-        for (i, block) in genotype.blocks.iter().enumerate() {
-            x = g.block(&format!("block{i}"), x, block);
-        }
-        let c = g.nodes[x].shape.c;
-        let x = g.push(
-            "pool",
-            NodeOp::GlobalAvgPool,
-            vec![x],
-            Shape { h: 1, w: 1, c },
-        );
-        let head = NodeOp::Linear {
-            rule: genotype.head.rule,
-        };
-        g.push(
-            "head",
-            head,
-            vec![x],
-            Shape {
-                h: 1,
-                w: 1,
-                c: n_classes,
-            },
-        );
-        Ok(Self {
-            nodes: g.nodes,
-            n_classes,
+    /// Indices of the nodes that carry parameters, in graph order (the order of
+    /// [`crate::NetworkParams::layers`]).
+    pub fn weighted(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.nodes.len()).filter(|&i| {
+            let op = self.nodes[i].op;
+            self.rule(i).is_some() || matches!(op, NodeOp::BatchNorm { .. })
         })
     }
 
-    /// Indices of the nodes that carry weights, in graph order (the order of
-    /// [`crate::NetworkParams::layers`]).
-    pub fn weighted(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.nodes.len()).filter(|&i| self.rule(i).is_some())
-    }
-
-    /// The learning rule of node `i`, if it carries weights.
+    /// The learning rule of node `i`, if it has weights.
     pub fn rule(&self, i: usize) -> Option<Rule> {
         match self.nodes[i].op {
             NodeOp::Conv { rule, .. } | NodeOp::Linear { rule } => Some(rule),
@@ -151,7 +247,7 @@ impl Network {
         }
     }
 
-    /// Shape of the first input of node `i`.
+    /// Shape of the first input of node `i`, which has one.
     pub fn input_shape(&self, i: usize) -> Shape {
         self.nodes[self.nodes[i].inputs[0]].shape
     }
@@ -175,98 +271,57 @@ impl Network {
         }
     }
 
+    /// Number of trained parameters of node `i`: its weights, biases, scales and shifts.
+    pub fn n_params(&self, i: usize) -> usize {
+        let c = self.nodes[i].shape.c;
+        let extra = match self.nodes[i].op {
+            NodeOp::Conv {
+                norm: Norm::Affine, ..
+            }
+            | NodeOp::BatchNorm { affine: true } => 2 * c,
+            NodeOp::Linear { .. } => c,
+            _ => 0,
+        };
+        self.n_weights(i) + extra
+    }
+
     /// Multiply-accumulates of one inference, padding taps counted.
     pub fn macs(&self) -> u64 {
         (0..self.nodes.len()).map(|i| self.node_macs(i)).sum()
     }
-}
 
-struct Builder {
-    nodes: Vec<Node>,
-}
-
-impl Builder {
-    fn push(&mut self, name: &str, op: NodeOp, inputs: Vec<usize>, shape: Shape) -> usize {
-        self.nodes.push(Node {
-            name: name.into(),
-            op,
-            inputs,
-            shape,
-        });
-        self.nodes.len() - 1
-    }
-
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the fields of one convolution, spelled out"
-    )]
-    fn conv(
-        &mut self,
-        name: &str,
-        x: usize,
-        c: usize,
-        kernel: usize,
-        stride: usize,
-        depthwise: bool,
-        relu: bool,
-        rule: Rule,
-    ) -> usize {
-        let s = self.nodes[x].shape;
-        let shape = Shape {
-            h: s.h.div_ceil(stride),
-            w: s.w.div_ceil(stride),
-            c,
-        };
-        self.push(
-            name,
-            NodeOp::Conv {
-                kernel,
-                stride,
-                depthwise,
-                relu,
-                rule,
-            },
-            vec![x],
-            shape,
-        )
-    }
-
-    fn block(&mut self, name: &str, x: usize, b: &Block) -> usize {
-        let input = self.nodes[x].shape;
-        let (k, s, c) = (b.kernel, b.stride, b.channels);
-        let at = |part: &str| format!("{name}.{part}");
-        let mut y = match b.op {
-            BlockOp::Conv => self.conv(&at("conv"), x, c, k, s, false, true, b.rules[0]),
-            BlockOp::Separable => {
-                let d = self.conv(&at("depthwise"), x, input.c, k, s, true, true, b.rules[0]);
-                self.conv(&at("pointwise"), d, c, 1, 1, false, true, b.rules[1])
+    /// The nodes that the classifier's output needs outside of training, without drop-path; and for
+    /// each of its [`Network::weighted`] nodes the position among this network's.
+    pub fn inference(&self) -> (Network, Vec<usize>) {
+        let mut needed = vec![false; self.nodes.len()];
+        needed[self.nodes.len() - 1] = true;
+        needed[0] = true;
+        for (i, node) in self.nodes.iter().enumerate().rev() {
+            if needed[i] {
+                node.inputs.iter().for_each(|&j| needed[j] = true);
             }
-            BlockOp::Bottleneck => {
-                let e = input.c * b.expansion;
-                let u = self.conv(&at("expand"), x, e, 1, 1, false, true, b.rules[0]);
-                let d = self.conv(&at("depthwise"), u, e, k, s, true, true, b.rules[1]);
-                self.conv(&at("project"), d, c, 1, 1, false, false, b.rules[2])
-            }
-        };
-        if b.residual {
-            let shape = self.nodes[y].shape;
-            y = self.push(&at("add"), NodeOp::Add, vec![x, y], shape);
         }
-        let op = match b.pool {
-            Pool::None => return y,
-            Pool::Max => NodeOp::MaxPool2,
-            Pool::Avg => NodeOp::AvgPool2,
+        let mut nodes: Vec<Node> = vec![];
+        let mut moved = vec![0; self.nodes.len()];
+        for (i, node) in self.nodes.iter().enumerate() {
+            if node.op == NodeOp::DropPath {
+                moved[i] = moved[node.inputs[0]];
+            } else if needed[i] {
+                moved[i] = nodes.len();
+                let inputs = node.inputs.iter().map(|&j| moved[j]).collect();
+                nodes.push(Node {
+                    inputs,
+                    ..node.clone()
+                });
+            }
+        }
+        let kept = self.weighted().enumerate();
+        let kept = kept.filter(|&(_, i)| needed[i]).map(|(at, _)| at).collect();
+        let network = Network {
+            nodes,
+            n_classes: self.n_classes,
+            auxiliary: None,
         };
-        let s = self.nodes[y].shape;
-        self.push(
-            &at("pool"),
-            op,
-            vec![y],
-            Shape {
-                h: s.h / 2,
-                w: s.w / 2,
-                c: s.c,
-            },
-        )
+        (network, kept)
     }
 }

@@ -19,14 +19,15 @@ pub struct BatchNorm {
     pub eps: f32,
 }
 
-/// Parameters of one weighted node, in the order of [`crate::Network::weighted`].
+/// Parameters of one node that has any, in the order of [`crate::Network::weighted`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerParams {
     /// Convolution: `[out_ch, in_ch / groups, k, k]` row-major (OIHW). Linear: `[out, in]` row-major.
+    /// Batch norm on its own: empty.
     pub weight: Vec<f32>,
-    /// Linear only: `[out]`; empty for convolutions (their shift is in `bn`).
+    /// Linear only: `[out]`; otherwise empty (the shift of convolutions is in `bn`).
     pub bias: Vec<f32>,
-    /// Convolutions only.
+    /// Convolutions and batch norms only.
     pub bn: Option<BatchNorm>,
 }
 
