@@ -41,10 +41,18 @@ mod device;
 /// Frames of the serial line: round trip, damage, noise.
 mod protocol;
 
+/// Files of a dataset: put in place, damaged, put back.
+mod damage;
 /// Loading in the true format, damaged files, splits, corruptions.
 mod data;
+/// Folders of JPEG pictures, datasets by name, padding, shared normalization.
+mod data_folders;
+/// CIFAR and ImageNet16 in the publishers' formats, damaged files.
+mod data_formats;
 /// Ranking of candidates against its definition.
 mod pareto;
+/// Python pickles, written opcode by opcode.
+mod pickle;
 /// Studies: limits, halving, interruption and resumption at every place.
 mod search;
 /// The space `mcu`: every genotype it makes is valid; text forms, shapes and counts.
