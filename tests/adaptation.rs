@@ -30,17 +30,17 @@ const fn config(homeostasis: Option<u8>, head: Head) -> Config {
 /// Labelled images, darker or brighter with their class.
 struct Labelled {
     pixels: Vec<u8>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
 }
 
 impl Labelled {
     fn new(n: usize, seed: u64) -> Self {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-        let labels: Vec<u8> = (0..n)
-            .map(|_| rng.random_range(0..N_CLASSES as u8))
+        let labels: Vec<u16> = (0..n)
+            .map(|_| rng.random_range(0..N_CLASSES as u8).into())
             .collect();
-        let image = |&label: &u8| {
-            let low = 40 + 25 * label;
+        let image = |&label: &u16| {
+            let low = 40 + 25 * label as u8;
             (0..IMAGE_BYTES)
                 .map(|_| rng.random_range(low..low + 60))
                 .collect::<Vec<u8>>()
@@ -140,7 +140,7 @@ fn what_does_not_fit_is_refused() {
         Err(DeployError::Adapt(AdaptError::Buffer { .. }))
     ));
     let (mut device, _) = boot(Some(&blob));
-    stream.labels[3] = N_CLASSES as u8;
+    stream.labels[3] = N_CLASSES as u16;
     for refused in [
         adapt(&model, CONFIGS[0], SEED, stream.images()).unwrap_err(),
         adapt_device(&mut device, CONFIGS[0], SEED, stream.images(), &mut go_on).unwrap_err(),

@@ -45,12 +45,20 @@ mod protocol;
 
 /// The space `darts`: published sizes, counts by hand, rules where they belong, a search.
 mod cells;
+/// Files of a dataset: put in place, damaged, put back.
+mod damage;
 /// Loading in the true format, damaged files, splits, corruptions.
 mod data;
+/// Folders of JPEG pictures, datasets by name, padding, shared normalization.
+mod data_folders;
+/// CIFAR and ImageNet16 in the publishers' formats, damaged files.
+mod data_formats;
 /// The space `nasbench201`: published sizes, string form, operators that stay in the space.
 mod nasbench201;
 /// Ranking of candidates against its definition.
 mod pareto;
+/// Python pickles, written opcode by opcode.
+mod pickle;
 /// Studies: limits, halving, interruption and resumption at every place.
 mod search;
 /// The space `mcu`: every genotype it makes is valid; text forms, shapes and counts.

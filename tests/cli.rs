@@ -4,7 +4,8 @@
 //! observed (lines of the ledger, lines of output), never on a time.
 
 use crate::program::{aplysia_binary, firmware};
-use aplysia_data::fashion_mnist::{FILES, locate};
+use aplysia_data::Source;
+use aplysia_data::fashion_mnist::FILES;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -250,7 +251,8 @@ fn missing_and_truncated_data_are_named_with_size_and_sha_256() {
     let words = [spec.name, &size, spec.gz_sha256, "--data DIR"];
     let mut command = aplysia(&["search", study.to_str().unwrap(), "--data", data]);
     refused(&mut command, 1, &words);
-    let whole = fs::read(locate(None).join(spec.name)).unwrap();
+    let published = Source::FashionMnist.locate(None).unwrap();
+    let whole = fs::read(published.join(spec.name)).unwrap();
     fs::write(dir.path().join(spec.name), &whole[..whole.len() / 3]).unwrap();
     refused(&mut command, 1, &words);
     assert!(!study.exists(), "a study without data");

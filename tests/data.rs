@@ -56,15 +56,19 @@ fn pictures(n: usize) -> Dataset {
                 .map(|p| (f64::from(p) * 1.8 - 100.0).clamp(0.0, 255.0) as u8)
         })
         .collect();
-    let labels = (0..n).map(|i| (i % 10) as u8).collect();
+    let labels = (0..n).map(|i| (i % 10) as u16).collect();
     let names = (0..10).map(|c| format!("class {c}")).collect();
     Dataset::new(images, labels, SHAPE, names).unwrap()
+}
+
+fn label_bytes(set: &Dataset) -> Vec<u8> {
+    set.labels.iter().map(|&l| l as u8).collect()
 }
 
 /// Writes 20 pictures and their labels in the true format.
 fn put_both(dir: &Path, set: &Dataset) -> (FileSpec, FileSpec) {
     let images = idx_bytes(&[20, 28, 28], &set.images);
-    let labels = idx_bytes(&[20], &set.labels);
+    let labels = idx_bytes(&[20], &label_bytes(set));
     (
         put(dir, "images.gz", &images),
         put(dir, "labels.gz", &labels),
@@ -85,7 +89,7 @@ fn a_small_dataset_in_the_true_format_loads() {
     assert_eq!(loaded.digest.len(), 64);
     // Another packing of the same contents is the same dataset.
     let mut gz = flate2::write::GzEncoder::new(vec![], flate2::Compression::none());
-    gz.write_all(&idx_bytes(&[20], &set.labels)).unwrap();
+    gz.write_all(&idx_bytes(&[20], &label_bytes(&set))).unwrap();
     std::fs::write(dir.path().join("labels.gz"), gz.finish().unwrap()).unwrap();
     assert_eq!(
         fashion_mnist::load_pair(dir.path(), &images, &labels).unwrap(),
@@ -158,7 +162,11 @@ fn files_that_do_not_belong_together_are_refused() {
         "images.gz",
         &idx_bytes(&[20, 28, 28], &set.images),
     );
-    let few = put(dir.path(), "few.gz", &idx_bytes(&[19], &set.labels[1..]));
+    let few = put(
+        dir.path(),
+        "few.gz",
+        &idx_bytes(&[19], &label_bytes(&set)[1..]),
+    );
     let beyond = put(dir.path(), "beyond.gz", &idx_bytes(&[20], &[10; 20]));
     let load = |labels| fashion_mnist::load_pair(dir.path(), &images, labels).unwrap_err();
     assert!(matches!(

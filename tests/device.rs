@@ -63,7 +63,7 @@ fn plain_model(stem: usize, stride: usize, channels: usize, n_classes: usize) ->
 fn model_of(genotype: &Genotype, n_classes: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let n = n_classes.max(40);
     let pixels = images(n, 1).concat();
-    let labels: Vec<u8> = (0..n).map(|i| (i % n_classes) as u8).collect();
+    let labels: Vec<u16> = (0..n).map(|i| (i % n_classes) as u16).collect();
     let names: Vec<String> = (0..n_classes)
         .map(|class| format!("class {class}"))
         .collect();

@@ -200,9 +200,9 @@ fn weighted(
     sum
 }
 
-fn random_images(n: usize, rng: &mut impl Rng) -> (Vec<u8>, Vec<u8>) {
+fn random_images(n: usize, rng: &mut impl Rng) -> (Vec<u8>, Vec<u16>) {
     let pixels = (0..n * INPUT.len()).map(|_| rng.random()).collect();
-    (pixels, (0..n).map(|i| (i % CLASSES.len()) as u8).collect())
+    (pixels, (0..n).map(|i| (i % CLASSES.len()) as u16).collect())
 }
 
 fn ranges(maps: &[Vec<Vec<Uncertain>>]) -> Vec<(f32, f32)> {
@@ -217,7 +217,7 @@ pub(crate) struct Case {
     pub(crate) network: Network,
     pub(crate) params: NetworkParams,
     pub(crate) pixels: Vec<u8>,
-    pub(crate) labels: Vec<u8>,
+    pub(crate) labels: Vec<u16>,
     pub(crate) ranges: Vec<(f32, f32)>,
 }
 

@@ -11,13 +11,13 @@ pub(crate) const CLASSES: usize = 4;
 /// Noisy images whose class is the quadrant that is brighter than the rest.
 pub(crate) struct Quadrants {
     pub(crate) pixels: Vec<u8>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
 }
 
 impl Quadrants {
     pub(crate) fn new(n: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let labels: Vec<u8> = (0..n).map(|i| (i % CLASSES) as u8).collect();
+        let labels: Vec<u16> = (0..n).map(|i| (i % CLASSES) as u16).collect();
         let pixels = labels.iter().flat_map(|&label| {
             let noise: Vec<u8> = (0..SHAPE.len()).map(|_| rng.random_range(0..120)).collect();
             noise.into_iter().enumerate().map(move |(i, p)| {

@@ -3,6 +3,7 @@
 pub(crate) mod demo;
 pub(crate) mod device;
 
+use aplysia_data::Source;
 use aplysia_learn::{Augment, FeedbackScale};
 use aplysia_space::Rule;
 use clap::{Args, Parser, Subcommand};
@@ -64,7 +65,11 @@ pub(crate) enum Command {
 /// Where the images come from.
 #[derive(Args, Clone)]
 pub(crate) struct DataArgs {
-    /// Folder with the Fashion-MNIST IDX files [default: $APLYSIA_DATA, else the Debian package's].
+    /// `fashion-mnist`, `fashion-mnist-32`, `cifar10`, `cifar100`, `imagenet16-120`, `tiny-imagenet` or
+    /// `image-folder:SIDE`.
+    #[arg(long, value_name = "NAME", default_value_t = Source::FashionMnist)]
+    pub(crate) dataset: Source,
+    /// Folder with its files as published [default: $APLYSIA_DATA, else Debian's for Fashion-MNIST].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 }

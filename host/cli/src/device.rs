@@ -177,7 +177,7 @@ fn infer_images(args: &InferArgs, stop: &AtomicBool) -> Result<()> {
         }
         let inference = device.infer(test.image(i), false)?;
         ensure!(
-            (inference.class, &inference.scores[..]) == (u16::from(class), scores),
+            (inference.class, &inference.scores[..]) == (class, scores),
             "image {i}: the device gives {:?}, the host {scores:?}: please report this with the blob",
             inference.scores
         );

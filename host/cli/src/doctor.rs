@@ -56,7 +56,9 @@ pub(crate) fn run() -> anyhow::Result<Outcome> {
 }
 
 fn data() -> Result<String, String> {
-    let dir = aplysia_data::fashion_mnist::locate(None);
+    let dir = aplysia_data::Source::FashionMnist
+        .locate(None)
+        .map_err(|e| e.to_string())?;
     match aplysia_data::fashion_mnist::check(&dir) {
         Ok(()) => Ok(format!("training and test files in {}", dir.display())),
         Err(e) => Err(e.to_string()),

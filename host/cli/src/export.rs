@@ -7,7 +7,6 @@ use crate::run_folder::{self, RunFolder};
 use crate::{Outcome, train};
 use anyhow::{Context, Result, ensure};
 use aplysia_data::Dataset;
-use aplysia_data::fashion_mnist::CLASS_NAMES;
 use aplysia_deploy::adaptation::{DEFAULT, DEFAULT_SEED};
 use aplysia_deploy::assemble::network_memory_map;
 use aplysia_deploy::card::{
@@ -61,7 +60,7 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
         train::learn_images(&calibration, &data.normalization),
         Device::Cpu,
     )?;
-    let content = Content::new(&CLASS_NAMES);
+    let content = Content::new(&test.class_names);
     let calibrated = Calibration {
         input: images::input(&data.normalization),
         ranges: &ranges,
@@ -103,14 +102,15 @@ fn card(
     let float = aplysia_learn::evaluate(network, &run.params, normalized, Device::Cpu)?;
     let int8 = aplysia_deploy::evaluate(&Model::parse(&made.blob)?, images::images(test))?;
     let config = &run.record.config;
+    let source = args.data.dataset;
     let name = args
         .out
         .file_name()
         .map_or_else(String::new, |n| n.to_string_lossy().into());
     Ok(Card {
         description: format!(
-            "Classifies Fashion-MNIST images into {} classes.",
-            CLASS_NAMES.len()
+            "Classifies {source} images into {} classes.",
+            test.n_classes()
         ),
         licence: "MIT OR Apache-2.0".into(),
         model_id: made.model_id_hex(),
@@ -118,18 +118,18 @@ fn card(
         toolchain: toolchain(),
         commands: vec![
             format!(
-                "aplysia train models/{name}/genotype.toml --out run --epochs {} --batch {} \
-                 --lr {} --weight-decay {} --seed {}",
+                "aplysia train models/{name}/genotype.toml --dataset {source} --out run --epochs {} \
+                 --batch {} --lr {} --weight-decay {} --seed {}",
                 config.epochs, config.batch, config.lr, config.weight_decay, config.seed
             ),
             format!(
-                "aplysia export run --out models/{name} --calibration {}",
+                "aplysia export run --dataset {source} --out models/{name} --calibration {}",
                 args.calibration
             ),
         ],
         name,
         data: DataCard {
-            name: "fashion-mnist".into(),
+            name: source.to_string(),
             sha256: run.record.data_sha256.clone(),
             n_train: run.record.n_train,
             n_test: test.len(),

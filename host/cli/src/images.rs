@@ -2,7 +2,7 @@
 
 use crate::args::DataArgs;
 use anyhow::Result;
-use aplysia_data::{Dataset, Normalization, Shift, Splits, fashion_mnist};
+use aplysia_data::{Dataset, Normalization, Part, Shift, Splits};
 use aplysia_deploy::InputNormalization;
 use aplysia_deploy::evaluate::Images;
 use aplysia_space::Shape;
@@ -21,11 +21,10 @@ pub(crate) struct TrainingImages {
 }
 
 impl TrainingImages {
-    /// Loads the training file and splits it.
+    /// Loads the training images and splits them.
     pub(crate) fn load(args: &DataArgs) -> Result<Self> {
-        let dir = fashion_mnist::locate(args.data.as_deref());
-        let splits = Splits::new(&fashion_mnist::load_train(&dir)?, SPLIT_SEED);
-        let normalization = Normalization::measure(&splits.train);
+        let splits = Splits::new(&load(args, Part::Train)?, SPLIT_SEED);
+        let normalization = Normalization::measure_shared(&splits.train);
         Ok(Self {
             splits,
             normalization,
@@ -35,9 +34,12 @@ impl TrainingImages {
 
 /// Loads the test images: only final evaluations call this.
 pub(crate) fn load_test(args: &DataArgs) -> Result<Dataset> {
-    Ok(fashion_mnist::load_test(&fashion_mnist::locate(
-        args.data.as_deref(),
-    ))?)
+    load(args, Part::Test)
+}
+
+fn load(args: &DataArgs, part: Part) -> Result<Dataset> {
+    let dir = args.dataset.locate(args.data.as_deref())?;
+    Ok(args.dataset.load(&dir, part)?)
 }
 
 /// The shift of this name and severity.
@@ -62,7 +64,7 @@ pub(crate) fn images(data: &Dataset) -> Images<'_> {
     }
 }
 
-/// The normalization as `deploy` takes it (one channel).
+/// The normalization as `deploy` takes it: [`TrainingImages`] has one for all channels.
 pub(crate) fn input(normalization: &Normalization) -> InputNormalization {
     InputNormalization {
         mean_pixel: normalization.mean_pixel[0],

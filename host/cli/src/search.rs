@@ -4,7 +4,6 @@ use crate::args::SearchArgs;
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob, progress, run_folder, train};
 use anyhow::{Context, Result};
-use aplysia_data::fashion_mnist::CLASS_NAMES;
 use aplysia_data::{Dataset, Normalization};
 use aplysia_deploy::{Content, cost};
 use aplysia_learn::{Device, FeedbackScale, LearnError, Progress, TrainConfig};
@@ -47,7 +46,7 @@ impl Evaluate<Genotype> for Trainer<'_> {
     }
 
     fn train(&mut self, job: &Job<'_, Genotype>) -> Result<Score, TrainError> {
-        let network = Network::lower(job.genotype, self.input(), CLASS_NAMES.len())
+        let network = Network::lower(job.genotype, self.input(), self.train.n_classes())
             .map_err(|e| TrainError::Failed(e.to_string()))?;
         let checkpoint = job.dir.join("checkpoint.bin");
         if let (Some(previous), false) = (&job.previous, checkpoint.exists()) {
@@ -121,7 +120,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Outcome> {
         );
         return Ok(Outcome::Interrupted);
     }
-    print_front(&study)?;
+    print_front(&study, data.splits.train.n_classes())?;
     Ok(Outcome::Done)
 }
 
@@ -158,7 +157,7 @@ pub(crate) fn advance(
         train: &part,
         valid: &data.splits.validation,
         normalization: &data.normalization,
-        content: Content::new(&CLASS_NAMES),
+        content: Content::new(&data.splits.train.class_names),
         schedule_epochs: budgets.last().copied().unwrap_or(1) as usize,
         feedback_scale: settings.feedback_scale,
         device,
@@ -257,7 +256,7 @@ fn report(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, Genotype
     }
 }
 
-fn print_front(study: &Study<McuSpace>) -> Result<()> {
+fn print_front(study: &Study<McuSpace>, n_classes: usize) -> Result<()> {
     println!("\nPareto front (validation accuracy, flash, RAM, MACs, estimated instructions):");
     for t in study.front() {
         println!(
@@ -274,7 +273,7 @@ fn print_front(study: &Study<McuSpace>) -> Result<()> {
     let network = Network::lower(
         &best.genotype,
         study.config().space.input,
-        CLASS_NAMES.len(),
+        n_classes,
     )?;
     println!("\nthe most accurate:\n{}", network.draw());
     println!("wrote {}", path.display());

@@ -31,12 +31,13 @@ pub struct Dataset {
     /// Pixels, `[n, h, w, c]` row-major (NHWC).
     pub images: Vec<u8>,
     /// One class index per image.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
     /// Shape of every image.
     pub shape: ImageShape,
     /// One name per class.
     pub class_names: Vec<String>,
-    /// SHA-256 (hexadecimal) over shape, class names, images and labels.
+    /// SHA-256 (hexadecimal) over shape, class names, images and labels (one byte each up to 256
+    /// classes, else two, little endian).
     pub digest: String,
 }
 
@@ -47,7 +48,7 @@ impl Dataset {
     /// [`DataError::Length`] or [`DataError::Label`].
     pub fn new(
         images: Vec<u8>,
-        labels: Vec<u8>,
+        labels: Vec<u16>,
         shape: ImageShape,
         class_names: Vec<String>,
     ) -> Result<Self, DataError> {
@@ -123,14 +124,35 @@ impl Dataset {
         self.with_images(images, self.labels.clone())
     }
 
-    fn with_images(&self, images: Vec<u8>, labels: Vec<u8>) -> Self {
+    /// Every image in the middle of a black square of `side` pixels: Fashion-MNIST as 32×32.
+    ///
+    /// An odd margin is one pixel wider on the right and below. A side smaller than the image's
+    /// leaves that dimension as it is.
+    pub fn padded(&self, side: usize) -> Self {
+        let ImageShape { h, w, c } = self.shape;
+        let shape = ImageShape {
+            h: side.max(h),
+            w: side.max(w),
+            c,
+        };
+        let (top, left) = ((shape.h - h) / 2, (shape.w - w) / 2);
+        let mut images = vec![0; self.len() * shape.len()];
+        for (to, i) in images.chunks_exact_mut(shape.len().max(1)).zip(0..) {
+            for (y, row) in self.image(i).chunks_exact((w * c).max(1)).enumerate() {
+                to[((top + y) * shape.w + left) * c..][..w * c].copy_from_slice(row);
+            }
+        }
+        Self::hashed(images, self.labels.clone(), shape, self.class_names.clone())
+    }
+
+    fn with_images(&self, images: Vec<u8>, labels: Vec<u16>) -> Self {
         Self::hashed(images, labels, self.shape, self.class_names.clone())
     }
 
     /// Parts that fit, with their digest.
     fn hashed(
         images: Vec<u8>,
-        labels: Vec<u8>,
+        labels: Vec<u16>,
         shape: ImageShape,
         class_names: Vec<String>,
     ) -> Self {
@@ -150,7 +172,10 @@ impl Dataset {
         let ImageShape { h, w, c } = self.shape;
         sha.update(format!("{h} {w} {c}\n{}\n", self.class_names.join("\n")));
         sha.update(&self.images);
-        sha.update(&self.labels);
+        let label_bytes = if self.n_classes() <= 256 { 1 } else { 2 };
+        for label in &self.labels {
+            sha.update(&label.to_le_bytes()[..label_bytes]);
+        }
         hex(&sha.finalize())
     }
 }
@@ -163,7 +188,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Per-channel input normalization `x = (p − mean_pixel)/(255·std)` for a pixel `p` in 0..=255.
 ///
 /// The mean is rounded to a whole pixel value so that the int8 input `q = p − 128` has scale
-/// `1/(255·std)` and zero point `mean_pixel − 128` exactly.
+/// `1/(255·std)` and zero point `mean_pixel − 128` exactly. An int8 tensor has one scale and one zero
+/// point, so a network that goes to the device needs the same numbers in every channel
+/// ([`Normalization::measure_shared`], [`Normalization::is_shared`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Normalization {
     /// `round(mean of the pixels)` per channel, in 0..=255.
@@ -173,28 +200,48 @@ pub struct Normalization {
 }
 
 impl Normalization {
-    /// Measures `train` (the training part only: validation and test must not be seen).
+    /// Measures each channel of `train` (the training part only: validation and test must not be seen).
     ///
     /// Sums are exact integers, so the result does not depend on order or machine. A channel that
     /// never varies gets `std = 1/255`.
     pub fn measure(train: &Dataset) -> Self {
-        let c = train.shape.c;
-        let n = (train.len() * train.shape.h * train.shape.w).max(1) as f64;
-        let (mut sum, mut squares) = (vec![0_u64; c], vec![0_u64; c]);
-        for pixel in train.images.chunks_exact(c.max(1)) {
-            for (ch, &p) in pixel.iter().enumerate() {
-                sum[ch] += u64::from(p);
-                squares[ch] += u64::from(p) * u64::from(p);
+        Self::of_groups(train, train.shape.c)
+    }
+
+    /// Measures all channels of `train` together: every channel gets the same mean and deviation.
+    /// Equal to [`Normalization::measure`] for one channel.
+    pub fn measure_shared(train: &Dataset) -> Self {
+        let one = Self::of_groups(train, 1);
+        Self {
+            mean_pixel: vec![one.mean_pixel[0]; train.shape.c],
+            std: vec![one.std[0]; train.shape.c],
+        }
+    }
+
+    /// True when all channels have the same mean and deviation, as an int8 input needs.
+    pub fn is_shared(&self) -> bool {
+        self.mean_pixel.windows(2).all(|m| m[0] == m[1])
+            && self.std.windows(2).all(|s| s[0] == s[1])
+    }
+
+    /// Mean and deviation of the bytes whose index is equal modulo `n_groups`.
+    fn of_groups(train: &Dataset, n_groups: usize) -> Self {
+        let n = (train.images.len() / n_groups.max(1)).max(1) as f64;
+        let (mut sum, mut squares) = (vec![0_u64; n_groups], vec![0_u64; n_groups]);
+        for values in train.images.chunks_exact(n_groups.max(1)) {
+            for (group, &p) in values.iter().enumerate() {
+                sum[group] += u64::from(p);
+                squares[group] += u64::from(p) * u64::from(p);
             }
         }
-        let mean = |ch: usize| sum[ch] as f64 / n;
-        let std = |ch: usize| {
-            let variance = squares[ch] as f64 / n - mean(ch) * mean(ch);
+        let mean = |group: usize| sum[group] as f64 / n;
+        let std = |group: usize| {
+            let variance = squares[group] as f64 / n - mean(group) * mean(group);
             (variance.max(1.0).sqrt() / 255.0) as f32
         };
         Self {
-            mean_pixel: (0..c).map(|ch| mean(ch).round() as u8).collect(),
-            std: (0..c).map(std).collect(),
+            mean_pixel: (0..n_groups).map(|g| mean(g).round() as u8).collect(),
+            std: (0..n_groups).map(std).collect(),
         }
     }
 }

@@ -26,16 +26,16 @@ pub enum DataError {
     },
     /// A file is there, but it is another one.
     #[error(
-        "{path} is a wrong file (unpacked: {got_bytes} bytes, SHA-256 {got_sha256}): {expected}",
+        "{path} is a wrong file ({got_bytes} bytes, {got_digest}): {expected}",
         path = path.display()
     )]
     Wrong {
         /// The file.
         path: PathBuf,
-        /// Its unpacked length; reading stops one byte after the expected length.
+        /// Its length, unpacked; reading stops one byte after the largest length that could be right.
         got_bytes: usize,
-        /// SHA-256 of the unpacked bytes read.
-        got_sha256: String,
+        /// Digest of the unpacked bytes read, after the name of its kind.
+        got_digest: String,
         /// What it should be and where to get it.
         expected: String,
     },
@@ -46,6 +46,42 @@ pub enum DataError {
         path: PathBuf,
         /// What is wrong with it.
         fault: IdxFault,
+    },
+    /// A file has the right name, but its contents are not the dataset's.
+    #[error("{path} is not what it should be: {fault}; {expected}", path = path.display())]
+    Format {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: FormatFault,
+        /// What it should be and where to get it.
+        expected: String,
+    },
+    /// The decoded images do not fit the memory.
+    #[error(
+        "{bytes} bytes for {n_images} images are more than this machine gives; choose a smaller side"
+    )]
+    Memory {
+        /// Bytes of all images.
+        bytes: usize,
+        /// How many images there are.
+        n_images: usize,
+    },
+    /// No dataset has this name.
+    #[error("there is no dataset `{got}`; choose one of {known}")]
+    Unknown {
+        /// The name given.
+        got: String,
+        /// The names there are.
+        known: &'static str,
+    },
+    /// Nothing says where the files are.
+    #[error(
+        "no folder is named for {name}: name the one that holds it with --data DIR or APLYSIA_DATA"
+    )]
+    Folder {
+        /// The dataset.
+        name: String,
     },
     /// The image file and the label file do not belong together.
     #[error("{n_images} images but {n_labels} labels; both files must come from the same dataset")]
@@ -61,7 +97,7 @@ pub enum DataError {
         /// Which image.
         index: usize,
         /// Its label.
-        label: u8,
+        label: u16,
         /// Number of classes.
         n_classes: usize,
     },
@@ -97,4 +133,68 @@ pub enum IdxFault {
         /// Length that follows from the header.
         want_bytes: usize,
     },
+}
+
+/// Why the contents of a file are not those of the dataset.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatFault {
+    /// Not a Python pickle of a dictionary.
+    #[error("not a pickled dictionary ({why})")]
+    Pickle {
+        /// What the reader says.
+        why: String,
+    },
+    /// The dictionary lacks an entry, or it holds another kind of value.
+    #[error("entry `{key}` is missing or not {want}")]
+    Entry {
+        /// The key.
+        key: String,
+        /// What should be under it.
+        want: &'static str,
+    },
+    /// More or fewer of something than there should be.
+    #[error("{got} {what}, expected {want}")]
+    Number {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        got: usize,
+        /// How many there should be.
+        want: usize,
+    },
+    /// Not a picture, or a damaged one.
+    #[error("it cannot be decoded as a picture ({why})")]
+    Picture {
+        /// What the decoder says.
+        why: String,
+    },
+    /// A picture of another size.
+    #[error("{got_w}×{got_h} pixels, expected {want}×{want}")]
+    Side {
+        /// Its width.
+        got_w: u32,
+        /// Its height.
+        got_h: u32,
+        /// Width and height expected.
+        want: u32,
+    },
+    /// A line or folder that names no known class.
+    #[error("`{got}` is not one of the {n_classes} classes")]
+    Class {
+        /// The name.
+        got: String,
+        /// How many classes are known.
+        n_classes: usize,
+    },
+}
+
+impl FormatFault {
+    /// [`FormatFault::Number`] unless there are as many as there should be.
+    pub(crate) fn unless_equal(what: &'static str, got: usize, want: usize) -> Result<(), Self> {
+        if got == want {
+            return Ok(());
+        }
+        Err(Self::Number { what, got, want })
+    }
 }

@@ -1,20 +1,33 @@
 //! Labelled images as they come from their publishers: loading, splits, corruptions.
 //!
-//! Owns [`Dataset`] (bytes and labels in memory), the Fashion-MNIST loader, the seeded split of the
-//! training file and the corruptions that make shifted streams. Invariants: nothing here knows of
-//! networks, of tensors or of the device; the test images are read by [`fashion_mnist::load_test`]
-//! only, so that whoever does not call it cannot see them.
+//! Owns [`Dataset`] (bytes and labels in memory), the loaders behind [`Source`], the seeded split of the
+//! training part and the corruptions that make shifted streams. Invariants: nothing here knows of
+//! networks, of tensors or of the device; the test images are read for [`Part::Test`] only, so that
+//! whoever does not ask for it cannot see them.
 //!
 //! Flow: **`data`** → `space` → { `learn`, `search`, `deploy` }.
+
+pub mod source;
+
+pub mod fashion_mnist;
+pub mod idx;
+
+pub mod batch;
+pub mod cifar;
+pub mod imagenet16;
+mod pickle;
+
+pub mod image_folder;
+mod picture;
 
 pub mod corruption;
 pub mod dataset;
 pub mod error;
-pub mod fashion_mnist;
-pub mod idx;
+mod file;
 pub mod split;
 
 pub use corruption::{Corruption, Shift};
 pub use dataset::{Dataset, ImageShape, Normalization};
-pub use error::DataError;
+pub use error::{DataError, FormatFault};
+pub use source::{Part, Source};
 pub use split::Splits;

@@ -32,15 +32,16 @@ impl Splits {
 ///
 /// The images of a class are shuffled; its `r`-th of `n` stands at `(r + 1/2)/n` of the way.
 /// In a prefix of length `m` each class deviates from its share by less than the number of classes.
-pub fn stratified_order(labels: &[u8], seed: u64) -> Vec<usize> {
+pub fn stratified_order(labels: &[u16], seed: u64) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut drawn: Vec<(u64, usize)> = (0..labels.len()).map(|i| (rng.random(), i)).collect();
     drawn.sort_unstable();
-    let mut n_of_class = [0_u64; 256];
+    let n_classes = labels.iter().max().map_or(0, |&l| usize::from(l) + 1);
+    let mut n_of_class = vec![0_u64; n_classes];
     for &l in labels {
         n_of_class[usize::from(l)] += 1;
     }
-    let mut rank = [0_u64; 256];
+    let mut rank = vec![0_u64; n_classes];
     let mut placed: Vec<(f64, u64, usize)> = drawn
         .into_iter()
         .map(|(key, i)| {

@@ -123,7 +123,7 @@ pub fn evaluate_snapshot(
             for ((scores, class), pixels) in outputs.zip(pixels.chunks_exact(image_bytes)) {
                 let prediction = plastic.infer(model, &mut arena, &input_of_pixels(pixels))?;
                 scores.copy_from_slice(plastic.scores());
-                *class = prediction.class as u8;
+                *class = prediction.class as u16;
             }
             Ok::<(), DeployError>(())
         })?;
@@ -243,8 +243,13 @@ pub fn adapt_device<T: Line>(
     for (i, (pixels, &label)) in stream.iter(image_bytes).enumerate() {
         let answer = device.infer(pixels, config.homeostasis.is_some())?;
         inference.add(answer.instructions);
-        online_correct += usize::from(answer.class == u16::from(label));
+        online_correct += usize::from(answer.class == label);
         if learns_labels(&config) {
+            let label = u8::try_from(label).map_err(|_| DeployError::Capacity {
+                part: "label taught to a device",
+                got: label.into(),
+                limit: u8::MAX.into(),
+            })?;
             update.add(device.learn(label)?.instructions);
         }
         if on_step(i + 1).is_break() {

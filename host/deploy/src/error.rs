@@ -91,7 +91,7 @@ pub enum DeployError {
     #[error("label {label} at index {index}; the network has {n_classes} classes")]
     Label {
         /// The label.
-        label: u8,
+        label: u16,
         /// Where.
         index: usize,
         /// Classes of the network.

@@ -12,7 +12,7 @@ pub struct Images<'a> {
     /// `[n][h][w][c]`, 0..=255.
     pub pixels: &'a [u8],
     /// `[n]`, class of each image.
-    pub labels: &'a [u8],
+    pub labels: &'a [u16],
 }
 
 impl<'a> Images<'a> {
@@ -20,7 +20,7 @@ impl<'a> Images<'a> {
     ///
     /// # Panics
     /// If `image_bytes` is 0.
-    pub fn iter(&self, image_bytes: usize) -> impl Iterator<Item = (&'a [u8], &'a u8)> {
+    pub fn iter(&self, image_bytes: usize) -> impl Iterator<Item = (&'a [u8], &'a u16)> {
         self.pixels.chunks_exact(image_bytes).zip(self.labels)
     }
 
@@ -79,7 +79,7 @@ pub fn argmax(scores: &[i8]) -> usize {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evaluation {
     /// Class predicted for each image.
-    pub predictions: Vec<u8>,
+    pub predictions: Vec<u16>,
     /// `[n][n_classes]` int8 scores.
     pub scores: Vec<i8>,
     /// How many predictions equal the label.
@@ -88,7 +88,7 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// Counts the predictions that equal their label.
-    pub fn new(predictions: Vec<u8>, scores: Vec<i8>, labels: &[u8]) -> Self {
+    pub fn new(predictions: Vec<u16>, scores: Vec<i8>, labels: &[u16]) -> Self {
         let n_correct = predictions
             .iter()
             .zip(labels)
@@ -122,9 +122,9 @@ pub fn evaluate(model: &Model<'_>, images: Images<'_>) -> Result<Evaluation, Dep
             || vec![0; model.arena_bytes()],
             |arena, (scores, pixels)| infer(model, arena, &input_of_pixels(pixels), scores),
         )?;
-    let predictions: Vec<u8> = scores
+    let predictions: Vec<u16> = scores
         .chunks_exact(n_classes)
-        .map(|s| argmax(s) as u8)
+        .map(|s| argmax(s) as u16)
         .collect();
     Ok(Evaluation::new(predictions, scores, images.labels))
 }

@@ -125,7 +125,7 @@ impl Sums {
     ) -> Result<Self, DeployError> {
         let image_bytes = model.input().len();
         let pixels = images.pixels.par_chunks(CHUNK * image_bytes);
-        let sum = |(pixels, labels): (&[u8], &[u8])| {
+        let sum = |(pixels, labels): (&[u8], &[u16])| {
             let mut sums = Self::new(model, centers);
             let mut arena = vec![0; model.arena_bytes()];
             let mut scores = vec![0; model.n_classes()];

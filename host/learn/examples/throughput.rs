@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pixels: Vec<u8> = (0..n * shape.len())
         .map(|i| ((i * 7919) >> 3) as u8)
         .collect();
-    let labels: Vec<u8> = (0..n).map(|i| (i % 10) as u8).collect();
+    let labels: Vec<u16> = (0..n).map(|i| (i % 10) as u16).collect();
     let images = Images {
         pixels: &pixels,
         labels: &labels,

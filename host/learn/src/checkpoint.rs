@@ -85,12 +85,19 @@ fn rules(network: &Network) -> String {
     rules.join(",")
 }
 
-/// SHA-256 of pixels, labels and normalisation.
+/// SHA-256 of pixels, labels (one byte each where all fit, else two) and normalisation.
 fn digest(images: &Images) -> String {
     let mut sha = Sha256::new();
-    for part in [images.pixels, images.labels, images.mean_pixel] {
-        sha.update(part);
+    sha.update(images.pixels);
+    let label_bytes = if images.labels.iter().all(|&l| l < 256) {
+        1
+    } else {
+        2
+    };
+    for label in images.labels {
+        sha.update(&label.to_le_bytes()[..label_bytes]);
     }
+    sha.update(images.mean_pixel);
     sha.update(images.std.to_le_bytes());
     format!("{:x}", sha.finalize())
 }

@@ -13,7 +13,7 @@ pub struct Images<'a> {
     /// NHWC.
     pub pixels: &'a [u8],
     /// One class per image.
-    pub labels: &'a [u8],
+    pub labels: &'a [u16],
     /// Shape of one image.
     pub shape: Shape,
     /// One integer pixel value per channel: what becomes 0.
@@ -93,7 +93,7 @@ pub struct Evaluation {
     /// Share of right answers, 0 to 1.
     pub accuracy: f32,
     /// The class of every image.
-    pub predictions: Vec<u8>,
+    pub predictions: Vec<u16>,
     /// `[images, classes]`.
     pub logits: Vec<f32>,
 }
@@ -144,9 +144,9 @@ pub(crate) fn evaluate_model<B: crate::ops::LearnOps>(
 }
 
 /// The first largest of every row.
-pub(crate) fn argmax(logits: &[f32], n_classes: usize) -> Vec<u8> {
+pub(crate) fn argmax(logits: &[f32], n_classes: usize) -> Vec<u16> {
     let best =
-        |row: &[f32]| (1..row.len()).fold(0, |b, i| if row[i] > row[b] { i } else { b }) as u8;
+        |row: &[f32]| (1..row.len()).fold(0, |b, i| if row[i] > row[b] { i } else { b }) as u16;
     logits.chunks(n_classes).map(best).collect()
 }
 

@@ -204,7 +204,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
         let images = c
             .augment
             .batch(&self.job.train, indices, (c.seed, self.step));
-        let labels: Vec<u8> = indices
+        let labels: Vec<u16> = indices
             .iter()
             .map(|&i| self.job.train.labels[i as usize])
             .collect();
@@ -284,7 +284,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
 /// `−(1/n) Σ t·log softmax(logits)`, `t = (1 − smoothing)·onehot + smoothing/classes`.
 fn cross_entropy<B: LearnOps>(
     logits: Tensor<Autodiff<B>, 2>,
-    labels: &[u8],
+    labels: &[u16],
     smoothing: f32,
 ) -> Tensor<Autodiff<B>, 1> {
     let [n, classes] = logits.dims();
