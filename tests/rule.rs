@@ -72,7 +72,7 @@ fn weights(n: usize) -> Tensor<Flex, 1> {
     tensor(&draw(rng, n).iter().map(|w| w * a).collect::<Vec<_>>(), [n])
 }
 
-/// Angles of algorithms.md 1.2 (BP 0°, FA 90°, uSF 30°, brSF and frSF 41.4°) and `rms(B) = s`.
+/// Angles of algorithms.md 1.2 (BP 0°, FA and KP 90°, uSF 30°, brSF and frSF 41.4°) and `rms(B) = s`.
 #[test]
 fn first_feedback_has_the_stated_angle_and_length() {
     let n = 64 * 64;
@@ -80,12 +80,13 @@ fn first_feedback_has_the_stated_angle_and_length() {
     let want = [
         (Rule::Bp, 0.0),
         (Rule::Fa, 90.0),
+        (Rule::Kp, 90.0),
         (Rule::Usf, 30.0),
         (Rule::Brsf, 41.41),
     ];
     for (rule, angle) in want.into_iter().chain([(Rule::Frsf, 41.41)]) {
         let spec = spec(rule, FeedbackScale::Fixed);
-        let b = numbers(Feedback::<Flex>::new(spec, n, &Default::default()).at(&w, 0));
+        let b = numbers(Feedback::<Flex>::new(spec, n, &Default::default()).at(&w, None, 0));
         let got = Alignment::between(&b, &numbers(w.clone()));
         assert!(
             (got.angle_deg - angle).abs() < 2.0,
@@ -117,18 +118,18 @@ fn only_brsf_changes_with_the_step() {
     for rule in Rule::ALL {
         let feedback =
             Feedback::<Flex>::new(spec(rule, FeedbackScale::Fixed), n, &Default::default());
-        let at = |step| numbers(feedback.at(&w, step));
+        let at = |step| numbers(feedback.at(&w, None, step));
         assert_eq!(
             at(3),
             at(3),
             "{rule}: the same step gives the same feedback"
         );
         assert_eq!(at(3) != at(4), rule == Rule::Brsf, "{rule}");
-        let flipped = numbers(feedback.at(&w.clone().neg(), 3));
+        let flipped = numbers(feedback.at(&w.clone().neg(), None, 3));
         let negated: Vec<f32> = at(3).iter().map(|b| -b).collect();
         assert_eq!(
             flipped == negated,
-            rule != Rule::Fa,
+            !matches!(rule, Rule::Fa | Rule::Kp),
             "{rule}: signs follow the weights"
         );
     }
@@ -137,9 +138,9 @@ fn only_brsf_changes_with_the_step() {
 #[test]
 fn weight_norm_scale_gives_feedback_the_length_of_the_weights() {
     let w = weights(300) * 3.0;
-    for rule in [Rule::Fa, Rule::Usf, Rule::Brsf, Rule::Frsf] {
+    for rule in [Rule::Fa, Rule::Usf, Rule::Brsf, Rule::Frsf, Rule::Kp] {
         let spec = spec(rule, FeedbackScale::WeightNorm);
-        let b = Feedback::<Flex>::new(spec, 300, &Default::default()).at(&w, 0);
+        let b = Feedback::<Flex>::new(spec, 300, &Default::default()).at(&w, None, 0);
         let ratio = Alignment::between(&numbers(b), &numbers(w.clone())).norm_ratio;
         assert!((ratio - 1.0).abs() < 1e-4, "{rule}: {ratio}");
     }

@@ -35,7 +35,7 @@ fn network(rule: Rule) -> Network {
     Network::lower(&genotype, SHAPE, CLASSES).unwrap()
 }
 
-fn config() -> TrainConfig {
+pub(crate) fn config() -> TrainConfig {
     TrainConfig {
         epochs: 4,
         batch: 20,
@@ -51,7 +51,7 @@ fn config() -> TrainConfig {
 }
 
 /// Trains on the toy and stops after `stop` steps.
-fn run(
+pub(crate) fn run(
     rule: Rule,
     config: &TrainConfig,
     device: Device,
@@ -198,7 +198,11 @@ fn same_seed_same_bits_with_any_number_of_threads() {
 #[test]
 fn stopped_and_resumed_equals_uninterrupted() {
     let folder = tempfile::tempdir().unwrap();
-    for (rule, device) in [(Rule::Brsf, Device::Cpu), (Rule::Fa, Device::NdArray)] {
+    for (rule, device) in [
+        (Rule::Brsf, Device::Cpu),
+        (Rule::Fa, Device::NdArray),
+        (Rule::Kp, Device::Cpu),
+    ] {
         let whole = run(rule, &config(), device, None, 0).unwrap();
         // Inside the first epoch, at its end, and inside the third.
         for stop in [4, 11, 27] {

@@ -15,7 +15,8 @@ pub(crate) struct Checkpoint {
     pub(crate) seed: u64,
     pub(crate) step: u64,
     pub(crate) params: NetworkParams,
-    pub(crate) velocity: Vec<Vec<f32>>,
+    /// Momentum and learned feedback, tensor by tensor.
+    pub(crate) memory: Vec<Vec<f32>>,
     /// Finished epochs.
     pub(crate) history: Vec<EpochRecord>,
     /// Sum of the losses of the epoch under way.

@@ -10,8 +10,8 @@ use crate::{Alignment, FeedbackScale, LearnError};
 use aplysia_space::{Network, NetworkParams, NodeOp};
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
-pub(crate) use layer::Param;
 use layer::{Layer, Moments};
+pub(crate) use layer::{Moving, Param};
 
 /// A network with parameters on a backend.
 #[derive(Clone, Debug)]
@@ -84,7 +84,8 @@ impl<B: LearnOps> Model<B> {
     /// Forward pass with batch statistics, on the tape. `step` chooses the feedback of `brsf`.
     pub(crate) fn forward(&self, images: Tensor<B, 4>, step: u64) -> Taped<B> {
         type Ad<B> = Autodiff<B>;
-        let tracked = |p: &Param<B>| Tensor::<Ad<B>, 1>::from_inner(p.value.clone()).require_grad();
+        let tracked =
+            |p: &Param<B>| Tensor::<Ad<B>, 1>::from_inner(p.forward.value.clone()).require_grad();
         let leaves: Vec<Vec<_>> = self
             .layers
             .iter()
@@ -214,36 +215,30 @@ impl<B: LearnOps> Model<B> {
         layers.try_for_each(|(at, (layer, new))| layer.set_params(at, new))
     }
 
-    /// The momentum of every trained tensor.
-    pub(crate) fn velocity(&self) -> Vec<Vec<f32>> {
-        let all = self.layers.iter().flat_map(|l| &l.params);
-        all.map(|p| numbers(p.velocity.clone())).collect()
+    /// What the next step depends on beside the parameters: momentum, and learned feedback with its own.
+    pub(crate) fn memory(&mut self) -> Vec<Vec<f32>> {
+        let all = self.params_mut().flat_map(Param::memory);
+        all.map(|t| numbers(t.clone())).collect()
     }
 
-    /// Replaces the momentum.
+    /// Replaces what [`Model::memory`] gives.
     ///
     /// # Errors
     /// [`LearnError::Params`] when a length differs from this network's.
-    pub(crate) fn set_velocity(&mut self, velocity: &[Vec<f32>]) -> Result<(), LearnError> {
+    pub(crate) fn set_memory(&mut self, memory: &[Vec<f32>]) -> Result<(), LearnError> {
         let device = self.device.clone();
-        let want = self.params_mut().count();
-        if velocity.len() != want {
-            return Err(LearnError::Params {
-                layer: 0,
-                got: velocity.len(),
-                want,
-            });
+        let want = self.params_mut().flat_map(Param::memory).count();
+        let wrong = |layer, got, want| LearnError::Params { layer, got, want };
+        if memory.len() != want {
+            return Err(wrong(0, memory.len(), want));
         }
-        for (at, (p, v)) in self.params_mut().zip(velocity).enumerate() {
-            let want = p.value.dims()[0];
-            if v.len() != want {
-                return Err(LearnError::Params {
-                    layer: at,
-                    got: v.len(),
-                    want,
-                });
+        let own = self.params_mut().flat_map(Param::memory);
+        for (at, (own, new)) in own.zip(memory).enumerate() {
+            let want = own.dims()[0];
+            if new.len() != want {
+                return Err(wrong(at, new.len(), want));
             }
-            p.velocity = vector(v.clone(), &device);
+            *own = vector(new.clone(), &device);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! | `usf` | `s·sign(W)` | none | signs | 1 pass over `W` | Liao, Leibo, Poggio 2016, AAAI |
 //! | `brsf` | `abs(M_t)∘sign(W)` | none | signs | 1 draw per weight | Moskovitz et al. 2018, arXiv:1812.06488 |
 //! | `frsf` | `abs(M)∘sign(W)`, `M` drawn once | `abs(M)` | signs | 1 pass over `W` | same |
+//! | `kp` | learns: `ΔB = ΔW` | `B`, its momentum | nothing | 1 optimizer step over `B` | Kolen, Pollack 1994; Akrout et al. 2019, arXiv:1904.05391 |
 //! | `dfa` | `e·B`, `e = ∂L/∂logits`, `B` drawn once | `[classes, input]` map | nothing; no chain | `classes·input` MACs per image | Nøkland 2016, NeurIPS |
 //!
 //! Locality: all need the activations of the forward pass until the error arrives (not local in
@@ -19,10 +20,15 @@
 //! Scale: `W, M ~ U(−a, a)`, `a = sqrt(6/(fan_in + fan_out))`; `s = sqrt(2/(fan_in + fan_out))`, the
 //! standard deviation of that draw; `fan_in = in_ch/groups·k²`, `fan_out = out_ch·k²` (not divided by
 //! groups). Then `rms(B) = s` for every rule at the start, and the angle between `B` and `W` is 0°
-//! (bp), 90° (fa), arccos(√3/2) = 30° (usf), arccos(3/4) = 41.4° (brsf, frsf).
+//! (bp), 90° (fa, kp), arccos(√3/2) = 30° (usf), arccos(3/4) = 41.4° (brsf, frsf).
 //!
-//! Every `B` is a function of (seed, layer, step) and `W`, so it needs no place in a checkpoint; the
-//! step advances with the optimizer only, so `brsf` is frozen in evaluation.
+//! Every `B` but that of `kp` is a function of (seed, layer, step) and `W`, so it needs no place in a
+//! checkpoint; the step advances with the optimizer only, so `brsf` is frozen in evaluation.
+//!
+//! Kolen-Pollack: `W` and `B` are moved by the same gradient under the same momentum μ, rate η and
+//! decay λ, so their difference obeys `v ← μv + λ(B − W)`, `B − W ← (B − W) − η(λ(B − W) + μv)` whatever
+//! the gradient is, and shrinks by about `1 − ηλ/(1 − μ)` per step. Both synapses see the same pre- and
+//! postsynaptic signals; no weight is transported. Without decay the difference stays as it was drawn.
 
 use crate::ops::{ConvGeometry, LearnOps};
 use crate::random::{Purpose, stream, uniform};
@@ -148,7 +154,7 @@ pub struct FeedbackSpec {
 #[derive(Clone, Debug)]
 pub struct Feedback<B: LearnOps> {
     spec: FeedbackSpec,
-    /// `M` of `fa`, `|M|` of `frsf`.
+    /// `M` of `fa`, the first `B` of `kp`, `|M|` of `frsf`.
     fixed: Option<Tensor<B, 1>>,
 }
 
@@ -158,7 +164,7 @@ impl<B: LearnOps> Feedback<B> {
         let mut rng = stream(spec.seed, Purpose::Feedback, spec.layer, 0);
         let mut draw = || uniform(&mut rng, spec.fan.bound(), n);
         let fixed = match spec.rule {
-            Rule::Fa => Some(draw()),
+            Rule::Fa | Rule::Kp => Some(draw()),
             Rule::Frsf => Some(draw().into_iter().map(f32::abs).collect()),
             _ => None,
         };
@@ -166,11 +172,17 @@ impl<B: LearnOps> Feedback<B> {
         Self { spec, fixed }
     }
 
-    /// `B` for weights `w` (flat) at optimizer step `step`. `dfa` has none of this shape and returns
-    /// `w`: its layer hands nothing down the chain.
-    pub fn at(&self, w: &Tensor<B, 1>, step: u64) -> Tensor<B, 1> {
-        let b = match (self.spec.rule, &self.fixed) {
-            (Rule::Fa, Some(m)) => m.clone(),
+    /// Where the learned feedback of `kp` starts; none for the other rules.
+    pub fn first(&self) -> Option<Tensor<B, 1>> {
+        self.fixed.clone().filter(|_| self.spec.rule == Rule::Kp)
+    }
+
+    /// `B` for weights `w` (flat) at optimizer step `step`; `learned` is what `kp` has made of
+    /// [`Feedback::first`]. `dfa` has none of this shape and returns `w`: its layer hands nothing down
+    /// the chain.
+    pub fn at(&self, w: &Tensor<B, 1>, learned: Option<&Tensor<B, 1>>, step: u64) -> Tensor<B, 1> {
+        let b = match (self.spec.rule, learned.or(self.fixed.as_ref())) {
+            (Rule::Fa | Rule::Kp, Some(m)) => m.clone(),
             (Rule::Frsf, Some(m)) => w.clone().sign() * m.clone(),
             (Rule::Usf, _) => w.clone().sign() * self.spec.fan.std(),
             (Rule::Brsf, _) => {

@@ -132,7 +132,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
                 });
             }
             run.model.set_params(&saved.params)?;
-            run.model.set_velocity(&saved.velocity)?;
+            run.model.set_memory(&saved.memory)?;
             run.step = saved.step;
             run.history = saved.history;
             run.loss_sum = saved.loss_sum;
@@ -269,7 +269,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
         self.save()
     }
 
-    fn save(&self) -> Result<(), LearnError> {
+    fn save(&mut self) -> Result<(), LearnError> {
         let Some(path) = self.job.checkpoint else {
             return Ok(());
         };
@@ -277,7 +277,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
             seed: self.job.config.seed,
             step: self.step,
             params: self.model.to_params(),
-            velocity: self.model.velocity(),
+            memory: self.model.memory(),
             history: self.history.clone(),
             loss_sum: self.loss_sum,
             n_right: self.n_right,

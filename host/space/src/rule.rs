@@ -21,19 +21,23 @@ pub enum Rule {
     Frsf,
     /// Direct feedback alignment (Nøkland 2016): the loss error, broadcast through a fixed random `B`.
     Dfa,
+    /// Kolen-Pollack: `B` starts random and learns with the increments and the decay of `W`.
+    Kp,
 }
 
 impl Rule {
     /// Every rule, in the order of the tables.
-    pub const ALL: [Rule; 6] = [
+    pub const ALL: [Rule; 7] = [
         Rule::Bp,
         Rule::Fa,
         Rule::Usf,
         Rule::Brsf,
         Rule::Frsf,
         Rule::Dfa,
+        Rule::Kp,
     ];
-    /// The rules that do not transport the weights exactly.
+    /// The rules that a search mixes unless told otherwise: feedback without the exact weights, and no
+    /// state of its own.
     pub const BIO: [Rule; 5] = [Rule::Fa, Rule::Usf, Rule::Brsf, Rule::Frsf, Rule::Dfa];
 
     /// The short name used in text forms and tables, e.g. `usf`.
@@ -45,6 +49,7 @@ impl Rule {
             Rule::Brsf => "brsf",
             Rule::Frsf => "frsf",
             Rule::Dfa => "dfa",
+            Rule::Kp => "kp",
         }
     }
 }

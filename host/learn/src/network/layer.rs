@@ -10,24 +10,51 @@ use aplysia_space::{BatchNorm, LayerParams, Network, NodeOp, Rule};
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 
-/// One trained tensor, flat.
+/// Numbers under momentum, flat.
+#[derive(Clone, Debug)]
+pub(crate) struct Moving<B: LearnOps> {
+    pub(crate) value: Tensor<B, 1>,
+    pub(crate) velocity: Tensor<B, 1>,
+}
+
+impl<B: LearnOps> Moving<B> {
+    fn new(value: Tensor<B, 1>) -> Self {
+        Self {
+            velocity: value.zeros_like(),
+            value,
+        }
+    }
+}
+
+/// One trained tensor.
 #[derive(Clone, Debug)]
 pub(crate) struct Param<B: LearnOps> {
-    pub(crate) value: Tensor<B, 1>,
-    /// Momentum of the optimizer.
-    pub(crate) velocity: Tensor<B, 1>,
+    pub(crate) forward: Moving<B>,
+    /// The feedback of `kp`, moved by the gradient of `forward`.
+    pub(crate) feedback: Option<Moving<B>>,
     /// Whether weight decay applies.
     pub(crate) decay: bool,
 }
 
 impl<B: LearnOps> Param<B> {
     fn new(values: Vec<f32>, decay: bool, device: &B::Device) -> Self {
-        let value = vector::<B>(values, device);
         Self {
-            velocity: value.zeros_like(),
-            value,
+            forward: Moving::new(vector(values, device)),
+            feedback: None,
             decay,
         }
+    }
+
+    /// What the optimizer moves.
+    pub(crate) fn moving(&mut self) -> impl Iterator<Item = &mut Moving<B>> {
+        std::iter::once(&mut self.forward).chain(&mut self.feedback)
+    }
+
+    /// What a checkpoint keeps beside the network's parameters.
+    pub(super) fn memory(&mut self) -> impl Iterator<Item = &mut Tensor<B, 1>> {
+        let learned = self.feedback.iter_mut();
+        std::iter::once(&mut self.forward.velocity)
+            .chain(learned.flat_map(|b| [&mut b.value, &mut b.velocity]))
     }
 }
 
@@ -87,12 +114,22 @@ impl<B: LearnOps> Layer<B> {
             layer: at.1,
         };
         let feedback = Feedback::new(spec, n, device);
+        params[0].feedback = feedback.first().map(Moving::new);
         Some(Self {
             kind,
             feedback,
             direct,
             params,
         })
+    }
+
+    /// The feedback `B` at `step`.
+    fn feedback(&self, step: u64) -> Tensor<B, 1> {
+        let Param {
+            forward, feedback, ..
+        } = &self.params[0];
+        let learned = feedback.as_ref().map(|b| &b.value);
+        self.feedback.at(&forward.value, learned, step)
     }
 
     /// Training mode on the tape, with the tracked parameters `leaf`; also the batch's statistics.
@@ -103,7 +140,7 @@ impl<B: LearnOps> Layer<B> {
         step: u64,
     ) -> (Tensor<Autodiff<B>, 4>, Option<Moments<B>>) {
         type Ad<B> = Autodiff<B>;
-        let feedback = self.feedback.at(&self.params[0].value, step);
+        let feedback = self.feedback(step);
         let feedback = Tensor::<Ad<B>, 1>::from_inner(feedback);
         match &self.kind {
             Kind::Conv { geometry, .. } => {
@@ -130,14 +167,15 @@ impl<B: LearnOps> Layer<B> {
 
     /// Evaluation mode, without tape.
     pub(super) fn infer(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let weight = self.params[0].value.clone();
+        let param = |i: usize| self.params[i].forward.value.clone();
+        let weight = param(0);
         match &self.kind {
             Kind::Conv {
                 geometry,
                 running: (mean, var),
             } => {
-                let scale = self.params[1].value.clone() / (var.clone() + BN_EPS).sqrt();
-                let shift = self.params[2].value.clone() - mean.clone() * scale.clone();
+                let scale = param(1) / (var.clone() + BN_EPS).sqrt();
+                let shift = param(2) - mean.clone() * scale.clone();
                 let (w, a, b) = (unwrap(weight), unwrap(scale), unwrap(shift));
                 wrap(B::conv_infer(unwrap(x), w, a, b, geometry))
             }
@@ -145,7 +183,7 @@ impl<B: LearnOps> Layer<B> {
                 let n = x.dims()[0];
                 let w = unwrap(weight.reshape([*d_out, *d_in]));
                 let y = B::linear_feedback(unwrap(x.reshape([n, *d_in])), w.clone(), w);
-                let bias = self.params[1].value.clone().reshape([1, *d_out]);
+                let bias = param(1).reshape([1, *d_out]);
                 (wrap::<B, 2>(y) + bias).reshape([n, 1, 1, *d_out])
             }
         }
@@ -163,17 +201,16 @@ impl<B: LearnOps> Layer<B> {
 
     /// Angle and length of the feedback at `step`; none for `dfa`.
     pub(super) fn alignment(&self, step: u64) -> Option<Alignment> {
-        let w = &self.params[0].value;
         let compare = || {
-            let feedback = numbers(self.feedback.at(w, step));
-            Alignment::between(&feedback, &numbers(w.clone()))
+            let w = self.params[0].forward.value.clone();
+            Alignment::between(&numbers(self.feedback(step)), &numbers(w))
         };
         self.direct.is_none().then(compare)
     }
 
     /// As plain numbers.
     pub(super) fn to_params(&self) -> LayerParams {
-        let of = |i: usize| numbers(self.params[i].value.clone());
+        let of = |i: usize| numbers(self.params[i].forward.value.clone());
         match &self.kind {
             Kind::Conv {
                 running: (mean, var),
@@ -214,15 +251,15 @@ impl<B: LearnOps> Layer<B> {
             *old = vector(new.to_vec(), &old.device());
             Ok(())
         };
-        replace(&mut self.params[0].value, &new.weight)?;
+        replace(&mut self.params[0].forward.value, &new.weight)?;
         match (&mut self.kind, &new.bn) {
             (Kind::Conv { running, .. }, Some(bn)) => {
-                replace(&mut self.params[1].value, &bn.gamma)?;
-                replace(&mut self.params[2].value, &bn.beta)?;
+                replace(&mut self.params[1].forward.value, &bn.gamma)?;
+                replace(&mut self.params[2].forward.value, &bn.beta)?;
                 replace(&mut running.0, &bn.mean)?;
                 replace(&mut running.1, &bn.var)
             }
-            (Kind::Linear { .. }, None) => replace(&mut self.params[1].value, &new.bias),
+            (Kind::Linear { .. }, None) => replace(&mut self.params[1].forward.value, &new.bias),
             (Kind::Conv { geometry, .. }, None) => Err(wrong(0, geometry.output.c)),
             (Kind::Linear { .. }, Some(bn)) => Err(wrong(bn.gamma.len(), 0)),
         }
