@@ -4,7 +4,7 @@ use crate::gradient::{N, assert_close, cases, draw, numbers, taps, tensor};
 use aplysia_learn::burn::backend::{Autodiff, Flex};
 use aplysia_learn::burn::tensor::Tensor;
 use aplysia_learn::ops::{ConvGeometry, LearnOps, unwrap, wrap};
-use aplysia_learn::rule::{Fan, Feedback, FeedbackSpec, dfa_conv_map, dfa_feedback};
+use aplysia_learn::rule::{Fan, Feedback, FeedbackSpec, Init, dfa_conv_map, dfa_feedback};
 use aplysia_learn::{Alignment, FeedbackScale};
 use aplysia_space::{Rule, Shape};
 use rand::SeedableRng;
@@ -60,6 +60,7 @@ fn spec(rule: Rule, scale: FeedbackScale) -> FeedbackSpec {
     FeedbackSpec {
         rule,
         scale,
+        init: Init::Xavier,
         fan,
         seed: 11,
         layer: 2,
@@ -67,7 +68,7 @@ fn spec(rule: Rule, scale: FeedbackScale) -> FeedbackSpec {
 }
 
 fn weights(n: usize) -> Tensor<Flex, 1> {
-    let a = spec(Rule::Bp, FeedbackScale::Fixed).fan.bound();
+    let a = Init::Xavier.bound(spec(Rule::Bp, FeedbackScale::Fixed).fan);
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     tensor(&draw(rng, n).iter().map(|w| w * a).collect::<Vec<_>>(), [n])
 }
@@ -95,17 +96,18 @@ fn first_feedback_has_the_stated_angle_and_length() {
         );
         let rms = (b.iter().map(|b| b * b).sum::<f32>() / n as f32).sqrt();
         assert!(
-            (rms / spec.fan.std() - 1.0).abs() < 0.03,
+            (rms / spec.init.std(spec.fan) - 1.0).abs() < 0.03,
             "{rule}: rms {rms}"
         );
         if rule == Rule::Usf {
             assert!(
-                b.iter().all(|b| (b.abs() - spec.fan.std()).abs() < 1e-6),
+                b.iter()
+                    .all(|b| (b.abs() - spec.init.std(spec.fan)).abs() < 1e-6),
                 "usf is flat"
             );
         }
         assert!(
-            b.iter().all(|b| b.abs() <= spec.fan.bound()),
+            b.iter().all(|b| b.abs() <= spec.init.bound(spec.fan)),
             "{rule}: within the bound"
         );
     }

@@ -1,7 +1,7 @@
 //! Checkpoints: everything a run needs to go on as if it had never stopped.
 //!
 //! Random numbers are functions of (seed, purpose, place, step), so seed and step stand for all of them,
-//! the feedback of `fa` and `frsf` included.
+//! the feedback of `fa` and `frsf` included; that of `kp` is state.
 
 use crate::LearnError;
 use crate::train::EpochRecord;

@@ -112,7 +112,7 @@ struct Run<'a, B: LearnOps> {
 impl<'a, B: LearnOps> Run<'a, B> {
     fn new(job: &'a Job<'a>, place: &B::Device) -> Result<Self, LearnError> {
         let c = job.config;
-        let model = Model::<B>::new(job.network, c.seed, c.feedback_scale, place);
+        let model = Model::<B>::new(job.network, c, place);
         let initial_alignment = model.alignment(0);
         let mut run = Self {
             job,
@@ -217,9 +217,11 @@ impl<'a, B: LearnOps> Run<'a, B> {
         if !loss.is_finite() {
             return Err(LearnError::Diverged { step: self.step });
         }
-        let leaves = taped.leaves.iter().flatten();
-        let of_leaves = leaves.map(|leaf| leaf.grad_remove(&mut grads)).collect();
-        self.optimizer().step(self.model.params_mut(), of_leaves);
+        let grads = self.model.gradients(&taped, &mut grads);
+        let now = (self.step, self.n_steps(), self.factor());
+        self.optimizer().step(self.model.params_mut(), grads);
+        self.model.learn_locally(&taped, &c.local, now);
+        self.model.constrain();
         // Few steps: a plain mean over them; later the usual exponential one.
         self.model
             .track(&taped, (1.0 / (self.step + 1) as f32).max(0.1));
@@ -233,17 +235,27 @@ impl<'a, B: LearnOps> Run<'a, B> {
         Ok(loss)
     }
 
-    fn optimizer(&self) -> Sgd {
+    /// Length of the schedule.
+    fn n_steps(&self) -> u64 {
         let c = self.job.config;
         let epochs = if c.schedule_epochs == 0 {
             c.epochs
         } else {
             c.schedule_epochs
         };
-        let total = epochs as u64 * self.steps_per_epoch();
-        let warmup = (f64::from(c.warmup) * total as f64) as u64;
+        epochs as u64 * self.steps_per_epoch()
+    }
+
+    /// The schedule's factor of the learning rates.
+    fn factor(&self) -> f32 {
+        let warmup = f64::from(self.job.config.warmup) * self.n_steps() as f64;
+        schedule(self.step, warmup as u64, self.n_steps())
+    }
+
+    fn optimizer(&self) -> Sgd {
+        let c = self.job.config;
         Sgd {
-            lr: c.lr * schedule(self.step, warmup, total),
+            lr: c.lr * self.factor(),
             momentum: c.momentum,
             weight_decay: c.weight_decay,
             clip_norm: c.clip_norm,

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The rule by which a weighted layer hands the error signal down.
+/// The rule by which a weighted layer learns and hands the error signal down.
 ///
-/// Forward pass and weight gradient are the same for all; the rule chooses the feedback tensor `B`
-/// of the input gradient `δ_x = T-conv(B, δ_y)`.
+/// Up to [`Rule::Kp`], forward pass and weight gradient are the same for all; the rule chooses the
+/// feedback tensor `B` of the input gradient `δ_x = T-conv(B, δ_y)`. The rules after it are local
+/// ([`Rule::is_local`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
@@ -23,11 +24,15 @@ pub enum Rule {
     Dfa,
     /// Kolen-Pollack: `B` starts random and learns with the increments and the decay of `W`.
     Kp,
+    /// Hebbian learning with Oja's decay: weights follow input and response, not the error.
+    Hebb,
+    /// Soft competition of the units that see the same input, layer after layer.
+    SoftHebb,
 }
 
 impl Rule {
     /// Every rule, in the order of the tables.
-    pub const ALL: [Rule; 7] = [
+    pub const ALL: [Rule; 9] = [
         Rule::Bp,
         Rule::Fa,
         Rule::Usf,
@@ -35,6 +40,8 @@ impl Rule {
         Rule::Frsf,
         Rule::Dfa,
         Rule::Kp,
+        Rule::Hebb,
+        Rule::SoftHebb,
     ];
     /// The rules that a search mixes unless told otherwise: feedback without the exact weights, and no
     /// state of its own.
@@ -50,7 +57,14 @@ impl Rule {
             Rule::Frsf => "frsf",
             Rule::Dfa => "dfa",
             Rule::Kp => "kp",
+            Rule::Hebb => "hebb",
+            Rule::SoftHebb => "softhebb",
         }
+    }
+
+    /// Whether weights change by the layer's own input and response instead of the loss gradient.
+    pub fn is_local(self) -> bool {
+        matches!(self, Rule::Hebb | Rule::SoftHebb)
     }
 }
 

@@ -1,65 +1,27 @@
 //! One weighted layer: its numbers, its feedback, and how it runs in training and in evaluation.
 
+use super::param::{Moving, Param};
 use super::{numbers, vector};
-use crate::LearnError;
+use crate::local::{self, Activity};
 use crate::ops::{BN_EPS, ConvGeometry, ConvParams, LearnOps, unwrap, wrap};
 use crate::random::{Purpose, stream, uniform};
-use crate::rule::{Alignment, Fan, Feedback, FeedbackScale, FeedbackSpec};
+use crate::rule::{Alignment, Fan, Feedback, FeedbackSpec};
 use crate::rule::{dfa_conv_map, dfa_feedback};
+use crate::{LearnError, LocalConfig, RuleOptions, TrainConfig};
 use aplysia_space::{BatchNorm, LayerParams, Network, NodeOp, Rule};
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 
-/// Numbers under momentum, flat.
-#[derive(Clone, Debug)]
-pub(crate) struct Moving<B: LearnOps> {
-    pub(crate) value: Tensor<B, 1>,
-    pub(crate) velocity: Tensor<B, 1>,
-}
-
-impl<B: LearnOps> Moving<B> {
-    fn new(value: Tensor<B, 1>) -> Self {
-        Self {
-            velocity: value.zeros_like(),
-            value,
-        }
-    }
-}
-
-/// One trained tensor.
-#[derive(Clone, Debug)]
-pub(crate) struct Param<B: LearnOps> {
-    pub(crate) forward: Moving<B>,
-    /// The feedback of `kp`, moved by the gradient of `forward`.
-    pub(crate) feedback: Option<Moving<B>>,
-    /// Whether weight decay applies.
-    pub(crate) decay: bool,
-}
-
-impl<B: LearnOps> Param<B> {
-    fn new(values: Vec<f32>, decay: bool, device: &B::Device) -> Self {
-        Self {
-            forward: Moving::new(vector(values, device)),
-            feedback: None,
-            decay,
-        }
-    }
-
-    /// What the optimizer moves.
-    pub(crate) fn moving(&mut self) -> impl Iterator<Item = &mut Moving<B>> {
-        std::iter::once(&mut self.forward).chain(&mut self.feedback)
-    }
-
-    /// What a checkpoint keeps beside the network's parameters.
-    pub(super) fn memory(&mut self) -> impl Iterator<Item = &mut Tensor<B, 1>> {
-        let learned = self.feedback.iter_mut();
-        std::iter::once(&mut self.forward.velocity)
-            .chain(learned.flat_map(|b| [&mut b.value, &mut b.velocity]))
-    }
-}
-
 /// Mean and variance per channel.
-pub(super) type Moments<B> = (Tensor<B, 1>, Tensor<B, 1>);
+type Moments<B> = (Tensor<B, 1>, Tensor<B, 1>);
+
+/// What a convolution layer saw of a training batch.
+#[derive(Clone, Debug)]
+pub(super) struct Seen<B: LearnOps> {
+    moments: Moments<B>,
+    /// Kept where a local rule needs it.
+    activity: Option<Activity<B>>,
+}
 
 /// What a weighted layer is.
 #[derive(Clone, Debug)]
@@ -77,50 +39,122 @@ enum Kind<B: LearnOps> {
 #[derive(Clone, Debug)]
 pub(super) struct Layer<B: LearnOps> {
     kind: Kind<B>,
+    rule: Rule,
+    options: RuleOptions,
     feedback: Feedback<B>,
-    /// `dfa` only: `[classes, elements of the input]`.
-    pub(super) direct: Option<Tensor<B, 2>>,
+    /// Whether nothing goes down the chain.
+    cut: bool,
+    /// Direct feedback only: `[classes, elements of the input]`.
+    direct: Option<Tensor<B, 2>>,
     pub(super) params: Vec<Param<B>>,
+    /// Length of the first weights.
+    first_norm: Tensor<B, 1>,
 }
 
-/// Place of a layer: the run's seed and the layer's number.
-type Place = (u64, usize);
+/// A hidden input and the map that brings the error to it directly.
+pub(super) type Tap<B> = (Tensor<Autodiff<B>, 4>, Tensor<B, 2>);
 
 impl<B: LearnOps> Layer<B> {
-    /// Fresh weights `~ U(−a, a)` (see `rule`), γ = 1, β = 0, bias = 0. None for unweighted nodes.
+    /// Fresh weights `~ U(−a, a)` (see `rule`), γ = 1, β = 0, bias = 0; `layer` counts weighted nodes.
+    /// None for unweighted ones.
     pub(super) fn new(
         network: &Network,
         node: usize,
-        at: Place,
-        scale: FeedbackScale,
+        layer: usize,
+        config: &TrainConfig,
         device: &B::Device,
     ) -> Option<Self> {
         let rule = network.rule(node)?;
         let (kind, fan) = Kind::new(network, node, device)?;
         let n = network.n_weights(node);
-        let weight = uniform(&mut stream(at.0, Purpose::Weights, at.1, 0), fan.bound(), n);
+        let options = config.rules.get(&rule).copied().unwrap_or_default();
+        let bound = match (&kind, rule) {
+            (Kind::Conv { .. }, Rule::SoftHebb) => {
+                config.local.softhebb_length * (3.0 / fan.fan_in as f32).sqrt()
+            }
+            _ => options.init.bound(fan),
+        };
+        let rng = &mut stream(config.seed, Purpose::Weights, layer, 0);
+        let weight = uniform(rng, bound, n);
         let mut params = vec![Param::new(weight, true, device)];
         let n_out = network.nodes[node].shape.c;
         if let Kind::Conv { .. } = kind {
             params.push(Param::new(vec![1.0; n_out], false, device));
         }
         params.push(Param::new(vec![0.0; n_out], false, device));
-        let direct = (rule == Rule::Dfa).then(|| kind.direct(network.n_classes, at, device));
+        let down = match rule.is_local() {
+            true => config.local.feedback.rule(),
+            false => Some(rule),
+        };
+        let place = (config.seed, layer);
+        let direct =
+            (down == Some(Rule::Dfa)).then(|| kind.direct(network.n_classes, place, device));
         let spec = FeedbackSpec {
-            rule,
-            scale,
+            rule: down.unwrap_or(Rule::Bp),
+            scale: config.feedback_scale,
+            init: options.init,
             fan,
-            seed: at.0,
-            layer: at.1,
+            seed: config.seed,
+            layer,
         };
         let feedback = Feedback::new(spec, n, device);
         params[0].feedback = feedback.first().map(Moving::new);
         Some(Self {
             kind,
+            rule,
+            options,
             feedback,
+            cut: down.is_none() || direct.is_some(),
             direct,
+            first_norm: norm(&params[0].forward.value),
             params,
         })
+    }
+
+    /// Whether the weights follow a local rule. A classifier's do not: see [`local`].
+    pub(super) fn is_local(&self) -> bool {
+        self.rule.is_local() && matches!(self.kind, Kind::Conv { .. })
+    }
+
+    /// Whether the layer waits for its turn, as those of SoftHebb do.
+    pub(super) fn takes_turns(&self) -> bool {
+        self.is_local() && self.rule == Rule::SoftHebb
+    }
+
+    /// The parameters on the tape.
+    pub(super) fn leaves(&self) -> Vec<Tensor<Autodiff<B>, 1>> {
+        let leaf = |(i, p): (usize, &Param<B>)| {
+            let leaf = Tensor::from_inner(p.forward.value.clone());
+            if i == 0 && self.is_local() {
+                leaf
+            } else {
+                leaf.require_grad()
+            }
+        };
+        self.params.iter().enumerate().map(leaf).collect()
+    }
+
+    /// A parameter's gradient within the limit of the options.
+    pub(super) fn clipped(&self, grad: Tensor<B, 1>) -> Tensor<B, 1> {
+        match self.options.gradient_clip {
+            limit if limit > 0.0 => grad.clamp(-limit, limit),
+            _ => grad,
+        }
+    }
+
+    /// The input as the layer takes it from the tape, so that the right gradient goes back.
+    pub(super) fn receive(
+        &self,
+        x: Tensor<Autodiff<B>, 4>,
+        taps: &mut Vec<Tap<B>>,
+    ) -> Tensor<Autodiff<B>, 4> {
+        let limit = self.options.gradient_clip;
+        let x = match limit > 0.0 {
+            true => wrap(Autodiff::<B>::clip_gradient(unwrap(x), limit)),
+            false => x,
+        };
+        taps.extend(self.direct.clone().map(|map| (x.clone(), map)));
+        if self.cut { x.detach() } else { x }
     }
 
     /// The feedback `B` at `step`.
@@ -132,13 +166,13 @@ impl<B: LearnOps> Layer<B> {
         self.feedback.at(&forward.value, learned, step)
     }
 
-    /// Training mode on the tape, with the tracked parameters `leaf`; also the batch's statistics.
+    /// Training mode on the tape, with the tracked parameters `leaf`; also what it saw.
     pub(super) fn forward(
         &self,
         x: Tensor<Autodiff<B>, 4>,
         leaf: &[Tensor<Autodiff<B>, 1>],
         step: u64,
-    ) -> (Tensor<Autodiff<B>, 4>, Option<Moments<B>>) {
+    ) -> (Tensor<Autodiff<B>, 4>, Option<Seen<B>>) {
         type Ad<B> = Autodiff<B>;
         let feedback = self.feedback(step);
         let feedback = Tensor::<Ad<B>, 1>::from_inner(feedback);
@@ -150,9 +184,14 @@ impl<B: LearnOps> Layer<B> {
                     gamma: unwrap(leaf[1].clone()),
                     beta: unwrap(leaf[2].clone()),
                 };
-                let y = Ad::<B>::conv(unwrap(x), params, geometry);
+                let y = Ad::<B>::conv(unwrap(x.clone()), params, geometry);
                 let inner = |t| wrap::<Ad<B>, 1>(t).inner();
-                (wrap(y.out), Some((inner(y.mean), inner(y.var))))
+                let activity = self.is_local().then(|| Activity {
+                    x: x.inner(),
+                    y: wrap::<Ad<B>, 4>(y.pre).inner(),
+                });
+                let moments = (inner(y.mean), inner(y.var));
+                (wrap(y.out), Some(Seen { moments, activity }))
             }
             Kind::Linear { d_in, d_out } => {
                 let n = x.dims()[0];
@@ -190,7 +229,8 @@ impl<B: LearnOps> Layer<B> {
     }
 
     /// Moves the running statistics towards the batch's by `rate`.
-    pub(super) fn track(&mut self, batch: &Moments<B>, rate: f32) {
+    pub(super) fn track(&mut self, seen: &Seen<B>, rate: f32) {
+        let batch = &seen.moments;
         if let Kind::Conv { running, .. } = &mut self.kind {
             let mix = |old: &Tensor<B, 1>, new: &Tensor<B, 1>| {
                 old.clone() * (1.0 - rate) + new.clone() * rate
@@ -199,13 +239,40 @@ impl<B: LearnOps> Layer<B> {
         }
     }
 
-    /// Angle and length of the feedback at `step`; none for `dfa`.
+    /// One step of the layer's local rule; `factor` is the schedule's, for the rules that follow it.
+    pub(super) fn learn(&mut self, seen: &Seen<B>, config: &LocalConfig, factor: f32) {
+        let (Kind::Conv { geometry: g, .. }, Some(activity)) = (&self.kind, &seen.activity) else {
+            return;
+        };
+        let w = &mut self.params[0].forward.value;
+        let change = match self.rule {
+            Rule::SoftHebb => {
+                let settings = (config.softhebb_rate, config.softhebb_temperature);
+                local::softhebb(activity, w, settings, g)
+            }
+            _ => local::hebb(activity, w, config.hebb_rate * factor, g),
+        };
+        *w = w.clone() + change;
+    }
+
+    /// Brings the weights back to their first length where the options say so.
+    pub(super) fn constrain(&mut self) {
+        if self.options.constrain_weights {
+            let w = &mut self.params[0];
+            let factor = self.first_norm.clone() / (norm(&w.forward.value) + f32::MIN_POSITIVE);
+            for m in w.moving() {
+                m.value = m.value.clone() * factor.clone();
+            }
+        }
+    }
+
+    /// Angle and length of the feedback at `step`; none where nothing goes down the chain.
     pub(super) fn alignment(&self, step: u64) -> Option<Alignment> {
         let compare = || {
             let w = self.params[0].forward.value.clone();
             Alignment::between(&numbers(self.feedback(step)), &numbers(w))
         };
-        self.direct.is_none().then(compare)
+        (!self.cut).then(compare)
     }
 
     /// As plain numbers.
@@ -266,6 +333,10 @@ impl<B: LearnOps> Layer<B> {
     }
 }
 
+fn norm<B: LearnOps>(w: &Tensor<B, 1>) -> Tensor<B, 1> {
+    w.clone().powi_scalar(2).sum().sqrt()
+}
+
 impl<B: LearnOps> Kind<B> {
     fn new(network: &Network, node: usize, device: &B::Device) -> Option<(Self, Fan)> {
         let (input, output) = (network.input_shape(node), network.nodes[node].shape);
@@ -305,7 +376,7 @@ impl<B: LearnOps> Kind<B> {
     }
 
     /// The map of direct feedback.
-    fn direct(&self, n_classes: usize, at: Place, device: &B::Device) -> Tensor<B, 2> {
+    fn direct(&self, n_classes: usize, at: (u64, usize), device: &B::Device) -> Tensor<B, 2> {
         let (map, len) = match self {
             Kind::Conv { geometry: g, .. } => {
                 let b = dfa_feedback(n_classes, g.input.c, g.kernel, at);
