@@ -2,6 +2,7 @@
 //! its model partition brings it down.
 
 use crate::float_network::random_params;
+use crate::program::firmware;
 use aplysia_deploy::device::{Device, DeviceError, Emulator};
 use aplysia_deploy::evaluate::{Images, input_of_pixels};
 use aplysia_deploy::{Calibration, Content, HomeostasisScope, InputNormalization, export};
@@ -11,7 +12,6 @@ use aplysia_shared::{Model, infer};
 use aplysia_space::{McuSpace, Network, Shape};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::env;
 use std::path::PathBuf;
 use tempfile::NamedTempFile;
 
@@ -20,20 +20,6 @@ const N_CLASSES: usize = 10;
 const SEED: u32 = 7;
 /// What the firmware has.
 const ARENA_BYTES: usize = 32 * 1024;
-
-fn firmware() -> PathBuf {
-    let built = "../firmware/target/thumbv7em-none-eabihf/release/live";
-    let path = env::var_os("APLYSIA_FIRMWARE").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(built),
-        PathBuf::from,
-    );
-    assert!(
-        path.is_file(),
-        "{}: build it with `cargo xtask firmware`",
-        path.display()
-    );
-    path
-}
 
 /// `n` images of their own brightness and contrast each.
 fn images(n: usize, seed: u64) -> Vec<Vec<u8>> {
@@ -85,7 +71,7 @@ fn random_model() -> Vec<u8> {
 }
 
 /// The firmware with `blob` in its model partition.
-fn boot(blob: Option<&[u8]>) -> (Device<Emulator>, Hello) {
+pub(crate) fn boot(blob: Option<&[u8]>) -> (Device<Emulator>, Hello) {
     let file = blob.map(|blob| {
         let file = NamedTempFile::new().unwrap();
         std::fs::write(file.path(), blob).unwrap();

@@ -1,11 +1,12 @@
-//! Learning rules: the feedback of each against its definition.
+//! Learning rules: the feedback of each against its definition, and against the weights in training.
 
 use crate::gradient::{N, assert_close, cases, draw, numbers, taps, tensor};
+use crate::training::{config, run};
 use aplysia_learn::burn::backend::{Autodiff, Flex};
 use aplysia_learn::burn::tensor::Tensor;
 use aplysia_learn::ops::{ConvGeometry, LearnOps, unwrap, wrap};
 use aplysia_learn::rule::{Fan, Feedback, FeedbackSpec, Init, dfa_conv_map, dfa_feedback};
-use aplysia_learn::{Alignment, FeedbackScale};
+use aplysia_learn::{Alignment, Device, FeedbackScale, TrainConfig};
 use aplysia_space::{Rule, Shape};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -145,5 +146,70 @@ fn weight_norm_scale_gives_feedback_the_length_of_the_weights() {
         let b = Feedback::<Flex>::new(spec, 300, &Default::default()).at(&w, None, 0);
         let ratio = Alignment::between(&numbers(b), &numbers(w.clone())).norm_ratio;
         assert!((ratio - 1.0).abs() < 1e-4, "{rule}: {ratio}");
+    }
+}
+
+/// Feedback alignment is named after this: the weights turn towards the fixed feedback.
+#[test]
+fn angle_of_feedback_alignment_falls() {
+    let trained = run(
+        Rule::Fa,
+        &TrainConfig {
+            epochs: 12,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    let trained = trained.unwrap();
+    let mean = |a: &[Option<Alignment>]| {
+        // The head and what is right below it feel the alignment first and most.
+        let angles: Vec<f32> = a
+            .iter()
+            .rev()
+            .take(3)
+            .map(|a| a.unwrap().angle_deg)
+            .collect();
+        angles.iter().sum::<f32>() / angles.len() as f32
+    };
+    let (before, after) = (
+        mean(&trained.initial_alignment),
+        mean(&trained.history.last().unwrap().alignment),
+    );
+    assert!(after < before - 5.0, "from {before} to {after} degrees");
+}
+
+#[test]
+fn direct_feedback_has_no_alignment_and_bp_a_perfect_one() {
+    let trained = run(
+        Rule::Dfa,
+        &TrainConfig {
+            epochs: 1,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    assert!(
+        trained.unwrap().history[0]
+            .alignment
+            .iter()
+            .all(Option::is_none)
+    );
+    let trained = run(
+        Rule::Bp,
+        &TrainConfig {
+            epochs: 1,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    for alignment in &trained.unwrap().history[0].alignment {
+        let alignment = alignment.unwrap();
+        assert!(alignment.angle_deg < 0.1 && (alignment.norm_ratio - 1.0).abs() < 1e-6);
     }
 }

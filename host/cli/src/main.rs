@@ -6,6 +6,7 @@
 
 mod args;
 mod blob;
+mod device;
 mod doctor;
 mod evaluate;
 mod export;
@@ -37,6 +38,8 @@ pub(crate) enum Outcome {
 }
 
 fn main() -> ExitCode {
+    // `aplysia … | head` ends quietly, like any other program of a pipeline.
+    sigpipe::reset();
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Search(a) => search::run(&a),
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Export(a) => export::run(&a),
         Command::Inspect(a) => inspect::run(&a),
         Command::Run(a) => run::run(&a),
+        Command::Device(c) => device::run(&c),
         Command::Doctor => doctor::run(),
         Command::Completions { shell } => {
             clap_complete::generate(
@@ -65,9 +69,11 @@ fn main() -> ExitCode {
         }
         Err(e) => {
             eprintln!("error: {e:#}");
-            match e.downcast_ref() {
-                Some(LearnError::NoCuda(_)) => ExitCode::from(2),
-                _ => ExitCode::FAILURE,
+            let lacking = matches!(e.downcast_ref(), Some(LearnError::NoCuda(_)))
+                || e.downcast_ref().is_some_and(device::is_lacking);
+            match lacking {
+                true => ExitCode::from(2),
+                false => ExitCode::FAILURE,
             }
         }
     }

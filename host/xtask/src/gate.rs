@@ -66,6 +66,9 @@ fn in_root(tree: &Tree) -> Command {
 }
 
 fn host_tests(tree: &Tree, elf: Option<&Path>, data: Option<&Path>) -> Result<()> {
+    // With the targets of the tests, so that the tool is built from the same artifacts as they are.
+    let build = ["build", "--release", "--workspace", "--bins", "--tests"];
+    command::run(in_root(tree).args(build))?;
     let mut command = in_root(tree);
     command.args(["test", "--release", "--workspace"]);
     if let Some(elf) = elf {
