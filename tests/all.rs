@@ -68,6 +68,8 @@ mod supernet;
 
 /// Gradients of the trained layers against autodiff and f64 loops; fast kernels against composed ones.
 mod gradient;
+/// Rules with a state or an update of their own.
+mod local;
 /// A task small enough for tests of training.
 mod quadrants;
 /// Learning rules: the feedback of each against its definition.

@@ -1,11 +1,12 @@
-//! Learning rules: the feedback of each against its definition.
+//! Learning rules: the feedback of each against its definition, and against the weights in training.
 
 use crate::gradient::{N, assert_close, cases, draw, numbers, taps, tensor};
+use crate::training::{config, run};
 use aplysia_learn::burn::backend::{Autodiff, Flex};
 use aplysia_learn::burn::tensor::Tensor;
 use aplysia_learn::ops::{ConvGeometry, LearnOps, unwrap, wrap};
-use aplysia_learn::rule::{Fan, Feedback, FeedbackSpec, dfa_conv_map, dfa_feedback};
-use aplysia_learn::{Alignment, FeedbackScale};
+use aplysia_learn::rule::{Fan, Feedback, FeedbackSpec, Init, dfa_conv_map, dfa_feedback};
+use aplysia_learn::{Alignment, Device, FeedbackScale, TrainConfig};
 use aplysia_space::{Rule, Shape};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -60,6 +61,7 @@ fn spec(rule: Rule, scale: FeedbackScale) -> FeedbackSpec {
     FeedbackSpec {
         rule,
         scale,
+        init: Init::Xavier,
         fan,
         seed: 11,
         layer: 2,
@@ -67,12 +69,12 @@ fn spec(rule: Rule, scale: FeedbackScale) -> FeedbackSpec {
 }
 
 fn weights(n: usize) -> Tensor<Flex, 1> {
-    let a = spec(Rule::Bp, FeedbackScale::Fixed).fan.bound();
+    let a = Init::Xavier.bound(spec(Rule::Bp, FeedbackScale::Fixed).fan);
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     tensor(&draw(rng, n).iter().map(|w| w * a).collect::<Vec<_>>(), [n])
 }
 
-/// Angles of algorithms.md 1.2 (BP 0°, FA 90°, uSF 30°, brSF and frSF 41.4°) and `rms(B) = s`.
+/// Angles of algorithms.md 1.2 (BP 0°, FA and KP 90°, uSF 30°, brSF and frSF 41.4°) and `rms(B) = s`.
 #[test]
 fn first_feedback_has_the_stated_angle_and_length() {
     let n = 64 * 64;
@@ -80,12 +82,13 @@ fn first_feedback_has_the_stated_angle_and_length() {
     let want = [
         (Rule::Bp, 0.0),
         (Rule::Fa, 90.0),
+        (Rule::Kp, 90.0),
         (Rule::Usf, 30.0),
         (Rule::Brsf, 41.41),
     ];
     for (rule, angle) in want.into_iter().chain([(Rule::Frsf, 41.41)]) {
         let spec = spec(rule, FeedbackScale::Fixed);
-        let b = numbers(Feedback::<Flex>::new(spec, n, &Default::default()).at(&w, 0));
+        let b = numbers(Feedback::<Flex>::new(spec, n, &Default::default()).at(&w, None, 0));
         let got = Alignment::between(&b, &numbers(w.clone()));
         assert!(
             (got.angle_deg - angle).abs() < 2.0,
@@ -94,17 +97,18 @@ fn first_feedback_has_the_stated_angle_and_length() {
         );
         let rms = (b.iter().map(|b| b * b).sum::<f32>() / n as f32).sqrt();
         assert!(
-            (rms / spec.fan.std() - 1.0).abs() < 0.03,
+            (rms / spec.init.std(spec.fan) - 1.0).abs() < 0.03,
             "{rule}: rms {rms}"
         );
         if rule == Rule::Usf {
             assert!(
-                b.iter().all(|b| (b.abs() - spec.fan.std()).abs() < 1e-6),
+                b.iter()
+                    .all(|b| (b.abs() - spec.init.std(spec.fan)).abs() < 1e-6),
                 "usf is flat"
             );
         }
         assert!(
-            b.iter().all(|b| b.abs() <= spec.fan.bound()),
+            b.iter().all(|b| b.abs() <= spec.init.bound(spec.fan)),
             "{rule}: within the bound"
         );
     }
@@ -117,18 +121,18 @@ fn only_brsf_changes_with_the_step() {
     for rule in Rule::ALL {
         let feedback =
             Feedback::<Flex>::new(spec(rule, FeedbackScale::Fixed), n, &Default::default());
-        let at = |step| numbers(feedback.at(&w, step));
+        let at = |step| numbers(feedback.at(&w, None, step));
         assert_eq!(
             at(3),
             at(3),
             "{rule}: the same step gives the same feedback"
         );
         assert_eq!(at(3) != at(4), rule == Rule::Brsf, "{rule}");
-        let flipped = numbers(feedback.at(&w.clone().neg(), 3));
+        let flipped = numbers(feedback.at(&w.clone().neg(), None, 3));
         let negated: Vec<f32> = at(3).iter().map(|b| -b).collect();
         assert_eq!(
             flipped == negated,
-            rule != Rule::Fa,
+            !matches!(rule, Rule::Fa | Rule::Kp),
             "{rule}: signs follow the weights"
         );
     }
@@ -137,10 +141,75 @@ fn only_brsf_changes_with_the_step() {
 #[test]
 fn weight_norm_scale_gives_feedback_the_length_of_the_weights() {
     let w = weights(300) * 3.0;
-    for rule in [Rule::Fa, Rule::Usf, Rule::Brsf, Rule::Frsf] {
+    for rule in [Rule::Fa, Rule::Usf, Rule::Brsf, Rule::Frsf, Rule::Kp] {
         let spec = spec(rule, FeedbackScale::WeightNorm);
-        let b = Feedback::<Flex>::new(spec, 300, &Default::default()).at(&w, 0);
+        let b = Feedback::<Flex>::new(spec, 300, &Default::default()).at(&w, None, 0);
         let ratio = Alignment::between(&numbers(b), &numbers(w.clone())).norm_ratio;
         assert!((ratio - 1.0).abs() < 1e-4, "{rule}: {ratio}");
+    }
+}
+
+/// Feedback alignment is named after this: the weights turn towards the fixed feedback.
+#[test]
+fn angle_of_feedback_alignment_falls() {
+    let trained = run(
+        Rule::Fa,
+        &TrainConfig {
+            epochs: 12,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    let trained = trained.unwrap();
+    let mean = |a: &[Option<Alignment>]| {
+        // The head and what is right below it feel the alignment first and most.
+        let angles: Vec<f32> = a
+            .iter()
+            .rev()
+            .take(3)
+            .map(|a| a.unwrap().angle_deg)
+            .collect();
+        angles.iter().sum::<f32>() / angles.len() as f32
+    };
+    let (before, after) = (
+        mean(&trained.initial_alignment),
+        mean(&trained.history.last().unwrap().alignment),
+    );
+    assert!(after < before - 5.0, "from {before} to {after} degrees");
+}
+
+#[test]
+fn direct_feedback_has_no_alignment_and_bp_a_perfect_one() {
+    let trained = run(
+        Rule::Dfa,
+        &TrainConfig {
+            epochs: 1,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    assert!(
+        trained.unwrap().history[0]
+            .alignment
+            .iter()
+            .all(Option::is_none)
+    );
+    let trained = run(
+        Rule::Bp,
+        &TrainConfig {
+            epochs: 1,
+            ..config()
+        },
+        Device::Cpu,
+        None,
+        0,
+    );
+    for alignment in &trained.unwrap().history[0].alignment {
+        let alignment = alignment.unwrap();
+        assert!(alignment.angle_deg < 0.1 && (alignment.norm_ratio - 1.0).abs() < 1e-6);
     }
 }

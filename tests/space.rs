@@ -194,7 +194,7 @@ fn faults_are_named() {
     );
     assert!(text(r#"["usf", "bp"]"#, r#"["usf"]"#).contains("1 rules for 2"));
     assert!(text("residual = false", "residual = true").contains("residual"));
-    assert!(text(r#""dfa""#, r#""hebb""#).contains("hebb"));
+    assert!(text(r#""dfa""#, r#""hope""#).contains("hope"));
 }
 
 #[test]

@@ -10,24 +10,28 @@ use aplysia_space::{Genotype, Network, NodeOp, Rule};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// Dense, depthwise, pointwise and residual layers, both poolings, all with `rule`.
-fn network(rule: Rule) -> Network {
-    let block = |op: &str, n: usize, more: &str| {
-        let rules = vec![format!("\"{rule}\""); n].join(", ");
+/// Dense, depthwise, pointwise and residual layers, both poolings; `rule(i)` for weighted layer `i`.
+pub(crate) fn network_of(rule: impl Fn(usize) -> Rule) -> Network {
+    let block = |op: &str, layers: std::ops::Range<usize>, more: &str| {
+        let rules: Vec<_> = layers.map(|i| format!("\"{}\"", rule(i))).collect();
+        let rules = rules.join(", ");
         format!("[[block]]\nop = \"{op}\"\nkernel = 3\nchannels = 8\nrules = [{rules}]\n{more}\n")
     };
     let text = [
-        format!("[stem]\nchannels = 8\nkernel = 3\nstride = 1\nrule = \"{rule}\"\n"),
-        format!("[head]\nrule = \"{rule}\"\n"),
-        block("conv", 1, "stride = 1\nresidual = false\npool = \"max\""),
+        format!(
+            "[stem]\nchannels = 8\nkernel = 3\nstride = 1\nrule = \"{}\"\n",
+            rule(0)
+        ),
+        format!("[head]\nrule = \"{}\"\n", rule(7)),
+        block("conv", 1..2, "stride = 1\nresidual = false\npool = \"max\""),
         block(
             "bottleneck",
-            3,
+            2..5,
             "stride = 1\nresidual = true\npool = \"none\"\nexpansion = 2",
         ),
         block(
             "separable",
-            2,
+            5..7,
             "stride = 2\nresidual = false\npool = \"avg\"",
         ),
     ];
@@ -35,7 +39,11 @@ fn network(rule: Rule) -> Network {
     Network::lower(&genotype, SHAPE, CLASSES).unwrap()
 }
 
-fn config() -> TrainConfig {
+fn network(rule: Rule) -> Network {
+    network_of(|_| rule)
+}
+
+pub(crate) fn config() -> TrainConfig {
     TrainConfig {
         epochs: 4,
         batch: 20,
@@ -51,7 +59,7 @@ fn config() -> TrainConfig {
 }
 
 /// Trains on the toy and stops after `stop` steps.
-fn run(
+pub(crate) fn run(
     rule: Rule,
     config: &TrainConfig,
     device: Device,
@@ -73,6 +81,20 @@ fn run(
     })
 }
 
+/// Trains `network` on the toy to the end.
+pub(crate) fn run_on(network: &Network, config: &TrainConfig) -> Trained {
+    let toy = Quadrants::new(230, 1);
+    let job = Job {
+        network,
+        train: toy.images(),
+        valid: None,
+        config,
+        device: Device::Cpu,
+        checkpoint: None,
+    };
+    train(&job, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
 /// Trains with `rule`; the loss of the last epoch must be below `share` of the first's.
 fn last_epoch(rule: Rule, epochs: usize, device: Device, share: f32) -> EpochRecord {
     let settings = TrainConfig { epochs, ..config() };
@@ -89,8 +111,13 @@ fn last_epoch(rule: Rule, epochs: usize, device: Device, share: f32) -> EpochRec
 #[test]
 fn every_rule_learns() {
     for rule in Rule::ALL {
-        let last = last_epoch(rule, 16, Device::Cpu, 0.8);
-        assert!(last.valid_accuracy.unwrap() > 0.4, "{rule}: {last:?}");
+        // The units of SoftHebb know no labels, and learn for a few steps each.
+        let (share, accuracy) = match rule {
+            Rule::SoftHebb => (0.9, 0.35),
+            _ => (0.8, 0.4),
+        };
+        let last = last_epoch(rule, 16, Device::Cpu, share);
+        assert!(last.valid_accuracy.unwrap() > accuracy, "{rule}: {last:?}");
     }
 }
 
@@ -101,83 +128,21 @@ fn every_rule_lowers_the_loss_on_the_reference_backend() {
     }
 }
 
-/// Feedback alignment is named after this: the weights turn towards the fixed feedback.
-#[test]
-fn angle_of_feedback_alignment_falls() {
-    let trained = run(
-        Rule::Fa,
-        &TrainConfig {
-            epochs: 12,
-            ..config()
-        },
-        Device::Cpu,
-        None,
-        0,
-    );
-    let trained = trained.unwrap();
-    let mean = |a: &[Option<aplysia_learn::Alignment>]| {
-        // The head and what is right below it feel the alignment first and most.
-        let angles: Vec<f32> = a
-            .iter()
-            .rev()
-            .take(3)
-            .map(|a| a.unwrap().angle_deg)
-            .collect();
-        angles.iter().sum::<f32>() / angles.len() as f32
-    };
-    let (before, after) = (
-        mean(&trained.initial_alignment),
-        mean(&trained.history.last().unwrap().alignment),
-    );
-    assert!(after < before - 5.0, "from {before} to {after} degrees");
-}
-
-#[test]
-fn direct_feedback_has_no_alignment_and_bp_a_perfect_one() {
-    let trained = run(
-        Rule::Dfa,
-        &TrainConfig {
-            epochs: 1,
-            ..config()
-        },
-        Device::Cpu,
-        None,
-        0,
-    );
-    assert!(
-        trained.unwrap().history[0]
-            .alignment
-            .iter()
-            .all(Option::is_none)
-    );
-    let trained = run(
-        Rule::Bp,
-        &TrainConfig {
-            epochs: 1,
-            ..config()
-        },
-        Device::Cpu,
-        None,
-        0,
-    );
-    for alignment in &trained.unwrap().history[0].alignment {
-        let alignment = alignment.unwrap();
-        assert!(alignment.angle_deg < 0.1 && (alignment.norm_ratio - 1.0).abs() < 1e-6);
-    }
-}
-
 #[test]
 fn same_seed_same_bits_with_any_number_of_threads() {
-    let with_threads = |n| {
+    let with_threads = |n, rule| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(n)
             .build()
             .unwrap();
-        pool.install(|| run(Rule::Brsf, &config(), Device::Cpu, None, 0))
+        pool.install(|| run(rule, &config(), Device::Cpu, None, 0))
             .unwrap()
     };
-    let one = with_threads(1);
-    assert_eq!(one, with_threads(3));
+    for rule in [Rule::Kp, Rule::Hebb, Rule::SoftHebb] {
+        assert_eq!(with_threads(1, rule), with_threads(3, rule), "{rule}");
+    }
+    let one = with_threads(1, Rule::Brsf);
+    assert_eq!(one, with_threads(3, Rule::Brsf));
     assert_ne!(
         one.params,
         run(
@@ -198,7 +163,13 @@ fn same_seed_same_bits_with_any_number_of_threads() {
 #[test]
 fn stopped_and_resumed_equals_uninterrupted() {
     let folder = tempfile::tempdir().unwrap();
-    for (rule, device) in [(Rule::Brsf, Device::Cpu), (Rule::Fa, Device::NdArray)] {
+    for (rule, device) in [
+        (Rule::Brsf, Device::Cpu),
+        (Rule::Fa, Device::NdArray),
+        (Rule::Kp, Device::Cpu),
+        (Rule::Hebb, Device::Cpu),
+        (Rule::SoftHebb, Device::Cpu),
+    ] {
         let whole = run(rule, &config(), device, None, 0).unwrap();
         // Inside the first epoch, at its end, and inside the third.
         for stop in [4, 11, 27] {

@@ -116,7 +116,7 @@ pub(crate) struct SearchArgs {
     /// Bounds of the search space (TOML: the section `space` of a study.toml) [default: the usual ones].
     #[arg(long, value_name = "FILE")]
     pub(crate) space: Option<PathBuf>,
-    /// Learning rules that a layer may carry [default: the space's; usually all but bp].
+    /// Learning rules that a layer may carry [default: the space's; usually fa,usf,brsf,frsf,dfa].
     #[arg(long, value_delimiter = ',', value_name = "RULE,...")]
     pub(crate) rules: Vec<Rule>,
     /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.
@@ -160,6 +160,10 @@ pub(crate) struct TrainArgs {
     /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.
     #[arg(long, default_value_t = FeedbackScale::WeightNorm)]
     pub(crate) feedback_scale: FeedbackScale,
+    /// TOML file with tables `rules.RULE` (init, gradient_clip, constrain_weights) and `local`
+    /// (feedback, hebb_rate, softhebb_rate, ...) [default: as documented in `learn`].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rule_options: Option<PathBuf>,
     /// Train on a random subset of this many images.
     #[arg(long)]
     pub(crate) images: Option<usize>,

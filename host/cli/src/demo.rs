@@ -175,6 +175,7 @@ impl DemoArgs {
             shift: Augment::default().shift,
             seed: self.seed.into(),
             rule: None,
+            rule_options: None,
             feedback_scale: FeedbackScale::WeightNorm,
             images: self.train_images,
             device: "cpu".into(),

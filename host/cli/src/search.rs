@@ -270,11 +270,7 @@ fn print_front(study: &Study<McuSpace>, n_classes: usize) -> Result<()> {
         );
     }
     let (path, best) = write_winner(study)?;
-    let network = Network::lower(
-        &best.genotype,
-        study.config().space.input,
-        n_classes,
-    )?;
+    let network = Network::lower(&best.genotype, study.config().space.input, n_classes)?;
     println!("\nthe most accurate:\n{}", network.draw());
     println!("wrote {}", path.display());
     Ok(())

@@ -6,8 +6,12 @@ use crate::run_folder::{self, RunFolder, RunRecord};
 use crate::{Outcome, progress};
 use anyhow::{Context, Result, bail};
 use aplysia_data::{Dataset, Normalization};
-use aplysia_learn::{Augment, Device, Images, Job, Progress, TrainConfig, train};
+use aplysia_learn::{
+    Augment, Device, Images, Job, LocalConfig, Progress, RuleOptions, TrainConfig, train,
+};
 use aplysia_space::{Genotype, Network, Rule};
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +46,7 @@ pub(crate) fn fit(args: &TrainArgs, data: &TrainingImages, stop: &AtomicBool) ->
     }
     let network = Network::lower(&genotype, images::shape(&part), part.n_classes())?;
     prepare(args, &genotype)?;
-    let config = config(args);
+    let config = config(args)?;
     let checkpoint = args.out.join("checkpoint.bin");
     if is_finished(&args.out, &config, &part) {
         return Ok(true);
@@ -156,8 +160,26 @@ fn prepare(args: &TrainArgs, genotype: &Genotype) -> Result<()> {
     }
 }
 
-fn config(args: &TrainArgs) -> TrainConfig {
-    TrainConfig {
+/// What `--rule-options` holds.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RuleSettings {
+    rules: BTreeMap<Rule, RuleOptions>,
+    local: LocalConfig,
+}
+
+fn rule_settings(path: Option<&Path>) -> Result<RuleSettings> {
+    let Some(path) = path else {
+        return Ok(RuleSettings::default());
+    };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the rule options {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} holds no rule options", path.display()))
+}
+
+fn config(args: &TrainArgs) -> Result<TrainConfig> {
+    let options = rule_settings(args.rule_options.as_deref())?;
+    Ok(TrainConfig {
         epochs: args.epochs,
         batch: args.batch,
         lr: args.lr as f32,
@@ -167,7 +189,9 @@ fn config(args: &TrainArgs) -> TrainConfig {
             ..Augment::default()
         },
         feedback_scale: args.feedback_scale,
+        rules: options.rules,
+        local: options.local,
         seed: args.seed,
         ..TrainConfig::default()
-    }
+    })
 }

@@ -1,8 +1,8 @@
 //! Checkpoints: everything a run needs to go on as if it had never stopped.
 //!
 //! Random numbers are functions of (seed, purpose, place, step), so seed and step stand for all of them,
-//! the feedback of `fa` and `frsf` included. Everything else that the run's bits follow from is kept as its
-//! [`Identity`], and a job with another one is refused.
+//! the feedback of `fa` and `frsf` included; that of `kp` is state. Everything else that the run's bits
+//! follow from is kept as its [`Identity`], and a job with another one is refused.
 
 use crate::evaluate::Images;
 use crate::train::{EpochRecord, Job};
@@ -35,6 +35,8 @@ impl Identity {
             label_smoothing,
             augment,
             feedback_scale,
+            rules: options,
+            local,
             seed,
         } = job.config;
         let entries = [
@@ -55,6 +57,8 @@ impl Identity {
             ("label_smoothing", label_smoothing.to_string()),
             ("augment", format!("{augment:?}")),
             ("feedback_scale", feedback_scale.to_string()),
+            ("rule options", format!("{options:?}")),
+            ("local rules", format!("{local:?}")),
             ("number of training images", job.train.len().to_string()),
             ("training images", digest(&job.train)),
         ];
@@ -112,7 +116,8 @@ pub(crate) struct Checkpoint {
     pub(crate) identity: Identity,
     pub(crate) step: u64,
     pub(crate) params: NetworkParams,
-    pub(crate) velocity: Vec<Vec<f32>>,
+    /// Momentum and learned feedback, tensor by tensor.
+    pub(crate) memory: Vec<Vec<f32>>,
     /// Finished epochs.
     pub(crate) history: Vec<EpochRecord>,
     /// Sum of the losses of the epoch under way.

@@ -1,7 +1,9 @@
 //! Settings of a training run, as they stand in a configuration file.
 
-use crate::{Augment, FeedbackScale, LearnError};
+use crate::{Augment, FeedbackScale, LearnError, LocalConfig, RuleOptions};
+use aplysia_space::Rule;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Settings of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,10 @@ pub struct TrainConfig {
     pub augment: Augment,
     /// Length of the feedback.
     pub feedback_scale: FeedbackScale,
+    /// Options by rule; a rule that is not named has the defaults.
+    pub rules: BTreeMap<Rule, RuleOptions>,
+    /// Settings of the local rules.
+    pub local: LocalConfig,
     /// Everything random follows from it.
     pub seed: u64,
 }
@@ -48,6 +54,8 @@ impl Default for TrainConfig {
             label_smoothing: 0.0,
             augment: Augment::default(),
             feedback_scale: FeedbackScale::Fixed,
+            rules: BTreeMap::new(),
+            local: LocalConfig::default(),
             seed: 0,
         }
     }
@@ -67,6 +75,8 @@ impl TrainConfig {
     /// # Errors
     /// [`LearnError::Config`] names the first setting out of its range.
     pub(crate) fn check(&self) -> Result<(), LearnError> {
+        self.rules.iter().try_for_each(|(&rule, o)| o.check(rule))?;
+        self.local.check()?;
         let unit = 0.0..=1.0;
         for (field, got, ok, allowed) in [
             ("batch", self.batch as f64, self.batch > 1, "2 and more"),

@@ -127,6 +127,28 @@ impl LearnOps for Flex {
         tensor(out, [n, g.output.h, g.output.w, g.output.c])
     }
 
+    fn correlate(x: FlexTensor, z: FlexTensor, g: &ConvGeometry) -> FlexTensor {
+        if !Kernel::covers(g) {
+            return composed::correlate::<Self>(x, z, g);
+        }
+        let (x, z) = (x.to_contiguous(), z.to_contiguous());
+        let (x, z, no_weights) = (floats(&x), floats(&z), vec![0.0; g.n_weights()]);
+        let kernel = Kernel::new(g, &no_weights);
+        let (ti, to) = (
+            IMAGES_PER_TASK * g.input.len(),
+            IMAGES_PER_TASK * g.output.len(),
+        );
+        let parts: Vec<Vec<f32>> = (0..z.len().div_ceil(to))
+            .into_par_iter()
+            .map_init(Scratch::default, |scratch, i| {
+                let mut dw = vec![0.0; g.n_weights()];
+                kernel.backward(part(x, ti, i), part(z, to, i), None, &mut dw, scratch);
+                dw
+            })
+            .collect();
+        tensor(kernel.unpack(sum(parts)), [g.n_weights()])
+    }
+
     fn pool_forward(x: FlexTensor, pool: Pool) -> FlexTensor {
         let x = x.to_contiguous();
         let [n, h, w, c] = x.shape().dims::<4>();
@@ -229,15 +251,20 @@ impl Pass<'_> {
             scratch.grad = dy;
             dw
         });
-        let mut parts = parts.into_iter();
-        let mut dw = parts.next().unwrap_or_default();
-        for part in parts {
-            for (sum, value) in dw.iter_mut().zip(&part) {
-                *sum += value;
-            }
-        }
-        (needs_x.then_some(dx), dw)
+        (needs_x.then_some(dx), sum(parts))
     }
+}
+
+/// Adds the tasks' results in task order.
+fn sum(parts: Vec<Vec<f32>>) -> Vec<f32> {
+    let mut parts = parts.into_iter();
+    let mut total = parts.next().unwrap_or_default();
+    for part in parts {
+        for (sum, value) in total.iter_mut().zip(&part) {
+            *sum += value;
+        }
+    }
+    total
 }
 
 /// `len` numbers made in parallel, task by task: `make(i, scratch, chunk)` fills chunk `i` of `task`

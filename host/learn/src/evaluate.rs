@@ -1,7 +1,7 @@
 //! Evaluation: accuracy, predictions and activation ranges of trained parameters.
 
 use crate::network::{Model, check_operations, numbers};
-use crate::{Device, FeedbackScale, LearnError};
+use crate::{Device, LearnError, TrainConfig};
 use aplysia_space::{Network, NetworkParams, Shape};
 
 /// Images evaluated at once.
@@ -111,7 +111,7 @@ pub fn evaluate(
     check_operations(network)?;
     images.check(network)?;
     on_device!(device, |B, place| {
-        let mut model = Model::<B>::new(network, 0, FeedbackScale::Fixed, &place);
+        let mut model = Model::<B>::new(network, &TrainConfig::default(), &place);
         model.set_params(params)?;
         Ok(evaluate_model(&model, images, network.n_classes))
     })
@@ -163,7 +163,7 @@ pub fn activation_ranges(
     check_operations(network)?;
     images.check(network)?;
     on_device!(device, |B, place| {
-        let mut model = Model::<B>::new(network, 0, FeedbackScale::Fixed, &place);
+        let mut model = Model::<B>::new(network, &TrainConfig::default(), &place);
         model.set_params(params)?;
         let mut ranges = vec![(f32::INFINITY, f32::NEG_INFINITY); network.nodes.len()];
         for start in (0..images.len()).step_by(BATCH) {

@@ -1,7 +1,7 @@
 //! Training with burn: the learning rules, the training loop, evaluation.
 //!
 //! Owns everything that computes in floating point: `rule` (which feedback a layer uses), `ops` (the
-//! operations, on any burn backend), `cpu` (fast kernels), `network` (graph with numbers), `train` (the
+//! operations, on any burn backend), `local` (weight changes without the error), `cpu` (fast kernels), `network` (graph with numbers), `train` (the
 //! one loop), `evaluate`. Invariant: burn is named in this crate only, and no type of burn is in the
 //! interface of `train` and `evaluate`: parameters leave as [`aplysia_space::NetworkParams`].
 //!
@@ -15,9 +15,11 @@ mod cpu;
 mod device;
 mod error;
 mod evaluate;
+pub mod local;
 mod network;
 pub mod ops;
 mod optimizer;
+mod options;
 mod random;
 pub mod rule;
 mod train;
@@ -30,5 +32,6 @@ pub use config::TrainConfig;
 pub use device::Device;
 pub use error::LearnError;
 pub use evaluate::{Evaluation, Images, activation_ranges, evaluate};
-pub use rule::{Alignment, FeedbackScale};
+pub use options::{LocalConfig, LocalFeedback, RuleOptions};
+pub use rule::{Alignment, FeedbackScale, Init};
 pub use train::{EpochRecord, Job, Progress, Trained, train};

@@ -4,14 +4,16 @@
 //! from plain numbers. Invariant: knows nothing of data, schedules or files.
 
 mod layer;
+mod param;
 
 use crate::ops::{LearnOps, Pool, unwrap, wrap};
-use crate::{Alignment, FeedbackScale, LearnError};
+use crate::{Alignment, LearnError, LocalConfig, TrainConfig, local};
 use aplysia_space::{Network, NetworkParams, NodeOp, Norm, Padding, Window};
 use burn::backend::Autodiff;
+use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
-pub(crate) use layer::Param;
-use layer::{Layer, Moments};
+use layer::{Layer, Seen};
+pub(crate) use param::{Moving, Param};
 
 /// A network with parameters on a backend.
 #[derive(Clone, Debug)]
@@ -29,8 +31,8 @@ pub(crate) struct Taped<B: LearnOps> {
     pub(crate) logits: Tensor<Autodiff<B>, 2>,
     /// The tracked parameters, layer by layer.
     pub(crate) leaves: Vec<Vec<Tensor<Autodiff<B>, 1>>>,
-    /// Batch mean and variance of each layer that has a batch norm.
-    moments: Vec<Option<Moments<B>>>,
+    /// What each convolution layer saw.
+    seen: Vec<Option<Seen<B>>>,
 }
 
 /// Checks that every operation of `network` can be computed here.
@@ -78,17 +80,12 @@ pub(crate) fn numbers<B: LearnOps, const D: usize>(t: Tensor<B, D>) -> Vec<f32> 
 }
 
 impl<B: LearnOps> Model<B> {
-    /// Fresh weights from `seed`.
-    pub(crate) fn new(
-        network: &Network,
-        seed: u64,
-        scale: FeedbackScale,
-        device: &B::Device,
-    ) -> Self {
+    /// Fresh weights.
+    pub(crate) fn new(network: &Network, config: &TrainConfig, device: &B::Device) -> Self {
         let mut layers = vec![];
         let mut layer_of = vec![];
         for node in 0..network.nodes.len() {
-            let layer = Layer::new(network, node, (seed, layers.len()), scale, device);
+            let layer = Layer::new(network, node, layers.len(), config, device);
             layer_of.push(layer.is_some().then_some(layers.len()));
             layers.extend(layer);
         }
@@ -115,26 +112,17 @@ impl<B: LearnOps> Model<B> {
     /// Forward pass with batch statistics, on the tape. `step` chooses the feedback of `brsf`.
     pub(crate) fn forward(&self, images: Tensor<B, 4>, step: u64) -> Taped<B> {
         type Ad<B> = Autodiff<B>;
-        let tracked = |p: &Param<B>| Tensor::<Ad<B>, 1>::from_inner(p.value.clone()).require_grad();
-        let leaves: Vec<Vec<_>> = self
-            .layers
-            .iter()
-            .map(|l| l.params.iter().map(tracked).collect())
-            .collect();
-        let mut moments = vec![None; self.layers.len()];
+        let leaves: Vec<Vec<_>> = self.layers.iter().map(Layer::leaves).collect();
+        let mut seen = vec![None; self.layers.len()];
         let mut values: Vec<Tensor<Ad<B>, 4>> = vec![];
         let mut taps = vec![];
         for (i, node) in self.network.nodes.iter().enumerate() {
             let input = |j: usize| values[node.inputs[j]].clone();
             let value = match (self.layer_of[i], self.unweighted(i)) {
                 (Some(at), _) => {
-                    let mut x = input(0);
-                    if let Some(map) = &self.layers[at].direct {
-                        taps.push((x.clone(), map.clone()));
-                        x = x.detach();
-                    }
-                    let (y, batch) = self.layers[at].forward(x, &leaves[at], step);
-                    moments[at] = batch;
+                    let x = self.layers[at].receive(input(0), &mut taps);
+                    let y;
+                    (y, seen[at]) = self.layers[at].forward(x, &leaves[at], step);
                     y
                 }
                 (None, Some(pool)) => wrap(Ad::<B>::pool(unwrap(input(0)), pool)),
@@ -156,7 +144,7 @@ impl<B: LearnOps> Model<B> {
         Taped {
             logits,
             leaves,
-            moments,
+            seen,
         }
     }
 
@@ -182,11 +170,51 @@ impl<B: LearnOps> Model<B> {
 
     /// Moves the running statistics towards the batch's by `rate`.
     pub(crate) fn track(&mut self, taped: &Taped<B>, rate: f32) {
-        for (layer, moments) in self.layers.iter_mut().zip(&taped.moments) {
-            if let Some(moments) = moments {
-                layer.track(moments, rate);
+        for (layer, seen) in self.layers.iter_mut().zip(&taped.seen) {
+            if let Some(seen) = seen {
+                layer.track(seen, rate);
             }
         }
+    }
+
+    /// The gradient of every trained tensor; none where nothing reaches it, and for the weights that
+    /// follow a local rule.
+    pub(crate) fn gradients(
+        &self,
+        taped: &Taped<B>,
+        grads: &mut <Autodiff<B> as AutodiffBackend>::Gradients,
+    ) -> Vec<Option<Tensor<B, 1>>> {
+        let mut all = vec![];
+        for (layer, leaves) in self.layers.iter().zip(&taped.leaves) {
+            let of = |leaf: &Tensor<Autodiff<B>, 1>| leaf.grad_remove(grads);
+            let found: Vec<_> = leaves.iter().map(of).collect();
+            all.extend(found.into_iter().map(|g| g.map(|g| layer.clipped(g))));
+        }
+        all
+    }
+
+    /// One step of every local rule after `step` of `n_steps`; `factor` is the schedule's.
+    pub(crate) fn learn_locally(
+        &mut self,
+        taped: &Taped<B>,
+        config: &LocalConfig,
+        (step, n_steps, factor): (u64, u64, f32),
+    ) {
+        let n_waiting = self.layers.iter().filter(|l| l.takes_turns()).count();
+        let turn = local::turn(step, n_steps, config.softhebb_share, n_waiting);
+        let mut place = 0;
+        for (layer, seen) in self.layers.iter_mut().zip(&taped.seen) {
+            let waits = layer.takes_turns();
+            if let (Some(seen), true) = (seen, !waits || turn == Some(place)) {
+                layer.learn(seen, config, factor);
+            }
+            place += usize::from(waits);
+        }
+    }
+
+    /// Brings weights back to their first length where the rule's options say so.
+    pub(crate) fn constrain(&mut self) {
+        self.layers.iter_mut().for_each(Layer::constrain);
     }
 
     /// Forward pass in evaluation mode, without tape; `observe` sees every node's output.
@@ -245,36 +273,30 @@ impl<B: LearnOps> Model<B> {
         layers.try_for_each(|(at, (layer, new))| layer.set_params(at, new))
     }
 
-    /// The momentum of every trained tensor.
-    pub(crate) fn velocity(&self) -> Vec<Vec<f32>> {
-        let all = self.layers.iter().flat_map(|l| &l.params);
-        all.map(|p| numbers(p.velocity.clone())).collect()
+    /// What the next step depends on beside the parameters: momentum, and learned feedback with its own.
+    pub(crate) fn memory(&mut self) -> Vec<Vec<f32>> {
+        let all = self.params_mut().flat_map(Param::memory);
+        all.map(|t| numbers(t.clone())).collect()
     }
 
-    /// Replaces the momentum.
+    /// Replaces what [`Model::memory`] gives.
     ///
     /// # Errors
     /// [`LearnError::Params`] when a length differs from this network's.
-    pub(crate) fn set_velocity(&mut self, velocity: &[Vec<f32>]) -> Result<(), LearnError> {
+    pub(crate) fn set_memory(&mut self, memory: &[Vec<f32>]) -> Result<(), LearnError> {
         let device = self.device.clone();
-        let want = self.params_mut().count();
-        if velocity.len() != want {
-            return Err(LearnError::Params {
-                layer: 0,
-                got: velocity.len(),
-                want,
-            });
+        let want = self.params_mut().flat_map(Param::memory).count();
+        let wrong = |layer, got, want| LearnError::Params { layer, got, want };
+        if memory.len() != want {
+            return Err(wrong(0, memory.len(), want));
         }
-        for (at, (p, v)) in self.params_mut().zip(velocity).enumerate() {
-            let want = p.value.dims()[0];
-            if v.len() != want {
-                return Err(LearnError::Params {
-                    layer: at,
-                    got: v.len(),
-                    want,
-                });
+        let own = self.params_mut().flat_map(Param::memory);
+        for (at, (own, new)) in own.zip(memory).enumerate() {
+            let want = own.dims()[0];
+            if new.len() != want {
+                return Err(wrong(at, new.len(), want));
             }
-            p.velocity = vector(v.clone(), &device);
+            *own = vector(new.clone(), &device);
         }
         Ok(())
     }

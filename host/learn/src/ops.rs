@@ -150,6 +150,16 @@ pub trait LearnOps: Backend {
         composed::conv_infer::<Self>(x, weight, scale, shift, g)
     }
 
+    /// `corr(x, z)`: the weight gradient of a convolution of `x` whose output has the gradient `z`
+    /// `[n, h', w', out_ch]`; flat, OIHW.
+    fn correlate(
+        x: FloatTensor<Self>,
+        z: FloatTensor<Self>,
+        g: &ConvGeometry,
+    ) -> FloatTensor<Self> {
+        composed::correlate::<Self>(x, z, g)
+    }
+
     /// Pooling of `[n, h, w, c]`.
     fn pool_forward(x: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {
         composed::pool_forward::<Self>(x, pool)
@@ -184,6 +194,12 @@ pub trait LearnOps: Backend {
         let _ = feedback;
         let w = wrap::<Self, 2>(weight).transpose();
         unwrap(wrap::<Self, 2>(x).matmul(w))
+    }
+
+    /// Identity. Backward: every element of the gradient is brought into [−limit, limit].
+    fn clip_gradient(x: FloatTensor<Self>, limit: f32) -> FloatTensor<Self> {
+        let _ = limit;
+        x
     }
 
     /// Direct feedback. Forward: identity on `logits` `[n, classes]`. Backward, with

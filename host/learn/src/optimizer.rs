@@ -3,7 +3,7 @@
 //! burn's own optimizer keeps its momentum private and decays every parameter alike; here momentum is
 //! part of the checkpoint, and batch norm and biases are not decayed.
 
-use crate::network::Param;
+use crate::network::{Moving, Param};
 use crate::ops::LearnOps;
 use burn::tensor::{ElementConversion, Tensor};
 
@@ -18,7 +18,8 @@ pub(crate) struct Sgd {
 }
 
 impl Sgd {
-    /// `g' = clip(g) + λw`, `v ← μv + g'`, `w ← w − η(g' + μv)` (Sutskever et al. 2013, eq. 3-4).
+    /// `g' = clip(g) + λw`, `v ← μv + g'`, `w ← w − η(g' + μv)` (Sutskever et al. 2013, eq. 3-4), for
+    /// the weights and, under the same `clip(g)`, for a learned feedback.
     pub(crate) fn step<'a, B: LearnOps>(
         &self,
         params: impl Iterator<Item = &'a mut Param<B>>,
@@ -30,13 +31,19 @@ impl Sgd {
             if factor < 1.0 {
                 grad = grad * factor;
             }
-            if p.decay && self.weight_decay > 0.0 {
-                grad = grad + p.value.clone() * self.weight_decay;
-            }
-            p.velocity = p.velocity.clone() * self.momentum + grad.clone();
-            let step = grad + p.velocity.clone() * self.momentum;
-            p.value = p.value.clone() - step * self.lr;
+            let decay = if p.decay { self.weight_decay } else { 0.0 };
+            p.moving().for_each(|m| self.descend(m, &grad, decay));
         }
+    }
+
+    fn descend<B: LearnOps>(&self, m: &mut Moving<B>, grad: &Tensor<B, 1>, decay: f32) {
+        let mut grad = grad.clone();
+        if decay > 0.0 {
+            grad = grad + m.value.clone() * decay;
+        }
+        m.velocity = m.velocity.clone() * self.momentum + grad.clone();
+        let step = grad + m.velocity.clone() * self.momentum;
+        m.value = m.value.clone() - step * self.lr;
     }
 
     fn clip_factor<B: LearnOps>(&self, grads: &[Option<Tensor<B, 1>>]) -> f32 {

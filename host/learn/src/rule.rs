@@ -1,28 +1,43 @@
-//! The learning rules: one concept, a feedback tensor `B` per weighted layer.
+//! The learning rules: how a weighted layer's weights change, and what it hands down.
 //!
-//! Forward pass and weight gradient are the same for every rule (`dW = corr(x, δ_y)`); the rule
-//! supplies `B` of the input gradient `δ_x = T-conv(B, δ_y)`. ReLU, batch norm and pooling keep
-//! their exact derivatives.
+//! Owns the feedback tensor `B` per weighted layer; the local updates are in [`crate::local`].
 //!
-//! | rule | feedback `B` | state | what it transports | cost per step | source |
-//! |---|---|---|---|---|---|
-//! | `bp` | `W` | none | the weights | none | Rumelhart, Hinton, Williams 1986 |
-//! | `fa` | `M`, drawn once | `M` | nothing | none | Lillicrap et al. 2016, Nat. Commun. 7:13276 |
-//! | `usf` | `s·sign(W)` | none | signs | 1 pass over `W` | Liao, Leibo, Poggio 2016, AAAI |
-//! | `brsf` | `abs(M_t)∘sign(W)` | none | signs | 1 draw per weight | Moskovitz et al. 2018, arXiv:1812.06488 |
-//! | `frsf` | `abs(M)∘sign(W)`, `M` drawn once | `abs(M)` | signs | 1 pass over `W` | same |
-//! | `dfa` | `e·B`, `e = ∂L/∂logits`, `B` drawn once | `[classes, input]` map | nothing; no chain | `classes·input` MACs per image | Nøkland 2016, NeurIPS |
+//! | rule | `ΔW` | feedback `B` | state | local? | extra cost per step | source |
+//! |---|---|---|---|---|---|---|
+//! | `bp` | `dW` | `W` | none | no: exact weights go down | none | Rumelhart, Hinton, Williams 1986 |
+//! | `fa` | `dW` | `M`, drawn once | `M` | no: error from above | none | Lillicrap et al. 2016, Nat. Commun. 7:13276 |
+//! | `usf` | `dW` | `s·sign(W)` | none | no: error, signs go down | 1 pass over `W` | Liao, Leibo, Poggio 2016, AAAI |
+//! | `brsf` | `dW` | `abs(M_t)∘sign(W)` | none | no: error, signs go down | 1 draw per weight | Moskovitz et al. 2018, arXiv:1812.06488 |
+//! | `frsf` | `dW` | `abs(M)∘sign(W)`, `M` drawn once | `abs(M)` | no: error, signs go down | 1 pass over `W` | same |
+//! | `dfa` | `dW` | `e·B`, `e = ∂L/∂logits`, `B` drawn once | `[classes, input]` map | no: error of the output, no chain | `classes·input` MACs per image | Nøkland 2016, NeurIPS |
+//! | `kp` | `dW` | learns: `ΔB = ΔW` | `B`, its momentum | no: error from above | 1 optimizer step over `B` | Kolen, Pollack 1994; Akrout et al. 2019, arXiv:1904.05391 |
+//! | `hebb` | `mean ŷ_i (p̂ − Σ_j ŷ_j W_j)` | of choice | none | yes: input and response | 1 weight gradient, 3 passes over the response | Oja 1989; the layer of BioNAS, arXiv:2507.13485 |
+//! | `softhebb` | `Σ z_i (p − y_i W_i)`, scaled | of choice | none | yes: input and response | as `hebb`, one layer at a time | Journé et al. 2023, arXiv:2209.11883 |
 //!
-//! Locality: all need the activations of the forward pass until the error arrives (not local in
-//! time); all but `dfa` need the error of the layer above; `dfa` needs only the error of the output.
+//! `dW = −corr(x, δ_y)` is the weight gradient of all rules that are not local, with `δ_y` as it arrives;
+//! what goes down is `δ_x = T-conv(B, δ_y)`. ReLU, batch norm (with γ and β) and pooling keep their exact
+//! derivatives under every rule. All but the local ones need the activations of the forward pass until
+//! the error arrives (not local in time). A local layer hands down by [`crate::LocalFeedback`], by
+//! default as `usf` does, so that layers of other rules below it learn; its weights take no part.
 //!
-//! Scale: `W, M ~ U(−a, a)`, `a = sqrt(6/(fan_in + fan_out))`; `s = sqrt(2/(fan_in + fan_out))`, the
-//! standard deviation of that draw; `fan_in = in_ch/groups·k²`, `fan_out = out_ch·k²` (not divided by
+//! What BioNAS published as Hebbian convolution is mended here: the update keeps the order of the
+//! weights (its transpose was scrambled), is a mean over patches instead of a sum, decays (there 87 to
+//! 98 % of the weights stood at the clamp after 40 steps), happens in training steps only, moves the one
+//! weight tensor that checkpoints hold, and hands down by a feedback of choice instead of `Wᵀ`.
+//! Differences from SoftHebb as published: zero padding, uniform first weights, batch norm and ReLU in
+//! the place of the triangle activation, and all other layers train meanwhile.
+//!
+//! Scale: `W, M ~ U(−a, a)` with `a` of [`Init`], and `s = a/√3`, the standard deviation of that draw; `fan_in = in_ch/groups·k²`, `fan_out = out_ch·k²` (not divided by
 //! groups). Then `rms(B) = s` for every rule at the start, and the angle between `B` and `W` is 0°
-//! (bp), 90° (fa), arccos(√3/2) = 30° (usf), arccos(3/4) = 41.4° (brsf, frsf).
+//! (bp), 90° (fa, kp), arccos(√3/2) = 30° (usf), arccos(3/4) = 41.4° (brsf, frsf).
 //!
-//! Every `B` is a function of (seed, layer, step) and `W`, so it needs no place in a checkpoint; the
-//! step advances with the optimizer only, so `brsf` is frozen in evaluation.
+//! Every `B` but that of `kp` is a function of (seed, layer, step) and `W`, so it needs no place in a
+//! checkpoint; the step advances with the optimizer only, so `brsf` is frozen in evaluation.
+//!
+//! Kolen-Pollack: `W` and `B` are moved by the same gradient under the same momentum μ, rate η and
+//! decay λ, so their difference obeys `v ← μv + λ(B − W)`, `B − W ← (B − W) − η(λ(B − W) + μv)` whatever
+//! the gradient is, and shrinks by about `1 − ηλ/(1 − μ)` per step. Both synapses see the same pre- and
+//! postsynaptic signals; no weight is transported. Without decay the difference stays as it was drawn.
 
 use crate::ops::{ConvGeometry, LearnOps};
 use crate::random::{Purpose, stream, uniform};
@@ -48,15 +63,34 @@ impl Fan {
             fan_out: g.output.c * kk,
         }
     }
+}
 
-    /// `a`: weights and feedback are drawn from U(−a, a).
-    pub fn bound(self) -> f32 {
-        (6.0 / (self.fan_in + self.fan_out) as f32).sqrt()
+/// The draw U(−a, a) of first weights and feedback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Init {
+    /// `a = sqrt(6/(fan_in + fan_out))` (Glorot, Bengio 2010).
+    #[default]
+    Xavier,
+    /// `a = 1/sqrt(fan_in)` (He et al. 2015 with slope √5, the usual first weights elsewhere).
+    Kaiming,
+}
+
+impl Init {
+    /// `a`.
+    pub fn bound(self, fan: Fan) -> f32 {
+        match self {
+            Init::Xavier => (6.0 / (fan.fan_in + fan.fan_out) as f32).sqrt(),
+            Init::Kaiming => 1.0 / (fan.fan_in as f32).sqrt(),
+        }
     }
 
-    /// `s`: the standard deviation of that draw.
-    pub fn std(self) -> f32 {
-        (2.0 / (self.fan_in + self.fan_out) as f32).sqrt()
+    /// `s = a/√3`, the standard deviation of the draw.
+    pub fn std(self, fan: Fan) -> f32 {
+        match self {
+            Init::Xavier => (2.0 / (fan.fan_in + fan.fan_out) as f32).sqrt(),
+            Init::Kaiming => 1.0 / (3.0 * fan.fan_in as f32).sqrt(),
+        }
     }
 }
 
@@ -136,6 +170,8 @@ pub struct FeedbackSpec {
     pub rule: Rule,
     /// Length of `B`.
     pub scale: FeedbackScale,
+    /// First weights and feedback.
+    pub init: Init,
     /// Neighbourhoods of the layer.
     pub fan: Fan,
     /// Seed of the run.
@@ -148,7 +184,7 @@ pub struct FeedbackSpec {
 #[derive(Clone, Debug)]
 pub struct Feedback<B: LearnOps> {
     spec: FeedbackSpec,
-    /// `M` of `fa`, `|M|` of `frsf`.
+    /// `M` of `fa`, the first `B` of `kp`, `|M|` of `frsf`.
     fixed: Option<Tensor<B, 1>>,
 }
 
@@ -156,9 +192,9 @@ impl<B: LearnOps> Feedback<B> {
     /// Draws what is drawn once, for a layer of `n` weights.
     pub fn new(spec: FeedbackSpec, n: usize, device: &B::Device) -> Self {
         let mut rng = stream(spec.seed, Purpose::Feedback, spec.layer, 0);
-        let mut draw = || uniform(&mut rng, spec.fan.bound(), n);
+        let mut draw = || uniform(&mut rng, spec.init.bound(spec.fan), n);
         let fixed = match spec.rule {
-            Rule::Fa => Some(draw()),
+            Rule::Fa | Rule::Kp => Some(draw()),
             Rule::Frsf => Some(draw().into_iter().map(f32::abs).collect()),
             _ => None,
         };
@@ -166,17 +202,23 @@ impl<B: LearnOps> Feedback<B> {
         Self { spec, fixed }
     }
 
-    /// `B` for weights `w` (flat) at optimizer step `step`. `dfa` has none of this shape and returns
-    /// `w`: its layer hands nothing down the chain.
-    pub fn at(&self, w: &Tensor<B, 1>, step: u64) -> Tensor<B, 1> {
-        let b = match (self.spec.rule, &self.fixed) {
-            (Rule::Fa, Some(m)) => m.clone(),
+    /// Where the learned feedback of `kp` starts; none for the other rules.
+    pub fn first(&self) -> Option<Tensor<B, 1>> {
+        self.fixed.clone().filter(|_| self.spec.rule == Rule::Kp)
+    }
+
+    /// `B` for weights `w` (flat) at optimizer step `step`; `learned` is what `kp` has made of
+    /// [`Feedback::first`]. `dfa` has none of this shape and returns `w`: its layer hands nothing down
+    /// the chain.
+    pub fn at(&self, w: &Tensor<B, 1>, learned: Option<&Tensor<B, 1>>, step: u64) -> Tensor<B, 1> {
+        let b = match (self.spec.rule, learned.or(self.fixed.as_ref())) {
+            (Rule::Fa | Rule::Kp, Some(m)) => m.clone(),
             (Rule::Frsf, Some(m)) => w.clone().sign() * m.clone(),
-            (Rule::Usf, _) => w.clone().sign() * self.spec.fan.std(),
+            (Rule::Usf, _) => w.clone().sign() * self.spec.init.std(self.spec.fan),
             (Rule::Brsf, _) => {
                 let n = w.dims()[0];
                 let mut rng = stream(self.spec.seed, Purpose::StepFeedback, self.spec.layer, step);
-                let m = uniform(&mut rng, self.spec.fan.bound(), n);
+                let m = uniform(&mut rng, self.spec.init.bound(self.spec.fan), n);
                 let m = Tensor::from_data(TensorData::new(m, [n]), &w.device());
                 w.clone().sign() * m.abs()
             }
@@ -225,5 +267,5 @@ pub fn dfa_feedback(n_classes: usize, in_ch: usize, kernel: usize, at: (u64, usi
         fan_out: n_classes * kk,
     };
     let mut rng = stream(at.0, Purpose::Feedback, at.1, 0);
-    uniform(&mut rng, fan.bound(), n_classes * in_ch * kk)
+    uniform(&mut rng, Init::Xavier.bound(fan), n_classes * in_ch * kk)
 }

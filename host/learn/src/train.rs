@@ -115,7 +115,7 @@ struct Run<'a, B: LearnOps> {
 impl<'a, B: LearnOps> Run<'a, B> {
     fn new(job: &'a Job<'a>, place: &B::Device) -> Result<Self, LearnError> {
         let c = job.config;
-        let model = Model::<B>::new(job.network, c.seed, c.feedback_scale, place);
+        let model = Model::<B>::new(job.network, c, place);
         let initial_alignment = model.alignment(0);
         let mut run = Self {
             job,
@@ -132,7 +132,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
             let saved = Checkpoint::load(path)?;
             saved.identity.check(identity, path)?;
             run.model.set_params(&saved.params)?;
-            run.model.set_velocity(&saved.velocity)?;
+            run.model.set_memory(&saved.memory)?;
             run.step = saved.step;
             run.history = saved.history;
             run.loss_sum = saved.loss_sum;
@@ -217,9 +217,11 @@ impl<'a, B: LearnOps> Run<'a, B> {
         if !loss.is_finite() {
             return Err(LearnError::Diverged { step: self.step });
         }
-        let leaves = taped.leaves.iter().flatten();
-        let of_leaves = leaves.map(|leaf| leaf.grad_remove(&mut grads)).collect();
-        self.optimizer().step(self.model.params_mut(), of_leaves);
+        let grads = self.model.gradients(&taped, &mut grads);
+        let now = (self.step, self.n_steps(), self.factor());
+        self.optimizer().step(self.model.params_mut(), grads);
+        self.model.learn_locally(&taped, &c.local, now);
+        self.model.constrain();
         // Few steps: a plain mean over them; later the usual exponential one.
         self.model
             .track(&taped, (1.0 / (self.step + 1) as f32).max(0.1));
@@ -233,12 +235,21 @@ impl<'a, B: LearnOps> Run<'a, B> {
         Ok(loss)
     }
 
+    /// Length of the schedule.
+    fn n_steps(&self) -> u64 {
+        self.job.config.n_schedule() as u64 * self.steps_per_epoch()
+    }
+
+    /// The schedule's factor of the learning rates.
+    fn factor(&self) -> f32 {
+        let warmup = f64::from(self.job.config.warmup) * self.n_steps() as f64;
+        schedule(self.step, warmup as u64, self.n_steps())
+    }
+
     fn optimizer(&self) -> Sgd {
         let c = self.job.config;
-        let total = c.n_schedule() as u64 * self.steps_per_epoch();
-        let warmup = (f64::from(c.warmup) * total as f64) as u64;
         Sgd {
-            lr: c.lr * schedule(self.step, warmup, total),
+            lr: c.lr * self.factor(),
             momentum: c.momentum,
             weight_decay: c.weight_decay,
             clip_norm: c.clip_norm,
@@ -264,7 +275,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
         self.save()
     }
 
-    fn save(&self) -> Result<(), LearnError> {
+    fn save(&mut self) -> Result<(), LearnError> {
         let (Some(path), Some(identity)) = (self.job.checkpoint, &self.identity) else {
             return Ok(());
         };
@@ -272,7 +283,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
             identity: identity.clone(),
             step: self.step,
             params: self.model.to_params(),
-            velocity: self.model.velocity(),
+            memory: self.model.memory(),
             history: self.history.clone(),
             loss_sum: self.loss_sum,
             n_right: self.n_right,

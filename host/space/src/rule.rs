@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The rule by which a weighted layer hands the error signal down.
+/// The rule by which a weighted layer learns and hands the error signal down.
 ///
-/// Forward pass and weight gradient are the same for all; the rule chooses the feedback tensor `B`
-/// of the input gradient `δ_x = T-conv(B, δ_y)`.
+/// Up to [`Rule::Kp`], forward pass and weight gradient are the same for all; the rule chooses the
+/// feedback tensor `B` of the input gradient `δ_x = T-conv(B, δ_y)`. The rules after it are local
+/// ([`Rule::is_local`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
@@ -21,19 +22,29 @@ pub enum Rule {
     Frsf,
     /// Direct feedback alignment (Nøkland 2016): the loss error, broadcast through a fixed random `B`.
     Dfa,
+    /// Kolen-Pollack: `B` starts random and learns with the increments and the decay of `W`.
+    Kp,
+    /// Hebbian learning with Oja's decay: weights follow input and response, not the error.
+    Hebb,
+    /// Soft competition of the units that see the same input, layer after layer.
+    SoftHebb,
 }
 
 impl Rule {
     /// Every rule, in the order of the tables.
-    pub const ALL: [Rule; 6] = [
+    pub const ALL: [Rule; 9] = [
         Rule::Bp,
         Rule::Fa,
         Rule::Usf,
         Rule::Brsf,
         Rule::Frsf,
         Rule::Dfa,
+        Rule::Kp,
+        Rule::Hebb,
+        Rule::SoftHebb,
     ];
-    /// The rules that do not transport the weights exactly.
+    /// The rules that a search mixes unless told otherwise: feedback without the exact weights, and no
+    /// state of its own.
     pub const BIO: [Rule; 5] = [Rule::Fa, Rule::Usf, Rule::Brsf, Rule::Frsf, Rule::Dfa];
 
     /// The short name used in text forms and tables, e.g. `usf`.
@@ -45,7 +56,15 @@ impl Rule {
             Rule::Brsf => "brsf",
             Rule::Frsf => "frsf",
             Rule::Dfa => "dfa",
+            Rule::Kp => "kp",
+            Rule::Hebb => "hebb",
+            Rule::SoftHebb => "softhebb",
         }
+    }
+
+    /// Whether weights change by the layer's own input and response instead of the loss gradient.
+    pub fn is_local(self) -> bool {
+        matches!(self, Rule::Hebb | Rule::SoftHebb)
     }
 }
 

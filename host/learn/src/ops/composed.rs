@@ -94,6 +94,19 @@ pub fn conv_infer<B: Backend>(
     })
 }
 
+/// See [`super::LearnOps::correlate`].
+pub fn correlate<B: Backend>(
+    x: FloatTensor<B>,
+    z: FloatTensor<B>,
+    g: &ConvGeometry,
+) -> FloatTensor<B> {
+    let nchw = |t| wrap::<B, 4>(t).permute([0, 3, 1, 2]);
+    let (x, z) = (nchw(x), nchw(z));
+    let shape_only = Tensor::<B, 4>::zeros(g.weight_shape(), &x.device());
+    let dw = B::conv2d_weight_backward(unwrap(x), unwrap(shape_only), unwrap(z), g.options());
+    unwrap(wrap::<B, 4>(dw).reshape([g.n_weights()]))
+}
+
 /// See [`super::LearnOps::pool_forward`].
 pub fn pool_forward<B: Backend>(x: FloatTensor<B>, pool: Pool) -> FloatTensor<B> {
     let x = unwrap(wrap::<B, 4>(x).permute([0, 3, 1, 2]));

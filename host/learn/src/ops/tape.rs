@@ -71,6 +71,23 @@ impl<B: Backend> Backward<B, 2> for LinearNode {
 }
 
 #[derive(Debug)]
+struct ClipNode;
+
+impl<B: Backend> Backward<B, 1> for ClipNode {
+    type State = f32;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        let limit = ops.state;
+        if let Some(node) = x {
+            let clipped = wrap::<B, 4>(grad).clamp(-limit, limit);
+            grads.register::<B>(node.id, unwrap(clipped));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct TapNode;
 
 impl<B: Backend> Backward<B, 2> for TapNode {
@@ -154,6 +171,16 @@ impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
         {
             OpsKind::Tracked(prep) => prep.finish((x.primitive, feedback), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn clip_gradient(x: FloatTensor<Self>, limit: f32) -> FloatTensor<Self> {
+        match Backward::<B, 1>::prepare::<C>(ClipNode, [x.node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(limit, x.primitive),
+            OpsKind::UnTracked(prep) => prep.finish(x.primitive),
         }
     }
 
