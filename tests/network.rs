@@ -2,6 +2,7 @@
 //!
 //! It owns the hooks of the tests and must not know how a blob is laid out.
 
+use aplysia_shared::kernel::dsp::packing;
 use aplysia_shared::quant::i32_at;
 use aplysia_shared::{
     ArenaError, ChannelStat, Constants, Hooks, Layer, LayerHooks, Model, Op, Requant, Window, infer,
@@ -38,7 +39,23 @@ fn numbers(constants: Option<Constants<'_>>, layer: &Layer, zero_point: i8) -> (
     (to.bias, to.multiplier) = (words(c.requant.bias), words(c.requant.multiplier));
     let signed = |bytes: &[u8]| bytes.iter().map(|b| b.cast_signed()).collect();
     to.shift = signed(c.requant.shift);
-    (to, signed(c.weights))
+    let weights = match c.packed {
+        Some(_) => unpacked(&c),
+        None => signed(c.weights),
+    };
+    (to, weights)
+}
+
+/// Packed weights as `[out_ch][depth]`.
+fn unpacked(c: &Constants<'_>) -> Vec<i8> {
+    let n = c.n_channels();
+    let weight = |i: usize| {
+        let (o, k) = (i / c.fan_in, i % c.fan_in);
+        let block = (o / packing::BLOCK).min(n.div_ceil(packing::BLOCK) - 1);
+        let bytes = &c.weights[block * packing::block_bytes(c.fan_in)..];
+        packing::weight(bytes, k, o - packing::first_channel(block, n)) as i8
+    };
+    (0..n * c.fan_in).map(weight).collect()
 }
 
 /// Every tensor of the tiny model, one behind the other, by the references alone.
@@ -62,7 +79,9 @@ fn reference(model: &Model<'_>, input: Vec<i8>) -> Vec<i8> {
         let (to, w) = numbers(model.constants(i), layer, dst.zero_point);
         let [src, other] = layer.inputs.map(|t| &images[usize::from(t)]);
         let data = match &layer.op {
-            Op::Conv2d(window) => oracle::conv2d(src, &geometry(window, out), &w, &to),
+            Op::Conv2d(window) | Op::PackedConv2d(window) => {
+                oracle::conv2d(src, &geometry(window, out), &w, &to)
+            }
             Op::DepthwiseConv2d(window) => oracle::depthwise(src, &geometry(window, out), &w, &to),
             Op::FullyConnected => oracle::fully_connected(src, &w, &to),
             Op::Add(s) => {

@@ -79,7 +79,7 @@ impl Model<'_> {
         let in_ch = u64::from(src.c);
         let pixels = outputs / u64::from(dst.c).max(1);
         let (macs, instructions) = match &layer.op {
-            Op::Conv2d(w) => {
+            Op::Conv2d(w) | Op::PackedConv2d(w) => {
                 let macs = outputs * w.taps() as u64 * in_ch;
                 let work = match w.is_pointwise() {
                     true => macs * POINTWISE_MAC,

@@ -20,6 +20,7 @@ pub mod device;
 mod error;
 pub mod evaluate;
 pub mod export;
+pub mod pack;
 pub mod plan;
 pub mod quantize;
 pub mod statistics;

@@ -2,9 +2,10 @@
 //! repair anything: the first broken rule is reported.
 
 use super::{
-    ALIGN, BlobError, HEADER_BYTES, MAGIC, RUNTIME_ABI, VERSION, constants, field, homeostasis,
+    ALIGN, BlobError, Constants, HEADER_BYTES, MAGIC, RUNTIME_ABI, VERSION, constants, field, homeostasis,
     section,
 };
+use crate::kernel::dsp::{Packed, packing};
 use crate::layer::{GraphV1, Layer, MAX_TENSORS, Op, Scaling, Tensor, Window};
 use crate::quant::{i16_at, i32_at};
 
@@ -223,7 +224,7 @@ fn check_geometry(
         return Err(BlobError::Inputs { layer });
     }
     let fits = match &l.op {
-        Op::Conv2d(_) => true,
+        Op::Conv2d(_) | Op::PackedConv2d(_) => true,
         Op::DepthwiseConv2d(_) | Op::MaxPool(_) | Op::AvgPool(_) => lhs.c == dst.c,
         Op::FullyConnected => (dst.h, dst.w) == (1, 1),
         Op::Add(_) => shape(lhs) == shape(dst) && shape(rhs) == shape(dst),
@@ -233,7 +234,9 @@ fn check_geometry(
         return Err(BlobError::LayerShape { layer });
     }
     match &l.op {
-        Op::Conv2d(window) | Op::DepthwiseConv2d(window) => check_window(layer, window, lhs, dst),
+        Op::Conv2d(window) | Op::PackedConv2d(window) | Op::DepthwiseConv2d(window) => {
+            check_window(layer, window, lhs, dst)
+        }
         Op::MaxPool(window) | Op::AvgPool(window) => {
             if (window.dilation_h, window.dilation_w) != (1, 1) {
                 return Err(BlobError::Window { layer });
@@ -307,6 +310,11 @@ fn check_weights(
 ) -> Result<(), BlobError> {
     let offset = l.params;
     let found = constants(graph, data, l).ok_or(BlobError::Data { layer, offset })?;
+    if let Some(packed) = found.packed {
+        let src = graph.tensors.get(usize::from(l.inputs[0]));
+        let in_ch = src.map_or(0, |t| usize::from(t.c));
+        return check_packed(layer, &found, packed, in_ch);
+    }
     let index = found
         .weights
         .iter()
@@ -334,6 +342,63 @@ fn check_weights(
         check_bound(layer, channel, bound, shift)?;
     }
     Ok(())
+}
+
+/// Weights in range, and padding, repeated channels, sums and reach as the weights say.
+fn check_packed(
+    layer: u8,
+    found: &Constants<'_>,
+    packed: Packed<'_>,
+    in_ch: usize,
+) -> Result<(), BlobError> {
+    let fault = BlobError::Packing { layer };
+    let (depth, n) = (found.fan_in, found.n_channels());
+    if !packing::packable(depth, in_ch, n) {
+        return Err(fault);
+    }
+    let mut reach = 0;
+    let blocks = found.weights.chunks_exact(packing::block_bytes(depth));
+    for (block, weights) in blocks.enumerate() {
+        for lane in 0..packing::BLOCK {
+            let channel = packing::first_channel(block, n) + lane;
+            let (mut sum, mut size) = (0i32, 0u32);
+            for k in 0..depth.next_multiple_of(4) {
+                let w = packing::weight(weights, k, lane);
+                if w.unsigned_abs() > 127 || (k >= depth && w != 0) {
+                    return Err(fault);
+                }
+                // At most 1024 terms of at most 127.
+                (sum, size) = (sum + w, size + w.unsigned_abs());
+            }
+            if i32_at(packed.sums, channel) != sum {
+                return Err(fault);
+            }
+            reach = reach.max(128 * size);
+            let channel_id = u16::try_from(channel).map_err(|_| fault)?;
+            let (bias, multiplier, shift) = found.requant.channel(channel);
+            check_scaling(layer, channel_id, Scaling::new(multiplier, shift), 30)?;
+            let bound = u64::from(bias.unsigned_abs()) + u64::from(size) * REACH;
+            check_bound(layer, channel_id, bound, shift)?;
+        }
+    }
+    if packed.reach != packing::Reach(reach) || !repeats(found, depth, n) {
+        return Err(fault);
+    }
+    Ok(())
+}
+
+/// Channels that the last two blocks share have the same weights in both.
+fn repeats(found: &Constants<'_>, depth: usize, n: usize) -> bool {
+    let shared = (packing::BLOCK - n % packing::BLOCK) % packing::BLOCK;
+    let mut blocks = found.weights.rchunks_exact(packing::block_bytes(depth));
+    let (Some(last), Some(before), true) = (blocks.next(), blocks.next(), shared > 0) else {
+        return true;
+    };
+    let first = packing::BLOCK - shared;
+    (0..shared).all(|lane| {
+        let same = |k| packing::weight(last, k, lane) == packing::weight(before, k, first + lane);
+        (0..depth).all(same)
+    })
 }
 
 fn check_scaling(layer: u8, channel: u16, s: Scaling, max_shift: i8) -> Result<(), BlobError> {

@@ -1,0 +1,109 @@
+//! The fast kernels: SIMD within 32-bit registers (Armv7E-M DSP), SSE2 on x86-64, plain Rust elsewhere.
+//!
+//! It owns the choice of the instruction set and the algorithms that all of them share; it must not
+//! know the graph. Every kernel is generic over [`Simd`], so that one algorithm runs with [`Native`]
+//! on the device and on the host, and with [`Portable`], its twin in plain Rust, in the tests. All of
+//! them give the bits of [`super::generic`].
+//!
+//! Sources: Arm DDI 0403E (Armv7-M Architecture Reference Manual), chapter A7; L. Lai, N. Suda, V.
+//! Chandra, "CMSIS-NN: Efficient Neural Network Kernels for Arm Cortex-M CPUs", 2018 (halfword pairs
+//! and two pixels at a time). Differs from it: two output channels share one halfword ([`packing`]).
+
+mod columns;
+mod conv2d;
+mod depthwise;
+mod fully_connected;
+pub mod packing;
+mod portable;
+
+#[cfg(dsp)]
+mod armv7em;
+#[cfg(target_arch = "x86_64")]
+mod sse2;
+
+pub use conv2d::{Packed, packed_conv2d_s8};
+pub use depthwise::depthwise_conv2d_s8;
+pub use fully_connected::fully_connected_s8;
+pub use portable::Portable;
+
+use packing::Epilogue;
+
+/// What this build runs on.
+#[cfg(dsp)]
+pub use armv7em::Armv7em as Native;
+#[cfg(not(any(dsp, target_arch = "x86_64")))]
+pub use portable::Portable as Native;
+#[cfg(target_arch = "x86_64")]
+pub use sse2::Sse2 as Native;
+
+/// Words of scratch on the stack of a convolution.
+pub(crate) const SCRATCH_WORDS: usize = 1024;
+
+/// One output row of four channels of a depthwise convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Expanded pixels, two words each: channels 0 and 2, channels 1 and 3; from the first tap of the
+    /// first output on.
+    pub pixels: &'a [u32],
+    /// Words from one row to the next.
+    pub pitch: usize,
+    /// Rows and columns of the window, 3 or 5.
+    pub kernel: usize,
+    /// Horizontal step, 1 or 2.
+    pub stride: usize,
+    /// Two words per tap, as in `pixels`.
+    pub weights: &'a [u32],
+    /// Bias and requantization.
+    pub epilogue: &'a Epilogue,
+    /// Outputs, at least 2.
+    pub n: usize,
+    /// Bytes from one output pixel to the next.
+    pub step: usize,
+}
+
+/// An instruction set. The first five are the instructions of the same name.
+pub trait Simd {
+    /// Bytes 0 and 2, sign-extended to halfwords.
+    fn sxtb16(x: u32) -> u32;
+    /// Bytes 1 and 3, sign-extended to halfwords.
+    fn sxtb16_ror8(x: u32) -> u32;
+    /// Halfwords of `x` less those of `y`.
+    fn ssub16(x: u32, y: u32) -> u32;
+    /// `acc` plus the two products of the signed halfwords of `x` and `y`, modulo 2^32.
+    fn smlad(x: u32, y: u32, acc: i32) -> i32;
+
+    /// All blocks of a packed convolution for two pixels: `out[at[p] + 4·b + i]` is channel `i` of
+    /// block `b` and pixel `p`, limited to i8. Slices that are too short give a wrong result.
+    fn blocks(
+        columns: &[u32],
+        weights: &[u8],
+        epilogues: &[Epilogue],
+        out: &mut [i8],
+        at: [usize; 2],
+    );
+
+    /// A row of a depthwise convolution into `out[x·step + channel]`, limited to i8. Slices that are
+    /// too short give a wrong result.
+    fn row(row: &Row<'_>, out: &mut [i8]);
+
+    /// `Σ q·w` of one packed block for two pixels, exact for any weights: `[pixel][channel]`.
+    #[inline]
+    fn raw_block(columns: &[u32], weights: &[u8]) -> [[i32; 4]; 2] {
+        let mut raw = [[0i32; 4]; 2];
+        let words = weights.as_chunks::<4>().0;
+        // Two words hold one pair of depths: channels 0 and 1, channels 2 and 3.
+        for (w, x) in words.as_chunks::<2>().0.iter().zip(columns.as_chunks().0) {
+            let &[x0, x1] = x;
+            for (half, bytes) in w.iter().enumerate() {
+                let word = u32::from_le_bytes(*bytes);
+                let even = Self::sxtb16(word);
+                let odd = Self::sxtb16_ror8(Self::ssub16(word, even));
+                for (pixel, x) in raw.iter_mut().zip([x0, x1]) {
+                    pixel[2 * half] = Self::smlad(x, even, pixel[2 * half]);
+                    pixel[2 * half + 1] = Self::smlad(x, odd, pixel[2 * half + 1]);
+                }
+            }
+        }
+        raw
+    }
+}

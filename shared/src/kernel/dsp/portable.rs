@@ -1,0 +1,88 @@
+//! The instruction set in plain Rust, for every target without a faster one and as the twin of the
+//! others in tests. It owns no algorithm beyond what an instruction set has to give.
+
+use super::packing::{BLOCK, Epilogue, block_bytes};
+use super::{Row, Simd};
+
+/// Plain Rust.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable;
+
+/// The low and the high halfword.
+#[inline]
+fn halves(x: u32) -> [i32; 2] {
+    [i32::from(x as u16 as i16), x.cast_signed() >> 16]
+}
+
+#[inline]
+fn word(low: i32, high: i32) -> u32 {
+    (low.cast_unsigned() & 0xFFFF) | (high.cast_unsigned() << 16)
+}
+
+impl Simd for Portable {
+    #[inline]
+    fn sxtb16(x: u32) -> u32 {
+        word(i32::from(x as i8), i32::from((x >> 16) as i8))
+    }
+
+    #[inline]
+    fn sxtb16_ror8(x: u32) -> u32 {
+        Self::sxtb16(x >> 8)
+    }
+
+    #[inline]
+    fn ssub16(x: u32, y: u32) -> u32 {
+        let ([a, b], [c, d]) = (halves(x), halves(y));
+        word(a - c, b - d)
+    }
+
+    #[inline]
+    fn smlad(x: u32, y: u32, acc: i32) -> i32 {
+        let ([a, b], [c, d]) = (halves(x), halves(y));
+        acc.wrapping_add(a * c).wrapping_add(b * d)
+    }
+
+    fn blocks(
+        columns: &[u32],
+        weights: &[u8],
+        epilogues: &[Epilogue],
+        out: &mut [i8],
+        at: [usize; 2],
+    ) {
+        let blocks = weights.chunks_exact(block_bytes(columns.len()).max(1));
+        for (block, (weights, epilogue)) in blocks.zip(epilogues).enumerate() {
+            let raw = Self::raw_block(columns, weights);
+            for (at, raw) in at.iter().zip(raw) {
+                let outputs = out.get_mut(at + BLOCK * block..).unwrap_or_default();
+                for (lane, (out, raw)) in outputs.iter_mut().zip(raw).enumerate() {
+                    *out = epilogue.requantize(lane, raw.wrapping_add(epilogue.bias(lane)));
+                }
+            }
+        }
+    }
+
+    fn row(row: &Row<'_>, out: &mut [i8]) {
+        for x in 0..row.n {
+            let mut acc = [0i32; BLOCK];
+            for ky in 0..row.kernel {
+                let from = ky * row.pitch + 2 * x * row.stride;
+                let pixels = row.pixels.get(from..).unwrap_or_default();
+                let weights = row.weights.get(2 * ky * row.kernel..).unwrap_or_default();
+                let taps = pixels.as_chunks().0.iter().zip(weights.as_chunks().0);
+                for (&[p02, p13], &[w02, w13]) in taps.take(row.kernel) {
+                    let products = [halves(p02), halves(p13)];
+                    let weights = [halves(w02), halves(w13)];
+                    for (lane, acc) in acc.iter_mut().enumerate() {
+                        let (p, w) = (products[lane % 2], weights[lane % 2]);
+                        *acc = acc.wrapping_add(p[lane / 2] * w[lane / 2]);
+                    }
+                }
+            }
+            let outputs = out.get_mut(x * row.step..).unwrap_or_default();
+            for (lane, (out, acc)) in outputs.iter_mut().zip(acc).enumerate() {
+                let acc = acc.wrapping_add(row.epilogue.bias[lane]);
+                *out = row.epilogue.requantize(lane, acc);
+            }
+        }
+    }
+}
