@@ -83,7 +83,7 @@ fn main() -> ! {
     for (i, q) in input.iter_mut().enumerate() {
         *q = (i as u32).wrapping_mul(0x9E37_79B9).to_be_bytes()[0].cast_signed();
     }
-    let mut scores = [0i8; 32];
+    let mut scores = [0i8; 1024];
     let mut watch = Stopwatch {
         timer: &timer,
         ticks: [0; MAX_LAYERS + 1],

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod assemble;
+pub mod bench;
 pub mod card;
 pub mod cost;
 pub mod device;
