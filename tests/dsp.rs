@@ -4,7 +4,7 @@
 //! the arithmetic. Seeds are fixed.
 
 use aplysia_deploy::pack::{PackedWeights, pack};
-use aplysia_shared::kernel::dsp::packing::{self, MAX_BYTE_DEPTH, Reach};
+use aplysia_shared::kernel::dsp::packing::{self, Depth, Reach};
 use aplysia_shared::kernel::dsp::{self, Native, Packed, Portable, Simd};
 use aplysia_shared::kernel::{Weighted, generic};
 use aplysia_shared::{ChannelStat, Window};
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::kernel::{Case, axis, bytes, case, config, image, output, run, view, weights, with_constants};
+use crate::kernel::{Case, axis, case, config, image, output, run, view, weights, with_constants};
 use crate::oracle::Output;
 
 /// What a trained layer has: factors of 2^-22 to 2^-1, small biases, every third layer with a clamp;
@@ -36,8 +36,7 @@ fn with_packed<S: Simd>(
     w: &[i8],
     stats: Option<&mut [ChannelStat]>,
 ) -> Vec<i8> {
-    let depth = k.window.taps() * k.src.c;
-    let PackedWeights { sums, reach, bytes } = pack(w, depth);
+    let PackedWeights { sums, reach, bytes } = pack(w, Depth::new(&k.window, k.src.c));
     let sums: Vec<u8> = sums.into_iter().flat_map(i32::to_le_bytes).collect();
     let packed = Packed { sums: &sums, reach: Reach(reach) };
     run(k.geometry.out, k.to.bias.len(), &k.to, |dst| {
@@ -91,15 +90,14 @@ proptest! {
     fn packed_convolution_is_the_generic_one(
         axes in [axis(3), axis(3)], c in [1..=20usize, 4..=21usize], seed: u64,
     ) {
-        let [_, rows, ..] = axes[0];
-        let [_, columns, ..] = axes[1];
-        prop_assume!(packing::packable(rows * columns * c[0], c[0], c[1]));
-        check_conv(case(axes, c, seed))?;
+        let k = case(axes, c, seed);
+        prop_assume!(packing::packable(&k.window, c[0], c[1]));
+        check_conv(k)?;
     }
 
     #[test]
     fn packed_pointwise_is_the_generic_one(
-        h in 1..=7usize, w in 1..=7usize, c in [1..=70usize, 4..=140usize], seed: u64,
+        h in 1..=7usize, w in 1..=7usize, c in [1..=64usize, 4..=140usize], seed: u64,
     ) {
         let unit = |size: usize| [size, 1, 1, 1, 0, size];
         check_conv(case([unit(h), unit(w)], c, seed))?;
@@ -167,31 +165,33 @@ proptest! {
 /// overflow and the exact path takes over.
 #[test]
 fn the_deepest_layers_are_exact() {
-    for (c, seed) in [(64, 1), (112, 2), (27, 3)] {
+    let three = Window::square(3, 1, 1);
+    for (c, seed) in [(64, 1), (112, 2), (21, 3)] {
         let side = |size| [size, 3, 1, 1, 1, size];
-        assert!(packing::packable(9 * c, c, 9), "{c}");
+        assert!(packing::packable(&three, c, 9), "{c}");
         check_conv(case([side(3), side(2)], [c, 9], seed)).unwrap();
     }
-    assert!(9 * 27 <= MAX_BYTE_DEPTH && !packing::packable(9 * 29, 29, 9));
-    assert!(!packing::packable(9 * 116, 116, 9) && !packing::packable(9, 1, 3));
+    for (c, out_ch) in [(22, 9), (116, 9), (1, 3)] {
+        assert!(!packing::packable(&three, c, out_ch), "{c} {out_ch}");
+    }
 }
 
 /// Weights read back from their packed form.
 #[test]
 fn packing_keeps_every_weight() {
     let rng = &mut ChaCha8Rng::seed_from_u64(5);
-    for (depth, n) in [(1, 4), (9, 5), (18, 6), (27, 7), (64, 8)] {
-        let w = weights(depth * n, rng);
+    for (rows, run, n) in [(1, 1, 4), (3, 3, 5), (3, 6, 6), (3, 9, 7), (1, 64, 8)] {
+        let depth = Depth { rows, run };
+        let w = weights(rows * run * n, rng);
         let packed = pack(&w, depth).bytes;
-        for (o, row) in w.chunks_exact(depth).enumerate() {
+        for (o, row) in w.chunks_exact(rows * run).enumerate() {
             let block = (o / 4).min(n.div_ceil(4) - 1);
-            let bytes = &packed[block * packing::block_bytes(depth)..];
+            let bytes = &packed[block * depth.block_bytes()..];
             let lane = o - packing::first_channel(block, n);
-            for (k, &w) in row.iter().enumerate() {
-                assert_eq!(packing::weight(bytes, k, lane), i32::from(w), "{depth} {n} {o} {k}");
+            for (i, &w) in row.iter().enumerate() {
+                let got = packing::weight(bytes, depth.of(i), lane);
+                assert_eq!(got, i32::from(w), "{depth:?} {n} {o} {i}");
             }
         }
     }
-    let unit = Window::square(1, 1, 0);
-    assert_eq!(bytes(&[-1]).len(), unit.taps());
 }

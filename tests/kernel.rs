@@ -135,7 +135,12 @@ pub(crate) fn view(image: &Image) -> Src<'_> {
 }
 
 /// Runs `kernel` into an output of shape `[h, w, c]`.
-pub(crate) fn run([h, w]: [usize; 2], c: usize, to: &Output, kernel: impl FnOnce(&mut Dst<'_>)) -> Vec<i8> {
+pub(crate) fn run(
+    [h, w]: [usize; 2],
+    c: usize,
+    to: &Output,
+    kernel: impl FnOnce(&mut Dst<'_>),
+) -> Vec<i8> {
     let mut data = vec![77; h * w * c];
     let clamp = Clamp {
         min: to.min,

@@ -23,7 +23,11 @@ fn geometry(w: &Window, out: [usize; 2]) -> Geometry {
 }
 
 /// Constants as numbers; a layer without any needs the clamp and the zero point only.
-fn numbers(constants: Option<Constants<'_>>, layer: &Layer, zero_point: i8) -> (Output, Vec<i8>) {
+fn numbers(
+    constants: Option<Constants<'_>>,
+    layer: &Layer,
+    (in_ch, zero_point): (usize, i8),
+) -> (Output, Vec<i8>) {
     let mut to = Output {
         bias: vec![],
         multiplier: vec![],
@@ -40,20 +44,24 @@ fn numbers(constants: Option<Constants<'_>>, layer: &Layer, zero_point: i8) -> (
     let signed = |bytes: &[u8]| bytes.iter().map(|b| b.cast_signed()).collect();
     to.shift = signed(c.requant.shift);
     let weights = match c.packed {
-        Some(_) => unpacked(&c),
+        Some(_) => unpacked(&c, layer, in_ch),
         None => signed(c.weights),
     };
     (to, weights)
 }
 
 /// Packed weights as `[out_ch][depth]`.
-fn unpacked(c: &Constants<'_>) -> Vec<i8> {
+fn unpacked(c: &Constants<'_>, layer: &Layer, in_ch: usize) -> Vec<i8> {
+    let Op::PackedConv2d(window) = &layer.op else {
+        return vec![];
+    };
+    let depth = packing::Depth::new(window, in_ch);
     let n = c.n_channels();
     let weight = |i: usize| {
         let (o, k) = (i / c.fan_in, i % c.fan_in);
         let block = (o / packing::BLOCK).min(n.div_ceil(packing::BLOCK) - 1);
-        let bytes = &c.weights[block * packing::block_bytes(c.fan_in)..];
-        packing::weight(bytes, k, o - packing::first_channel(block, n)) as i8
+        let bytes = &c.weights[block * depth.block_bytes()..];
+        packing::weight(bytes, depth.of(k), o - packing::first_channel(block, n)) as i8
     };
     (0..n * c.fan_in).map(weight).collect()
 }
@@ -76,7 +84,8 @@ fn reference(model: &Model<'_>, input: Vec<i8>) -> Vec<i8> {
     for (i, layer) in model.layers().iter().enumerate() {
         let dst = &model.tensors()[i + 1];
         let out = [dst.h, dst.w].map(usize::from);
-        let (to, w) = numbers(model.constants(i), layer, dst.zero_point);
+        let in_ch = images[usize::from(layer.inputs[0])].c;
+        let (to, w) = numbers(model.constants(i), layer, (in_ch, dst.zero_point));
         let [src, other] = layer.inputs.map(|t| &images[usize::from(t)]);
         let data = match &layer.op {
             Op::Conv2d(window) | Op::PackedConv2d(window) => {

@@ -13,9 +13,9 @@ pub use error::BlobError;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::dsp::Packed;
 use crate::kernel::dsp::packing;
 use crate::layer::{GraphV1, Layer, Op, Tensor};
-use crate::kernel::dsp::Packed;
 use crate::quant::{Requant, i32_at};
 
 /// Bytes of the header; the graph follows.
@@ -239,6 +239,15 @@ fn fan_in(graph: &GraphV1, layer: &Layer) -> Option<usize> {
     }
 }
 
+/// Layout of the packed filters of `layer`.
+fn depth(graph: &GraphV1, layer: &Layer) -> Option<packing::Depth> {
+    let src = graph.tensors.get(usize::from(layer.inputs[0]))?;
+    match &layer.op {
+        Op::PackedConv2d(window) => Some(packing::Depth::new(window, src.c.into())),
+        _ => None,
+    }
+}
+
 fn constants<'a>(graph: &GraphV1, data: &'a [u8], layer: &Layer) -> Option<Constants<'a>> {
     if !layer.op.is_weighted() {
         return None;
@@ -246,14 +255,12 @@ fn constants<'a>(graph: &GraphV1, data: &'a [u8], layer: &Layer) -> Option<Const
     let fan_in = fan_in(graph, layer)?;
     let n = usize::from(graph.tensors.get(usize::from(layer.output))?.c);
     let (n_weights, n_extra) = match layer.op {
-        Op::PackedConv2d(_) => (packing::packed_bytes(fan_in, n), 4 * n + 4),
+        Op::PackedConv2d(_) => (depth(graph, layer)?.packed_bytes(n), 4 * n + 4),
         _ => (fan_in.checked_mul(n)?, 0),
     };
     let fixed = 8 * n + n.next_multiple_of(4);
     let before = fixed + n_extra;
-    let len = n_weights
-        .checked_next_multiple_of(4)?
-        .checked_add(before)?;
+    let len = n_weights.checked_next_multiple_of(4)?.checked_add(before)?;
     let all = section(data, layer.params, len)?;
     let (bias, rest) = all.split_at_checked(4 * n)?;
     let (multiplier, rest) = rest.split_at_checked(4 * n)?;

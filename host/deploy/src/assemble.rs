@@ -13,7 +13,7 @@ use crate::plan::{Buffer, Plan, memory_map, plan};
 use crate::quantize::{Activation, QuantizedNetwork, WeightedLayer, quantize_multiplier};
 use crate::statistics::Statistics;
 use aplysia_shared::blob::{self, HEADER_BYTES};
-use aplysia_shared::kernel::dsp::packing;
+use aplysia_shared::kernel::dsp::packing::{self, Depth};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS, Scaling};
 use aplysia_shared::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Tensor, Window, adapt};
 use aplysia_space::{Network, Node, NodeOp};
@@ -185,8 +185,11 @@ pub(crate) fn assemble(
             homeostasis: None,
         };
         if let Some((constants, statistics)) = constants {
-            let depth = network.n_weights(i) / network.nodes[i].shape.c;
-            layer.params = data.params(constants, packed(&layer.op).then_some(depth))?;
+            let depth = match &layer.op {
+                Op::PackedConv2d(window) => Some(Depth::new(window, network.input_shape(i).c)),
+                _ => None,
+            };
+            layer.params = data.params(constants, depth)?;
             if let Some(channels) = statistics {
                 layer.homeostasis =
                     Some(data.words(channels.mean.iter().chain(&channels.deviation))?);
@@ -282,7 +285,7 @@ fn op(network: &Network, quantized: &QuantizedNetwork, i: usize) -> Op {
             let window = square(kernel, stride, kernel / 2);
             let in_ch = network.input_shape(i).c;
             // A matter of the structure alone, so that costs are known before training.
-            match packing::packable(kernel * kernel * in_ch, in_ch, node.shape.c) {
+            match packing::packable(&window, in_ch, node.shape.c) {
                 true => Op::PackedConv2d(window),
                 false => Op::Conv2d(window),
             }
@@ -312,10 +315,6 @@ fn op(network: &Network, quantized: &QuantizedNetwork, i: usize) -> Op {
     }
 }
 
-fn packed(op: &Op) -> bool {
-    matches!(op, Op::PackedConv2d(_))
-}
-
 /// The data section while it grows.
 #[derive(Default)]
 struct Data {
@@ -336,11 +335,7 @@ impl Data {
     }
 
     /// Constants of a layer, packed if its `depth` is given.
-    fn params(
-        &mut self,
-        layer: &WeightedLayer,
-        depth: Option<usize>,
-    ) -> Result<u32, DeployError> {
+    fn params(&mut self, layer: &WeightedLayer, depth: Option<Depth>) -> Result<u32, DeployError> {
         let offset = self.words(layer.bias.iter().chain(&layer.multiplier))?;
         self.bytes
             .extend(layer.shift.iter().map(|s| s.cast_unsigned()));

@@ -122,9 +122,8 @@ fn host_digest(model: &Model<'_>) -> Result<u32, DeployError> {
     let input: Vec<i8> = input.collect();
     let (mut arena, mut scores) = (vec![0; model.arena_bytes()], vec![0; model.n_classes()]);
     infer(model, &mut arena, &input, &mut scores)?;
-    let step = |hash: u32, byte: &i8| {
-        (hash ^ u32::from(byte.cast_unsigned())).wrapping_mul(0x0100_0193)
-    };
+    let step =
+        |hash: u32, byte: &i8| (hash ^ u32::from(byte.cast_unsigned())).wrapping_mul(0x0100_0193);
     Ok(arena.iter().fold(0x811C_9DC5, step))
 }
 

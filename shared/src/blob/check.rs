@@ -2,8 +2,8 @@
 //! repair anything: the first broken rule is reported.
 
 use super::{
-    ALIGN, BlobError, Constants, HEADER_BYTES, MAGIC, RUNTIME_ABI, VERSION, constants, field, homeostasis,
-    section,
+    ALIGN, BlobError, Constants, HEADER_BYTES, MAGIC, RUNTIME_ABI, VERSION, constants, field,
+    homeostasis, section,
 };
 use crate::kernel::dsp::{Packed, packing};
 use crate::layer::{GraphV1, Layer, MAX_TENSORS, Op, Scaling, Tensor, Window};
@@ -311,9 +311,12 @@ fn check_weights(
     let offset = l.params;
     let found = constants(graph, data, l).ok_or(BlobError::Data { layer, offset })?;
     if let Some(packed) = found.packed {
-        let src = graph.tensors.get(usize::from(l.inputs[0]));
-        let in_ch = src.map_or(0, |t| usize::from(t.c));
-        return check_packed(layer, &found, packed, in_ch);
+        let (Op::PackedConv2d(window), Some(src)) =
+            (&l.op, graph.tensors.get(usize::from(l.inputs[0])))
+        else {
+            return Err(BlobError::Data { layer, offset });
+        };
+        return check_packed(layer, &found, packed, (window, src.c.into()));
     }
     let index = found
         .weights
@@ -349,22 +352,23 @@ fn check_packed(
     layer: u8,
     found: &Constants<'_>,
     packed: Packed<'_>,
-    in_ch: usize,
+    (window, in_ch): (&Window, usize),
 ) -> Result<(), BlobError> {
     let fault = BlobError::Packing { layer };
-    let (depth, n) = (found.fan_in, found.n_channels());
-    if !packing::packable(depth, in_ch, n) {
+    let (depth, n) = (packing::Depth::new(window, in_ch), found.n_channels());
+    if !packing::packable(window, in_ch, n) {
         return Err(fault);
     }
     let mut reach = 0;
-    let blocks = found.weights.chunks_exact(packing::block_bytes(depth));
+    let blocks = found.weights.chunks_exact(depth.block_bytes().max(1));
     for (block, weights) in blocks.enumerate() {
         for lane in 0..packing::BLOCK {
             let channel = packing::first_channel(block, n) + lane;
             let (mut sum, mut size) = (0i32, 0u32);
-            for k in 0..depth.next_multiple_of(4) {
+            for k in 0..depth.len() {
                 let w = packing::weight(weights, k, lane);
-                if w.unsigned_abs() > 127 || (k >= depth && w != 0) {
+                let padding = k % depth.row() >= depth.run;
+                if w.unsigned_abs() > 127 || (padding && w != 0) {
                     return Err(fault);
                 }
                 // At most 1024 terms of at most 127.
@@ -388,16 +392,16 @@ fn check_packed(
 }
 
 /// Channels that the last two blocks share have the same weights in both.
-fn repeats(found: &Constants<'_>, depth: usize, n: usize) -> bool {
+fn repeats(found: &Constants<'_>, depth: packing::Depth, n: usize) -> bool {
     let shared = (packing::BLOCK - n % packing::BLOCK) % packing::BLOCK;
-    let mut blocks = found.weights.rchunks_exact(packing::block_bytes(depth));
+    let mut blocks = found.weights.rchunks_exact(depth.block_bytes().max(1));
     let (Some(last), Some(before), true) = (blocks.next(), blocks.next(), shared > 0) else {
         return true;
     };
     let first = packing::BLOCK - shared;
     (0..shared).all(|lane| {
         let same = |k| packing::weight(last, k, lane) == packing::weight(before, k, first + lane);
-        (0..depth).all(same)
+        (0..depth.len()).all(same)
     })
 }
 

@@ -83,7 +83,11 @@ fn layout(graph: &GraphV1, data_len: usize) -> Result<(usize, usize), BlobError>
 /// The first runtime interface that has every operator of `graph`.
 fn min_abi(graph: &GraphV1) -> u16 {
     let packed = |l: &Layer| matches!(l.op, Op::PackedConv2d(_));
-    if graph.layers.iter().any(packed) { 2 } else { 1 }
+    if graph.layers.iter().any(packed) {
+        2
+    } else {
+        1
+    }
 }
 
 fn too_long(want_bytes: u64) -> BlobError {

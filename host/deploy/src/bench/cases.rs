@@ -30,7 +30,11 @@ impl Case {
     }
 }
 
-const fn layer(name: &'static str, cmsis_nn: u64, build: fn() -> Result<Vec<u8>, DeployError>) -> Case {
+const fn layer(
+    name: &'static str,
+    cmsis_nn: u64,
+    build: fn() -> Result<Vec<u8>, DeployError>,
+) -> Case {
     Case {
         name,
         cmsis_nn,
@@ -67,7 +71,11 @@ fn linear(n_inputs: u16, n: u16) -> Result<Vec<u8>, DeployError> {
     b.blob()
 }
 
-fn pool(op: fn(aplysia_shared::Window) -> Op, taps: Taps, out: [u16; 2]) -> Result<Vec<u8>, DeployError> {
+fn pool(
+    op: fn(aplysia_shared::Window) -> Op,
+    taps: Taps,
+    out: [u16; 2],
+) -> Result<Vec<u8>, DeployError> {
     alone([14, 14, 32], |b| b.pool(op, 0, taps, out))
 }
 
@@ -93,7 +101,14 @@ fn resnet8() -> Result<Vec<u8>, DeployError> {
         let main = b.conv(main, Taps::same(3, 1), [side, side, c]);
         let skip = match stride {
             1 => x,
-            _ => b.conv(x, Taps { stride, ..Taps::same(1, 1) }, [side, side, c]),
+            _ => b.conv(
+                x,
+                Taps {
+                    stride,
+                    ..Taps::same(1, 1)
+                },
+                [side, side, c],
+            ),
         };
         x = b.add([skip, main]);
     }
@@ -127,21 +142,58 @@ fn autoencoder() -> Result<Vec<u8>, DeployError> {
 
 /// Everything that is measured.
 pub const CASES: [Case; 32] = [
-    layer("conv3x3_28x28x1_16", 1_188_014, || conv([28, 28, 1], Taps::same(3, 1), [28, 28, 16])),
-    layer("conv3x3_32x32x3_16", 2_134_140, || conv([32, 32, 3], Taps::same(3, 1), [32, 32, 16])),
-    layer("conv3x3_16x16x16_32_s2", 630_347, || conv([16, 16, 16], Taps::same(3, 2), [8, 8, 32])),
-    layer("conv3x3_32x32x16_16", 5_487_501, || conv([32, 32, 16], Taps::same(3, 1), [32, 32, 16])),
-    layer("conv3x3_8x8x64_64", 4_155_297, || conv([8, 8, 64], Taps::same(3, 1), [8, 8, 64])),
-    layer("conv10x4_49x10x1_64_s2", 1_111_181, || conv([49, 10, 1], KWS_STEM, [25, 5, 64])),
-    layer("conv3x3_96x96x3_8_s2", 3_063_019, || conv([96, 96, 3], Taps::same(3, 2), [48, 48, 8])),
-    layer("dw3x3_28x28x16_s1", 1_041_973, || depthwise([28, 28, 16], Taps::same(3, 1), [28, 28])),
-    layer("dw3x3_28x28x16_s2", 261_007, || depthwise([28, 28, 16], Taps::same(3, 2), [14, 14])),
-    layer("dw3x3_14x14x32_s1", 493_519, || depthwise([14, 14, 32], Taps::same(3, 1), [14, 14])),
-    layer("dw3x3_14x14x32_s2", 123_638, || depthwise([14, 14, 32], Taps::same(3, 2), [7, 7])),
-    layer("dw3x3_7x7x64_s1", 233_398, || depthwise([7, 7, 64], Taps::same(3, 1), [7, 7])),
-    layer("dw3x3_7x7x64_s2", 72_349, || depthwise([7, 7, 64], Taps { pad: [1, 1], ..Taps::same(3, 2) }, [4, 4])),
-    layer("dw5x5_14x14x32_s1", 1_560_972, || depthwise([14, 14, 32], Taps::same(5, 1), [14, 14])),
-    layer("dw3x3_14x14x32_d2", 1_720_842, || depthwise([14, 14, 32], DILATED, [14, 14])),
+    layer("conv3x3_28x28x1_16", 1_188_014, || {
+        conv([28, 28, 1], Taps::same(3, 1), [28, 28, 16])
+    }),
+    layer("conv3x3_32x32x3_16", 2_134_140, || {
+        conv([32, 32, 3], Taps::same(3, 1), [32, 32, 16])
+    }),
+    layer("conv3x3_16x16x16_32_s2", 630_347, || {
+        conv([16, 16, 16], Taps::same(3, 2), [8, 8, 32])
+    }),
+    layer("conv3x3_32x32x16_16", 5_487_501, || {
+        conv([32, 32, 16], Taps::same(3, 1), [32, 32, 16])
+    }),
+    layer("conv3x3_8x8x64_64", 4_155_297, || {
+        conv([8, 8, 64], Taps::same(3, 1), [8, 8, 64])
+    }),
+    layer("conv10x4_49x10x1_64_s2", 1_111_181, || {
+        conv([49, 10, 1], KWS_STEM, [25, 5, 64])
+    }),
+    layer("conv3x3_96x96x3_8_s2", 3_063_019, || {
+        conv([96, 96, 3], Taps::same(3, 2), [48, 48, 8])
+    }),
+    layer("dw3x3_28x28x16_s1", 1_041_973, || {
+        depthwise([28, 28, 16], Taps::same(3, 1), [28, 28])
+    }),
+    layer("dw3x3_28x28x16_s2", 261_007, || {
+        depthwise([28, 28, 16], Taps::same(3, 2), [14, 14])
+    }),
+    layer("dw3x3_14x14x32_s1", 493_519, || {
+        depthwise([14, 14, 32], Taps::same(3, 1), [14, 14])
+    }),
+    layer("dw3x3_14x14x32_s2", 123_638, || {
+        depthwise([14, 14, 32], Taps::same(3, 2), [7, 7])
+    }),
+    layer("dw3x3_7x7x64_s1", 233_398, || {
+        depthwise([7, 7, 64], Taps::same(3, 1), [7, 7])
+    }),
+    layer("dw3x3_7x7x64_s2", 72_349, || {
+        depthwise(
+            [7, 7, 64],
+            Taps {
+                pad: [1, 1],
+                ..Taps::same(3, 2)
+            },
+            [4, 4],
+        )
+    }),
+    layer("dw5x5_14x14x32_s1", 1_560_972, || {
+        depthwise([14, 14, 32], Taps::same(5, 1), [14, 14])
+    }),
+    layer("dw3x3_14x14x32_d2", 1_720_842, || {
+        depthwise([14, 14, 32], DILATED, [14, 14])
+    }),
     layer("pw_28x28x16_16", 794_938, || pointwise([28, 28, 16], 16)),
     layer("pw_14x14x32_32", 543_794, || pointwise([14, 14, 32], 32)),
     layer("pw_14x14x32_64", 1_087_394, || pointwise([14, 14, 32], 64)),
@@ -151,12 +203,35 @@ pub const CASES: [Case; 32] = [
     layer("fc_64_10", 1_832, || linear(64, 10)),
     layer("fc_640_128", 160_052, || linear(640, 128)),
     layer("fc_128_128", 37_163, || linear(128, 128)),
-    layer("avgpool3x3_14x14x32_s1", 428_876, || pool(Op::AvgPool, Taps::same(3, 1), [14, 14])),
-    layer("avgpool2x2_14x14x32_s2", 65_036, || pool(Op::AvgPool, Taps::same(2, 2), [7, 7])),
+    layer("avgpool3x3_14x14x32_s1", 428_876, || {
+        pool(Op::AvgPool, Taps::same(3, 1), [14, 14])
+    }),
+    layer("avgpool2x2_14x14x32_s2", 65_036, || {
+        pool(Op::AvgPool, Taps::same(2, 2), [7, 7])
+    }),
     layer("gap_7x7x64", 20_573, || alone([7, 7, 64], |b| b.mean(0))),
-    layer("maxpool2x2_14x14x32_s2", 61_000, || pool(Op::MaxPool, Taps::same(2, 2), [7, 7])),
-    layer("add_14x14x32", 509_719, || alone([14, 14, 32], |b| b.add([0, 0]))),
-    Case { name: "resnet8", cmsis_nn: 29_870_000, whole: true, build: resnet8 },
-    Case { name: "ds_cnn", cmsis_nn: 7_840_000, whole: true, build: ds_cnn },
-    Case { name: "autoencoder", cmsis_nn: 579_000, whole: true, build: autoencoder },
+    layer("maxpool2x2_14x14x32_s2", 61_000, || {
+        pool(Op::MaxPool, Taps::same(2, 2), [7, 7])
+    }),
+    layer("add_14x14x32", 509_719, || {
+        alone([14, 14, 32], |b| b.add([0, 0]))
+    }),
+    Case {
+        name: "resnet8",
+        cmsis_nn: 29_870_000,
+        whole: true,
+        build: resnet8,
+    },
+    Case {
+        name: "ds_cnn",
+        cmsis_nn: 7_840_000,
+        whole: true,
+        build: ds_cnn,
+    },
+    Case {
+        name: "autoencoder",
+        cmsis_nn: 579_000,
+        whole: true,
+        build: autoencoder,
+    },
 ];

@@ -7,7 +7,7 @@ use crate::DeployError;
 use crate::pack::{PackedWeights, pack};
 use crate::plan::{Buffer, plan};
 use aplysia_shared::blob::{encode, encoded_len};
-use aplysia_shared::kernel::dsp::packing;
+use aplysia_shared::kernel::dsp::packing::{self, Depth};
 use aplysia_shared::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Scaling, Tensor, Window};
 
 /// A square or oblong window: rows, columns, step, padding on top and left, distance of taps.
@@ -116,9 +116,9 @@ impl Builder {
         output
     }
 
-    /// Random constants of `n` channels with `fan_in` weights each, packed if `in_ch` is given: weights
+    /// Random constants of `n` channels with `fan_in` weights each, packed as `packed` says: weights
     /// of the whole range and factors that spread the outputs.
-    fn params(&mut self, n: usize, fan_in: usize, packed: bool) -> u32 {
+    fn params(&mut self, n: usize, fan_in: usize, packed: Option<Depth>) -> u32 {
         let offset = self.data.len() as u32;
         let words = (0..n).map(|_| self.next() as i32 % 6000 - 3000);
         let bias: Vec<i32> = words.collect();
@@ -131,8 +131,8 @@ impl Builder {
         self.align();
         let weight = |_| (self.next() % 255) as u8 as i8;
         let weights: Vec<i8> = (0..n * fan_in).map(weight).map(|w| w.max(-127)).collect();
-        if packed {
-            let PackedWeights { sums, reach, bytes } = pack(&weights, fan_in);
+        if let Some(depth) = packed {
+            let PackedWeights { sums, reach, bytes } = pack(&weights, depth);
             let words = sums.into_iter().chain([reach.cast_signed()]);
             self.data.extend(words.flat_map(i32::to_le_bytes));
             self.data.extend(bytes);
@@ -151,9 +151,10 @@ impl Builder {
     pub(super) fn conv(&mut self, input: u8, taps: Taps, out: [u16; 3]) -> u8 {
         let in_ch = usize::from(self.shape(input)[2]);
         let window = taps.window();
-        let (depth, n) = (window.taps() * in_ch, usize::from(out[2]));
-        let packed = packing::packable(depth, in_ch, n);
-        let params = self.params(n, depth, packed);
+        let n = usize::from(out[2]);
+        let packed = packing::packable(&window, in_ch, n);
+        let depth = packed.then(|| Depth::new(&window, in_ch));
+        let params = self.params(n, window.taps() * in_ch, depth);
         let op = if packed { Op::PackedConv2d } else { Op::Conv2d };
         self.layer(op(window), [input; 2], out, params)
     }
@@ -168,14 +169,14 @@ impl Builder {
     pub(super) fn depthwise(&mut self, input: u8, taps: Taps, [h, w]: [u16; 2]) -> u8 {
         let [_, _, c] = self.shape(input);
         let window = taps.window();
-        let params = self.params(c.into(), window.taps(), false);
+        let params = self.params(c.into(), window.taps(), None);
         self.layer(Op::DepthwiseConv2d(window), [input; 2], [h, w, c], params)
     }
 
     /// Fully connected layer of `n` outputs.
     pub(super) fn linear(&mut self, input: u8, n: u16) -> u8 {
         let fan_in = self.shape(input).into_iter().map(usize::from).product();
-        let params = self.params(n.into(), fan_in, false);
+        let params = self.params(n.into(), fan_in, None);
         self.layer(Op::FullyConnected, [input; 2], [1, 1, n], params)
     }
 
@@ -192,7 +193,13 @@ impl Builder {
     }
 
     /// Pooling to `out = [h, w]`.
-    pub(super) fn pool(&mut self, op: fn(Window) -> Op, input: u8, taps: Taps, out: [u16; 2]) -> u8 {
+    pub(super) fn pool(
+        &mut self,
+        op: fn(Window) -> Op,
+        input: u8,
+        taps: Taps,
+        out: [u16; 2],
+    ) -> u8 {
         let [h, w] = out;
         let c = self.shape(input)[2];
         self.layer(op(taps.window()), [input; 2], [h, w, c], 0)

@@ -44,24 +44,72 @@ macro_rules! requantize {
     ($c0:literal $c1:literal $c2:literal $c3:literal $c4:literal $c5:literal $c6:literal $c7:literal) => {
         concat!(
             "ldm r12!, {{r8-r11}}\n",
-            "smmlar r0, r0, ", $c0, ", r0\n smmlar r1, r1, ", $c1, ", r1\n",
-            "smmlar r2, r2, ", $c2, ", r2\n smmlar r3, r3, ", $c3, ", r3\n",
-            "smmlar r4, r4, ", $c4, ", r4\n smmlar r5, r5, ", $c5, ", r5\n",
-            "smmlar r6, r6, ", $c6, ", r6\n smmlar r7, r7, ", $c7, ", r7\n",
+            "smmlar r0, r0, ",
+            $c0,
+            ", r0\n smmlar r1, r1, ",
+            $c1,
+            ", r1\n",
+            "smmlar r2, r2, ",
+            $c2,
+            ", r2\n smmlar r3, r3, ",
+            $c3,
+            ", r3\n",
+            "smmlar r4, r4, ",
+            $c4,
+            ", r4\n smmlar r5, r5, ",
+            $c5,
+            ", r5\n",
+            "smmlar r6, r6, ",
+            $c6,
+            ", r6\n smmlar r7, r7, ",
+            $c7,
+            ", r7\n",
             "ldm r12!, {{r8-r11}}\n",
             "add r0, r0, r0, asr #31\n add r1, r1, r1, asr #31\n",
             "add r2, r2, r2, asr #31\n add r3, r3, r3, asr #31\n",
             "add r4, r4, r4, asr #31\n add r5, r5, r5, asr #31\n",
             "add r6, r6, r6, asr #31\n add r7, r7, r7, asr #31\n",
-            "add r0, r0, ", $c0, "\n add r1, r1, ", $c1, "\n",
-            "add r2, r2, ", $c2, "\n add r3, r3, ", $c3, "\n",
-            "add r4, r4, ", $c4, "\n add r5, r5, ", $c5, "\n",
-            "add r6, r6, ", $c6, "\n add r7, r7, ", $c7, "\n",
+            "add r0, r0, ",
+            $c0,
+            "\n add r1, r1, ",
+            $c1,
+            "\n",
+            "add r2, r2, ",
+            $c2,
+            "\n add r3, r3, ",
+            $c3,
+            "\n",
+            "add r4, r4, ",
+            $c4,
+            "\n add r5, r5, ",
+            $c5,
+            "\n",
+            "add r6, r6, ",
+            $c6,
+            "\n add r7, r7, ",
+            $c7,
+            "\n",
             "ldm r12!, {{r8-r11}}\n",
-            "asr r0, r0, ", $c0, "\n asr r1, r1, ", $c1, "\n",
-            "asr r2, r2, ", $c2, "\n asr r3, r3, ", $c3, "\n",
-            "asr r4, r4, ", $c4, "\n asr r5, r5, ", $c5, "\n",
-            "asr r6, r6, ", $c6, "\n asr r7, r7, ", $c7, "\n",
+            "asr r0, r0, ",
+            $c0,
+            "\n asr r1, r1, ",
+            $c1,
+            "\n",
+            "asr r2, r2, ",
+            $c2,
+            "\n asr r3, r3, ",
+            $c3,
+            "\n",
+            "asr r4, r4, ",
+            $c4,
+            "\n asr r5, r5, ",
+            $c5,
+            "\n",
+            "asr r6, r6, ",
+            $c6,
+            "\n asr r7, r7, ",
+            $c7,
+            "\n",
             "ssat r0, #8, r0\n ssat r1, #8, r1\n ssat r2, #8, r2\n ssat r3, #8, r3\n",
             "ssat r4, #8, r4\n ssat r5, #8, r5\n ssat r6, #8, r6\n ssat r7, #8, r7\n",
         )
@@ -108,7 +156,14 @@ unsafe extern "C" fn gemm(job: &Gemm) {
         "ldr pc, [sp, #28]",
         ".p2align 2",
         "2:",
-        step!(), step!(), step!(), step!(), step!(), step!(), step!(), step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
         "ldr r8, [sp, #4]",
         "cmp lr, r8",
         "bne 2b",
@@ -174,8 +229,12 @@ macro_rules! tap {
 macro_rules! near {
     ($second:literal) => {
         concat!(
-            "ldrd r10, r11, [r12], #8\n", tap!(0),
-            "ldrd r8, r9, [lr, #", $second, "]\n", tap!(1),
+            "ldrd r10, r11, [r12], #8\n",
+            tap!(0),
+            "ldrd r8, r9, [lr, #",
+            $second,
+            "]\n",
+            tap!(1),
         )
     };
 }
@@ -184,8 +243,14 @@ macro_rules! near {
 macro_rules! far {
     ($first:literal, $second:literal) => {
         concat!(
-            "ldrd r10, r11, [r12], #8\n ldrd r8, r9, [lr, #", $first, "]\n", tap!(0),
-            "ldrd r8, r9, [lr, #", $second, "]\n", tap!(1),
+            "ldrd r10, r11, [r12], #8\n ldrd r8, r9, [lr, #",
+            $first,
+            "]\n",
+            tap!(0),
+            "ldrd r8, r9, [lr, #",
+            $second,
+            "]\n",
+            tap!(1),
         )
     };
 }
@@ -267,18 +332,40 @@ macro_rules! kernel {
     };
 }
 
-kernel!(kernel_3_1, concat!(row_3_1!(), down!(), row_3_1!(), down!(), row_3_1!()));
-kernel!(kernel_3_2, concat!(row_3_2!(), down!(), row_3_2!(), down!(), row_3_2!()));
+kernel!(
+    kernel_3_1,
+    concat!(row_3_1!(), down!(), row_3_1!(), down!(), row_3_1!())
+);
+kernel!(
+    kernel_3_2,
+    concat!(row_3_2!(), down!(), row_3_2!(), down!(), row_3_2!())
+);
 kernel!(
     kernel_5_1,
     concat!(
-        row_5_1!(), down!(), row_5_1!(), down!(), row_5_1!(), down!(), row_5_1!(), down!(), row_5_1!()
+        row_5_1!(),
+        down!(),
+        row_5_1!(),
+        down!(),
+        row_5_1!(),
+        down!(),
+        row_5_1!(),
+        down!(),
+        row_5_1!()
     )
 );
 kernel!(
     kernel_5_2,
     concat!(
-        row_5_2!(), down!(), row_5_2!(), down!(), row_5_2!(), down!(), row_5_2!(), down!(), row_5_2!()
+        row_5_2!(),
+        down!(),
+        row_5_2!(),
+        down!(),
+        row_5_2!(),
+        down!(),
+        row_5_2!(),
+        down!(),
+        row_5_2!()
     )
 );
 
@@ -287,7 +374,9 @@ impl Simd for Armv7em {
     fn sxtb16(x: u32) -> u32 {
         let y;
         // SAFETY: one instruction on registers.
-        unsafe { asm!("sxtb16 {}, {}", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags)) };
+        unsafe {
+            asm!("sxtb16 {}, {}", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags))
+        };
         y
     }
 
@@ -295,7 +384,9 @@ impl Simd for Armv7em {
     fn sxtb16_ror8(x: u32) -> u32 {
         let y;
         // SAFETY: one instruction on registers.
-        unsafe { asm!("sxtb16 {}, {}, ror #8", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags)) };
+        unsafe {
+            asm!("sxtb16 {}, {}, ror #8", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags))
+        };
         y
     }
 
@@ -303,7 +394,9 @@ impl Simd for Armv7em {
     fn ssub16(x: u32, y: u32) -> u32 {
         let z;
         // SAFETY: one instruction on registers; it sets flags.
-        unsafe { asm!("ssub16 {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, options(pure, nomem, nostack)) };
+        unsafe {
+            asm!("ssub16 {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, options(pure, nomem, nostack))
+        };
         z
     }
 
@@ -311,7 +404,9 @@ impl Simd for Armv7em {
     fn smlad(x: u32, y: u32, acc: i32) -> i32 {
         let z;
         // SAFETY: one instruction on registers; it sets flags.
-        unsafe { asm!("smlad {}, {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, in(reg) acc, options(pure, nomem, nostack)) };
+        unsafe {
+            asm!("smlad {}, {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, in(reg) acc, options(pure, nomem, nostack))
+        };
         z
     }
 

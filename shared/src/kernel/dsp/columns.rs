@@ -3,38 +3,47 @@
 //! It owns the gathering of taps and must not know weights. Four depths of two pixels are four words:
 //! depths 0 and 2 of either pixel, then depths 1 and 3 of either: what SXTB16 makes of bytes.
 
-use super::packing::MAX_BYTE_DEPTH;
-use super::{SCRATCH_WORDS, Simd};
-use crate::kernel::Src;
-use crate::layer::Window;
+use core::ops::Range;
 
-/// Pixels of padding at hand.
-const PAD: usize = 64;
+use super::packing::{Depth, MAX_BYTES};
+use super::{SCRATCH_WORDS, Simd};
+use crate::kernel::{Axis, Src, axes};
+use crate::layer::Window;
 
 /// Columns of two output pixels.
 pub(crate) struct Columns {
     words: [u32; SCRATCH_WORDS],
-    depth: usize,
-    padding: [i8; PAD],
+    depth: Depth,
+    padding: [i8; MAX_BYTES],
+}
+
+/// Where the window of one output pixel lies.
+struct Place {
+    /// Rows inside, and the input row of the first of them.
+    rows: (Range<usize>, usize),
+    /// Columns inside, and the input column of the first of them.
+    columns: (Range<usize>, usize),
 }
 
 impl Columns {
-    /// For windows of `depth` values, at most as [`super::packing::packable`] says.
-    pub(crate) fn new(depth: usize, zero_point: i32) -> Self {
+    /// For windows that [`super::packing::packable`] accepts.
+    pub(crate) fn new(depth: Depth, zero_point: i32) -> Self {
         Self {
             words: [0; SCRATCH_WORDS],
-            depth: depth.next_multiple_of(4),
-            padding: [zero_point.clamp(-128, 127) as i8; PAD],
+            depth,
+            padding: [zero_point.clamp(-128, 127) as i8; MAX_BYTES],
         }
     }
 
     /// The columns filled last.
     #[inline]
     pub(crate) fn words(&self) -> &[u32] {
-        self.words.get(..self.depth).unwrap_or_default()
+        self.words.get(..self.depth.len()).unwrap_or_default()
     }
 
-    /// Gathers the windows of output pixels `at = [(y, x); 2]`.
+    /// Gathers the windows of output pixels `at = [(y, x); 2]`. Rows of a window that lie inside the
+    /// image are read in whole words, whose last bytes may belong to the next pixel: their weights
+    /// are 0.
     #[inline]
     pub(crate) fn fill<S: Simd>(
         &mut self,
@@ -42,74 +51,91 @@ impl Columns {
         window: &Window,
         at: [(usize, usize); 2],
     ) {
-        if window.is_pointwise() && src.c.is_multiple_of(4) {
-            let [x0, x1] = at.map(|(y, x)| src.run(y, x, src.c));
-            expand::<S>(x0, x1, &mut self.words);
-        } else if src.c.is_multiple_of(4) {
-            self.fill_words::<S>(src, window, at);
-        } else {
-            self.fill_bytes::<S>(src, window, at);
+        let starts = at.map(|at| self.inside(src, window, at));
+        let [Some(mut first), Some(mut second)] = starts else {
+            return self.fill_edge::<S>(src, window, at);
+        };
+        let row = self.depth.row();
+        let down = usize::from(window.dilation_h) * src.w * src.c;
+        let words = self.words.chunks_exact_mut(row.max(1));
+        for words in words.take(self.depth.rows) {
+            let run = |start: usize| src.data.get(start..start + row).unwrap_or_default();
+            expand::<S>(run(first), run(second), words);
+            (first, second) = (first + down, second + down);
         }
     }
 
-    /// Channels in fours: straight from the image.
-    fn fill_words<S: Simd>(&mut self, src: &Src<'_>, window: &Window, at: [(usize, usize); 2]) {
-        let (kernel_w, c) = (usize::from(window.kernel_w), src.c);
-        let mut to = self.words.as_mut_slice();
-        for ky in 0..window.kernel_h {
-            let rows = at.map(|at| Line::new(src, window, at, ky));
-            if let [Some(x0), Some(x1)] = rows.each_ref().map(|r| r.whole(src, window)) {
-                let (now, rest) = to.split_at_mut_checked(kernel_w * c).unwrap_or_default();
-                expand::<S>(x0, x1, now);
-                to = rest;
-                continue;
-            }
-            for kx in 0..window.kernel_w {
-                let (now, rest) = to.split_at_mut_checked(c).unwrap_or_default();
-                let taps = rows.each_ref().map(|r| r.tap(src, window, kx));
-                for (i, now) in now.chunks_mut(PAD).enumerate() {
-                    let [x0, x1] = taps.map(|tap| match tap {
-                        Some(tap) => tap.get(i * PAD..).unwrap_or_default(),
-                        None => &self.padding[..],
-                    });
-                    expand::<S>(x0, x1, now);
+    /// First value of the window, if all of it can be read in whole words.
+    #[inline]
+    fn inside(&self, src: &Src<'_>, window: &Window, (y, x): (usize, usize)) -> Option<usize> {
+        let top = (y * usize::from(window.stride_h)).checked_sub(window.pad_top.into())?;
+        let left = (x * usize::from(window.stride_w)).checked_sub(window.pad_left.into())?;
+        let last = top + self.depth.rows.saturating_sub(1) * usize::from(window.dilation_h);
+        let fits = last < src.h
+            && left + usize::from(window.kernel_w) <= src.w
+            && (window.dilation_w == 1 || window.kernel_w == 1)
+            && (last * src.w + left) * src.c + self.depth.row() <= src.data.len();
+        fits.then_some((top * src.w + left) * src.c)
+    }
+
+    /// As [`Columns::fill`], tap by tap.
+    #[inline(never)]
+    fn fill_edge<S: Simd>(&mut self, src: &Src<'_>, window: &Window, at: [(usize, usize); 2]) {
+        let (rows, columns) = axes(src, window);
+        let places = at.map(|(y, x)| Place {
+            rows: rows.taps(y),
+            columns: columns.taps(x),
+        });
+        let words = self.words.chunks_exact_mut(self.depth.row().max(1));
+        for (ky, words) in words.take(self.depth.rows).enumerate() {
+            let lines = places.each_ref().map(|place| place.line(src, &rows, ky));
+            if src.c.is_multiple_of(4) {
+                for (kx, words) in words.chunks_exact_mut(src.c.max(1)).enumerate() {
+                    for (i, words) in words.chunks_mut(MAX_BYTES).enumerate() {
+                        let tap = |p: usize| match places[p].tap(lines[p], src, &columns, kx) {
+                            Some(tap) => tap.get(i * MAX_BYTES..).unwrap_or_default(),
+                            None => &self.padding[..],
+                        };
+                        expand::<S>(tap(0), tap(1), words);
+                    }
                 }
-                to = rest;
-            }
-        }
-    }
-
-    /// Any channels: bytes first, then halfwords.
-    fn fill_bytes<S: Simd>(&mut self, src: &Src<'_>, window: &Window, at: [(usize, usize); 2]) {
-        let mut bytes = [[self.padding[0]; MAX_BYTE_DEPTH]; 2];
-        let (kernel_w, c) = (usize::from(window.kernel_w), src.c);
-        for (bytes, at) in bytes.iter_mut().zip(at) {
-            let mut to = bytes.as_mut_slice();
-            for ky in 0..window.kernel_h {
-                let (now, rest) = to.split_at_mut_checked(kernel_w * c).unwrap_or_default();
-                let line = Line::new(src, window, at, ky);
-                match line.whole(src, window) {
-                    Some(run) => copy(now, run),
-                    None => {
-                        for (kx, now) in (0..window.kernel_w).zip(now.chunks_exact_mut(c.max(1))) {
-                            copy(now, line.tap(src, window, kx).unwrap_or_default());
+            } else {
+                let mut bytes = [self.padding; 2];
+                for (p, bytes) in bytes.iter_mut().enumerate() {
+                    for (kx, bytes) in bytes.chunks_exact_mut(src.c.max(1)).enumerate() {
+                        let tap = places[p].tap(lines[p], src, &columns, kx);
+                        for (to, &from) in bytes.iter_mut().zip(tap.unwrap_or_default()) {
+                            *to = from;
                         }
                     }
                 }
-                to = rest;
+                expand::<S>(&bytes[0], &bytes[1], words);
             }
         }
-        let [x0, x1] = &bytes;
-        let words = self.words.get_mut(..self.depth).unwrap_or_default();
-        expand::<S>(x0, x1, words);
     }
 }
 
-/// Copies the shorter of the two; a loop, as runs of a few bytes are shorter than a call.
-#[inline]
-fn copy(to: &mut [i8], from: &[i8]) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = from;
+impl Place {
+    /// The input row of row `ky`, if inside.
+    fn line<'a>(&self, src: &Src<'a>, rows: &Axis, ky: usize) -> Option<&'a [i8]> {
+        let (inside, first) = &self.rows;
+        let steps = inside.contains(&ky).then(|| ky - inside.start)?;
+        let y = first + steps * usize::from(rows.dilation);
+        Some(src.run(y, 0, src.w * src.c))
+    }
+
+    /// Tap `kx` of a row, if inside.
+    fn tap<'a>(
+        &self,
+        line: Option<&'a [i8]>,
+        src: &Src<'_>,
+        columns: &Axis,
+        kx: usize,
+    ) -> Option<&'a [i8]> {
+        let (inside, first) = &self.columns;
+        let steps = inside.contains(&kx).then(|| kx - inside.start)?;
+        let x = first + steps * usize::from(columns.dilation);
+        line?.get(x * src.c..(x + 1) * src.c)
     }
 }
 
@@ -126,48 +152,5 @@ pub(crate) fn expand<S: Simd>(x0: &[i8], x1: &[i8], to: &mut [u32]) {
             S::sxtb16_ror8(x0),
             S::sxtb16_ror8(x1),
         ];
-    }
-}
-
-/// One row of a window: the input row it reads, if inside, and where its first tap is, plus padding.
-struct Line {
-    row: Option<usize>,
-    origin: usize,
-}
-
-impl Line {
-    #[inline]
-    fn new(src: &Src<'_>, window: &Window, (y, x): (usize, usize), ky: u8) -> Self {
-        let down = usize::from(ky) * usize::from(window.dilation_h);
-        let row = (y * usize::from(window.stride_h) + down)
-            .checked_sub(usize::from(window.pad_top))
-            .filter(|&row| row < src.h);
-        Self {
-            row,
-            origin: x * usize::from(window.stride_w),
-        }
-    }
-
-    /// Column of tap `kx`, if inside.
-    #[inline]
-    fn column(&self, src: &Src<'_>, window: &Window, kx: u8) -> Option<usize> {
-        (self.origin + usize::from(kx) * usize::from(window.dilation_w))
-            .checked_sub(usize::from(window.pad_left))
-            .filter(|&column| column < src.w)
-    }
-
-    /// Tap `kx`, if inside.
-    #[inline]
-    fn tap<'a>(&self, src: &Src<'a>, window: &Window, kx: u8) -> Option<&'a [i8]> {
-        Some(src.run(self.row?, self.column(src, window, kx)?, src.c))
-    }
-
-    /// All taps as one run, if inside and without gaps.
-    #[inline]
-    fn whole<'a>(&self, src: &Src<'a>, window: &Window) -> Option<&'a [i8]> {
-        let first = self.column(src, window, 0)?;
-        self.column(src, window, window.kernel_w.saturating_sub(1))?;
-        let run = src.run(self.row?, first, usize::from(window.kernel_w) * src.c);
-        (window.dilation_w == 1).then_some(run)
     }
 }

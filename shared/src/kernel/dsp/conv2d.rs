@@ -2,7 +2,7 @@
 
 use super::Simd;
 use super::columns::Columns;
-use super::packing::{BLOCK, Epilogue, Reach, block_bytes, block_channels, first_channel};
+use super::packing::{BLOCK, Depth, Epilogue, Reach, block_channels, first_channel};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::{Clamp, Window};
 use crate::quant::i32_at;
@@ -39,9 +39,9 @@ pub fn packed_conv2d_s8<S: Simd>(
     constants: &mut Weighted<'_>,
     packed: Packed<'_>,
 ) {
-    let depth = window.taps() * src.c;
+    let depth = Depth::new(window, src.c);
     let mut columns = Columns::new(depth, src.zero_point);
-    let bytes = block_bytes(depth).max(1);
+    let bytes = depth.block_bytes();
     let n_blocks = dst.c.div_ceil(BLOCK);
     let weights = constants.weights;
     for first in (0..n_blocks).step_by(GROUP) {
@@ -63,7 +63,11 @@ pub fn packed_conv2d_s8<S: Simd>(
             let next = if x + 1 < w { (y, x + 1) } else { (y + 1, 0) };
             // The last of an odd number of pixels is computed twice.
             let second = if pixel + 1 < pixels { next } else { here };
-            (y, x) = if next.1 + 1 < w { (next.0, next.1 + 1) } else { (next.0 + 1, 0) };
+            (y, x) = if next.1 + 1 < w {
+                (next.0, next.1 + 1)
+            } else {
+                (next.0 + 1, 0)
+            };
             columns.fill::<S>(src, window, [here, second]);
             let at = [pixel, (pixel + 1).min(pixels - 1)].map(|p| p * dst.c);
             match fast {
@@ -115,7 +119,7 @@ impl Group<'_> {
         // Blocks that repeat no channel of the one before.
         let whole = self.n.min((dst.c - begin) / BLOCK);
         let (epilogues, rest) = epilogues.split_at(whole);
-        let split = whole * block_bytes(columns.len());
+        let split = whole * BLOCK * columns.len();
         let (weights, last) = self.weights.split_at_checked(split).unwrap_or_default();
         S::blocks(columns, weights, epilogues, dst.data, at.map(|a| a + begin));
         let mut end = begin + whole * BLOCK;
@@ -145,7 +149,7 @@ impl Group<'_> {
         at: [usize; 2],
     ) {
         let to = (dst.zero_point, dst.clamp);
-        let blocks = self.weights.chunks_exact(block_bytes(columns.len()).max(1));
+        let blocks = self.weights.chunks_exact((BLOCK * columns.len()).max(1));
         for (block, weights) in (self.first..).zip(blocks) {
             let raw = S::raw_block(columns, weights);
             let first = first_channel(block, dst.c);

@@ -37,13 +37,18 @@ pub fn depthwise_conv2d_s8<S: Simd>(
     for slice in 0..src.c.div_ceil(BLOCK) {
         let first = (slice * BLOCK).min(src.c - BLOCK);
         let mut taps = [0; 2 * MAX_KERNEL * MAX_KERNEL];
-        let Some(epilogue) = weights::<S>(&mut taps, [src.c, first], constants, [src.zero_point, dst.zero_point])
-        else {
+        let Some(epilogue) = weights::<S>(
+            &mut taps,
+            [src.c, first],
+            constants,
+            [src.zero_point, dst.zero_point],
+        ) else {
             return generic::depthwise_conv2d_s8(src, dst, window, constants);
         };
         for top in (0..dst.h).step_by(strip.rows) {
-            strip.expand::<S>(src, [top, first], &mut pixels);
-            for y in top..dst.h.min(top + strip.rows) {
+            let rows = strip.rows.min(dst.h - top);
+            strip.expand::<S>(src, [top, first, rows], &mut pixels);
+            for y in top..top + rows {
                 let from = (y - top) * strip.stride * strip.pitch;
                 let row = Row {
                     pixels: pixels.get(from..).unwrap_or_default(),
@@ -131,16 +136,16 @@ impl Strip {
         })
     }
 
-    /// Expands the rows of the strip whose first output row is `top`, channels from `first` on.
+    /// Expands what `rows` output rows from `top` on read, channels from `first` on.
     fn expand<S: Simd>(
         &self,
         src: &Src<'_>,
-        [top, first]: [usize; 2],
+        [top, first, rows]: [usize; 3],
         pixels: &mut [u32; SCRATCH_WORDS],
     ) {
         let zero = src.zero_point.cast_unsigned() & 0xFFFF;
         let padding = [zero | (zero << 16); 2];
-        let n = (self.rows - 1) * self.stride + self.kernel;
+        let n = (rows - 1) * self.stride + self.kernel;
         for (i, row) in pixels.chunks_exact_mut(self.pitch).take(n).enumerate() {
             let row = row.as_chunks_mut::<2>().0;
             let y = (top * self.stride + i).checked_sub(self.pad[0]);
@@ -152,7 +157,10 @@ impl Strip {
             left.fill(padding);
             let (inside, right) = rest.split_at_mut(src.w.min(rest.len()));
             right.fill(padding);
-            let line = src.run(y, 0, src.w * src.c).get(first..).unwrap_or_default();
+            let line = src
+                .run(y, 0, src.w * src.c)
+                .get(first..)
+                .unwrap_or_default();
             for (to, pixel) in inside.iter_mut().zip(line.chunks(src.c.max(1))) {
                 if let Some(bytes) = pixel.first_chunk::<BLOCK>() {
                     let word = u32::from_le_bytes(bytes.map(i8::cast_unsigned));

@@ -17,11 +17,7 @@ const ROWS: usize = 4;
 ///
 /// The input is expanded once, its zero point taken off; four rows of weights are read at a time. Never
 /// panics if `Model::parse` accepted the blob. Cost: 4 KiB of stack; instructions in [`crate::cost`].
-pub fn fully_connected_s8<S: Simd>(
-    src: &Src<'_>,
-    dst: &mut Dst<'_>,
-    constants: &mut Weighted<'_>,
-) {
+pub fn fully_connected_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: &mut Weighted<'_>) {
     let n = src.data.len();
     if n.div_ceil(2) > SCRATCH_WORDS {
         return generic::fully_connected_s8(src, dst, constants);
@@ -48,7 +44,11 @@ pub fn fully_connected_s8<S: Simd>(
         };
         let rows: [&[u8]; ROWS] = core::array::from_fn(row);
         let raw = products::<S>(input, rows);
-        for (i, (out, (raw, row))) in outputs.iter_mut().zip(raw.into_iter().zip(rows)).enumerate() {
+        for (i, (out, (raw, row))) in outputs
+            .iter_mut()
+            .zip(raw.into_iter().zip(rows))
+            .enumerate()
+        {
             let rest = row.get(n - tail.len()..).unwrap_or_default();
             let raw = raw.wrapping_add(dot(tail, rest, src.zero_point));
             *out = constants.finish(group * ROWS + i, raw, to);

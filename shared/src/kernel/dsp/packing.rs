@@ -1,8 +1,9 @@
 //! The packed form of a convolution's constants.
 //!
 //! It owns the layout that `deploy` writes and the fast kernels read, and the proof that makes it exact;
-//! it must not know windows or pixels. Layout, for K depths (`kernel_h·kernel_w·in_ch`, rounded up to
-//! 4 with zeros) and O >= 4 channels:
+//! it must not know pixels. Layout, for O >= 4 channels and K [depths](Depth): each row of the window has
+//! `kernel_w·in_ch` of them, rounded up to 4 with weights of 0, so that a row of a window is read in
+//! whole words:
 //!
 //! - blocks of four channels, the last one ends at channel O and may repeat channels of the one before;
 //! - a block is K words, two for each pair of depths `(4g, 4g+2)` and `(4g+1, 4g+3)`: first channels 0
@@ -14,32 +15,74 @@
 //! `256·P[odd]`, so that a shift gives `P[odd]` exactly if `|P[odd]| < 2^23`, which
 //! [`Epilogue::new`] proves from the bias and the layer's [reach](Reach).
 
+use crate::layer::Window;
 use crate::quant::{Requant, i32_at};
 
 /// Channels of a block.
 pub const BLOCK: usize = 4;
 /// Most depths of a packed convolution: what fits into the scratch for two pixels.
 pub const MAX_DEPTH: usize = super::SCRATCH_WORDS;
-/// Most depths if the input channels are no multiple of 4, which takes a second copy.
-pub const MAX_BYTE_DEPTH: usize = 256;
+/// Most depths of a row if the input channels are no multiple of 4: what is gathered at an edge.
+pub const MAX_BYTES: usize = 64;
 
-/// Whether a convolution of `depth = taps·in_ch` can be packed.
-pub fn packable(depth: usize, in_ch: usize, out_ch: usize) -> bool {
-    let most = match in_ch.is_multiple_of(4) {
-        true => MAX_DEPTH,
-        false => MAX_BYTE_DEPTH,
-    };
-    out_ch >= BLOCK && depth.next_multiple_of(4) <= most
+/// How a filter is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Rows of the window.
+    pub rows: usize,
+    /// Weights of a row: `kernel_w·in_ch`.
+    pub run: usize,
 }
 
-/// Bytes of one block.
-pub fn block_bytes(depth: usize) -> usize {
-    depth.next_multiple_of(4).saturating_mul(BLOCK)
+impl Depth {
+    /// Of `window` over `in_ch` channels.
+    pub fn new(window: &Window, in_ch: usize) -> Self {
+        Self {
+            rows: window.kernel_h.into(),
+            run: usize::from(window.kernel_w) * in_ch,
+        }
+    }
+
+    /// Depths of a row, padding included.
+    #[inline]
+    pub fn row(&self) -> usize {
+        self.run.next_multiple_of(4)
+    }
+
+    /// All depths.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.rows.saturating_mul(self.row())
+    }
+
+    /// True without weights.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Depth of weight `i` of a filter `[kernel_h][kernel_w][in_ch]`.
+    pub fn of(&self, i: usize) -> usize {
+        let run = self.run.max(1);
+        i / run * self.row() + i % run
+    }
+
+    /// Bytes of one block.
+    pub fn block_bytes(&self) -> usize {
+        self.len().saturating_mul(BLOCK)
+    }
+
+    /// Bytes of all blocks.
+    pub fn packed_bytes(&self, out_ch: usize) -> usize {
+        self.block_bytes().saturating_mul(out_ch.div_ceil(BLOCK))
+    }
 }
 
-/// Bytes of all blocks.
-pub fn packed_bytes(depth: usize, out_ch: usize) -> usize {
-    block_bytes(depth).saturating_mul(out_ch.div_ceil(BLOCK))
+/// Whether a convolution can be packed.
+pub fn packable(window: &Window, in_ch: usize, out_ch: usize) -> bool {
+    let depth = Depth::new(window, in_ch);
+    out_ch >= BLOCK
+        && depth.len() <= MAX_DEPTH
+        && (in_ch.is_multiple_of(4) || depth.row() <= MAX_BYTES)
 }
 
 /// First channel of block `block`.
@@ -134,10 +177,11 @@ impl Epilogue {
     pub(crate) fn requantize(&self, lane: usize, acc: i32) -> i8 {
         let multiplier = i64::from(self.multiplier[lane].cast_unsigned() >> 1);
         // |acc| < 2^23 by construction, so that nothing below leaves its type.
-        let high = (i64::from(acc).wrapping_mul(multiplier).wrapping_add(1 << 30) >> 31) as i32;
-        let sum = high
-            .wrapping_add(high >> 31)
-            .wrapping_add(self.round[lane]);
+        let high = (i64::from(acc)
+            .wrapping_mul(multiplier)
+            .wrapping_add(1 << 30)
+            >> 31) as i32;
+        let sum = high.wrapping_add(high >> 31).wrapping_add(self.round[lane]);
         crate::quant::saturate(
             sum.wrapping_shr(self.shift[lane].cast_unsigned()),
             crate::Clamp::FULL,

@@ -1,7 +1,7 @@
 //! The instruction set in plain Rust, for every target without a faster one and as the twin of the
 //! others in tests. It owns no algorithm beyond what an instruction set has to give.
 
-use super::packing::{BLOCK, Epilogue, block_bytes};
+use super::packing::{BLOCK, Epilogue};
 use super::{Row, Simd};
 
 /// Plain Rust.
@@ -49,7 +49,7 @@ impl Simd for Portable {
         out: &mut [i8],
         at: [usize; 2],
     ) {
-        let blocks = weights.chunks_exact(block_bytes(columns.len()).max(1));
+        let blocks = weights.chunks_exact((BLOCK * columns.len()).max(1));
         for (block, (weights, epilogue)) in blocks.zip(epilogues).enumerate() {
             let raw = Self::raw_block(columns, weights);
             for (at, raw) in at.iter().zip(raw) {

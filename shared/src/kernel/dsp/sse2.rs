@@ -8,7 +8,7 @@
 
 use core::arch::x86_64::*;
 
-use super::packing::{BLOCK, Epilogue, block_bytes};
+use super::packing::{BLOCK, Epilogue};
 use super::{Portable, Row, Simd};
 
 /// x86-64.
@@ -112,7 +112,7 @@ fn blocks(
     out: &mut [i8],
     at: [usize; 2],
 ) {
-    let bytes = block_bytes(4 * columns.len()).max(1);
+    let bytes = (BLOCK * 4 * columns.len()).max(1);
     for (block, (weights, epilogue)) in weights.chunks_exact(bytes).zip(epilogues).enumerate() {
         let zero = _mm_setzero_si128();
         let (mut even, mut odd) = ([zero; 2], [zero; 2]);
