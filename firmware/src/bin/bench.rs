@@ -55,9 +55,8 @@ impl core::fmt::Write for Line {
 
 /// FNV-1a, 32 bits.
 fn digest(bytes: &[i8]) -> u32 {
-    let step = |hash: u32, &byte: &i8| {
-        (hash ^ u32::from(byte.cast_unsigned())).wrapping_mul(0x0100_0193)
-    };
+    let step =
+        |hash: u32, &byte: &i8| (hash ^ u32::from(byte.cast_unsigned())).wrapping_mul(0x0100_0193);
     bytes.iter().fold(0x811C_9DC5, step)
 }
 

@@ -21,6 +21,7 @@ mod armv7em;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
 
+pub use columns::Rows;
 pub use conv2d::{Packed, packed_conv2d_s8};
 pub use depthwise::depthwise_conv2d_s8;
 pub use fully_connected::fully_connected_s8;
@@ -62,7 +63,7 @@ pub struct Row<'a> {
 }
 
 /// An instruction set. The first five are the instructions of the same name.
-pub trait Simd {
+pub trait Simd: Sized {
     /// Bytes 0 and 2, sign-extended to halfwords.
     fn sxtb16(x: u32) -> u32;
     /// Bytes 1 and 3, sign-extended to halfwords.
@@ -71,6 +72,18 @@ pub trait Simd {
     fn ssub16(x: u32, y: u32) -> u32;
     /// `acc` plus the two products of the signed halfwords of `x` and `y`, modulo 2^32.
     fn smlad(x: u32, y: u32, acc: i32) -> i32;
+
+    /// Reads rows at two places of `src` into columns: of each four bytes of either, bytes 0 and 2,
+    /// then 1 and 3. Slices that are too short give a wrong result.
+    #[inline]
+    fn gather(src: &[i8], starts: [usize; 2], rows: Rows, to: &mut [u32]) {
+        let [mut first, mut second] = starts;
+        for to in to.chunks_exact_mut(rows.bytes.max(1)).take(rows.n) {
+            let run = |start: usize| src.get(start..start + rows.bytes).unwrap_or_default();
+            columns::expand::<Self>(run(first), run(second), to);
+            (first, second) = (first + rows.down, second + rows.down);
+        }
+    }
 
     /// All blocks of a packed convolution for two pixels: `out[at[p] + 4·b + i]` is channel `i` of
     /// block `b` and pixel `p`, limited to i8. Slices that are too short give a wrong result.

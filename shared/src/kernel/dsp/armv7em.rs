@@ -11,7 +11,7 @@
 use core::arch::{asm, naked_asm};
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Portable, Row, Simd};
+use super::{Portable, Row, Rows, Simd};
 
 /// Cortex-M4, M7.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +114,45 @@ macro_rules! requantize {
             "ssat r4, #8, r4\n ssat r5, #8, r5\n ssat r6, #8, r6\n ssat r7, #8, r7\n",
         )
     };
+}
+
+/// Fours of bytes of two places as halfwords, `fours` a row.
+///
+/// # Safety
+/// `rows` times, `first` and `second` are readable for `4·fours` bytes, and again `skip` bytes behind
+/// that; `to` takes four words for each of the fours and is aligned to 4; `fours` and `rows` are at
+/// least 1.
+#[unsafe(naked)]
+unsafe extern "C" fn expand(
+    first: *const i8,
+    second: *const i8,
+    to: *mut u32,
+    fours: usize,
+    rows: usize,
+    skip: usize,
+) {
+    naked_asm!(
+        "push {{r4-r8, lr}}",
+        "ldrd r12, lr, [sp, #24]",
+        "1:",
+        "mov r8, r3",
+        "2:",
+        "ldr r4, [r0], #4",
+        "ldr r5, [r1], #4",
+        "sxtb16 r6, r4",
+        "sxtb16 r7, r5",
+        "strd r6, r7, [r2], #8",
+        "sxtb16 r6, r4, ror #8",
+        "sxtb16 r7, r5, ror #8",
+        "strd r6, r7, [r2], #8",
+        "subs r8, r8, #1",
+        "bne 2b",
+        "add r0, r0, lr",
+        "add r1, r1, lr",
+        "subs r12, r12, #1",
+        "bne 1b",
+        "pop {{r4-r8, pc}}",
+    )
 }
 
 /// What [`gemm`] works on; it copies the fields to its stack in this order.
@@ -408,6 +447,33 @@ impl Simd for Armv7em {
             asm!("smlad {}, {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, in(reg) acc, options(pure, nomem, nostack))
         };
         z
+    }
+
+    #[inline]
+    fn gather(src: &[i8], starts: [usize; 2], rows: Rows, to: &mut [u32]) {
+        let [first, second] = starts;
+        let fours = rows.bytes / 4;
+        let fits = fours > 0
+            && rows.n > 0
+            && rows.down >= rows.bytes
+            && first.max(second) + rows.reach() <= src.len()
+            && 4 * fours * rows.n <= to.len();
+        if !fits {
+            return;
+        }
+        let at = |start| src.as_ptr().wrapping_add(start);
+        let (first, second) = (at(first), at(second));
+        // SAFETY: `fits` is the contract of `expand`.
+        unsafe {
+            expand(
+                first,
+                second,
+                to.as_mut_ptr(),
+                fours,
+                rows.n,
+                rows.down - 4 * fours,
+            )
+        }
     }
 
     #[inline]

@@ -15,6 +15,39 @@ pub(crate) struct Columns {
     words: [u32; SCRATCH_WORDS],
     depth: Depth,
     padding: [i8; MAX_BYTES],
+    inside: Inside,
+}
+
+/// Which windows lie inside the image; all in bytes of it but the positions.
+struct Inside {
+    stride: [usize; 2],
+    pad: [usize; 2],
+    /// Last top row and left column, if any.
+    last: Option<[usize; 2]>,
+    pixel: usize,
+    line: usize,
+    rows: Rows,
+    /// Last first byte.
+    limit: usize,
+}
+
+/// Rows of a window inside an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// How many.
+    pub n: usize,
+    /// Bytes of one, a multiple of 4.
+    pub bytes: usize,
+    /// Bytes from one to the next.
+    pub down: usize,
+}
+
+impl Rows {
+    /// Bytes from the first of them to behind the last.
+    #[inline]
+    pub(crate) fn reach(&self) -> usize {
+        self.n.saturating_sub(1) * self.down + self.bytes
+    }
 }
 
 /// Where the window of one output pixel lies.
@@ -25,13 +58,55 @@ struct Place {
     columns: (Range<usize>, usize),
 }
 
+impl Inside {
+    fn new(src: &Src<'_>, window: &Window, depth: Depth) -> Self {
+        let (kernel_w, dilation_h) = (usize::from(window.kernel_w), usize::from(window.dilation_h));
+        let rows = Rows {
+            n: depth.rows,
+            bytes: depth.row(),
+            down: dilation_h * src.w * src.c,
+        };
+        let bottom = src
+            .h
+            .checked_sub(depth.rows.saturating_sub(1) * dilation_h + 1);
+        let right = src.w.checked_sub(kernel_w);
+        let dense = window.dilation_w == 1 || kernel_w == 1;
+        let limit = src.data.len().checked_sub(rows.reach());
+        let last = bottom.zip(right).filter(|_| dense && limit.is_some());
+        Self {
+            stride: [window.stride_h.into(), window.stride_w.into()],
+            pad: [window.pad_top.into(), window.pad_left.into()],
+            last: last.map(<[usize; 2]>::from),
+            pixel: src.c,
+            line: src.w * src.c,
+            rows,
+            limit: limit.unwrap_or(0),
+        }
+    }
+
+    /// First value of the window of output pixel `(y, x)`, if all of it can be read in whole words.
+    #[inline]
+    fn start(&self, (y, x): (usize, usize)) -> Option<usize> {
+        let [bottom, right] = self.last?;
+        // Less than 0 is more than any image has.
+        let top = (y * self.stride[0]).wrapping_sub(self.pad[0]);
+        let left = (x * self.stride[1]).wrapping_sub(self.pad[1]);
+        if top > bottom || left > right {
+            return None;
+        }
+        let start = top * self.line + left * self.pixel;
+        (start <= self.limit).then_some(start)
+    }
+}
+
 impl Columns {
     /// For windows that [`super::packing::packable`] accepts.
-    pub(crate) fn new(depth: Depth, zero_point: i32) -> Self {
+    pub(crate) fn new(src: &Src<'_>, window: &Window, depth: Depth) -> Self {
         Self {
             words: [0; SCRATCH_WORDS],
             depth,
-            padding: [zero_point.clamp(-128, 127) as i8; MAX_BYTES],
+            padding: [src.zero_point.clamp(-128, 127) as i8; MAX_BYTES],
+            inside: Inside::new(src, window, depth),
         }
     }
 
@@ -41,9 +116,8 @@ impl Columns {
         self.words.get(..self.depth.len()).unwrap_or_default()
     }
 
-    /// Gathers the windows of output pixels `at = [(y, x); 2]`. Rows of a window that lie inside the
-    /// image are read in whole words, whose last bytes may belong to the next pixel: their weights
-    /// are 0.
+    /// Gathers the windows of output pixels `at = [(y, x); 2]`. Windows inside the image are read in
+    /// whole words, whose last bytes may belong to the next pixel: their weights are 0.
     #[inline]
     pub(crate) fn fill<S: Simd>(
         &mut self,
@@ -51,31 +125,12 @@ impl Columns {
         window: &Window,
         at: [(usize, usize); 2],
     ) {
-        let starts = at.map(|at| self.inside(src, window, at));
-        let [Some(mut first), Some(mut second)] = starts else {
-            return self.fill_edge::<S>(src, window, at);
-        };
-        let row = self.depth.row();
-        let down = usize::from(window.dilation_h) * src.w * src.c;
-        let words = self.words.chunks_exact_mut(row.max(1));
-        for words in words.take(self.depth.rows) {
-            let run = |start: usize| src.data.get(start..start + row).unwrap_or_default();
-            expand::<S>(run(first), run(second), words);
-            (first, second) = (first + down, second + down);
+        match at.map(|at| self.inside.start(at)) {
+            [Some(first), Some(second)] => {
+                S::gather(src.data, [first, second], self.inside.rows, &mut self.words);
+            }
+            _ => self.fill_edge::<S>(src, window, at),
         }
-    }
-
-    /// First value of the window, if all of it can be read in whole words.
-    #[inline]
-    fn inside(&self, src: &Src<'_>, window: &Window, (y, x): (usize, usize)) -> Option<usize> {
-        let top = (y * usize::from(window.stride_h)).checked_sub(window.pad_top.into())?;
-        let left = (x * usize::from(window.stride_w)).checked_sub(window.pad_left.into())?;
-        let last = top + self.depth.rows.saturating_sub(1) * usize::from(window.dilation_h);
-        let fits = last < src.h
-            && left + usize::from(window.kernel_w) <= src.w
-            && (window.dilation_w == 1 || window.kernel_w == 1)
-            && (last * src.w + left) * src.c + self.depth.row() <= src.data.len();
-        fits.then_some((top * src.w + left) * src.c)
     }
 
     /// As [`Columns::fill`], tap by tap.

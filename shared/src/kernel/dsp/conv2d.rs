@@ -1,5 +1,7 @@
 //! Packed convolution. It owns the order of pixels and channels and must not know the graph around it.
 
+use core::ops::Range;
+
 use super::Simd;
 use super::columns::Columns;
 use super::packing::{BLOCK, Depth, Epilogue, Reach, block_channels, first_channel};
@@ -40,7 +42,7 @@ pub fn packed_conv2d_s8<S: Simd>(
     packed: Packed<'_>,
 ) {
     let depth = Depth::new(window, src.c);
-    let mut columns = Columns::new(depth, src.zero_point);
+    let mut columns = Columns::new(src, window, depth);
     let bytes = depth.block_bytes();
     let n_blocks = dst.c.div_ceil(BLOCK);
     let weights = constants.weights;
@@ -56,6 +58,7 @@ pub fn packed_conv2d_s8<S: Simd>(
         let mut epilogues = [Epilogue::default(); GROUP];
         let fast = constants.stats.is_none()
             && group.epilogues(&mut epilogues, src.zero_point, dst, constants);
+        let runs = group.runs(bytes, &epilogues, dst.c);
         let (w, pixels) = (dst.w.max(1), dst.h * dst.w);
         let (mut y, mut x) = (0, 0);
         for pixel in (0..pixels).step_by(2) {
@@ -71,7 +74,7 @@ pub fn packed_conv2d_s8<S: Simd>(
             columns.fill::<S>(src, window, [here, second]);
             let at = [pixel, (pixel + 1).min(pixels - 1)].map(|p| p * dst.c);
             match fast {
-                true => group.fast::<S>(columns.words(), &epilogues, dst, at),
+                true => runs.run::<S>(columns.words(), dst, at),
                 false => group.raw::<S>(columns.words(), src.zero_point, dst, constants, at),
             }
         }
@@ -107,36 +110,31 @@ impl Group<'_> {
         true
     }
 
-    #[inline]
-    fn fast<S: Simd>(
-        &self,
-        columns: &[u32],
-        epilogues: &[Epilogue; GROUP],
-        dst: &mut Dst<'_>,
-        at: [usize; 2],
-    ) {
-        let mut begin = self.first * BLOCK;
-        // Blocks that repeat no channel of the one before.
-        let whole = self.n.min((dst.c - begin) / BLOCK);
+    /// The blocks that repeat no channel of the one before, and the last one if it does.
+    fn runs<'b>(
+        &'b self,
+        bytes: usize,
+        epilogues: &'b [Epilogue; GROUP],
+        out_ch: usize,
+    ) -> Runs<'b> {
+        let begin = self.first * BLOCK;
+        let whole = self.n.min((out_ch - begin) / BLOCK);
         let (epilogues, rest) = epilogues.split_at(whole);
-        let split = whole * BLOCK * columns.len();
-        let (weights, last) = self.weights.split_at_checked(split).unwrap_or_default();
-        S::blocks(columns, weights, epilogues, dst.data, at.map(|a| a + begin));
-        let mut end = begin + whole * BLOCK;
-        if whole < self.n {
-            let epilogue = rest.get(..1).unwrap_or_default();
-            let first = dst.c - BLOCK;
-            S::blocks(columns, last, epilogue, dst.data, at.map(|a| a + first));
-            (begin, end) = (begin.min(first), dst.c);
-        }
-        if dst.clamp != Clamp::FULL {
-            let (min, max) = (dst.clamp.min, dst.clamp.max.max(dst.clamp.min));
-            for at in at {
-                let outputs = dst.data.get_mut(at + begin..at + end).unwrap_or_default();
-                for out in outputs {
-                    *out = (*out).clamp(min, max);
-                }
-            }
+        let split = self.weights.split_at_checked(whole * bytes);
+        let (weights, last) = split.unwrap_or_default();
+        let tail = out_ch - BLOCK;
+        let end = begin + whole * BLOCK;
+        match whole < self.n {
+            true => Runs {
+                whole: (begin, weights, epilogues),
+                tail: Some((tail, last, rest.get(..1).unwrap_or_default())),
+                channels: begin.min(tail)..out_ch,
+            },
+            false => Runs {
+                whole: (begin, weights, epilogues),
+                tail: None,
+                channels: begin..end,
+            },
         }
     }
 
@@ -162,6 +160,36 @@ impl Group<'_> {
                     if let Some(out) = dst.data.get_mut(at + channel) {
                         *out = constants.finish(channel, raw.wrapping_sub(shift), to);
                     }
+                }
+            }
+        }
+    }
+}
+
+/// First channel, weights and constants of a run of blocks.
+type Run<'a> = (usize, &'a [u8], &'a [Epilogue]);
+
+/// Runs of blocks whose channels follow each other.
+struct Runs<'a> {
+    whole: Run<'a>,
+    tail: Option<Run<'a>>,
+    channels: Range<usize>,
+}
+
+impl Runs<'_> {
+    #[inline]
+    fn run<S: Simd>(&self, columns: &[u32], dst: &mut Dst<'_>, at: [usize; 2]) {
+        let (first, weights, epilogues) = self.whole;
+        S::blocks(columns, weights, epilogues, dst.data, at.map(|a| a + first));
+        if let Some((first, weights, epilogues)) = self.tail {
+            S::blocks(columns, weights, epilogues, dst.data, at.map(|a| a + first));
+        }
+        if dst.clamp != Clamp::FULL {
+            let (min, max) = (dst.clamp.min, dst.clamp.max.max(dst.clamp.min));
+            for at in at {
+                let outputs = at + self.channels.start..at + self.channels.end;
+                for out in dst.data.get_mut(outputs).unwrap_or_default() {
+                    *out = (*out).clamp(min, max);
                 }
             }
         }
