@@ -84,7 +84,7 @@ pub fn multiply_by_quantized_multiplier(x: i32, multiplier: i32, shift: i8) -> i
 /// `floor((a·b + 2^30) / 2^31)` modulo 2^32: for `b >= 0` the number itself, which lies between
 /// `-a` and `a`.
 #[inline]
-fn high_product(a: i32, b: i32) -> i32 {
+pub(crate) fn high_product(a: i32, b: i32) -> i32 {
     // |a·b| <= 2^62, so that the sum cannot overflow.
     let product = (i64::from(a) * i64::from(b)).wrapping_add(1 << 30) >> 31;
     #[expect(clippy::cast_possible_truncation, reason = "the modulus is meant")]

@@ -8,7 +8,8 @@ use core::ops::Range;
 use super::packing::{Depth, MAX_BYTES};
 use super::{SCRATCH_WORDS, Simd};
 use crate::kernel::{Axis, Src, axes};
-use crate::layer::Window;
+use crate::layer::{Clamp, Window};
+use crate::quant::saturate;
 
 /// Columns of two output pixels.
 pub(crate) struct Columns {
@@ -105,7 +106,7 @@ impl Columns {
         Self {
             words: [0; SCRATCH_WORDS],
             depth,
-            padding: [src.zero_point.clamp(-128, 127) as i8; MAX_BYTES],
+            padding: [saturate(src.zero_point, Clamp::FULL); MAX_BYTES],
             inside: Inside::new(src, window, depth),
         }
     }

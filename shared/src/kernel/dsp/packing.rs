@@ -16,7 +16,7 @@
 //! [`Epilogue::new`] proves from the bias and the layer's [reach](Reach).
 
 use crate::layer::Window;
-use crate::quant::{Requant, i32_at};
+use crate::quant::{Requant, high_product, i32_at};
 
 /// Channels of a block.
 pub const BLOCK: usize = 4;
@@ -175,12 +175,9 @@ impl Epilogue {
     /// [`crate::quant::requantize`].
     #[inline]
     pub(crate) fn requantize(&self, lane: usize, acc: i32) -> i8 {
-        let multiplier = i64::from(self.multiplier[lane].cast_unsigned() >> 1);
-        // |acc| < 2^23 by construction, so that nothing below leaves its type.
-        let high = (i64::from(acc)
-            .wrapping_mul(multiplier)
-            .wrapping_add(1 << 30)
-            >> 31) as i32;
+        let multiplier = (self.multiplier[lane].cast_unsigned() >> 1).cast_signed();
+        // |acc| < 2^23 by construction, so that no sum leaves 32 bits.
+        let high = high_product(acc, multiplier);
         let sum = high.wrapping_add(high >> 31).wrapping_add(self.round[lane]);
         crate::quant::saturate(
             sum.wrapping_shr(self.shift[lane].cast_unsigned()),

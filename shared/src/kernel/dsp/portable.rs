@@ -11,7 +11,8 @@ pub struct Portable;
 /// The low and the high halfword.
 #[inline]
 fn halves(x: u32) -> [i32; 2] {
-    [i32::from(x as u16 as i16), x.cast_signed() >> 16]
+    let [a, b, c, d] = x.to_le_bytes();
+    [[a, b], [c, d]].map(|half| i32::from(i16::from_le_bytes(half)))
 }
 
 #[inline]
@@ -22,7 +23,8 @@ fn word(low: i32, high: i32) -> u32 {
 impl Simd for Portable {
     #[inline]
     fn sxtb16(x: u32) -> u32 {
-        word(i32::from(x as i8), i32::from((x >> 16) as i8))
+        let [a, _, c, _] = x.to_le_bytes().map(u8::cast_signed);
+        word(a.into(), c.into())
     }
 
     #[inline]

@@ -226,9 +226,10 @@ impl Simd for Sse2 {
 
     #[inline]
     fn row(job: &Row<'_>, out: &mut [i8]) {
-        // SAFETY: every x86-64 processor has SSE2.
         match job.kernel {
+            // SAFETY: every x86-64 processor has SSE2.
             3 => unsafe { row::<3>(job, out) },
+            // SAFETY: as above.
             5 => unsafe { row::<5>(job, out) },
             _ => Portable::row(job, out),
         }
