@@ -19,6 +19,8 @@ mod quantize;
 
 /// The wire form: round trip, truncation, bit flips, fuzz, the golden blob.
 mod blob;
+/// The fast kernels against the generic ones.
+mod dsp;
 /// Integer kernels and requantization against their references.
 mod kernel;
 /// A whole model against a chain of references; hooks.

@@ -25,20 +25,21 @@ fn tame(to: &mut Output, rng: &mut ChaCha8Rng) {
         to.multiplier[i] = rng.random_range(1 << 30..=i32::MAX);
         to.shift[i] = rng.random_range(-14..=-1);
     }
-    if rng.random_bool(0.1) && let Some(i) = wild {
+    if rng.random_bool(0.1)
+        && let Some(i) = wild
+    {
         to.shift[i] = -22;
         to.bias[i] = 8_388_607;
     }
 }
 
-fn with_packed<S: Simd>(
-    k: &Case,
-    w: &[i8],
-    stats: Option<&mut [ChannelStat]>,
-) -> Vec<i8> {
+fn with_packed<S: Simd>(k: &Case, w: &[i8], stats: Option<&mut [ChannelStat]>) -> Vec<i8> {
     let PackedWeights { sums, reach, bytes } = pack(w, Depth::new(&k.window, k.src.c));
     let sums: Vec<u8> = sums.into_iter().flat_map(i32::to_le_bytes).collect();
-    let packed = Packed { sums: &sums, reach: Reach(reach) };
+    let packed = Packed {
+        sums: &sums,
+        reach: Reach(reach),
+    };
     run(k.geometry.out, k.to.bias.len(), &k.to, |dst| {
         with_constants(&k.to, w, |constants| {
             let constants = &mut Weighted {
@@ -75,7 +76,13 @@ fn check_conv(mut k: Case) -> Result<(), TestCaseError> {
     let want = with_plain(&k, &w, None);
     prop_assert_eq!(&with_packed::<Native>(&k, &w, None), &want);
     prop_assert_eq!(&with_packed::<Portable>(&k, &w, None), &want);
-    let mut stats = vec![ChannelStat { center: 40, ..ChannelStat::default() }; out_ch];
+    let mut stats = vec![
+        ChannelStat {
+            center: 40,
+            ..ChannelStat::default()
+        };
+        out_ch
+    ];
     let mut seen = stats.clone();
     prop_assert_eq!(with_plain(&k, &w, Some(&mut seen)), want.clone());
     prop_assert_eq!(with_packed::<Native>(&k, &w, Some(&mut stats)), want);

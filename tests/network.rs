@@ -8,7 +8,7 @@ use aplysia_shared::{
     ArenaError, ChannelStat, Constants, Hooks, Layer, LayerHooks, Model, Op, Requant, Window, infer,
 };
 
-use crate::blob::{encoded, image, run, tiny};
+use crate::blob::{encoded, image, packed, run, tiny};
 use crate::oracle::{self, Geometry, Image, Output};
 
 fn geometry(w: &Window, out: [usize; 2]) -> Geometry {
@@ -108,13 +108,14 @@ fn reference(model: &Model<'_>, input: Vec<i8>) -> Vec<i8> {
 
 #[test]
 fn a_model_is_the_chain_of_its_layers() {
-    let (graph, data) = tiny();
-    let blob = encoded(&graph, &data).unwrap();
-    let model = Model::parse(&blob).unwrap();
-    let input = image(model.input().len());
-    let mut arena = vec![0x55; model.arena_bytes()];
-    infer(&model, &mut arena, &input, &mut [0; 3]).unwrap();
-    assert_eq!(arena, reference(&model, input));
+    for (graph, data) in [tiny(), packed()] {
+        let blob = encoded(&graph, &data).unwrap();
+        let model = Model::parse(&blob).unwrap();
+        let input = image(model.input().len());
+        let mut arena = vec![0x55; model.arena_bytes()];
+        infer(&model, &mut arena, &input, &mut [0; 3]).unwrap();
+        assert_eq!(arena, reference(&model, input));
+    }
 }
 
 #[test]

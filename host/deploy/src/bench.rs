@@ -15,7 +15,7 @@ use crate::device::{DeviceError, Emulator, Line as _};
 use aplysia_shared::{Model, infer};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
-use std::io::{Read, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 /// Why a measurement failed.
@@ -98,16 +98,9 @@ pub fn measure(elf: &Path, blob: &[u8]) -> Result<Measurement, BenchError> {
 
 /// The next line of the firmware's answer, or what it printed in its place.
 fn line(emulator: &mut Emulator) -> Result<String, BenchError> {
-    let mut line = Vec::new();
-    for byte in Read::by_ref(emulator).bytes() {
-        match byte {
-            Ok(b'\n') => break,
-            Ok(byte) => line.push(byte),
-            Err(error) => {
-                line = error.to_string().into_bytes();
-                break;
-            }
-        }
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while matches!(emulator.read(&mut byte), Ok(1)) && byte != *b"\n" {
+        line.extend(byte);
     }
     if line.is_empty() {
         line = emulator.log().into_bytes();
