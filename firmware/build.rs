@@ -1,4 +1,4 @@
-//! Links with the script of `cortex-m-rt`, and puts the memory map of the chosen board where that
+//! Links with the script of `cortex-m-rt` (and that of `defmt`, if chosen), and puts the memory map of the chosen board where that
 //! script looks for it.
 
 use std::path::PathBuf;
@@ -17,6 +17,9 @@ fn main() {
     fs::copy(&map, out.join("memory.x")).unwrap_or_else(|error| panic!("{map}: {error}"));
     println!("cargo:rustc-link-search={}", out.display());
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
+    if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
+    }
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=boards");
 }

@@ -30,6 +30,14 @@ mod oracle;
 /// Every rule of parsing, broken one at a time.
 mod refusal;
 
+/// Where the built programs are.
+mod program;
+
+/// The command line tool: killed and resumed, interrupted, out of disk, misused.
+mod cli;
+
+/// Learning from streams: host against single steps, device against host.
+mod adaptation;
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
 /// Frames of the serial line: round trip, damage, noise.

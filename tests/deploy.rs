@@ -2,6 +2,7 @@
 //! for byte, the length of a blob depends on its structure only, the card round-trips.
 
 use crate::float_network::{CLASSES, Case, INPUT, NORMALIZATION, evaluate_slowly, random_params};
+use aplysia_deploy::adaptation::DEFAULT;
 use aplysia_deploy::card::{
     AccuracyCard, AdaptationCard, Card, DataCard, InputCard, MemoryCard, RulesCard,
 };
@@ -319,14 +320,11 @@ fn the_card_round_trips() {
             map: assemble::network_memory_map(&network),
         },
         rules: RulesCard::new(&network),
-        adaptation: AdaptationCard {
-            rules: vec!["homeostasis".into(), "instar".into()],
-            homeostasis_layers: vec!["stem".into()],
-            prototypes: true,
-            seed: 7,
-        },
+        adaptation: AdaptationCard::new(&network, &content, DEFAULT, 7),
         genotype,
     };
+    assert_eq!(card.adaptation.homeostasis_shift, DEFAULT.homeostasis);
+    assert_eq!(card.adaptation.homeostasis_layers[0], "stem");
     let text = card.to_toml().unwrap();
     assert_eq!(Card::from_toml(&text).unwrap(), card, "{text}");
     assert!((card.rules.weights_pct.values().sum::<f64>() - 100.0).abs() < 1e-9);

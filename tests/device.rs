@@ -2,17 +2,18 @@
 //! its model partition brings it down.
 
 use crate::float_network::random_params;
+use crate::program::firmware;
 use aplysia_deploy::device::{Device, DeviceError, Emulator};
 use aplysia_deploy::evaluate::{Images, input_of_pixels};
 use aplysia_deploy::{Calibration, Content, HomeostasisScope, InputNormalization, export};
 use aplysia_shared::adapt::{Config, Head, Plastic, state_bytes};
 use aplysia_shared::protocol::{FrameError, Hello, MAX_REQUEST_BYTES, Refusal, Request, send};
 use aplysia_shared::{Model, infer};
-use aplysia_space::{McuSpace, Network, Shape};
+use aplysia_space::{Genotype, McuSpace, Network, Shape};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::NamedTempFile;
 
 const INPUT: Shape = Shape { h: 28, w: 28, c: 1 };
@@ -20,20 +21,7 @@ const N_CLASSES: usize = 10;
 const SEED: u32 = 7;
 /// What the firmware has.
 const ARENA_BYTES: usize = 32 * 1024;
-
-fn firmware() -> PathBuf {
-    let built = "../firmware/target/thumbv7em-none-eabihf/release/live";
-    let path = env::var_os("APLYSIA_FIRMWARE").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(built),
-        PathBuf::from,
-    );
-    assert!(
-        path.is_file(),
-        "{}: build it with `cargo xtask firmware`",
-        path.display()
-    );
-    path
-}
+const STATE_BYTES: usize = 16 * 1024;
 
 /// `n` images of their own brightness and contrast each.
 fn images(n: usize, seed: u64) -> Vec<Vec<u8>> {
@@ -50,33 +38,8 @@ fn images(n: usize, seed: u64) -> Vec<Vec<u8>> {
 /// A network of the space with random parameters, small enough for the device.
 fn random_model() -> Vec<u8> {
     let rng = &mut ChaCha8Rng::seed_from_u64(11);
-    let pixels = images(4 * N_CLASSES, 1).concat();
-    let labels: Vec<u8> = (0..4 * N_CLASSES).map(|i| (i % N_CLASSES) as u8).collect();
-    let names: Vec<String> = (0..N_CLASSES)
-        .map(|class| format!("class {class}"))
-        .collect();
     loop {
-        let genotype = McuSpace::new(INPUT).sample(rng);
-        let network = Network::lower(&genotype, INPUT, N_CLASSES).unwrap();
-        let params = random_params(&network, rng);
-        let calibration = Calibration {
-            input: InputNormalization {
-                mean_pixel: 73,
-                std: 0.353,
-            },
-            ranges: &vec![(-2.0, 2.0); network.nodes.len()],
-            images: Images {
-                pixels: &pixels,
-                labels: &labels,
-            },
-        };
-        let content = Content {
-            homeostasis: HomeostasisScope::Stem,
-            ..Content::new(&names)
-        };
-        let blob = export(&network, &params, calibration, &content)
-            .unwrap()
-            .blob;
+        let blob = model_of(&McuSpace::new(INPUT).sample(rng), N_CLASSES, rng);
         let model = Model::parse(&blob).unwrap();
         if model.arena_bytes() <= ARENA_BYTES && model.macs() < 1_500_000 {
             return blob;
@@ -84,8 +47,50 @@ fn random_model() -> Vec<u8> {
     }
 }
 
+/// A network of one convolution and one block with random parameters.
+fn plain_model(stem: usize, stride: usize, channels: usize, n_classes: usize) -> Vec<u8> {
+    let text = format!(
+        "[stem]\nchannels = {stem}\nkernel = 3\nstride = {stride}\nrule = \"usf\"\n\
+         [head]\nrule = \"usf\"\n\
+         [[block]]\nop = \"separable\"\nkernel = 3\nchannels = {channels}\nstride = 2\n\
+         residual = false\npool = \"none\"\nrules = [\"usf\", \"usf\"]\n"
+    );
+    let genotype = Genotype::from_toml(&text).unwrap();
+    model_of(&genotype, n_classes, &mut ChaCha8Rng::seed_from_u64(12))
+}
+
+/// The blob of `genotype` with random parameters.
+fn model_of(genotype: &Genotype, n_classes: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
+    let n = n_classes.max(40);
+    let pixels = images(n, 1).concat();
+    let labels: Vec<u8> = (0..n).map(|i| (i % n_classes) as u8).collect();
+    let names: Vec<String> = (0..n_classes)
+        .map(|class| format!("class {class}"))
+        .collect();
+    let network = Network::lower(genotype, INPUT, n_classes).unwrap();
+    let params = random_params(&network, rng);
+    let calibration = Calibration {
+        input: InputNormalization {
+            mean_pixel: 73,
+            std: 0.353,
+        },
+        ranges: &vec![(-2.0, 2.0); network.nodes.len()],
+        images: Images {
+            pixels: &pixels,
+            labels: &labels,
+        },
+    };
+    let content = Content {
+        homeostasis: HomeostasisScope::Stem,
+        ..Content::new(&names)
+    };
+    export(&network, &params, calibration, &content)
+        .unwrap()
+        .blob
+}
+
 /// The firmware with `blob` in its model partition.
-fn boot(blob: Option<&[u8]>) -> (Device<Emulator>, Hello) {
+pub(crate) fn boot(blob: Option<&[u8]>) -> (Device<Emulator>, Hello) {
     let file = blob.map(|blob| {
         let file = NamedTempFile::new().unwrap();
         std::fs::write(file.path(), blob).unwrap();
@@ -285,6 +290,84 @@ fn without_a_sound_model_the_device_says_so() {
         assert_eq!(refusal(device.snapshot()), Refusal::NoModel);
         assert_eq!(device.stats().unwrap().arena_bytes, 0);
     }
+}
+
+#[test]
+fn a_head_too_large_for_the_state_is_refused() {
+    let config = Config {
+        homeostasis: None,
+        head: Head::Delta { rate: 1311 },
+    };
+    let blob = plain_model(8, 2, 96, 200);
+    let need_bytes = state_bytes(&Model::parse(&blob).unwrap(), &config).unwrap() as u32;
+    let (mut device, hello) = boot(Some(&blob));
+    assert!(hello.has_model);
+    assert_eq!(
+        refusal(device.configure(config, SEED)),
+        Refusal::StateTooSmall {
+            need_bytes,
+            have_bytes: STATE_BYTES as u32
+        }
+    );
+    assert_eq!(
+        device.infer(&images(1, 8)[0], false).unwrap().scores.len(),
+        200
+    );
+}
+
+/// Runs a program that dies: its exit status, once a client has heard `words` from it.
+fn dies_saying(elf: &Path, blob: &Path, words: &[&str]) -> Option<i32> {
+    let emulator = Emulator::start(elf, Some(blob)).unwrap();
+    let error = Device::connect(emulator).map(|_| ()).unwrap_err();
+    let message = error.to_string();
+    assert!(matches!(error, DeviceError::Gone { .. }), "{message}");
+    for word in words {
+        assert!(message.contains(word), "no `{word}` in: {message}");
+    }
+    let loader = format!("loader,file={},addr=0x100000,force-raw=on", blob.display());
+    let line = "-machine mps2-an386 -display none -monitor none -serial null \
+                -semihosting-config enable=on,target=native";
+    let mut qemu = Command::new("qemu-system-arm");
+    qemu.args(line.split_whitespace()).arg("-kernel").arg(elf);
+    qemu.args(["-device", &loader])
+        .output()
+        .unwrap()
+        .status
+        .code()
+}
+
+#[test]
+fn a_panic_ends_the_program_with_its_message_and_status_1() {
+    let blob = plain_model(48, 1, 64, N_CLASSES);
+    let need = Model::parse(&blob).unwrap().arena_bytes();
+    let need = format!("the model needs {need} bytes of arena, the program has {ARENA_BYTES}");
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), blob).unwrap();
+    let words = ["panicked at src/bin/live.rs", &need];
+    assert_eq!(dies_saying(&firmware(), file.path(), &words), Some(1));
+}
+
+#[test]
+fn a_hard_fault_ends_the_program_with_its_place_and_status_1() {
+    let mut elf = std::fs::read(firmware()).unwrap();
+    let word = |at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap()) as usize;
+    let half = |at: usize| usize::from(u16::from_le_bytes([elf[at], elf[at + 1]]));
+    // ELF32: e_entry, then the program header (p_type, p_offset, p_vaddr, _, p_filesz) of its segment.
+    let entry = word(24) & !1;
+    let headers = (0..half(44)).map(|i| word(28) + i * half(42));
+    let offset = headers
+        .filter(|&h| word(h) == 1)
+        .filter(|&h| (word(h + 8)..word(h + 8) + word(h + 16)).contains(&entry))
+        .map(|h| entry - word(h + 8) + word(h + 4))
+        .next()
+        .unwrap();
+    // UDF #0, permanently undefined.
+    elf[offset..offset + 2].copy_from_slice(&[0x00, 0xde]);
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), elf).unwrap();
+    let words = format!("HardFault at {entry:#010x}");
+    let blob = Path::new(env!("CARGO_MANIFEST_DIR")).join("blobs/v1-tiny.blob");
+    assert_eq!(dies_saying(file.path(), &blob, &[&words]), Some(1));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use crate::quadrants::{CLASSES, Quadrants, SHAPE};
 use aplysia_learn::{
-    Augment, Device, EpochRecord, Images, Job, LearnError, Progress, TrainConfig, Trained,
-    activation_ranges, evaluate, train,
+    Augment, Device, EpochRecord, FeedbackScale, Images, Job, LearnError, Progress, TrainConfig,
+    Trained, activation_ranges, evaluate, train,
 };
 use aplysia_space::{Genotype, Network, Rule};
 use std::ops::ControlFlow;
@@ -242,14 +242,46 @@ fn unusable_checkpoints_are_refused() {
         ..config()
     };
     run(Rule::Bp, &short, Device::Cpu, Some(&path), 0).unwrap();
-    let other = TrainConfig {
-        seed: 99,
-        ..config()
+    let with = |change: fn(&mut TrainConfig)| {
+        let mut other = short.clone();
+        change(&mut other);
+        other
     };
-    let refused = run(Rule::Bp, &other, Device::Cpu, Some(&path), 0);
+    for (rule, other, named) in [
+        (Rule::Bp, with(|c| c.seed = 99), "seed is 3 there, 99 here"),
+        (Rule::Bp, with(|c| c.lr = 0.1), "lr is 0.05 there, 0.1 here"),
+        (
+            Rule::Bp,
+            with(|c| c.epochs = 2),
+            "epochs of the schedule is 1 there, 2 here",
+        ),
+        (Rule::Bp, with(|c| c.augment.flip = true), "augment"),
+        (
+            Rule::Bp,
+            with(|c| c.feedback_scale = FeedbackScale::WeightNorm),
+            "feedback_scale is fixed there, weight-norm here",
+        ),
+        (Rule::Fa, short.clone(), "rules is bp,"),
+    ] {
+        let refused = run(rule, &other, Device::Cpu, Some(&path), 0).unwrap_err();
+        assert!(
+            matches!(&refused, LearnError::OtherRun { .. }) && refused.to_string().contains(named),
+            "{refused}"
+        );
+    }
+    let toy = Quadrants::new(230, 9);
+    let other_images = Job {
+        network: &network(Rule::Bp),
+        train: toy.images(),
+        valid: None,
+        config: &short,
+        device: Device::Cpu,
+        checkpoint: Some(&path),
+    };
+    let refused = train(&other_images, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(
-        matches!(refused, Err(LearnError::OtherRun { field: "seed", .. })),
-        "{refused:?}"
+        refused.to_string().contains("training images is"),
+        "{refused}"
     );
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();

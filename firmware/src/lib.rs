@@ -1,17 +1,18 @@
 //! What every program of the firmware shares: the board, memory, and a loud death.
 //!
-//! `board` is the hardware, `memory` the static buffers and the model's flash partition, `stack`
-//! the high-water mark. A panic or a HardFault writes its message to the host by semihosting and
-//! ends the emulator with a non-zero exit status.
+//! `board` is the hardware, `log` what is said beside the serial line, `memory` the static buffers
+//! and the model's flash partition, `stack` the high-water mark. A panic or a HardFault logs its
+//! message and ends the emulator with a non-zero exit status.
 #![no_std]
 
 pub mod board;
+pub mod log;
 pub mod memory;
 pub mod stack;
 
 use core::panic::PanicInfo;
 use cortex_m_rt::{ExceptionFrame, exception};
-use cortex_m_semihosting::{debug, hprintln};
+use cortex_m_semihosting::debug;
 
 /// Ends the emulator with a non-zero exit status; on hardware, waits for ever.
 pub fn fail() -> ! {
@@ -24,17 +25,13 @@ pub fn fail() -> ! {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     cortex_m::interrupt::disable();
-    hprintln!("{}", info);
+    log::panicked(info);
     fail()
 }
 
 // SAFETY: the handler touches no state of the program and never returns to it.
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    hprintln!(
-        "HardFault at {:#010x}, called from {:#010x}",
-        frame.pc(),
-        frame.lr()
-    );
+    log::hard_fault(frame.pc(), frame.lr());
     fail()
 }

@@ -3,11 +3,10 @@
 #![no_main]
 
 use aplysia_firmware::board::{self, Timer, Uart};
-use aplysia_firmware::{memory, stack};
+use aplysia_firmware::{log, memory, stack};
 use aplysia_shared::Model;
 use aplysia_shared::protocol::{Machine, Server, send};
 use cortex_m_rt::entry;
-use cortex_m_semihosting::hprintln;
 
 struct Board(Timer);
 
@@ -41,7 +40,7 @@ fn main() -> ! {
             Err(error) => panic!("{error}: build a program with larger buffers"),
         },
         Err(error) => {
-            hprintln!("no model: {}", error);
+            log::no_model(error);
             Server::without_model(machine)
         }
     };

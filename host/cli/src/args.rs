@@ -1,5 +1,7 @@
 //! The command line's grammar: every flag, its default and its help.
 
+pub(crate) mod device;
+
 use aplysia_learn::FeedbackScale;
 use aplysia_space::Rule;
 use clap::{Args, Parser, Subcommand};
@@ -42,6 +44,9 @@ pub(crate) enum Command {
     /// Run a blob on test images with the device's own int8 kernels.
     #[command(after_help = "Example:\n  aplysia run model.blob --images 10")]
     Run(RunArgs),
+    /// The model on a device: an emulated board, checked bit for bit against the host.
+    #[command(subcommand)]
+    Device(device::DeviceCommand),
     /// What this machine has, what is missing, and how to get it.
     Doctor,
     /// Print a shell completion script.

@@ -4,12 +4,9 @@ use crate::args::EvaluateArgs;
 use crate::run_folder::RunFolder;
 use crate::{Outcome, blob, images, train};
 use anyhow::Result;
-use aplysia_data::{Corruption, Dataset, Shift};
+use aplysia_data::Dataset;
 use aplysia_learn::Device;
 use aplysia_space::Network;
-
-/// Seed of the corruption's noise: the same shifted test set for everybody.
-const SHIFT_SEED: u64 = 1;
 
 /// Prints the accuracy.
 ///
@@ -18,8 +15,7 @@ const SHIFT_SEED: u64 = 1;
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let mut test = images::load_test(&args.data)?;
     if let Some(name) = &args.corruption {
-        let corruption: Corruption = name.parse()?;
-        test = test.shifted(&Shift::new(corruption, args.severity, SHIFT_SEED)?);
+        test = test.shifted(&images::shift(name, args.severity)?);
     }
     if args.what.is_dir() {
         return float(args, &test);

@@ -8,6 +8,7 @@ use crate::{Outcome, train};
 use anyhow::{Context, Result, ensure};
 use aplysia_data::Dataset;
 use aplysia_data::fashion_mnist::CLASS_NAMES;
+use aplysia_deploy::adaptation::{DEFAULT, DEFAULT_SEED};
 use aplysia_deploy::assemble::network_memory_map;
 use aplysia_deploy::card::{
     AccuracyCard, AdaptationCard, DataCard, InputCard, MemoryCard, RulesCard,
@@ -133,16 +134,7 @@ fn card(
             map: network_memory_map(network),
         },
         rules: RulesCard::new(network),
-        adaptation: AdaptationCard {
-            rules: vec!["homeostasis".into(), "instar".into()],
-            homeostasis_layers: network
-                .weighted()
-                .filter(|&i| content.has_homeostasis(network, i))
-                .map(|i| network.nodes[i].name.clone())
-                .collect(),
-            prototypes: content.prototypes,
-            seed: 1,
-        },
+        adaptation: AdaptationCard::new(network, content, DEFAULT, DEFAULT_SEED),
         genotype: run.genotype.clone(),
     })
 }

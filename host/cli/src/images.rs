@@ -2,7 +2,7 @@
 
 use crate::args::DataArgs;
 use anyhow::Result;
-use aplysia_data::{Dataset, Normalization, Splits, fashion_mnist};
+use aplysia_data::{Dataset, Normalization, Shift, Splits, fashion_mnist};
 use aplysia_deploy::InputNormalization;
 use aplysia_deploy::evaluate::Images;
 use aplysia_space::Shape;
@@ -10,6 +10,9 @@ use aplysia_space::Shape;
 /// Seed of the split of the training file: the same for every study and run, so that no validation
 /// image of one is a training image of another.
 pub(crate) const SPLIT_SEED: u64 = 1;
+
+/// Seed of every corruption: the same changed camera for everybody.
+const SHIFT_SEED: u64 = 1;
 
 /// Training and validation images with what was measured on the training part.
 pub(crate) struct TrainingImages {
@@ -35,6 +38,11 @@ pub(crate) fn load_test(args: &DataArgs) -> Result<Dataset> {
     Ok(fashion_mnist::load_test(&fashion_mnist::locate(
         args.data.as_deref(),
     ))?)
+}
+
+/// The shift of this name and severity.
+pub(crate) fn shift(corruption: &str, severity: u8) -> Result<Shift> {
+    Ok(Shift::new(corruption.parse()?, severity, SHIFT_SEED)?)
 }
 
 /// The network's input shape.

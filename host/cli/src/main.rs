@@ -2,10 +2,11 @@
 //!
 //! Invariant: no mathematics here. `anyhow` lives here (and in xtask) only; libraries have typed
 //! errors. Exit codes: 0 done, 1 failed, 2 asked for something this machine lacks (or bad usage),
-//! 130 interrupted after saving.
+//! 130 interrupted, after saving what can be saved.
 
 mod args;
 mod blob;
+mod device;
 mod doctor;
 mod evaluate;
 mod export;
@@ -32,11 +33,15 @@ pub(crate) enum Outcome {
     Done,
     /// Ctrl-C: everything was saved, the command can be resumed.
     Interrupted,
+    /// Ctrl-C: there was nothing to save.
+    Cancelled,
     /// The machine lacks what was asked for; the message is printed already.
     Lacking,
 }
 
 fn main() -> ExitCode {
+    // `aplysia … | head` ends quietly, like any other program of a pipeline.
+    sigpipe::reset();
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Search(a) => search::run(&a),
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         Command::Export(a) => export::run(&a),
         Command::Inspect(a) => inspect::run(&a),
         Command::Run(a) => run::run(&a),
+        Command::Device(c) => device::run(&c),
         Command::Doctor => doctor::run(),
         Command::Completions { shell } => {
             clap_complete::generate(
@@ -59,15 +65,21 @@ fn main() -> ExitCode {
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Lacking) => ExitCode::from(2),
+        Ok(Outcome::Cancelled) => {
+            eprintln!("interrupted: nothing was saved");
+            ExitCode::from(130)
+        }
         Ok(Outcome::Interrupted) => {
             eprintln!("interrupted: everything so far is saved");
             ExitCode::from(130)
         }
         Err(e) => {
             eprintln!("error: {e:#}");
-            match e.downcast_ref() {
-                Some(LearnError::NoCuda(_)) => ExitCode::from(2),
-                _ => ExitCode::FAILURE,
+            let lacking = matches!(e.downcast_ref(), Some(LearnError::NoCuda(_)))
+                || e.downcast_ref().is_some_and(device::is_lacking);
+            match lacking {
+                true => ExitCode::from(2),
+                false => ExitCode::FAILURE,
             }
         }
     }

@@ -20,7 +20,7 @@ pub(crate) fn bar(n: u64, what: &str) -> ProgressBar {
     bar
 }
 
-/// A flag that Ctrl-C raises; a second Ctrl-C ends the process at once with status 130.
+/// A flag that Ctrl-C (or SIGTERM) raises; a second one ends the process at once with status 130.
 ///
 /// # Errors
 /// The handler cannot be installed.

@@ -87,8 +87,8 @@ impl Evaluate<Genotype> for Trainer<'_> {
                     accuracy: f64::from(accuracy),
                 })
             }
-            Err(e @ LearnError::Io { .. }) => Err(TrainError::Fatal(Box::new(e))),
-            Err(e) => Err(TrainError::Failed(e.to_string())),
+            Err(e @ LearnError::Diverged { .. }) => Err(TrainError::Failed(e.to_string())),
+            Err(e) => Err(TrainError::Fatal(Box::new(e))),
         }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Owns the text form only; every number is given by the caller. Units are in the field names.
 
-use crate::{Costs, DeployError};
+use crate::{Content, Costs, DeployError};
+use aplysia_shared::adapt::{Config, Head};
 use aplysia_space::{Genotype, Network, Rule};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -175,14 +176,42 @@ impl RulesCard {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdaptationCard {
-    /// Rules that are on, e.g. `homeostasis`, `instar`.
-    pub rules: Vec<String>,
+    /// Momentum shift of homeostasis; absent if channels do not keep their statistics.
+    pub homeostasis_shift: Option<u8>,
+    /// Shift of the instar head; absent with another head.
+    pub instar_shift: Option<u8>,
+    /// Learning rate of the delta head in 1/65536; absent with another head.
+    pub delta_rate: Option<u16>,
     /// Layers with source statistics for homeostasis.
     pub homeostasis_layers: Vec<String>,
     /// Whether the blob carries class prototypes.
     pub prototypes: bool,
     /// Seed of stochastic rounding.
     pub seed: u32,
+}
+
+impl AdaptationCard {
+    /// `config` and `seed`, with what a blob of `network` and `content` carries for them.
+    pub fn new(network: &Network, content: &Content, config: Config, seed: u32) -> Self {
+        let (instar_shift, delta_rate) = match config.head {
+            Head::Base => (None, None),
+            Head::Instar { shift } => (Some(shift), None),
+            Head::Delta { rate } => (None, Some(rate)),
+        };
+        let carries = |&i: &usize| content.has_homeostasis(network, i);
+        Self {
+            homeostasis_shift: config.homeostasis,
+            instar_shift,
+            delta_rate,
+            homeostasis_layers: network
+                .weighted()
+                .filter(carries)
+                .map(|i| network.nodes[i].name.clone())
+                .collect(),
+            prototypes: content.prototypes,
+            seed,
+        }
+    }
 }
 
 impl Card {

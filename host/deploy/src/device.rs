@@ -2,12 +2,15 @@
 //!
 //! [`Device`] speaks [`aplysia_shared::protocol`] over anything that reads and writes bytes, so a
 //! real serial port needs nothing new here. [`Emulator`] runs the firmware in QEMU and is such a
-//! line: one end of a socket pair whose other end is the emulated UART. It must not know how a
-//! model is built or judged.
+//! line: one end of a socket pair whose other end is the emulated UART. [`EmulatorServer`] keeps one
+//! running for several hosts in turn, each through a [`Socket`]. It must not know how a model is
+//! built or judged.
 
 mod emulator;
+mod socket;
 
-pub use emulator::Emulator;
+pub use emulator::{Emulator, EmulatorServer};
+pub use socket::Socket;
 
 use aplysia_shared::adapt::Config;
 use aplysia_shared::protocol::{
@@ -37,6 +40,22 @@ pub enum DeviceError {
     /// QEMU could not be started.
     #[error("cannot start the emulator: {0}")]
     Start(#[source] io::Error),
+    /// Something stands where the emulator would listen.
+    #[error(
+        "{path} exists: remove it, unless an emulator still listens there, or choose another path"
+    )]
+    SocketExists {
+        /// As given.
+        path: PathBuf,
+    },
+    /// Nobody listens at the socket file.
+    #[error("{path}: no device listens there; start one with `aplysia device emulate`")]
+    NotListening {
+        /// As given.
+        path: PathBuf,
+        /// Of the connection.
+        source: io::Error,
+    },
     /// The line failed; `log` is what the device printed, if it is emulated.
     #[error("serial line: {source}{log}")]
     Line {
@@ -89,6 +108,12 @@ pub trait Line: Read + Write {
     /// What the device printed elsewhere, to explain a failure; empty if nothing is known.
     fn log(&mut self) -> String {
         String::new()
+    }
+}
+
+impl<T: Line + ?Sized> Line for Box<T> {
+    fn log(&mut self) -> String {
+        (**self).log()
     }
 }
 

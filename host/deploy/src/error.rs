@@ -95,6 +95,12 @@ pub enum DeployError {
     /// The arena is too small for the model.
     #[error("arena: {0}")]
     Arena(#[from] aplysia_shared::ArenaError),
+    /// The model cannot learn so, or the learned state is not this model's.
+    #[error("on-device learning: {0}")]
+    Adapt(#[from] aplysia_shared::adapt::AdaptError),
+    /// The device, or the line to it.
+    #[error(transparent)]
+    Device(#[from] crate::device::DeviceError),
     /// The model card is not the expected TOML.
     #[error("model card: {0}")]
     Card(String),

@@ -15,13 +15,29 @@ pub struct Images<'a> {
     pub labels: &'a [u8],
 }
 
-impl Images<'_> {
+impl<'a> Images<'a> {
+    /// Each image with its label, `image_bytes` pixels at a time.
+    ///
+    /// # Panics
+    /// If `image_bytes` is 0.
+    pub fn iter(&self, image_bytes: usize) -> impl Iterator<Item = (&'a [u8], &'a u8)> {
+        self.pixels.chunks_exact(image_bytes).zip(self.labels)
+    }
+
     /// Checks that these images fit `model`.
     ///
     /// # Errors
     /// The number of bytes, or a label that is not a class.
     pub fn check(&self, model: &Model<'_>) -> Result<(), DeployError> {
-        let (want_bytes, n) = (model.input().len(), self.labels.len());
+        self.check_sizes(model.input().len(), model.n_classes())
+    }
+
+    /// Checks that these images have `want_bytes` pixels each and labels below `n_classes`.
+    ///
+    /// # Errors
+    /// As [`Images::check`].
+    pub fn check_sizes(&self, want_bytes: usize, n_classes: usize) -> Result<(), DeployError> {
+        let n = self.labels.len();
         if self.pixels.len() != want_bytes * n {
             return Err(DeployError::Images {
                 got_bytes: self.pixels.len(),
@@ -29,7 +45,6 @@ impl Images<'_> {
                 n,
             });
         }
-        let n_classes = model.n_classes();
         match self
             .labels
             .iter()
@@ -72,6 +87,20 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// Counts the predictions that equal their label.
+    pub fn new(predictions: Vec<u8>, scores: Vec<i8>, labels: &[u8]) -> Self {
+        let n_correct = predictions
+            .iter()
+            .zip(labels)
+            .filter(|(p, l)| p == l)
+            .count();
+        Self {
+            predictions,
+            scores,
+            n_correct,
+        }
+    }
+
     /// Share of correct predictions in percent; 0 without images.
     pub fn accuracy_pct(&self) -> f64 {
         100.0 * self.n_correct as f64 / self.predictions.len().max(1) as f64
@@ -97,14 +126,5 @@ pub fn evaluate(model: &Model<'_>, images: Images<'_>) -> Result<Evaluation, Dep
         .chunks_exact(n_classes)
         .map(|s| argmax(s) as u8)
         .collect();
-    let n_correct = predictions
-        .iter()
-        .zip(images.labels)
-        .filter(|(p, l)| p == l)
-        .count();
-    Ok(Evaluation {
-        predictions,
-        scores,
-        n_correct,
-    })
+    Ok(Evaluation::new(predictions, scores, images.labels))
 }

@@ -13,6 +13,7 @@
 //! genotype ────────────────→ cost (the same assembly, placeholder numbers)
 //! ```
 
+pub mod adaptation;
 pub mod assemble;
 pub mod bench;
 pub mod card;
@@ -26,6 +27,7 @@ pub mod plan;
 pub mod quantize;
 pub mod statistics;
 
+pub use adaptation::{Adapted, adapt, adapt_device};
 pub use assemble::{Content, HomeostasisScope};
 pub use card::Card;
 pub use cost::{Costs, cost, cost_of_network};

@@ -54,6 +54,14 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// Length of the learning-rate schedule in epochs.
+    pub(crate) fn n_schedule(&self) -> usize {
+        match self.schedule_epochs {
+            0 => self.epochs,
+            n => n,
+        }
+    }
+
     /// Checks every range.
     ///
     /// # Errors

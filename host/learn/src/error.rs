@@ -48,13 +48,21 @@ pub enum LearnError {
         /// The optimizer step.
         step: u64,
     },
-    /// A checkpoint made with another seed or network.
-    #[error("{}: checkpoint of another run ({field} differs); remove it or use its settings", path.display())]
+    /// A checkpoint made with other settings, another network or other images.
+    #[error(
+        "{}: checkpoint of another run: {field} is {there} there, {here} here; \
+         use its settings, or remove it to start again",
+        path.display()
+    )]
     OtherRun {
         /// The file.
         path: PathBuf,
         /// What differs.
-        field: &'static str,
+        field: String,
+        /// Its value in the checkpoint.
+        there: String,
+        /// Its value in the job.
+        here: String,
     },
     /// A file that is not a checkpoint.
     #[error("{}: not a checkpoint ({reason}); remove it to start again", path.display())]

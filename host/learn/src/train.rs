@@ -1,6 +1,6 @@
 //! The one training loop.
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Identity};
 use crate::evaluate::{Images, argmax, evaluate_model};
 use crate::network::{Model, numbers};
 use crate::ops::LearnOps;
@@ -101,6 +101,8 @@ pub fn train(
 /// A run under way.
 struct Run<'a, B: LearnOps> {
     job: &'a Job<'a>,
+    /// Known if there is a checkpoint to compare it with or to write it to.
+    identity: Option<Identity>,
     model: Model<B>,
     initial_alignment: Vec<Option<Alignment>>,
     step: u64,
@@ -116,6 +118,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
         let initial_alignment = model.alignment(0);
         let mut run = Self {
             job,
+            identity: job.checkpoint.map(|_| Identity::of(job)),
             model,
             initial_alignment,
             step: 0,
@@ -123,14 +126,10 @@ impl<'a, B: LearnOps> Run<'a, B> {
             loss_sum: 0.0,
             n_right: 0,
         };
-        if let Some(path) = job.checkpoint.filter(|p| p.exists()) {
+        let identity = run.identity.as_ref();
+        if let Some((path, identity)) = job.checkpoint.filter(|p| p.exists()).zip(identity) {
             let saved = Checkpoint::load(path)?;
-            if saved.seed != c.seed {
-                return Err(LearnError::OtherRun {
-                    path: path.into(),
-                    field: "seed",
-                });
-            }
+            saved.identity.check(identity, path)?;
             run.model.set_params(&saved.params)?;
             run.model.set_velocity(&saved.velocity)?;
             run.step = saved.step;
@@ -235,12 +234,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
 
     fn optimizer(&self) -> Sgd {
         let c = self.job.config;
-        let epochs = if c.schedule_epochs == 0 {
-            c.epochs
-        } else {
-            c.schedule_epochs
-        };
-        let total = epochs as u64 * self.steps_per_epoch();
+        let total = c.n_schedule() as u64 * self.steps_per_epoch();
         let warmup = (f64::from(c.warmup) * total as f64) as u64;
         Sgd {
             lr: c.lr * schedule(self.step, warmup, total),
@@ -270,11 +264,11 @@ impl<'a, B: LearnOps> Run<'a, B> {
     }
 
     fn save(&self) -> Result<(), LearnError> {
-        let Some(path) = self.job.checkpoint else {
+        let (Some(path), Some(identity)) = (self.job.checkpoint, &self.identity) else {
             return Ok(());
         };
         let checkpoint = Checkpoint {
-            seed: self.job.config.seed,
+            identity: identity.clone(),
             step: self.step,
             params: self.model.to_params(),
             velocity: self.model.velocity(),

@@ -66,6 +66,9 @@ fn in_root(tree: &Tree) -> Command {
 }
 
 fn host_tests(tree: &Tree, elf: Option<&Path>, data: Option<&Path>) -> Result<()> {
+    // With the targets of the tests, so that the tool is built from the same artifacts as they are.
+    let build = ["build", "--release", "--workspace", "--bins", "--tests"];
+    command::run(in_root(tree).args(build))?;
     let mut command = in_root(tree);
     command.args(["test", "--release", "--workspace"]);
     if let Some(elf) = elf {
@@ -92,17 +95,12 @@ fn firmware_lints(tree: &Tree, report: &mut Report) {
         );
     }
     report.step("firmware lints", || {
-        let mut command = firmware::cargo_in_firmware(tree, Route::Prebuilt);
-        command.args([
-            "clippy",
-            "--release",
-            "--target",
-            firmware::TARGET,
-            "--",
-            "-D",
-            "warnings",
-        ]);
-        command::run(&mut command)
+        for log in [&[][..], &["--features", "defmt"]] {
+            let mut command = firmware::cargo_in_firmware(tree, Route::Prebuilt);
+            command.args(["clippy", "--release", "--target", firmware::TARGET]);
+            command::run(command.args(log).args(["--", "-D", "warnings"]))?;
+        }
+        Ok(())
     });
 }
 

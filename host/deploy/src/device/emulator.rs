@@ -1,12 +1,13 @@
-//! An emulated board: QEMU running the firmware, its UART at the other end of a socket pair.
+//! An emulated board: QEMU running the firmware, its UART at the other end of a socket.
 
-use super::{DeviceError, Line};
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
+use super::{DeviceError, Line, Socket};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 const QEMU: &str = "qemu-system-arm";
@@ -15,24 +16,25 @@ const MACHINE: &str = "mps2-an386";
 const MODEL_ADDRESS: u32 = 0x0010_0000;
 /// One instruction lasts 2^10 ns of virtual time; the firmware's clock counts on it.
 const ICOUNT: &str = "shift=10";
-/// Far above any answer's time, so that a loaded machine is no error.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two looks whether a starting emulator listens.
+const LISTEN_POLL: Duration = Duration::from_millis(20);
 
 /// A running QEMU; ended when dropped.
 #[derive(Debug)]
-pub struct Emulator {
-    qemu: Child,
-    line: BufReader<UnixStream>,
+struct Qemu {
+    process: Child,
     /// What the firmware and QEMU print.
     log: File,
 }
 
-impl Emulator {
-    /// Runs the firmware `elf` with the model `blob` in its model partition, or with none.
-    ///
-    /// # Errors
-    /// QEMU is not installed or does not start, or a file is missing.
-    pub fn start(elf: &Path, blob: Option<&Path>) -> Result<Self, DeviceError> {
+impl Qemu {
+    /// Runs the firmware `elf` with the model `blob`; `uart` is QEMU's chardev behind the UART.
+    fn start(
+        elf: &Path,
+        blob: Option<&Path>,
+        uart: &str,
+        stdin: Stdio,
+    ) -> Result<Self, DeviceError> {
         for path in [Some(elf), blob].into_iter().flatten() {
             if !path.is_file() {
                 return Err(DeviceError::FileMissing {
@@ -40,9 +42,6 @@ impl Emulator {
                 });
             }
         }
-        let (line, uart) = UnixStream::pair().map_err(DeviceError::Start)?;
-        line.set_read_timeout(Some(READ_TIMEOUT))
-            .map_err(DeviceError::Start)?;
         let log = tempfile::tempfile().map_err(DeviceError::Start)?;
         let print = || log.try_clone().map_err(DeviceError::Start);
         let mut command = Command::new(QEMU);
@@ -54,17 +53,16 @@ impl Emulator {
                 "-semihosting-config",
                 "enable=on,target=native",
             ])
-            .args(["-chardev", "socket,id=uart,fd=0", "-serial", "chardev:uart"])
+            .args(["-chardev", uart, "-serial", "chardev:uart"])
             .arg("-kernel")
             .arg(elf);
         if let Some(blob) = blob {
-            // A comma in a file name is doubled in QEMU's option syntax.
-            let file = blob.to_string_lossy().replace(',', ",,");
+            let file = escaped(blob);
             let device = format!("loader,file={file},addr={MODEL_ADDRESS:#x},force-raw=on");
             command.arg("-device").arg(device);
         }
-        let qemu = command
-            .stdin(Stdio::from(OwnedFd::from(uart)))
+        let process = command
+            .stdin(stdin)
             .stdout(Stdio::from(print()?))
             .stderr(Stdio::from(print()?))
             .spawn()
@@ -72,19 +70,64 @@ impl Emulator {
                 io::ErrorKind::NotFound => DeviceError::EmulatorMissing,
                 _ => DeviceError::Start(error),
             })?;
-        Ok(Self {
-            qemu,
-            line: BufReader::new(line),
-            log,
-        })
+        Ok(Self { process, log })
+    }
+
+    fn is_running(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
+    }
+
+    fn log(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let read = self
+            .log
+            .rewind()
+            .and_then(|()| self.log.read_to_end(&mut bytes));
+        match read {
+            // Every frame of defmt ends in 0, no text does.
+            Ok(n) if bytes.contains(&0) => {
+                format!("\nthe emulator printed {n} bytes of defmt frames: see firmware/README.md")
+            }
+            Ok(n) if n > 0 => {
+                let text = String::from_utf8_lossy(&bytes);
+                format!("\nthe emulator printed: {}", text.trim_end())
+            }
+            _ => String::new(),
+        }
     }
 }
 
-impl Drop for Emulator {
+impl Drop for Qemu {
     fn drop(&mut self) {
         // It may have ended by itself; then there is nothing to end or to wait for.
-        let _ = self.qemu.kill();
-        let _ = self.qemu.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A file name in QEMU's option syntax, where a comma is doubled.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
+/// An emulated board of one's own; ended when dropped.
+#[derive(Debug)]
+pub struct Emulator {
+    qemu: Qemu,
+    line: Socket,
+}
+
+impl Emulator {
+    /// Runs the firmware `elf` with the model `blob` in its model partition, or with none.
+    ///
+    /// # Errors
+    /// QEMU is not installed or does not start, or a file is missing.
+    pub fn start(elf: &Path, blob: Option<&Path>) -> Result<Self, DeviceError> {
+        let (line, uart) = UnixStream::pair().map_err(DeviceError::Start)?;
+        let line = Socket::new(line).map_err(DeviceError::Start)?;
+        let stdin = Stdio::from(OwnedFd::from(uart));
+        let qemu = Qemu::start(elf, blob, "socket,id=uart,fd=0", stdin)?;
+        Ok(Self { qemu, line })
     }
 }
 
@@ -96,24 +139,64 @@ impl Read for Emulator {
 
 impl Write for Emulator {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.line.get_mut().write(bytes)
+        self.line.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.line.get_mut().flush()
+        self.line.flush()
     }
 }
 
 impl Line for Emulator {
     fn log(&mut self) -> String {
-        let mut text = String::new();
-        let read = self
-            .log
-            .rewind()
-            .and_then(|()| self.log.read_to_string(&mut text));
-        match read {
-            Ok(n) if n > 0 => format!("\nthe emulator printed: {}", text.trim_end()),
-            _ => String::new(),
+        self.qemu.log()
+    }
+}
+
+/// An emulated board whose UART is a socket file, for one [`Socket`] after another; it keeps what it
+/// has learned between them. Board and file end when dropped.
+#[derive(Debug)]
+pub struct EmulatorServer {
+    qemu: Qemu,
+    socket: PathBuf,
+}
+
+impl EmulatorServer {
+    /// As [`Emulator::start`], listening on `socket` when it returns.
+    ///
+    /// # Errors
+    /// As [`Emulator::start`]; `socket` exists already; QEMU cannot listen there.
+    pub fn start(elf: &Path, blob: Option<&Path>, socket: &Path) -> Result<Self, DeviceError> {
+        // QEMU would remove any file that stands there.
+        if socket.exists() {
+            return Err(DeviceError::SocketExists {
+                path: socket.to_owned(),
+            });
         }
+        let uart = format!("socket,id=uart,path={},server=on,wait=off", escaped(socket));
+        let mut server = Self {
+            qemu: Qemu::start(elf, blob, &uart, Stdio::null())?,
+            socket: socket.to_owned(),
+        };
+        while !socket.exists() {
+            if !server.is_running() {
+                let log = server.qemu.log();
+                return Err(DeviceError::Gone { log });
+            }
+            thread::sleep(LISTEN_POLL);
+        }
+        Ok(server)
+    }
+
+    /// Whether the board still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.qemu.is_running()
+    }
+}
+
+impl Drop for EmulatorServer {
+    fn drop(&mut self) {
+        // QEMU removes its socket only when it ends by itself.
+        let _ = fs::remove_file(&self.socket);
     }
 }

@@ -1,0 +1,34 @@
+//! The log as defmt frames (rzCOBS), which `defmt-print` reads with the ELF at hand. Source: the defmt
+//! book, Knurling. All of it is of level error: defmt leaves lower levels out unless `DEFMT_LOG` was set
+//! for the build.
+
+use aplysia_shared::BlobError;
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+use defmt::{Display2Format, error};
+// Links the logger.
+use defmt_semihosting as _;
+
+/// The logger panics when it is entered twice; that panic must not log.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// The model partition holds no sound model.
+pub fn no_model(error: &BlobError) {
+    error!("no model: {}", error);
+}
+
+/// The program panicked.
+pub fn panicked(info: &PanicInfo<'_>) {
+    if !PANICKED.load(Ordering::Relaxed) {
+        PANICKED.store(true, Ordering::Relaxed);
+        error!("{}", Display2Format(info));
+    }
+}
+
+/// The processor stopped at `pc`, in a function called from before `lr`.
+pub fn hard_fault(pc: u32, lr: u32) {
+    error!(
+        "HardFault at {=u32:#010x}, called from {=u32:#010x}",
+        pc, lr
+    );
+}

@@ -1,0 +1,143 @@
+//! The grammar of `aplysia device`.
+
+use super::DataArgs;
+use aplysia_deploy::adaptation::{DEFAULT, DEFAULT_SEED, DELTA_RATE, INSTAR_SHIFT, MOMENTUM_SHIFT};
+use aplysia_shared::adapt::Head;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub(crate) enum DeviceCommand {
+    /// Start an emulated board with the model and check one inference against the host.
+    #[command(after_help = "Examples:\n  aplysia device emulate model.blob\n  \
+                            aplysia device emulate model.blob --socket board.sock")]
+    Emulate(EmulateArgs),
+    /// Classify test images on the device and compare every score with the host's.
+    #[command(
+        after_help = "Examples:\n  aplysia device infer model.blob --images 100\n  \
+                            aplysia device infer model.blob --connect board.sock"
+    )]
+    Infer(InferArgs),
+    /// Let the device learn from shifted images and measure what it gained and forgot.
+    #[command(
+        after_help = "Examples:\n  aplysia device adapt model.blob --corruption rotation --severity 3\n  \
+                      aplysia device adapt model.blob --corruption contrast --head base\n  \
+                      aplysia device adapt model.blob --no-homeostasis --head delta --save learned.bin\n\n\
+                      The labelled stream is drawn from the validation images, so that no test image is \
+                      ever learned from."
+    )]
+    Adapt(AdaptArgs),
+    /// What the device has seen and learned, and the memory it uses.
+    #[command(after_help = "Examples:\n  aplysia device stats model.blob\n  \
+                            aplysia device stats --connect board.sock")]
+    Stats(StatsArgs),
+}
+
+/// Which device.
+#[derive(Args)]
+pub(crate) struct BoardArgs {
+    /// Program of the emulated board [default: $APLYSIA_FIRMWARE, else what `cargo xtask firmware` builds].
+    #[arg(long, value_name = "ELF")]
+    pub(crate) firmware: Option<PathBuf>,
+    /// Use the running board behind this socket file instead: see `aplysia device emulate --socket`.
+    #[arg(long, value_name = "PATH", conflicts_with = "firmware")]
+    pub(crate) connect: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct EmulateArgs {
+    /// The blob.
+    pub(crate) blob: PathBuf,
+    /// Program of the board [default: $APLYSIA_FIRMWARE, else what `cargo xtask firmware` builds].
+    #[arg(long, value_name = "ELF")]
+    pub(crate) firmware: Option<PathBuf>,
+    /// Keep the board running, its serial line at this socket file, until Ctrl-C.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct InferArgs {
+    /// The blob.
+    pub(crate) blob: PathBuf,
+    #[command(flatten)]
+    pub(crate) board: BoardArgs,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// How many test images.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) images: usize,
+}
+
+/// The part that learns from labels.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HeadKind {
+    /// The model's own head; labels teach nothing.
+    Base,
+    /// One prototype per class, moved towards each image of its class.
+    Instar,
+    /// Gradient steps on the last layer.
+    Delta,
+}
+
+impl HeadKind {
+    fn of(head: Head) -> Self {
+        match head {
+            Head::Base => Self::Base,
+            Head::Instar { .. } => Self::Instar,
+            Head::Delta { .. } => Self::Delta,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct AdaptArgs {
+    /// The blob.
+    pub(crate) blob: PathBuf,
+    #[command(flatten)]
+    pub(crate) board: BoardArgs,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// How the images are shifted.
+    #[arg(long, default_value = "rotation")]
+    pub(crate) corruption: String,
+    /// Severity of the shift, 1 to 5.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) severity: u8,
+    /// Images of the stream.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) samples: usize,
+    /// Shifted test images to measure on, and as many clean ones.
+    #[arg(long, default_value_t = 2000)]
+    pub(crate) test_images: usize,
+    /// Momentum shift of homeostasis, 1 to 10: it follows about the last 2^S images.
+    #[arg(long, value_name = "S", default_value_t = MOMENTUM_SHIFT)]
+    pub(crate) homeostasis: u8,
+    /// Channels do not keep their statistics.
+    #[arg(long, conflicts_with = "homeostasis")]
+    pub(crate) no_homeostasis: bool,
+    /// What the labels teach.
+    #[arg(long, value_enum, default_value_t = HeadKind::of(DEFAULT.head))]
+    pub(crate) head: HeadKind,
+    /// Rate 2^-N of the instar head, 2 to 6.
+    #[arg(long, value_name = "N", default_value_t = INSTAR_SHIFT)]
+    pub(crate) instar_shift: u8,
+    /// Learning rate of the delta head in 1/65536.
+    #[arg(long, value_name = "N", default_value_t = DELTA_RATE)]
+    pub(crate) delta_rate: u16,
+    /// Seed of the stream's order and of stochastic rounding.
+    #[arg(long, default_value_t = DEFAULT_SEED)]
+    pub(crate) seed: u32,
+    /// Write the learned state to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct StatsArgs {
+    /// The blob for an emulated board.
+    #[arg(required_unless_present = "connect")]
+    pub(crate) blob: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) board: BoardArgs,
+}

@@ -1,0 +1,334 @@
+//! `aplysia device`: the model on a device, emulated or behind a socket, checked against the host.
+//!
+//! What is printed about the device comes from the device; accuracies come from the host's kernels,
+//! which are the device's.
+
+use crate::args::DataArgs;
+use crate::args::device::{
+    AdaptArgs, BoardArgs, DeviceCommand, EmulateArgs, HeadKind, InferArgs, StatsArgs,
+};
+use crate::images::{self, TrainingImages};
+use crate::{Outcome, blob, progress, run_folder};
+use anyhow::{Context, Result, ensure};
+use aplysia_data::Dataset;
+use aplysia_deploy::adaptation::{
+    DeviceAdapted, Instructions, adapt, adapt_device, evaluate_snapshot,
+};
+use aplysia_deploy::device::{Device, DeviceError, Emulator, EmulatorServer, Line, Socket};
+use aplysia_deploy::evaluate::{Images, evaluate, input_of_pixels};
+use aplysia_shared::adapt::{Config, Head};
+use aplysia_shared::protocol::{Hello, Stats};
+use aplysia_shared::{Model, infer};
+use std::env;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// A device behind whatever line.
+pub(crate) type AnyDevice = Device<Box<dyn Line>>;
+
+const NO_BOARD: &str =
+    "cannot start an emulated board (--firmware ELF or $APLYSIA_FIRMWARE names its program)";
+
+/// Between two looks whether an emulated board still runs.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Runs the subcommand. Ctrl-C ends an emulator, too, so that any failure after it is its doing.
+///
+/// # Errors
+/// Missing files or data, no emulator, a line that fails, or a device that differs from the host.
+pub(crate) fn run(command: &DeviceCommand) -> Result<Outcome> {
+    let stop = progress::stop_flag()?;
+    let done = match command {
+        DeviceCommand::Emulate(args) => emulate(args, &stop),
+        DeviceCommand::Infer(args) => infer_images(args, &stop),
+        DeviceCommand::Adapt(args) => adapt_to_shift(args, &stop),
+        DeviceCommand::Stats(args) => stats(args),
+    };
+    if stop.load(Ordering::SeqCst) {
+        return Ok(Outcome::Cancelled);
+    }
+    done.map(|()| Outcome::Done)
+}
+
+/// The program of the emulated board: `given`, else `$APLYSIA_FIRMWARE`, else where
+/// `cargo xtask firmware` builds it, beside this very program or in `target`.
+pub(crate) fn firmware(given: Option<&Path>) -> PathBuf {
+    const BUILT: &str = "firmware/thumbv7em-none-eabihf/release/live";
+    let named = given.map(Path::to_owned);
+    if let Some(elf) = named.or_else(|| env::var_os("APLYSIA_FIRMWARE").map(PathBuf::from)) {
+        return elf;
+    }
+    let beside = env::current_exe().ok();
+    let beside = beside.and_then(|exe| Some(exe.parent()?.parent()?.join(BUILT)));
+    beside
+        .filter(|elf| elf.is_file())
+        .unwrap_or_else(|| Path::new("target").join(BUILT))
+}
+
+/// The device that `board` names, with the model `blob` if it is emulated.
+pub(crate) fn connect(board: &BoardArgs, blob: Option<&Path>) -> Result<(AnyDevice, Hello)> {
+    let line: Box<dyn Line> = match &board.connect {
+        Some(socket) => Box::new(Socket::connect(socket)?),
+        None => {
+            let elf = firmware(board.firmware.as_deref());
+            Box::new(Emulator::start(&elf, blob).context(NO_BOARD)?)
+        }
+    };
+    Ok(Device::connect(line)?)
+}
+
+/// [`connect`], and makes sure that the device runs `model`.
+fn connect_to(board: &BoardArgs, blob: &Path, model: &Model<'_>) -> Result<AnyDevice> {
+    let (mut device, hello) = connect(board, Some(blob))?;
+    introduce(&mut device, &hello, model)?;
+    Ok(device)
+}
+
+fn introduce<T: Line>(device: &mut Device<T>, hello: &Hello, model: &Model<'_>) -> Result<()> {
+    let Hello {
+        board,
+        protocol,
+        abi,
+        ..
+    } = hello;
+    println!("device        {board}, protocol {protocol}, runtime {abi}");
+    let info = device.info()?;
+    ensure!(
+        info.model_id == model.id(),
+        "the device runs model {}, not {}: give that model's blob",
+        hex(info.model_id),
+        hex(model.id())
+    );
+    println!(
+        "model         {}, {} bytes, {} multiply-accumulates",
+        hex(info.model_id),
+        info.blob_bytes,
+        info.macs
+    );
+    Ok(())
+}
+
+fn hex(id: [u8; 16]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn emulate(args: &EmulateArgs, stop: &AtomicBool) -> Result<()> {
+    let bytes = blob::read(&args.blob)?;
+    let model = blob::parse(&bytes, &args.blob)?;
+    let elf = firmware(args.firmware.as_deref());
+    let Some(path) = &args.socket else {
+        let emulator = Emulator::start(&elf, Some(&args.blob));
+        return self_check(emulator.context(NO_BOARD)?, &model);
+    };
+    let server = EmulatorServer::start(&elf, Some(&args.blob), path);
+    let mut server = server.context(NO_BOARD)?;
+    self_check(Socket::connect(path)?, &model)?;
+    println!("listening     {} (Ctrl-C ends the board)", path.display());
+    while !stop.load(Ordering::SeqCst) {
+        ensure!(server.is_running(), "the emulator has ended by itself");
+        thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+/// One inference of a mid-grey ramp on the device and on the host.
+fn self_check<T: Line>(line: T, model: &Model<'_>) -> Result<()> {
+    let (mut device, hello) = Device::connect(line)?;
+    introduce(&mut device, &hello, model)?;
+    let pixels: Vec<u8> = (0..model.input().len()).map(|i| i as u8).collect();
+    let (mut arena, mut scores) = (vec![0; model.arena_bytes()], vec![0; model.n_classes()]);
+    infer(model, &mut arena, &input_of_pixels(&pixels), &mut scores)?;
+    let inference = device.infer(&pixels, false)?;
+    ensure!(
+        inference.scores[..] == scores[..],
+        "self-check: the device gives {:?}, the host {scores:?}: please report this with the blob",
+        inference.scores
+    );
+    println!(
+        "self-check    passed: {} instructions, {} predicted",
+        inference.instructions,
+        model.instructions()
+    );
+    Ok(())
+}
+
+fn infer_images(args: &InferArgs, stop: &AtomicBool) -> Result<()> {
+    let bytes = blob::read(&args.blob)?;
+    let model = blob::parse(&bytes, &args.blob)?;
+    let test = images::load_test(&args.data)?;
+    let test = test.select(&(0..args.images.min(test.len())).collect::<Vec<_>>());
+    let mut device = connect_to(&args.board, &args.blob, &model)?;
+    // The device may have learned something: the host takes over its state.
+    let state_bytes = device.stats()?.state_bytes as usize;
+    let snapshot = device.snapshot()?;
+    let host = evaluate_snapshot(&model, &snapshot, state_bytes, images::images(&test))?;
+    let mut cost = Instructions::default();
+    let bar = progress::bar(test.len() as u64, "infer");
+    let answers = host
+        .predictions
+        .iter()
+        .zip(host.scores.chunks_exact(model.n_classes()));
+    for (i, (&class, scores)) in answers.enumerate() {
+        if stop.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let inference = device.infer(test.image(i), false)?;
+        ensure!(
+            (inference.class, &inference.scores[..]) == (u16::from(class), scores),
+            "image {i}: the device gives {:?}, the host {scores:?}: please report this with the blob",
+            inference.scores
+        );
+        cost.add(inference.instructions);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    println!(
+        "accuracy      {:.2} % of {} test images, every score equal to the host's",
+        host.accuracy_pct(),
+        test.len()
+    );
+    print_instructions("per image", &cost);
+    Ok(())
+}
+
+fn print_instructions(step: &str, cost: &Instructions) {
+    println!(
+        "instructions  {:.0} {step}, {} at most",
+        cost.mean(),
+        cost.max
+    );
+}
+
+impl AdaptArgs {
+    fn config(&self) -> Config {
+        Config {
+            homeostasis: (!self.no_homeostasis).then_some(self.homeostasis),
+            head: match self.head {
+                HeadKind::Base => Head::Base,
+                HeadKind::Instar => Head::Instar {
+                    shift: self.instar_shift,
+                },
+                HeadKind::Delta => Head::Delta {
+                    rate: self.delta_rate,
+                },
+            },
+        }
+    }
+
+    /// `n` images of the validation part, shifted: what the device learns from.
+    fn stream(&self, data: &DataArgs) -> Result<Dataset> {
+        let validation = TrainingImages::load(data)?.splits.validation;
+        let shift = images::shift(&self.corruption, self.severity)?;
+        Ok(validation
+            .subset(self.samples, u64::from(self.seed))
+            .shifted(&shift))
+    }
+}
+
+fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<()> {
+    let bytes = blob::read(&args.blob)?;
+    let model = blob::parse(&bytes, &args.blob)?;
+    let stream = args.stream(&args.data)?;
+    let mut device = connect_to(&args.board, &args.blob, &model)?;
+    let bar = progress::bar(stream.len() as u64, "adapt");
+    let mut on_step = |_| {
+        bar.inc(1);
+        match stop.load(Ordering::SeqCst) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    };
+    let (config, learned_from) = (args.config(), images::images(&stream));
+    let on_device = adapt_device(&mut device, config, args.seed, learned_from, &mut on_step)?;
+    bar.finish_and_clear();
+    if stop.load(Ordering::SeqCst) {
+        return Ok(());
+    }
+    if let Some(file) = &args.save {
+        run_folder::write(file, &on_device.adapted.snapshot)?;
+    }
+    let on_host = adapt(&model, config, args.seed, learned_from)?;
+    ensure!(
+        on_host == on_device.adapted,
+        "the device learned {:#010x}, the host {:#010x}: please report this with the blob",
+        on_device.adapted.digest,
+        on_host.digest
+    );
+    report(args, &on_device, stream.len(), &model)
+}
+
+fn report(args: &AdaptArgs, run: &DeviceAdapted, n_stream: usize, model: &Model<'_>) -> Result<()> {
+    let learned = &run.adapted;
+    println!(
+        "stream        {n_stream} images, {} severity {}; {} labels; {:.1} % right when first seen",
+        args.corruption,
+        args.severity,
+        learned.n_labels(),
+        100.0 * learned.online_correct as f64 / n_stream.max(1) as f64
+    );
+    let clean = images::load_test(&args.data)?.subset(args.test_images, u64::from(args.seed));
+    let shifted = clean.shifted(&images::shift(&args.corruption, args.severity)?);
+    for (name, test) in [("shifted test", &shifted), ("clean test", &clean)] {
+        let test: Images<'_> = images::images(test);
+        println!(
+            "{name:<13} before {:.2} %, after {:.2} % of {} images",
+            evaluate(model, test)?.accuracy_pct(),
+            learned.evaluate(model, test)?.accuracy_pct(),
+            test.labels.len()
+        );
+    }
+    println!(
+        "digest        {:#010x}, device and host agree",
+        learned.digest
+    );
+    println!(
+        "RAM           {} bytes of learned state, {} of arena, {} of stack",
+        learned.state_bytes, run.arena_bytes, run.stack_bytes
+    );
+    print_instructions("per image", &run.inference);
+    if learned.n_labels() > 0 {
+        print_instructions("per label", &run.update);
+    }
+    Ok(())
+}
+
+fn stats(args: &StatsArgs) -> Result<()> {
+    let (mut device, hello) = connect(&args.board, args.blob.as_deref())?;
+    ensure!(
+        hello.has_model,
+        "the device found no valid model: check the blob with `aplysia inspect`"
+    );
+    let Stats {
+        counters,
+        state_digest,
+        bad_frames,
+        infer_instructions,
+        update_instructions,
+        stack_bytes,
+        arena_bytes,
+        state_bytes,
+    } = device.stats()?;
+    println!("model         {}", hex(device.info()?.model_id));
+    println!(
+        "seen          {} images, {} labels, {} mistakes",
+        counters.seen, counters.labels, counters.mistakes
+    );
+    println!("digest        {state_digest:#010x}");
+    println!(
+        "RAM           {state_bytes} bytes of learned state, {arena_bytes} of arena, {stack_bytes} of stack"
+    );
+    println!("instructions  {infer_instructions} last image, {update_instructions} last label");
+    println!("bad frames    {bad_frames}");
+    Ok(())
+}
+
+/// Whether the machine lacks what `error` is about.
+pub(crate) fn is_lacking(error: &DeviceError) -> bool {
+    matches!(
+        error,
+        DeviceError::EmulatorMissing | DeviceError::FileMissing { .. }
+    )
+}
