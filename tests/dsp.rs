@@ -6,8 +6,8 @@
 use aplysia_deploy::pack::{PackedWeights, pack};
 use aplysia_shared::kernel::dsp::packing::{self, Depth, Reach};
 use aplysia_shared::kernel::dsp::{self, Native, Packed, Portable, Simd};
-use aplysia_shared::kernel::{Weighted, generic};
-use aplysia_shared::{ChannelStat, Window};
+use aplysia_shared::kernel::{Dst, Src, Weighted, generic};
+use aplysia_shared::{AddScales, ChannelStat, Scaling, Window};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -124,7 +124,7 @@ proptest! {
         let mut k = case([axis(0), axis(1)], [c, c], seed);
         tame(&mut k.to, &mut k.rng);
         let w = weights(kernel * kernel * c, &mut k.rng);
-        let with = |f: fn(&Case, &mut aplysia_shared::kernel::Dst<'_>, &mut Weighted<'_>)| {
+        let with = |f: fn(&Case, &mut Dst<'_>, &mut Weighted<'_>)| {
             run(k.geometry.out, c, &k.to, |dst| with_constants(&k.to, &w, |constants| f(&k, dst, constants)))
         };
         let want = with(|k, dst, constants| {
@@ -152,6 +152,23 @@ proptest! {
             dsp::fully_connected_s8::<Native>(&view(&src), dst, constants);
         }));
         prop_assert_eq!(got, want);
+    }
+
+    #[test]
+    fn add_is_the_generic_one(
+        shape in [1..=9usize, 1..=9usize, 10..=40usize], shifts in [-12i8..=0, -12i8..=0, -24i8..=0],
+        seed: u64,
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (lhs, rhs) = (image(shape, &mut rng), image(shape, &mut rng));
+        let to = output(1, &mut rng);
+        let [lhs_scale, rhs_scale, sum] =
+            shifts.map(|s| Scaling::new(rng.random_range(1 << 30..=i32::MAX), s));
+        let scales = AddScales { lhs: lhs_scale, rhs: rhs_scale, output: sum };
+        let with = |add: fn(&Src<'_>, &Src<'_>, &mut Dst<'_>, &AddScales)| {
+            run([shape[0], shape[1]], shape[2], &to, |dst| add(&view(&lhs), &view(&rhs), dst, &scales))
+        };
+        prop_assert_eq!(with(dsp::add_s8), with(generic::add_s8));
     }
 
     #[test]

@@ -196,7 +196,7 @@ fn run_layer(
     let src = source(first)?;
     let mut dst = Dst::new(output, data, layer.clamp);
     match &layer.op {
-        Op::Add(scales) => generic::add_s8(&src, &source(second)?, &mut dst, scales),
+        Op::Add(scales) => dsp::add_s8(&src, &source(second)?, &mut dst, scales),
         Op::MaxPool(window) => generic::max_pool_s8(&src, &mut dst, window),
         Op::AvgPool(window) => generic::avg_pool_s8(&src, &mut dst, window),
         Op::GlobalAvgPool(scaling) => generic::global_avg_pool_s8(&src, &mut dst, *scaling),

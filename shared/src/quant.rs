@@ -35,20 +35,14 @@ impl Requant<'_> {
 /// The `index`-th little-endian i32 of `bytes`; 0 if there is none.
 #[inline]
 pub fn i32_at(bytes: &[u8], index: usize) -> i32 {
-    let word = index
-        .checked_mul(4)
-        .and_then(|start| bytes.get(start..))
-        .and_then(|rest| rest.first_chunk::<4>());
+    let word = bytes.as_chunks::<4>().0.get(index);
     word.map_or(0, |b| i32::from_le_bytes(*b))
 }
 
 /// The `index`-th little-endian i16 of `bytes`; 0 if there is none.
 #[inline]
 pub fn i16_at(bytes: &[u8], index: usize) -> i16 {
-    let word = index
-        .checked_mul(2)
-        .and_then(|start| bytes.get(start..))
-        .and_then(|rest| rest.first_chunk::<2>());
+    let word = bytes.as_chunks::<2>().0.get(index);
     word.map_or(0, |b| i16::from_le_bytes(*b))
 }
 

@@ -9,18 +9,21 @@
 //! Chandra, "CMSIS-NN: Efficient Neural Network Kernels for Arm Cortex-M CPUs", 2018 (halfword pairs
 //! and two pixels at a time). Differs from it: two output channels share one halfword ([`packing`]).
 
+mod add;
 mod columns;
 mod conv2d;
 mod depthwise;
 mod fully_connected;
 pub mod packing;
 mod portable;
+mod strip;
 
 #[cfg(dsp)]
 mod armv7em;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
 
+pub use add::add_s8;
 pub use columns::Rows;
 pub use conv2d::{Packed, packed_conv2d_s8};
 pub use depthwise::depthwise_conv2d_s8;
@@ -40,9 +43,9 @@ pub use sse2::Sse2 as Native;
 /// Words of scratch on the stack of a convolution.
 pub(crate) const SCRATCH_WORDS: usize = 1024;
 
-/// One output row of four channels of a depthwise convolution.
+/// Output rows of four channels of a depthwise convolution.
 #[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
+pub struct Strip<'a> {
     /// Expanded pixels, two words each: channels 0 and 2, channels 1 and 3; from the first tap of the
     /// first output on.
     pub pixels: &'a [u32],
@@ -56,10 +59,10 @@ pub struct Row<'a> {
     pub weights: &'a [u32],
     /// Bias and requantization.
     pub epilogue: &'a Epilogue,
-    /// Outputs, at least 2.
-    pub n: usize,
-    /// Bytes from one output pixel to the next.
-    pub step: usize,
+    /// Output rows and outputs of a row, at least 2 of the latter.
+    pub n: [usize; 2],
+    /// Bytes from one output row, and from one output pixel, to the next.
+    pub step: [usize; 2],
 }
 
 /// An instruction set. The first five are the instructions of the same name.
@@ -85,6 +88,20 @@ pub trait Simd: Sized {
         }
     }
 
+    /// `Σ input·w` of four rows of weights, two words of input with four weights. Rows that are too
+    /// short give a wrong result.
+    #[inline]
+    fn dot4(input: &[u32], rows: [&[u8]; 4]) -> [i32; 4] {
+        rows.map(|row| {
+            let fours = input.as_chunks::<2>().0.iter().zip(row.as_chunks::<4>().0);
+            fours.fold(0, |sum, (x, w)| {
+                let w = u32::from_le_bytes(*w);
+                let sum = Self::smlad(x[0], Self::sxtb16(w), sum);
+                Self::smlad(x[1], Self::sxtb16_ror8(w), sum)
+            })
+        })
+    }
+
     /// All blocks of a packed convolution for two pixels: `out[at[p] + 4·b + i]` is channel `i` of
     /// block `b` and pixel `p`, limited to i8. Slices that are too short give a wrong result.
     fn blocks(
@@ -95,9 +112,20 @@ pub trait Simd: Sized {
         at: [usize; 2],
     );
 
-    /// A row of a depthwise convolution into `out[x·step + channel]`, limited to i8. Slices that are
-    /// too short give a wrong result.
-    fn row(row: &Row<'_>, out: &mut [i8]);
+    /// Rows of a depthwise convolution into `out[y·step[0] + x·step[1] + channel]`, limited to i8.
+    /// Slices that are too short give a wrong result.
+    fn rows(strip: &Strip<'_>, out: &mut [i8]);
+
+    /// Four bytes each of pixels `step` bytes apart: bytes 0 and 2, 1 and 3 as halfwords.
+    #[inline]
+    fn spread(src: &[i8], step: usize, to: &mut [[u32; 2]]) {
+        for (to, pixel) in to.iter_mut().zip(src.chunks(step.max(1))) {
+            if let Some(bytes) = pixel.first_chunk::<4>() {
+                let word = u32::from_le_bytes(bytes.map(i8::cast_unsigned));
+                *to = [Self::sxtb16(word), Self::sxtb16_ror8(word)];
+            }
+        }
+    }
 
     /// `Σ q·w` of one packed block for two pixels, exact for any weights: `[pixel][channel]`.
     #[inline]

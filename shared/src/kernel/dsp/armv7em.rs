@@ -8,34 +8,16 @@
     reason = "the instructions exist in assembly only; each block says why it is sound"
 )]
 
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Portable, Row, Rows, Simd};
+use super::{Portable, Rows, Simd, Strip};
+use matrix::{Dot4, Gemm, dot4, expand, gemm};
+use rows::{Kernel, RowJob, spread};
 
 /// Cortex-M4, M7.
 #[derive(Clone, Copy, Debug)]
 pub struct Armv7em;
-
-/// Two pairs of depths of four channels and two pixels: 16 products. r12 points to weights, lr to
-/// columns. Exactly 48 bytes of code, on which `gemm` counts.
-macro_rules! step {
-    () => {
-        "ldrd r8, r9, [r12], #8
-        ldrd r10, r11, [lr], #8
-        smlad r2, r10, r8, r2
-        smlad r3, r11, r8, r3
-        sxtb16 r8, r8
-        smlad r6, r10, r9, r6
-        smlad r7, r11, r9, r7
-        sxtb16 r9, r9
-        smlad r0, r10, r8, r0
-        smlad r1, r11, r8, r1
-        smlad r4, r10, r9, r4
-        smlad r5, r11, r9, r5
-        "
-    };
-}
 
 /// Requantizes r0 to r7 with the constants at r12, one line per operation and channel: the rounded
 /// high product `(acc·2^32 + acc·(2M − 2^32) + 2^31) >> 32`, ties away from zero, rounding and zero
@@ -116,297 +98,8 @@ macro_rules! requantize {
     };
 }
 
-/// Fours of bytes of two places as halfwords, `fours` a row.
-///
-/// # Safety
-/// `rows` times, `first` and `second` are readable for `4·fours` bytes, and again `skip` bytes behind
-/// that; `to` takes four words for each of the fours and is aligned to 4; `fours` and `rows` are at
-/// least 1.
-#[unsafe(naked)]
-unsafe extern "C" fn expand(
-    first: *const i8,
-    second: *const i8,
-    to: *mut u32,
-    fours: usize,
-    rows: usize,
-    skip: usize,
-) {
-    naked_asm!(
-        "push {{r4-r8, lr}}",
-        "ldrd r12, lr, [sp, #24]",
-        "1:",
-        "mov r8, r3",
-        "2:",
-        "ldr r4, [r0], #4",
-        "ldr r5, [r1], #4",
-        "sxtb16 r6, r4",
-        "sxtb16 r7, r5",
-        "strd r6, r7, [r2], #8",
-        "sxtb16 r6, r4, ror #8",
-        "sxtb16 r7, r5, ror #8",
-        "strd r6, r7, [r2], #8",
-        "subs r8, r8, #1",
-        "bne 2b",
-        "add r0, r0, lr",
-        "add r1, r1, lr",
-        "subs r12, r12, #1",
-        "bne 1b",
-        "pop {{r4-r8, pc}}",
-    )
-}
-
-/// What [`gemm`] works on; it copies the fields to its stack in this order.
-#[repr(C)]
-struct Gemm {
-    columns: *const u32,
-    columns_end: *const u32,
-    weights: *const u8,
-    epilogue: *const Epilogue,
-    epilogue_end: *const Epilogue,
-    out: [*mut i8; 2],
-    /// Bytes of code that the first turn of the loop leaves out.
-    skip: usize,
-}
-
-/// Blocks of four channels for two pixels. Accumulators: r0, r2, r4, r6 of the first pixel.
-///
-/// # Safety
-/// `columns` to `columns_end` are words in fours, at least four, 16 a turn less `skip / 24`; `weights`
-/// holds as many words for each epilogue; both are aligned to 4. `epilogue` to `epilogue_end` is at
-/// least one; each `out` takes four bytes for each of them.
-#[unsafe(naked)]
-unsafe extern "C" fn gemm(job: &Gemm) {
-    naked_asm!(
-        "push {{r4-r11, lr}}",
-        "ldm r0, {{r1-r8}}",
-        "adr r9, 2f",
-        "add r8, r8, r9",
-        "orr r8, r8, #1",
-        "push {{r1-r8}}",
-        "mov r12, r3",
-        "1:",
-        "ldrd lr, r8, [sp, #12]",
-        "ldm lr, {{r0, r2, r4, r6}}",
-        "mov r1, r0",
-        "mov r3, r2",
-        "mov r5, r4",
-        "mov r7, r6",
-        "ldr lr, [sp]",
-        "ldr pc, [sp, #28]",
-        ".p2align 2",
-        "2:",
-        step!(),
-        step!(),
-        step!(),
-        step!(),
-        step!(),
-        step!(),
-        step!(),
-        step!(),
-        "ldr r8, [sp, #4]",
-        "cmp lr, r8",
-        "bne 2b",
-        "mov lr, r12",
-        "ldr r12, [sp, #12]",
-        "add r12, r12, #16",
-        "sub r2, r2, r0",
-        "sub r3, r3, r1",
-        "sub r6, r6, r4",
-        "sub r7, r7, r5",
-        "asr r2, r2, #8",
-        "asr r3, r3, #8",
-        "asr r6, r6, #8",
-        "asr r7, r7, #8",
-        requantize!("r8" "r8" "r9" "r9" "r10" "r10" "r11" "r11"),
-        "ldrd r8, r9, [sp, #20]",
-        "strb r0, [r8], #1",
-        "strb r2, [r8], #1",
-        "strb r4, [r8], #1",
-        "strb r6, [r8], #1",
-        "strb r1, [r9], #1",
-        "strb r3, [r9], #1",
-        "strb r5, [r9], #1",
-        "strb r7, [r9], #1",
-        "strd r8, r9, [sp, #20]",
-        "str r12, [sp, #12]",
-        "ldr r8, [sp, #16]",
-        "cmp r12, r8",
-        "mov r12, lr",
-        "bne 1b",
-        "add sp, sp, #32",
-        "pop {{r4-r11, pc}}",
-    )
-}
-
-/// What a [`Kernel`] works on; it copies the fields to its stack in this order.
-#[repr(C)]
-struct RowJob {
-    pixels: *const u32,
-    pixels_end: *const u32,
-    weights: *const u32,
-    epilogue: *const Epilogue,
-    out: *mut i8,
-    step: usize,
-    pitch_bytes: usize,
-    /// From the last row of one pair of outputs to the first row of the next, modulo 2^32.
-    back: usize,
-}
-
-type Kernel = unsafe extern "C" fn(&RowJob);
-
-/// One tap of four channels: r8, r9 hold the pixel, r10, r11 the weights.
-macro_rules! tap {
-    (0) => {
-        "smlabb r0, r8, r10, r0\n smlatt r2, r8, r10, r2\n smlabb r1, r9, r11, r1\n smlatt r3, r9, r11, r3\n"
-    };
-    (1) => {
-        "smlabb r4, r8, r10, r4\n smlatt r6, r8, r10, r6\n smlabb r5, r9, r11, r5\n smlatt r7, r9, r11, r7\n"
-    };
-}
-
-/// One column of a window with step 1: the first output reads what the second one read before.
-macro_rules! near {
-    ($second:literal) => {
-        concat!(
-            "ldrd r10, r11, [r12], #8\n",
-            tap!(0),
-            "ldrd r8, r9, [lr, #",
-            $second,
-            "]\n",
-            tap!(1),
-        )
-    };
-}
-
-/// One column of a window with step 2.
-macro_rules! far {
-    ($first:literal, $second:literal) => {
-        concat!(
-            "ldrd r10, r11, [r12], #8\n ldrd r8, r9, [lr, #",
-            $first,
-            "]\n",
-            tap!(0),
-            "ldrd r8, r9, [lr, #",
-            $second,
-            "]\n",
-            tap!(1),
-        )
-    };
-}
-
-macro_rules! row_3_1 {
-    () => {
-        concat!("ldrd r8, r9, [lr]\n", near!("8"), near!("16"), near!("24"))
-    };
-}
-macro_rules! row_5_1 {
-    () => {
-        concat!(row_3_1!(), near!("32"), near!("40"))
-    };
-}
-macro_rules! row_3_2 {
-    () => {
-        concat!(far!("0", "16"), far!("8", "24"), far!("16", "32"))
-    };
-}
-macro_rules! row_5_2 {
-    () => {
-        concat!(row_3_2!(), far!("24", "40"), far!("32", "48"))
-    };
-}
-
-/// On to the next row of pixels.
-macro_rules! down {
-    () => {
-        "ldr r8, [sp, #24]\n add lr, lr, r8\n"
-    };
-}
-
-/// A row of outputs, two at a time: `$rows` are the windows' rows with a [`down`] between them.
-macro_rules! kernel {
-    ($name:ident, $rows:expr) => {
-        /// # Safety
-        /// For each pair of outputs from `pixels` to `pixels_end`, the window's pixels are readable
-        /// with rows `pitch_bytes` apart, `out` takes four bytes at either output, `weights` holds two
-        /// words per tap; all but `out` are aligned to 4; there is at least one pair.
-        #[unsafe(naked)]
-        unsafe extern "C" fn $name(job: &RowJob) {
-            naked_asm!(
-                "push {{r4-r11, lr}}",
-                "ldm r0, {{r1-r8}}",
-                "push {{r1-r8}}",
-                "mov lr, r1",
-                "1:",
-                "ldrd r12, r8, [sp, #8]",
-                "ldm r8, {{r0-r3}}",
-                "mov r4, r0",
-                "mov r5, r1",
-                "mov r6, r2",
-                "mov r7, r3",
-                $rows,
-                "ldr r8, [sp, #28]",
-                "add lr, lr, r8",
-                "ldr r12, [sp, #12]",
-                "add r12, r12, #16",
-                requantize!("r8" "r9" "r10" "r11" "r8" "r9" "r10" "r11"),
-                "ldrd r8, r9, [sp, #16]",
-                "add r10, r8, r9",
-                "strb r0, [r8]",
-                "strb r1, [r8, #1]",
-                "strb r2, [r8, #2]",
-                "strb r3, [r8, #3]",
-                "strb r4, [r10]",
-                "strb r5, [r10, #1]",
-                "strb r6, [r10, #2]",
-                "strb r7, [r10, #3]",
-                "add r10, r10, r9",
-                "str r10, [sp, #16]",
-                "ldr r8, [sp, #4]",
-                "cmp lr, r8",
-                "bne 1b",
-                "add sp, sp, #32",
-                "pop {{r4-r11, pc}}",
-            )
-        }
-    };
-}
-
-kernel!(
-    kernel_3_1,
-    concat!(row_3_1!(), down!(), row_3_1!(), down!(), row_3_1!())
-);
-kernel!(
-    kernel_3_2,
-    concat!(row_3_2!(), down!(), row_3_2!(), down!(), row_3_2!())
-);
-kernel!(
-    kernel_5_1,
-    concat!(
-        row_5_1!(),
-        down!(),
-        row_5_1!(),
-        down!(),
-        row_5_1!(),
-        down!(),
-        row_5_1!(),
-        down!(),
-        row_5_1!()
-    )
-);
-kernel!(
-    kernel_5_2,
-    concat!(
-        row_5_2!(),
-        down!(),
-        row_5_2!(),
-        down!(),
-        row_5_2!(),
-        down!(),
-        row_5_2!(),
-        down!(),
-        row_5_2!()
-    )
-);
+mod matrix;
+mod rows;
 
 impl Simd for Armv7em {
     #[inline(always)]
@@ -512,42 +205,85 @@ impl Simd for Armv7em {
     }
 
     #[inline]
-    fn row(row: &Row<'_>, out: &mut [i8]) {
-        let kernel: Option<Kernel> = match (row.kernel, row.stride) {
-            (3, 1) => Some(kernel_3_1),
-            (3, 2) => Some(kernel_3_2),
-            (5, 1) => Some(kernel_5_1),
-            (5, 2) => Some(kernel_5_2),
+    fn dot4(input: &[u32], rows: [&[u8]; 4]) -> [i32; 4] {
+        let range = input.as_ptr_range();
+        let mut job = Dot4 {
+            rows: rows.map(<[u8]>::as_ptr),
+            input: range.start,
+            input_end: range.end,
+            sums: [0; 4],
+        };
+        let fits = !input.is_empty()
+            && input.len().is_multiple_of(2)
+            && rows.iter().all(|row| row.len() >= 2 * input.len());
+        if fits {
+            // SAFETY: `fits` is the contract of `dot4`.
+            unsafe { dot4(&mut job) }
+        }
+        job.sums
+    }
+
+    #[inline]
+    fn spread(src: &[i8], step: usize, to: &mut [[u32; 2]]) {
+        let n = to.len();
+        if n == 0 || step < 4 || src.len() < (n - 1) * step + 4 {
+            return;
+        }
+        // SAFETY: `src` holds `n` pixels `step` bytes apart, `to` takes two words for each.
+        unsafe { spread(src.as_ptr(), step, to.as_mut_ptr(), n) }
+    }
+
+    #[inline]
+    fn rows(strip: &Strip<'_>, out: &mut [i8]) {
+        let kernel: Option<Kernel> = match (strip.kernel, strip.stride) {
+            (3, 1) => Some(rows::kernel_3_1),
+            (3, 2) => Some(rows::kernel_3_2),
+            (5, 1) => Some(rows::kernel_5_1),
+            (5, 2) => Some(rows::kernel_5_2),
             _ => None,
         };
-        let words = (row.kernel - 1) * row.pitch + 2 * ((row.n - 1) * row.stride + row.kernel);
-        let fits = row.n >= 2
-            && row.pixels.len() >= words
-            && row.weights.len() >= 2 * row.kernel * row.kernel
-            && out.len() >= (row.n - 1) * row.step + BLOCK;
+        let ([n_rows, n], [line, step]) = (strip.n, strip.step);
+        let (last_row, last) = (n_rows.wrapping_sub(1), n.wrapping_sub(1));
+        let fits = n_rows >= 1
+            && n >= 2
+            && strip.pixels.len()
+                >= (last_row * strip.stride + strip.kernel - 1) * strip.pitch
+                    + 2 * (last * strip.stride + strip.kernel)
+            && strip.weights.len() >= 2 * strip.kernel * strip.kernel
+            && out.len() >= last_row * line + last * step + BLOCK;
         let (Some(kernel), true) = (kernel, fits) else {
-            return Portable::row(row, out);
+            return Portable::rows(strip, out);
         };
-        // The last of an odd number of outputs is paired with the one before.
-        let (pairs, odd) = (row.n / 2, row.n % 2);
-        for (first, pairs) in [(0, pairs), (row.n - 2, odd)] {
-            if pairs == 0 {
-                continue;
-            }
-            let pixels = row.pixels.as_ptr().wrapping_add(2 * first * row.stride);
-            let bytes = 4 * row.pitch;
-            let job = RowJob {
-                pixels,
-                pixels_end: pixels.wrapping_add(4 * pairs * row.stride),
-                weights: row.weights.as_ptr(),
-                epilogue: row.epilogue,
-                out: out.as_mut_ptr().wrapping_add(first * row.step),
-                step: row.step,
-                pitch_bytes: bytes,
-                back: (16 * row.stride).wrapping_sub((row.kernel - 1) * bytes),
-            };
-            // SAFETY: `fits` covers the windows of all `row.n` outputs, and these are among them.
+        let bytes = 4 * strip.pitch;
+        let mut job = RowJob {
+            pixels: strip.pixels.as_ptr(),
+            pixels_end: strip.pixels.as_ptr(),
+            weights: strip.weights.as_ptr(),
+            epilogue: strip.epilogue,
+            out: out.as_mut_ptr(),
+            step,
+            pitch_bytes: bytes,
+            back: (16 * strip.stride).wrapping_sub((strip.kernel - 1) * bytes),
+        };
+        // Words of an even number of outputs; the last of an odd one is paired with the one before.
+        let (even, odd) = (2 * (n - n % 2) * strip.stride, n % 2 == 1);
+        for y in 0..n_rows {
+            let pixels = strip
+                .pixels
+                .as_ptr()
+                .wrapping_add(y * strip.stride * strip.pitch);
+            let row = out.as_mut_ptr().wrapping_add(y * line);
+            (job.pixels, job.pixels_end, job.out) = (pixels, pixels.wrapping_add(even), row);
+            // SAFETY: `fits` covers the windows of all outputs, and these are among them.
             unsafe { kernel(&job) }
+            if odd {
+                let first = pixels.wrapping_add(2 * (n - 2) * strip.stride);
+                job.pixels = first;
+                job.pixels_end = first.wrapping_add(4 * strip.stride);
+                job.out = row.wrapping_add((n - 2) * step);
+                // SAFETY: as above.
+                unsafe { kernel(&job) }
+            }
         }
     }
 }

@@ -102,7 +102,8 @@ impl Inside {
 
 impl Columns {
     /// For windows that [`super::packing::packable`] accepts.
-    pub(crate) fn new(src: &Src<'_>, window: &Window, depth: Depth) -> Self {
+    pub(crate) fn new(src: &Src<'_>, window: &Window) -> Self {
+        let depth = Depth::new(window, src.c);
         Self {
             words: [0; SCRATCH_WORDS],
             depth,

@@ -5,9 +5,10 @@ use core::ops::Range;
 use super::Simd;
 use super::columns::Columns;
 use super::packing::{BLOCK, Depth, Epilogue, Reach, block_channels, first_channel};
+use super::strip::{STRIP_BYTES, Strip};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::{Clamp, Window};
-use crate::quant::i32_at;
+use crate::quant::{i32_at, saturate};
 
 /// Blocks whose constants are at hand at a time: 64 bytes of stack each.
 const GROUP: usize = 16;
@@ -33,7 +34,7 @@ pub struct Packed<'a> {
 /// Two pixels and four channels at a time; both pixels' windows are gathered once for up to 64
 /// channels. Where [`Epilogue::new`] refuses the constants, or with statistics, the sums are taken
 /// from [`Simd::raw_block`] instead, at about three times the instructions. Never panics if
-/// `Model::parse` accepted the blob. Cost: 5.5 KiB of stack; instructions in [`crate::cost`].
+/// `Model::parse` accepted the blob. Cost: 10 KiB of stack; instructions in [`crate::cost`].
 pub fn packed_conv2d_s8<S: Simd>(
     src: &Src<'_>,
     dst: &mut Dst<'_>,
@@ -41,11 +42,10 @@ pub fn packed_conv2d_s8<S: Simd>(
     constants: &mut Weighted<'_>,
     packed: Packed<'_>,
 ) {
-    let depth = Depth::new(window, src.c);
-    let mut columns = Columns::new(src, window, depth);
-    let bytes = depth.block_bytes();
+    let bytes = Depth::new(window, src.c).block_bytes();
     let n_blocks = dst.c.div_ceil(BLOCK);
     let weights = constants.weights;
+    let (strip, h) = (Strip::new(src, dst, window), dst.h);
     for first in (0..n_blocks).step_by(GROUP) {
         let n = GROUP.min(n_blocks - first);
         let weights = weights.get(first * bytes..(first + n) * bytes);
@@ -58,8 +58,52 @@ pub fn packed_conv2d_s8<S: Simd>(
         let mut epilogues = [Epilogue::default(); GROUP];
         let fast = constants.stats.is_none()
             && group.epilogues(&mut epilogues, src.zero_point, dst, constants);
-        let runs = group.runs(bytes, &epilogues, dst.c);
-        let (w, pixels) = (dst.w.max(1), dst.h * dst.w);
+        let runs = fast.then(|| group.runs(bytes, &epilogues, dst.c));
+        let mut work = Work {
+            group: &group,
+            runs,
+            dst: &mut *dst,
+            constants: &mut *constants,
+        };
+        match &strip {
+            Some(strip) => work.strips::<S>(src, window, strip),
+            None => work.rows::<S>(src, window, 0..h),
+        }
+    }
+}
+
+/// Output channels of one group, pixel by pixel.
+struct Work<'w, 'd, 'c> {
+    group: &'w Group<'w>,
+    /// None where the constants or statistics need the sums themselves.
+    runs: Option<Runs<'w>>,
+    dst: &'w mut Dst<'d>,
+    constants: &'w mut Weighted<'c>,
+}
+
+impl Work<'_, '_, '_> {
+    /// Strip by strip of the image with its padding, so that no window has an edge.
+    #[inline(never)]
+    fn strips<S: Simd>(&mut self, src: &Src<'_>, window: &Window, strip: &Strip) {
+        let mut bytes = [saturate(src.zero_point, Clamp::FULL); STRIP_BYTES];
+        let inner = Window {
+            pad_top: 0,
+            pad_left: 0,
+            ..*window
+        };
+        for top in (0..self.dst.h).step_by(strip.rows.max(1)) {
+            let n = strip.rows.min(self.dst.h - top);
+            let padded = strip.fill(src, top, n, &mut bytes);
+            self.rows::<S>(&padded, &inner, top..top + n);
+        }
+    }
+
+    /// Output rows `rows`, the first of which has its window at the top of `src`.
+    fn rows<S: Simd>(&mut self, src: &Src<'_>, window: &Window, rows: Range<usize>) {
+        let mut columns = Columns::new(src, window);
+        let (w, c) = (self.dst.w.max(1), self.dst.c);
+        let pixels = rows.len() * w;
+        let before = rows.start * w;
         let (mut y, mut x) = (0, 0);
         for pixel in (0..pixels).step_by(2) {
             let here = (y, x);
@@ -72,10 +116,15 @@ pub fn packed_conv2d_s8<S: Simd>(
                 (next.0 + 1, 0)
             };
             columns.fill::<S>(src, window, [here, second]);
-            let at = [pixel, (pixel + 1).min(pixels - 1)].map(|p| p * dst.c);
-            match fast {
-                true => runs.run::<S>(columns.words(), dst, at),
-                false => group.raw::<S>(columns.words(), src.zero_point, dst, constants, at),
+            let at = [pixel, (pixel + 1).min(pixels - 1)].map(|p| (before + p) * c);
+            match &self.runs {
+                Some(runs) => runs.run::<S>(columns.words(), self.dst, at),
+                None => {
+                    let (dst, constants) = (&mut *self.dst, &mut *self.constants);
+                    let zero_point = src.zero_point;
+                    self.group
+                        .raw::<S>(columns.words(), zero_point, dst, constants, at);
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 //! not know the graph around it.
 
 use super::packing::{BLOCK, Channel, Epilogue, Reach};
-use super::{Row, SCRATCH_WORDS, Simd};
+use super::{SCRATCH_WORDS, Simd, Strip};
 use crate::kernel::{Dst, Src, Weighted, generic};
 use crate::layer::{Clamp, Window};
 
@@ -28,8 +28,8 @@ pub fn depthwise_conv2d_s8<S: Simd>(
     window: &Window,
     constants: &mut Weighted<'_>,
 ) {
-    let strip = Strip::new(src, dst, window);
-    let (Some(strip), None) = (strip, &constants.stats) else {
+    let cut = Cut::new(src, dst, window);
+    let (Some(cut), None) = (cut, &constants.stats) else {
         return generic::depthwise_conv2d_s8(src, dst, window, constants);
     };
     let mut pixels = [0; SCRATCH_WORDS];
@@ -45,24 +45,21 @@ pub fn depthwise_conv2d_s8<S: Simd>(
         ) else {
             return generic::depthwise_conv2d_s8(src, dst, window, constants);
         };
-        for top in (0..dst.h).step_by(strip.rows) {
-            let rows = strip.rows.min(dst.h - top);
-            strip.expand::<S>(src, [top, first, rows], &mut pixels);
-            for y in top..top + rows {
-                let from = (y - top) * strip.stride * strip.pitch;
-                let row = Row {
-                    pixels: pixels.get(from..).unwrap_or_default(),
-                    pitch: strip.pitch,
-                    kernel: strip.kernel,
-                    stride: strip.stride,
-                    weights: &taps,
-                    epilogue: &epilogue,
-                    n: dst.w,
-                    step: dst.c,
-                };
-                let from = y * dst.w * dst.c + first;
-                S::row(&row, dst.data.get_mut(from..).unwrap_or_default());
-            }
+        for top in (0..dst.h).step_by(cut.rows) {
+            let rows = cut.rows.min(dst.h - top);
+            cut.expand::<S>(src, [top, first, rows], &mut pixels);
+            let strip = Strip {
+                pixels: &pixels,
+                pitch: cut.pitch,
+                kernel: cut.kernel,
+                stride: cut.stride,
+                weights: &taps,
+                epilogue: &epilogue,
+                n: [rows, dst.w],
+                step: [dst.w * dst.c, dst.c],
+            };
+            let from = top * dst.w * dst.c + first;
+            S::rows(&strip, dst.data.get_mut(from..).unwrap_or_default());
         }
     }
     if dst.clamp != Clamp::FULL {
@@ -102,7 +99,7 @@ fn weights<S: Simd>(
 }
 
 /// Rows of four channels that fit into the scratch.
-struct Strip {
+struct Cut {
     kernel: usize,
     stride: usize,
     pad: [usize; 2],
@@ -112,7 +109,7 @@ struct Strip {
     rows: usize,
 }
 
-impl Strip {
+impl Cut {
     /// The strip of a convolution that the fast kernel knows.
     fn new(src: &Src<'_>, dst: &Dst<'_>, window: &Window) -> Option<Self> {
         let square = window.kernel_h == window.kernel_w && window.stride_h == window.stride_w;
@@ -157,16 +154,8 @@ impl Strip {
             left.fill(padding);
             let (inside, right) = rest.split_at_mut(src.w.min(rest.len()));
             right.fill(padding);
-            let line = src
-                .run(y, 0, src.w * src.c)
-                .get(first..)
-                .unwrap_or_default();
-            for (to, pixel) in inside.iter_mut().zip(line.chunks(src.c.max(1))) {
-                if let Some(bytes) = pixel.first_chunk::<BLOCK>() {
-                    let word = u32::from_le_bytes(bytes.map(i8::cast_unsigned));
-                    *to = [S::sxtb16(word), S::sxtb16_ror8(word)];
-                }
-            }
+            let line = src.run(y, 0, src.w * src.c).get(first..);
+            S::spread(line.unwrap_or_default(), src.c, inside);
         }
     }
 }

@@ -43,7 +43,7 @@ pub fn fully_connected_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: 
             rows.get(from..from + n).unwrap_or_default()
         };
         let rows: [&[u8]; ROWS] = core::array::from_fn(row);
-        let raw = products::<S>(input, rows);
+        let raw = S::dot4(input, rows);
         for (i, (out, (raw, row))) in outputs
             .iter_mut()
             .zip(raw.into_iter().zip(rows))
@@ -54,20 +54,4 @@ pub fn fully_connected_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: 
             *out = constants.finish(group * ROWS + i, raw, to);
         }
     }
-}
-
-/// `Σ x·w` of four rows over whole fours of inputs.
-#[inline]
-fn products<S: Simd>(input: &[u32], rows: [&[u8]; ROWS]) -> [i32; ROWS] {
-    let [a, b, c, d] = rows.map(|row| row.as_chunks::<4>().0);
-    let mut raw = [0i32; ROWS];
-    let words = input.as_chunks::<2>().0.iter();
-    for ((((x, a), b), c), d) in words.zip(a).zip(b).zip(c).zip(d) {
-        for (raw, w) in raw.iter_mut().zip([a, b, c, d]) {
-            let w = u32::from_le_bytes(*w);
-            *raw = S::smlad(x[0], S::sxtb16(w), *raw);
-            *raw = S::smlad(x[1], S::sxtb16_ror8(w), *raw);
-        }
-    }
-    raw
 }

@@ -2,7 +2,7 @@
 //! others in tests. It owns no algorithm beyond what an instruction set has to give.
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Row, Simd};
+use super::{Simd, Strip};
 
 /// Plain Rust.
 #[derive(Clone, Copy, Debug)]
@@ -63,15 +63,20 @@ impl Simd for Portable {
         }
     }
 
-    fn row(row: &Row<'_>, out: &mut [i8]) {
-        for x in 0..row.n {
-            let mut acc = [0i32; BLOCK];
-            for ky in 0..row.kernel {
-                let from = ky * row.pitch + 2 * x * row.stride;
-                let pixels = row.pixels.get(from..).unwrap_or_default();
-                let weights = row.weights.get(2 * ky * row.kernel..).unwrap_or_default();
+    fn rows(strip: &Strip<'_>, out: &mut [i8]) {
+        let [n_rows, n] = strip.n;
+        for (y, x) in (0..n_rows).flat_map(|y| (0..n).map(move |x| (y, x))) {
+            let mut acc = strip.epilogue.bias;
+            for ky in 0..strip.kernel {
+                let row = (y * strip.stride + ky) * strip.pitch;
+                let from = row + 2 * x * strip.stride;
+                let pixels = strip.pixels.get(from..).unwrap_or_default();
+                let weights = strip
+                    .weights
+                    .get(2 * ky * strip.kernel..)
+                    .unwrap_or_default();
                 let taps = pixels.as_chunks().0.iter().zip(weights.as_chunks().0);
-                for (&[p02, p13], &[w02, w13]) in taps.take(row.kernel) {
+                for (&[p02, p13], &[w02, w13]) in taps.take(strip.kernel) {
                     let products = [halves(p02), halves(p13)];
                     let weights = [halves(w02), halves(w13)];
                     for (lane, acc) in acc.iter_mut().enumerate() {
@@ -80,10 +85,10 @@ impl Simd for Portable {
                     }
                 }
             }
-            let outputs = out.get_mut(x * row.step..).unwrap_or_default();
+            let at = y * strip.step[0] + x * strip.step[1];
+            let outputs = out.get_mut(at..).unwrap_or_default();
             for (lane, (out, acc)) in outputs.iter_mut().zip(acc).enumerate() {
-                let acc = acc.wrapping_add(row.epilogue.bias[lane]);
-                *out = row.epilogue.requantize(lane, acc);
+                *out = strip.epilogue.requantize(lane, acc);
             }
         }
     }

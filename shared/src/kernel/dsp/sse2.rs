@@ -9,7 +9,7 @@
 use core::arch::x86_64::*;
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Portable, Row, Simd};
+use super::{Portable, Simd, Strip};
 
 /// x86-64.
 #[derive(Clone, Copy, Debug)]
@@ -162,22 +162,22 @@ fn interleave(taps: &[[u32; 2]]) -> __m128i {
 
 /// `K` is the window's side.
 #[target_feature(enable = "sse2")]
-fn row<const K: usize>(row: &Row<'_>, out: &mut [i8]) {
-    let taps = row.weights.as_chunks::<2>().0;
+fn rows<const K: usize>(strip: &Strip<'_>, out: &mut [i8]) {
+    let taps = strip.weights.as_chunks::<2>().0;
     let mut weights = [[_mm_setzero_si128(); 3]; K];
     for (weights, taps) in weights.iter_mut().zip(taps.chunks(K)) {
         for (weight, pair) in weights.iter_mut().zip(taps.chunks(2)) {
             *weight = interleave(pair);
         }
     }
-    // Channels 0, 2, 1, 3: the order of the pixels.
-    let epilogue = row.epilogue;
-    let constants = Lanes::new(epilogue, epilogue.bias);
-    let pixels = row.pixels.as_chunks::<2>().0;
-    for x in 0..row.n {
+    // Channels 0, 2, 1, 3 until they are reordered: the order of the pixels.
+    let constants = Lanes::new(strip.epilogue, strip.epilogue.bias);
+    let pixels = strip.pixels.as_chunks::<2>().0;
+    let [n_rows, n] = strip.n;
+    for (y, x) in (0..n_rows).flat_map(|y| (0..n).map(move |x| (y, x))) {
         let mut acc = _mm_setzero_si128();
         for (ky, weights) in weights.iter().enumerate() {
-            let from = ky * (row.pitch / 2) + x * row.stride;
+            let from = (y * strip.stride + ky) * (strip.pitch / 2) + x * strip.stride;
             let Some(taps) = pixels.get(from..).and_then(|p| p.first_chunk::<K>()) else {
                 return;
             };
@@ -187,7 +187,7 @@ fn row<const K: usize>(row: &Row<'_>, out: &mut [i8]) {
         }
         let acc = _mm_shuffle_epi32::<0b11_01_10_00>(acc);
         let scaled = constants.requantize(_mm_add_epi32(acc, constants.bias));
-        store(scaled, out.get_mut(x * row.step..));
+        store(scaled, out.get_mut(y * strip.step[0] + x * strip.step[1]..));
     }
 }
 
@@ -225,13 +225,13 @@ impl Simd for Sse2 {
     }
 
     #[inline]
-    fn row(job: &Row<'_>, out: &mut [i8]) {
-        match job.kernel {
+    fn rows(strip: &Strip<'_>, out: &mut [i8]) {
+        match strip.kernel {
             // SAFETY: every x86-64 processor has SSE2.
-            3 => unsafe { row::<3>(job, out) },
+            3 => unsafe { rows::<3>(strip, out) },
             // SAFETY: as above.
-            5 => unsafe { row::<5>(job, out) },
-            _ => Portable::row(job, out),
+            5 => unsafe { rows::<5>(strip, out) },
+            _ => Portable::rows(strip, out),
         }
     }
 }
