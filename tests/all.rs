@@ -35,6 +35,8 @@ mod program;
 
 /// The command line tool: killed and resumed, interrupted, out of disk, misused.
 mod cli;
+/// The whole way at a tiny budget, twice.
+mod demo;
 
 /// Learning from streams: host against single steps, device against host.
 mod adaptation;

@@ -1,5 +1,6 @@
 //! The command line's grammar: every flag, its default and its help.
 
+pub(crate) mod demo;
 pub(crate) mod device;
 
 use aplysia_learn::FeedbackScale;
@@ -17,6 +18,10 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// The whole way once: search, train, export, run and learn on an emulated Cortex-M4.
+    #[command(after_help = "Examples:\n  cargo xtask demo --json story.json\n  \
+                            aplysia demo --trials 4 --epochs 2 --out quick")]
+    Demo(demo::DemoArgs),
     /// Search architectures with a learning rule per layer; the study folder can be resumed.
     #[command(
         after_help = "Examples:\n  aplysia search studies/first --trials 24\n  \
@@ -103,7 +108,10 @@ pub(crate) struct SearchArgs {
     /// Accuracy in percent below which a candidate ranks behind all above it.
     #[arg(long, default_value_t = 0.0)]
     pub(crate) min_accuracy: f64,
-    /// Learning rules that a layer may carry [default: all but bp].
+    /// Bounds of the search space (TOML: the section `space` of a study.toml) [default: the usual ones].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) space: Option<PathBuf>,
+    /// Learning rules that a layer may carry [default: the space's; usually all but bp].
     #[arg(long, value_delimiter = ',', value_name = "RULE,...")]
     pub(crate) rules: Vec<Rule>,
     /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.

@@ -19,15 +19,38 @@ use aplysia_shared::Model;
 use aplysia_space::Network;
 use std::process::Command;
 
+/// What an export made and measured.
+pub(crate) struct Exported {
+    pub(crate) network: Network,
+    pub(crate) blob: Vec<u8>,
+    pub(crate) card: Card,
+}
+
 /// Quantizes, checks the costs against the prediction, measures both accuracies, writes the folder.
 ///
 /// # Errors
 /// The run is not finished, data are missing, the network exceeds the format, or the disk is full.
 pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
-    let run = RunFolder::load(&args.run)?;
     let data = TrainingImages::load(&args.data)?;
     let test = images::load_test(&args.data)?;
-    let network = Network::lower(&run.genotype, images::shape(&test), test.n_classes())?;
+    let Exported { network, card, .. } = write(args, &data, &test)?;
+    print!("{}", network.draw());
+    inspect::costs(card.costs);
+    println!(
+        "accuracy      float {:.2} %, int8 {:.2} % of {} test images",
+        card.accuracy.float_pct, card.accuracy.int8_pct, card.data.n_test
+    );
+    println!("wrote {}", args.out.display());
+    Ok(Outcome::Done)
+}
+
+/// [`run`] on images that are loaded already, printing nothing.
+///
+/// # Errors
+/// As [`run`], without the data.
+pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) -> Result<Exported> {
+    let run = RunFolder::load(&args.run)?;
+    let network = Network::lower(&run.genotype, images::shape(test), test.n_classes())?;
     let calibration = data
         .splits
         .train
@@ -51,7 +74,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
         "the predicted costs {predicted:?} differ from the exported {:?}: please report this",
         made.costs
     );
-    let card = card(args, &run, &data, &test, &network, &content, &made)?;
+    let card = card(args, &run, data, test, &network, &content, &made)?;
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
     run_folder::write(
@@ -60,16 +83,11 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
     )?;
     run_folder::write(&args.out.join("model.blob"), &made.blob)?;
     run_folder::write(&args.out.join("card.toml"), card.to_toml()?.as_bytes())?;
-    print!("{}", network.draw());
-    inspect::costs(made.costs);
-    println!(
-        "accuracy      float {:.2} %, int8 {:.2} % of {} test images",
-        card.accuracy.float_pct,
-        card.accuracy.int8_pct,
-        test.len()
-    );
-    println!("wrote {}", args.out.display());
-    Ok(Outcome::Done)
+    Ok(Exported {
+        network,
+        blob: made.blob,
+        card,
+    })
 }
 
 fn card(

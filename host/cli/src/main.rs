@@ -6,6 +6,7 @@
 
 mod args;
 mod blob;
+mod demo;
 mod device;
 mod doctor;
 mod evaluate;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     sigpipe::reset();
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Demo(a) => demo::run(&a),
         Command::Search(a) => search::run(&a),
         Command::Train(a) => train::run(&a),
         Command::Evaluate(a) => evaluate::run(&a),

@@ -10,11 +10,13 @@ use aplysia_deploy::{Content, cost};
 use aplysia_learn::{Device, FeedbackScale, LearnError, Progress, TrainConfig};
 use aplysia_search::{
     Costs, Evaluate, Halving, Job, Limits, Score, StrategyKind, Study, StudyConfig, TrainError,
+    Trial,
 };
 use aplysia_space::{Genotype, McuSpace, Network, Shape};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The stage behind the study: costs by `deploy`, training by `learn`.
 struct Trainer<'a> {
@@ -110,13 +112,42 @@ struct Settings {
 /// Missing data, a folder that holds another study, a full disk.
 pub(crate) fn run(args: &SearchArgs) -> Result<Outcome> {
     let data = TrainingImages::load(&args.data)?;
-    let digest = &data.splits.train.digest;
-    let mut study: Study<McuSpace> = if args.resume {
+    let mut study = open(args, &data)?;
+    let stop = progress::stop_flag()?;
+    if !advance(&mut study, &data, &stop)? {
+        eprintln!(
+            "go on with: aplysia search {} --resume",
+            args.study.display()
+        );
+        return Ok(Outcome::Interrupted);
+    }
+    print_front(&study)?;
+    Ok(Outcome::Done)
+}
+
+/// Makes the study that `args` describes, or opens the one in its folder if it is to be resumed.
+///
+/// # Errors
+/// A folder that holds another study, or none to resume; other data; a full disk.
+pub(crate) fn open(args: &SearchArgs, data: &TrainingImages) -> Result<Study<McuSpace>> {
+    let study = if args.resume {
         Study::open(&args.study)?
     } else {
-        Study::create(&args.study, config(args, &data)?)?
+        Study::create(&args.study, config(args, data)?)?
     };
-    study.check_dataset(digest)?;
+    study.check_dataset(&data.splits.train.digest)?;
+    Ok(study)
+}
+
+/// Runs the study to its end; false if `stop` was raised before.
+///
+/// # Errors
+/// A device that is not there, a full disk.
+pub(crate) fn advance(
+    study: &mut Study<McuSpace>,
+    data: &TrainingImages,
+    stop: &AtomicBool,
+) -> Result<bool> {
     let settings: Settings = study.config().evaluator.clone().try_into()?;
     let device: Device = settings.device.parse()?;
     device.check()?;
@@ -132,21 +163,17 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Outcome> {
         feedback_scale: settings.feedback_scale,
         device,
     };
-    let stop = progress::stop_flag()?;
     let bar = progress::bar(study.config().n_jobs() as u64, "search");
-    let outcome = study.run(&mut trainer, &stop, &mut |p| report(&bar, p))?;
+    let outcome = study.run(&mut trainer, stop, &mut |p| report(&bar, p))?;
     bar.finish_and_clear();
-    if matches!(outcome, aplysia_search::Outcome::Interrupted) {
-        eprintln!(
-            "go on with: aplysia search {} --resume",
-            args.study.display()
-        );
-        return Ok(Outcome::Interrupted);
-    }
-    print_front(&study)
+    Ok(!matches!(outcome, aplysia_search::Outcome::Interrupted))
 }
 
-fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyConfig<McuSpace>> {
+/// The study that `args` describes.
+///
+/// # Errors
+/// A strategy that does not exist.
+pub(crate) fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyConfig<McuSpace>> {
     let strategy = match args.strategy.as_str() {
         "evolution" => StrategyKind::Evolution,
         "random" => StrategyKind::Random,
@@ -157,7 +184,10 @@ fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyConfig<McuSpa
         feedback_scale: args.feedback_scale,
         device: args.device.clone(),
     };
-    let mut space = McuSpace::new(images::shape(&data.splits.train));
+    let mut space = match &args.space {
+        Some(path) => read_space(path)?,
+        None => McuSpace::new(images::shape(&data.splits.train)),
+    };
     if !args.rules.is_empty() {
         space = space.with_rules(&args.rules);
     }
@@ -180,6 +210,16 @@ fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyConfig<McuSpa
         evaluator: toml::Table::try_from(settings)?,
         space,
     })
+}
+
+/// The bounds in the TOML file `path`.
+fn read_space(path: &Path) -> Result<McuSpace> {
+    let text = String::from_utf8(blob::read(path)?)
+        .with_context(|| format!("{} is not text", path.display()))?;
+    let space: McuSpace = toml::from_str(&text)
+        .with_context(|| format!("{} holds no search space", path.display()))?;
+    space.check()?;
+    Ok(space)
 }
 
 fn report(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, Genotype>) {
@@ -217,10 +257,9 @@ fn report(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, Genotype
     }
 }
 
-fn print_front(study: &Study<McuSpace>) -> Result<Outcome> {
+fn print_front(study: &Study<McuSpace>) -> Result<()> {
     println!("\nPareto front (validation accuracy, flash, RAM, MACs, estimated instructions):");
-    let front = study.front();
-    for t in &front {
+    for t in study.front() {
         println!(
             "  trial {:>3}  {:.2} %  {} B  {} B  {}  {}",
             t.index,
@@ -231,15 +270,25 @@ fn print_front(study: &Study<McuSpace>) -> Result<Outcome> {
             t.costs.instructions
         );
     }
-    let best = front.first().context("no trial trained on every rung")?;
+    let (path, best) = write_winner(study)?;
     let network = Network::lower(
         &best.genotype,
         study.config().space.input,
         CLASS_NAMES.len(),
     )?;
     println!("\nthe most accurate:\n{}", network.draw());
+    println!("wrote {}", path.display());
+    Ok(())
+}
+
+/// The most accurate trial of a finished study; its genotype is written to `best.toml` in the folder.
+///
+/// # Errors
+/// No trial was trained to the end, or the disk is full.
+pub(crate) fn write_winner(study: &Study<McuSpace>) -> Result<(PathBuf, Trial<Genotype>)> {
+    let best = study.front().first().copied().cloned();
+    let best = best.context("no trial trained on every rung")?;
     let path = study.dir().join("best.toml");
     run_folder::write(&path, best.genotype.to_toml().as_bytes())?;
-    println!("wrote {}", path.display());
-    Ok(Outcome::Done)
+    Ok((path, best))
 }

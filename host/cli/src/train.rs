@@ -9,7 +9,8 @@ use aplysia_data::{Dataset, Normalization};
 use aplysia_learn::{Augment, Device, Images, Job, Progress, TrainConfig, train};
 use aplysia_space::{Genotype, Network, Rule};
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Trains, and writes the run folder.
@@ -17,10 +18,24 @@ use std::time::Instant;
 /// # Errors
 /// Bad genotype, missing data, a device that is not there, a full disk.
 pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
+    let data = TrainingImages::load(&args.data)?;
+    let stop = progress::stop_flag()?;
+    if !fit(args, &data, &stop)? {
+        return Ok(Outcome::Interrupted);
+    }
+    println!("wrote {}", args.out.display());
+    Ok(Outcome::Done)
+}
+
+/// Trains on the training part of `data` and writes the run folder; false if `stop` was raised
+/// before the end. A finished run of the same settings is left as it is.
+///
+/// # Errors
+/// As [`run`], without the data.
+pub(crate) fn fit(args: &TrainArgs, data: &TrainingImages, stop: &AtomicBool) -> Result<bool> {
     let device: Device = args.device.parse()?;
     device.check()?;
     let genotype = read_genotype(args)?;
-    let data = TrainingImages::load(&args.data)?;
     let mut part = data.splits.train.clone();
     if let Some(n) = args.images {
         part = part.subset(n, args.seed);
@@ -29,7 +44,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     prepare(args, &genotype)?;
     let config = config(args);
     let checkpoint = args.out.join("checkpoint.bin");
-    let stop = progress::stop_flag()?;
+    if is_finished(&args.out, &config, &part) {
+        return Ok(true);
+    }
     let bar = progress::bar(0, "training");
     let start = Instant::now();
     let job = Job {
@@ -70,7 +87,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     })?;
     bar.finish_and_clear();
     if !trained.finished {
-        return Ok(Outcome::Interrupted);
+        return Ok(false);
     }
     let record = RunRecord {
         config,
@@ -80,8 +97,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         train_s: start.elapsed().as_secs_f64(),
     };
     RunFolder::save(&args.out, &record, &trained.params)?;
-    println!("wrote {}", args.out.display());
-    Ok(Outcome::Done)
+    Ok(true)
+}
+
+/// Whether `dir` holds the finished run of these settings on these images.
+fn is_finished(dir: &Path, config: &TrainConfig, train: &Dataset) -> bool {
+    RunFolder::load(dir)
+        .is_ok_and(|run| run.record.config == *config && run.record.data_sha256 == train.digest)
 }
 
 /// The images as `learn` takes them.

@@ -1,0 +1,145 @@
+//! The phases on the emulated board: two boards at a time, each checked against the host.
+
+use crate::{images, progress};
+use anyhow::{Context, Result};
+use aplysia_data::Dataset;
+use aplysia_deploy::adaptation::{Adapted, DEFAULT, DeviceAdapted};
+use aplysia_deploy::device::{Device, Emulator};
+use aplysia_deploy::evaluate::Images;
+use aplysia_deploy::{Comparison, adapt, adapt_device, compare, evaluate};
+use aplysia_shared::Model;
+use indicatif::ProgressBar;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// Boards that share the comparison; each keeps one core busy.
+const N_BOARDS: usize = 2;
+
+/// How to start a board with the model.
+pub(super) struct Board<'a> {
+    /// Program of the board.
+    pub(super) firmware: PathBuf,
+    /// The model's file.
+    pub(super) blob: &'a Path,
+    /// The same model, on the host.
+    pub(super) model: Model<'a>,
+    /// Raised by Ctrl-C.
+    pub(super) stop: &'a AtomicBool,
+}
+
+/// A changed camera.
+pub(super) struct Stream {
+    /// Name of the corruption.
+    pub(super) name: &'static str,
+    /// Its severity.
+    pub(super) severity: u8,
+    /// What the device learns from.
+    pub(super) learn: Dataset,
+    /// What the gain is measured on.
+    pub(super) test: Dataset,
+}
+
+/// What learning from one stream gave.
+pub(super) struct Learned {
+    /// Name of the corruption.
+    pub(super) name: &'static str,
+    /// Its severity.
+    pub(super) severity: u8,
+    /// Accuracy on the stream's test images before learning.
+    pub(super) before_pct: f64,
+    /// And after.
+    pub(super) after_pct: f64,
+    /// Number of these test images.
+    pub(super) n_test: usize,
+    /// From the device.
+    pub(super) device: DeviceAdapted,
+    /// From the host.
+    pub(super) host: Adapted,
+}
+
+impl Board<'_> {
+    /// Classifies `test` on the boards, half on each, and on the host.
+    ///
+    /// # Errors
+    /// No emulator, or a line that fails.
+    pub(super) fn compare(&self, test: &Dataset) -> Result<Comparison> {
+        let bar = progress::bar(test.len() as u64, "device");
+        let per_board = test.len().div_ceil(N_BOARDS).max(1);
+        let image_bytes = test.shape.len();
+        let halves = test.labels.chunks(per_board);
+        let halves = halves.zip(test.images.chunks(per_board * image_bytes));
+        let parts = in_parallel(halves, |(labels, pixels)| {
+            let images = Images { pixels, labels };
+            let host = evaluate(&self.model, images)?;
+            let mut device = self.start()?;
+            Ok(compare(&mut device, images, &host, &mut self.step(&bar))?)
+        })?;
+        bar.finish_and_clear();
+        Ok(parts
+            .into_iter()
+            .fold(Comparison::default(), Comparison::and))
+    }
+
+    /// Lets one board learn from each stream, and the host from the same.
+    ///
+    /// # Errors
+    /// No emulator, or a line that fails.
+    pub(super) fn learn(&self, streams: &[Stream], seed: u32) -> Result<Vec<Learned>> {
+        let n_steps: usize = streams.iter().map(|s| s.learn.len()).sum();
+        let bar = progress::bar(n_steps as u64, "learning");
+        let learned = in_parallel(streams, |stream| {
+            let images = images::images(&stream.learn);
+            let mut board = self.start()?;
+            let device = adapt_device(&mut board, DEFAULT, seed, images, &mut self.step(&bar))?;
+            let test = images::images(&stream.test);
+            Ok(Learned {
+                name: stream.name,
+                severity: stream.severity,
+                before_pct: evaluate(&self.model, test)?.accuracy_pct(),
+                after_pct: device.adapted.evaluate(&self.model, test)?.accuracy_pct(),
+                n_test: stream.test.len(),
+                host: adapt(&self.model, DEFAULT, seed, images)?,
+                device,
+            })
+        })?;
+        bar.finish_and_clear();
+        Ok(learned)
+    }
+
+    fn start(&self) -> Result<Device<Emulator>> {
+        let emulator = Emulator::start(&self.firmware, Some(self.blob));
+        let emulator = emulator.context("cannot start an emulated board")?;
+        Ok(Device::connect(emulator)?.0)
+    }
+
+    fn step<'s>(&'s self, bar: &'s ProgressBar) -> impl FnMut(usize) -> ControlFlow<()> + 's {
+        |_| {
+            bar.inc(1);
+            match self.stop.load(Ordering::SeqCst) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        }
+    }
+}
+
+/// `work` on every item, one thread each; the results in the items' order, or the first error.
+fn in_parallel<I: Send, R: Send>(
+    items: impl IntoIterator<Item = I>,
+    work: impl Fn(I) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    thread::scope(|scope| {
+        let start = |item| {
+            let work = &work;
+            scope.spawn(move || work(item))
+        };
+        let threads: Vec<_> = items.into_iter().map(start).collect();
+        let results = threads.into_iter().map(|thread| {
+            let joined = thread.join();
+            joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        results.collect()
+    })
+}
