@@ -40,6 +40,8 @@ mod demo;
 
 /// Learning from streams: host against single steps, device against host.
 mod adaptation;
+/// Stored instruction counts of layers and networks, and the cost model against them.
+mod bench;
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
 /// Frames of the serial line: round trip, damage, noise.

@@ -26,9 +26,11 @@ mod sse2;
 pub use add::add_s8;
 pub use columns::Rows;
 pub use conv2d::{Packed, packed_conv2d_s8};
+pub(crate) use depthwise::Cut;
 pub use depthwise::depthwise_conv2d_s8;
 pub use fully_connected::fully_connected_s8;
 pub use portable::Portable;
+pub(crate) use strip::Strip as PaddedStrip;
 
 use packing::Epilogue;
 
@@ -40,6 +42,8 @@ pub use portable::Portable as Native;
 #[cfg(target_arch = "x86_64")]
 pub use sse2::Sse2 as Native;
 
+/// Blocks of a packed convolution that share gathered windows.
+pub(crate) const GROUP: usize = 16;
 /// Words of scratch on the stack of a convolution.
 pub(crate) const SCRATCH_WORDS: usize = 1024;
 

@@ -2,16 +2,13 @@
 
 use core::ops::Range;
 
-use super::Simd;
 use super::columns::Columns;
 use super::packing::{BLOCK, Depth, Epilogue, Reach, block_channels, first_channel};
 use super::strip::{STRIP_BYTES, Strip};
+use super::{GROUP, Simd};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::{Clamp, Window};
 use crate::quant::{i32_at, saturate};
-
-/// Blocks whose constants are at hand at a time: 64 bytes of stack each.
-const GROUP: usize = 16;
 
 /// What a packed layer has beside [`Weighted`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +42,10 @@ pub fn packed_conv2d_s8<S: Simd>(
     let bytes = Depth::new(window, src.c).block_bytes();
     let n_blocks = dst.c.div_ceil(BLOCK);
     let weights = constants.weights;
-    let (strip, h) = (Strip::new(src, dst, window), dst.h);
+    let (strip, h) = (
+        Strip::new([src.h, src.w, src.c], [dst.h, dst.w], window),
+        dst.h,
+    );
     for first in (0..n_blocks).step_by(GROUP) {
         let n = GROUP.min(n_blocks - first);
         let weights = weights.get(first * bytes..(first + n) * bytes);

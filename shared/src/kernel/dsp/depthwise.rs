@@ -28,7 +28,7 @@ pub fn depthwise_conv2d_s8<S: Simd>(
     window: &Window,
     constants: &mut Weighted<'_>,
 ) {
-    let cut = Cut::new(src, dst, window);
+    let cut = Cut::new(src.c, dst.w, window);
     let (Some(cut), None) = (cut, &constants.stats) else {
         return generic::depthwise_conv2d_s8(src, dst, window, constants);
     };
@@ -99,30 +99,30 @@ fn weights<S: Simd>(
 }
 
 /// Rows of four channels that fit into the scratch.
-struct Cut {
+pub(crate) struct Cut {
     kernel: usize,
     stride: usize,
     pad: [usize; 2],
     /// Words of a row.
     pitch: usize,
     /// Output rows.
-    rows: usize,
+    pub(crate) rows: usize,
 }
 
 impl Cut {
-    /// The strip of a convolution that the fast kernel knows.
-    fn new(src: &Src<'_>, dst: &Dst<'_>, window: &Window) -> Option<Self> {
+    /// Of a convolution of `c` channels that the fast kernel knows.
+    pub(crate) fn new(c: usize, out_w: usize, window: &Window) -> Option<Self> {
         let square = window.kernel_h == window.kernel_w && window.stride_h == window.stride_w;
         let (kernel, stride) = (usize::from(window.kernel_h), usize::from(window.stride_h));
         let known = square
             && matches!((kernel, stride), (3 | 5, 1 | 2))
             && (window.dilation_h, window.dilation_w) == (1, 1)
-            && src.c >= BLOCK
-            && dst.w >= 2;
+            && c >= BLOCK
+            && out_w >= 2;
         if !known {
             return None;
         }
-        let pitch = 2 * ((dst.w - 1) * stride + kernel);
+        let pitch = 2 * ((out_w - 1) * stride + kernel);
         let rows = (SCRATCH_WORDS / pitch).checked_sub(kernel)? / stride + 1;
         Some(Self {
             kernel,
@@ -131,6 +131,11 @@ impl Cut {
             pitch,
             rows,
         })
+    }
+
+    /// Input rows that `rows` output rows read.
+    pub(crate) fn lines(&self, rows: usize) -> usize {
+        rows.saturating_sub(1) * self.stride + self.kernel
     }
 
     /// Expands what `rows` output rows from `top` on read, channels from `first` on.
@@ -142,7 +147,7 @@ impl Cut {
     ) {
         let zero = src.zero_point.cast_unsigned() & 0xFFFF;
         let padding = [zero | (zero << 16); 2];
-        let n = (rows - 1) * self.stride + self.kernel;
+        let n = self.lines(rows);
         for (i, row) in pixels.chunks_exact_mut(self.pitch).take(n).enumerate() {
             let row = row.as_chunks_mut::<2>().0;
             let y = (top * self.stride + i).checked_sub(self.pad[0]);

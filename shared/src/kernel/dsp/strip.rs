@@ -3,7 +3,7 @@
 //! It owns the copy and must not know weights.
 
 use crate::Clamp;
-use crate::kernel::{Dst, Src};
+use crate::kernel::Src;
 use crate::layer::Window;
 use crate::quant::saturate;
 
@@ -24,8 +24,9 @@ pub(crate) struct Strip {
 }
 
 impl Strip {
-    /// None if no window has an edge, or no strip is small enough.
-    pub(crate) fn new(src: &Src<'_>, dst: &Dst<'_>, window: &Window) -> Option<Self> {
+    /// Of an image `[h, w, c]` for outputs `[h, w]`; none if no window has an edge, or no strip is
+    /// small enough.
+    pub(crate) fn new(src: [usize; 3], dst: [usize; 2], window: &Window) -> Option<Self> {
         let reach = |kernel: u8, dilation: u8| {
             usize::from(kernel.saturating_sub(1)) * usize::from(dilation) + 1
         };
@@ -34,13 +35,13 @@ impl Strip {
             reach(window.kernel_w, window.dilation_w),
         ];
         let [step_h, step_w] = [window.stride_h, window.stride_w].map(usize::from);
-        let h = dst.h.checked_sub(1)? * step_h + down;
-        let w = dst.w.checked_sub(1)? * step_w + right;
+        let h = dst[0].checked_sub(1)? * step_h + down;
+        let w = dst[1].checked_sub(1)? * step_w + right;
         let pad = [window.pad_top, window.pad_left].map(usize::from);
-        if pad == [0, 0] && h <= src.h && w <= src.w {
+        if pad == [0, 0] && h <= src[0] && w <= src[1] {
             return None;
         }
-        let fitting = (STRIP_BYTES - SLACK) / (w * src.c).max(1);
+        let fitting = (STRIP_BYTES - SLACK) / (w * src[2]).max(1);
         let rows = fitting.checked_sub(down)? / step_h.max(1) + 1;
         Some(Self {
             rows,
@@ -48,6 +49,11 @@ impl Strip {
             pad,
             w,
         })
+    }
+
+    /// Input rows that `n` output rows read.
+    pub(crate) fn lines(&self, n: usize) -> usize {
+        self.reach[0] + n.saturating_sub(1) * self.reach[1]
     }
 
     /// Copies what `n` output rows from `top` on read.
@@ -58,7 +64,7 @@ impl Strip {
         n: usize,
         bytes: &'b mut [i8; STRIP_BYTES],
     ) -> Src<'b> {
-        let h = self.reach[0] + n.saturating_sub(1) * self.reach[1];
+        let h = self.lines(n);
         let line = self.w * src.c;
         bytes.fill(saturate(src.zero_point, Clamp::FULL));
         let inside = src.w.min(self.w.saturating_sub(self.pad[1])) * src.c;
