@@ -51,7 +51,7 @@ fn numbers(
 }
 
 /// Packed weights as `[out_ch][depth]`.
-fn unpacked(c: &Constants<'_>, layer: &Layer, in_ch: usize) -> Vec<i8> {
+pub(crate) fn unpacked(c: &Constants<'_>, layer: &Layer, in_ch: usize) -> Vec<i8> {
     let Op::PackedConv2d(window) = &layer.op else {
         return vec![];
     };
