@@ -19,6 +19,8 @@ mod quantize;
 
 /// The wire form: round trip, truncation, bit flips, fuzz, the golden blob.
 mod blob;
+/// The fast kernels against the generic ones.
+mod dsp;
 /// Integer kernels and requantization against their references.
 mod kernel;
 /// A whole model against a chain of references; hooks.
@@ -38,6 +40,8 @@ mod demo;
 
 /// Learning from streams: host against single steps, device against host.
 mod adaptation;
+/// Stored instruction counts of layers and networks, and the cost model against them.
+mod bench;
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
 /// Frames of the serial line: round trip, damage, noise.

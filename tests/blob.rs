@@ -1,9 +1,12 @@
 //! The wire form of a model: round trip, damage of every kind, and one blob kept for ever.
 //!
 //! It owns a tiny model with every operator. A damaged blob is refused or runs; it never panics. The
-//! golden file `blobs/v1-tiny.blob` is format version 1 as it was first written.
+//! golden file `blobs/v1-tiny.blob` is format version 1 as it was first written, `blobs/v1-packed.blob`
+//! the same model for runtime interface 2.
 
+use aplysia_deploy::pack::{PackedWeights, pack};
 use aplysia_shared::blob::{self, HEADER_BYTES, field};
+use aplysia_shared::kernel::dsp::packing::Depth;
 use aplysia_shared::{
     AddScales, BlobError, Clamp, GraphV1, Hooks, Labels, Layer, Model, Op, Scaling, Tensor, Window,
     infer_with,
@@ -11,6 +14,7 @@ use aplysia_shared::{
 use proptest::prelude::*;
 
 const GOLDEN: &[u8] = include_bytes!("blobs/v1-tiny.blob");
+const PACKED: &[u8] = include_bytes!("blobs/v1-packed.blob");
 const ID: [u8; 16] = *b"tiny model, v1..";
 
 /// Graph and data section under construction.
@@ -130,6 +134,30 @@ pub(crate) fn tiny() -> (GraphV1, Vec<u8>) {
     (b.graph, b.data)
 }
 
+/// [`tiny`] with its dense convolutions packed, as export would.
+pub(crate) fn packed() -> (GraphV1, Vec<u8>) {
+    let (mut graph, mut data) = tiny();
+    for i in [0, 2] {
+        let layer = &mut graph.layers[i];
+        let Op::Conv2d(window) = layer.op else {
+            continue;
+        };
+        let in_ch = usize::from(graph.tensors[usize::from(layer.inputs[0])].c);
+        let fixed = layer.params as usize;
+        let weights = fixed + 36..fixed + 36 + 4 * window.taps() * in_ch;
+        let plain: Vec<i8> = data[weights].iter().map(|w| w.cast_signed()).collect();
+        let PackedWeights { sums, reach, bytes } = pack(&plain, Depth::new(&window, in_ch));
+        let mut section = data[fixed..fixed + 36].to_vec();
+        let words = sums.into_iter().chain([reach.cast_signed()]);
+        section.extend(words.flat_map(i32::to_le_bytes));
+        section.extend(bytes);
+        data.resize(data.len().next_multiple_of(4), 0);
+        (layer.op, layer.params) = (Op::PackedConv2d(window), data.len() as u32);
+        data.extend(section);
+    }
+    (graph, data)
+}
+
 /// An empty vector of whatever capacity the graph has.
 fn heapless_vec<T: Default>() -> T {
     T::default()
@@ -229,6 +257,34 @@ fn the_golden_blob_still_reads_and_runs() {
 }
 
 #[test]
+fn the_packed_golden_blob_reads_and_runs_alike() {
+    let (graph, data) = packed();
+    assert_eq!(encoded(&graph, &data).unwrap(), PACKED);
+    assert_eq!((GOLDEN[field::MIN_ABI], PACKED[field::MIN_ABI]), (1, 2));
+    let (plain, model) = (Model::parse(GOLDEN).unwrap(), Model::parse(PACKED).unwrap());
+    assert_eq!(run(&model, &mut ()), run(&plain, &mut ()));
+    assert_eq!(model.macs(), plain.macs());
+    assert_eq!(model.constants(0).unwrap().fan_in, 18);
+}
+
+/// Any change of packed weights, sums or reach contradicts the rest, or moves a weight into padding.
+#[test]
+fn inconsistent_packing_is_refused() {
+    let (graph, data) = packed();
+    for layer in [0, 2] {
+        let from = graph.layers[layer].params as usize + 36;
+        let n = 20 + [4 * 3 * 8, 4 * 4][layer / 2];
+        for at in from..from + n {
+            let mut data = data.clone();
+            data[at] ^= 0x10;
+            let layer = layer as u8;
+            let want = Err(BlobError::Packing { layer });
+            assert_eq!(encoded(&graph, &data), want, "{at}");
+        }
+    }
+}
+
+#[test]
 fn every_truncation_is_refused() {
     for len in 0..GOLDEN.len() {
         let parsed = Model::parse(&GOLDEN[..len]);
@@ -281,12 +337,14 @@ proptest! {
     fn sealed_damage_is_refused_or_runs(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
-        let mut blob = GOLDEN.to_vec();
-        let len = blob.len() - HEADER_BYTES;
-        for (at, value) in changes {
-            blob[HEADER_BYTES + at.index(len)] = value;
+        for golden in [GOLDEN, PACKED] {
+            let mut blob = golden.to_vec();
+            let len = blob.len() - HEADER_BYTES;
+            for (at, value) in &changes {
+                blob[HEADER_BYTES + at.index(len)] = *value;
+            }
+            refused_or_runs(&mut blob);
         }
-        refused_or_runs(&mut blob);
     }
 
     #[test]

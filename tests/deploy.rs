@@ -2,6 +2,7 @@
 //! for byte, the length of a blob depends on its structure only, the card round-trips.
 
 use crate::float_network::{CLASSES, Case, INPUT, NORMALIZATION, evaluate_slowly, random_params};
+use crate::network::unpacked;
 use aplysia_deploy::adaptation::DEFAULT;
 use aplysia_deploy::card::{
     AccuracyCard, AdaptationCard, Card, DataCard, InputCard, MemoryCard, RulesCard,
@@ -120,7 +121,7 @@ fn statistics_are_those_of_the_accumulators_and_features() {
     content.homeostasis = HomeostasisScope::Stem;
     let exported = case.export(&content);
     let model = Model::parse(&exported.blob).unwrap();
-    let constants = model.constants(0).unwrap();
+    let weights = unpacked(&model.constants(0).unwrap(), &model.layers()[0], INPUT.c);
     let out_ch = case.network.nodes[1].shape.c;
     let zero_point = i64::from(model.input().zero_point);
     let NodeOp::Conv { kernel, stride, .. } = case.network.nodes[1].op else {
@@ -142,7 +143,7 @@ fn statistics_are_those_of_the_accumulators_and_features() {
                     .checked_sub(kernel / 2)
                     .filter(|&c| c < INPUT.w);
                 if let (Some(row), Some(column)) = (row, column) {
-                    let w = constants.weights[(o * kernel + ky) * kernel + kx].cast_signed();
+                    let w = weights[(o * kernel + ky) * kernel + kx];
                     acc += i64::from(w) * (i64::from(input[row * INPUT.w + column]) - zero_point);
                 }
             }

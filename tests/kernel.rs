@@ -1,9 +1,9 @@
-//! Every integer kernel against its reference, bit for bit, over random shapes, strides, paddings,
+//! Every generic kernel against its reference, bit for bit, over random shapes, strides, paddings,
 //! dilations, activations and constants; requantization at every border of its arguments.
 //!
 //! It owns the generators of kernel cases and must not know models. Seeds are fixed.
 
-use aplysia_shared::kernel::{self, Dst, Src, Weighted};
+use aplysia_shared::kernel::{Dst, Src, Weighted, generic};
 use aplysia_shared::quant::{self, requantize};
 use aplysia_shared::{AddScales, ChannelStat, Clamp, Requant, Scaling, Window};
 use proptest::prelude::*;
@@ -24,7 +24,7 @@ pub(crate) fn config(cases: u32) -> ProptestConfig {
 }
 
 /// Image size, kernel, stride, dilation, padding and output size along one axis, as parsing allows.
-fn axis(max_dilation: usize) -> impl Strategy<Value = [usize; 6]> {
+pub(crate) fn axis(max_dilation: usize) -> impl Strategy<Value = [usize; 6]> {
     let numbers = (1..=9usize, 1..=5usize, 1..=3usize, 1..=max_dilation);
     (numbers, any::<[u16; 2]>()).prop_map(|((size, kernel, stride, dilation), [p, o])| {
         let pad = usize::from(p) % ((kernel - 1) * dilation + 1);
@@ -34,15 +34,15 @@ fn axis(max_dilation: usize) -> impl Strategy<Value = [usize; 6]> {
 }
 
 /// A window over an image, output constants and the generator of what else is needed.
-struct Case {
-    src: Image,
-    geometry: Geometry,
-    window: Window,
-    to: Output,
-    rng: ChaCha8Rng,
+pub(crate) struct Case {
+    pub(crate) src: Image,
+    pub(crate) geometry: Geometry,
+    pub(crate) window: Window,
+    pub(crate) to: Output,
+    pub(crate) rng: ChaCha8Rng,
 }
 
-fn case([rows, columns]: [[usize; 6]; 2], [c, out_c]: [usize; 2], seed: u64) -> Case {
+pub(crate) fn case([rows, columns]: [[usize; 6]; 2], [c, out_c]: [usize; 2], seed: u64) -> Case {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let pair = |i: usize| [rows[i], columns[i]];
     let geometry = Geometry {
@@ -76,7 +76,7 @@ fn case([rows, columns]: [[usize; 6]; 2], [c, out_c]: [usize; 2], seed: u64) -> 
     }
 }
 
-fn image([h, w, c]: [usize; 3], rng: &mut ChaCha8Rng) -> Image {
+pub(crate) fn image([h, w, c]: [usize; 3], rng: &mut ChaCha8Rng) -> Image {
     let extreme = rng.random_bool(0.2);
     let value = |rng: &mut ChaCha8Rng| match extreme {
         true => *[i8::MIN, i8::MAX].get(rng.random_range(0..2)).unwrap(),
@@ -92,7 +92,7 @@ fn image([h, w, c]: [usize; 3], rng: &mut ChaCha8Rng) -> Image {
 }
 
 /// Factors from far too small to saturating, every third layer with a narrow clamp.
-fn output(n: usize, rng: &mut ChaCha8Rng) -> Output {
+pub(crate) fn output(n: usize, rng: &mut ChaCha8Rng) -> Output {
     let [a, b]: [i8; 2] = rng.random();
     let (min, max) = match rng.random_range(0..3) {
         0 => (a.min(b), a.max(b)),
@@ -116,15 +116,15 @@ fn output(n: usize, rng: &mut ChaCha8Rng) -> Output {
     }
 }
 
-fn weights(n: usize, rng: &mut ChaCha8Rng) -> Vec<i8> {
+pub(crate) fn weights(n: usize, rng: &mut ChaCha8Rng) -> Vec<i8> {
     (0..n).map(|_| rng.random_range(-127..=127)).collect()
 }
 
-fn bytes(weights: &[i8]) -> Vec<u8> {
+pub(crate) fn bytes(weights: &[i8]) -> Vec<u8> {
     weights.iter().map(|w| w.cast_unsigned()).collect()
 }
 
-fn view(image: &Image) -> Src<'_> {
+pub(crate) fn view(image: &Image) -> Src<'_> {
     Src {
         data: &image.data,
         h: image.h,
@@ -135,7 +135,12 @@ fn view(image: &Image) -> Src<'_> {
 }
 
 /// Runs `kernel` into an output of shape `[h, w, c]`.
-fn run([h, w]: [usize; 2], c: usize, to: &Output, kernel: impl FnOnce(&mut Dst<'_>)) -> Vec<i8> {
+pub(crate) fn run(
+    [h, w]: [usize; 2],
+    c: usize,
+    to: &Output,
+    kernel: impl FnOnce(&mut Dst<'_>),
+) -> Vec<i8> {
     let mut data = vec![77; h * w * c];
     let clamp = Clamp {
         min: to.min,
@@ -153,7 +158,7 @@ fn run([h, w]: [usize; 2], c: usize, to: &Output, kernel: impl FnOnce(&mut Dst<'
 }
 
 /// Lends the constants of `to` with `weights` to `kernel`.
-fn with_constants(to: &Output, weights: &[i8], kernel: impl FnOnce(&mut Weighted<'_>)) {
+pub(crate) fn with_constants(to: &Output, weights: &[i8], kernel: impl FnOnce(&mut Weighted<'_>)) {
     let words = |x: &[i32]| x.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     let (bias, multiplier) = (words(&to.bias), words(&to.multiplier));
     kernel(&mut Weighted {
@@ -179,7 +184,7 @@ proptest! {
         let w = weights(c[1] * kernel_h * kernel_w * c[0], &mut k.rng);
         let got = run(k.geometry.out, c[1], &k.to, |dst| {
             with_constants(&k.to, &w, |constants| {
-                kernel::conv2d_s8(&view(&k.src), dst, &k.window, constants);
+                generic::conv2d_s8(&view(&k.src), dst, &k.window, constants);
             });
         });
         prop_assert_eq!(got, oracle::conv2d(&k.src, &k.geometry, &w, &k.to));
@@ -194,7 +199,7 @@ proptest! {
         let w = weights(kernel_h * kernel_w * c, &mut k.rng);
         let got = run(k.geometry.out, c, &k.to, |dst| {
             with_constants(&k.to, &w, |constants| {
-                kernel::depthwise_conv2d_s8(&view(&k.src), dst, &k.window, constants);
+                generic::depthwise_conv2d_s8(&view(&k.src), dst, &k.window, constants);
             });
         });
         prop_assert_eq!(got, oracle::depthwise(&k.src, &k.geometry, &w, &k.to));
@@ -209,7 +214,7 @@ proptest! {
         let weights = weights(c[1] * c[0], &mut k.rng);
         let got = run([h, w], c[1], &k.to, |dst| {
             with_constants(&k.to, &weights, |constants| {
-                kernel::pointwise_conv2d_s8(&view(&k.src), dst, constants);
+                generic::pointwise_conv2d_s8(&view(&k.src), dst, constants);
             });
         });
         prop_assert_eq!(got, oracle::conv2d(&k.src, &k.geometry, &weights, &k.to));
@@ -224,7 +229,7 @@ proptest! {
         let w = weights(src.data.len() * out, &mut rng);
         let got = run([1, 1], out, &to, |dst| {
             with_constants(&to, &w, |constants| {
-                kernel::fully_connected_s8(&view(&src), dst, constants);
+                generic::fully_connected_s8(&view(&src), dst, constants);
             });
         });
         prop_assert_eq!(got, oracle::fully_connected(&src, &w, &to));
@@ -242,7 +247,7 @@ proptest! {
         let [l, r, o] = scales.map(|(m, s)| Scaling::new(m, s));
         let got = run([shape[0], shape[1]], shape[2], &to, |dst| {
             let scales = AddScales { lhs: l, rhs: r, output: o };
-            kernel::add_s8(&view(&lhs), &view(&rhs), dst, &scales);
+            generic::add_s8(&view(&lhs), &view(&rhs), dst, &scales);
         });
         prop_assert_eq!(got, oracle::add(&lhs, &rhs, scales, &to));
     }
@@ -253,11 +258,11 @@ proptest! {
     ) {
         let k = case(axes, [c, 1], seed);
         let got = run(k.geometry.out, c, &k.to, |dst| {
-            kernel::max_pool_s8(&view(&k.src), dst, &k.window);
+            generic::max_pool_s8(&view(&k.src), dst, &k.window);
         });
         prop_assert_eq!(got, oracle::max_pool(&k.src, &k.geometry, &k.to));
         let got = run(k.geometry.out, c, &k.to, |dst| {
-            kernel::avg_pool_s8(&view(&k.src), dst, &k.window);
+            generic::avg_pool_s8(&view(&k.src), dst, &k.window);
         });
         prop_assert_eq!(got, oracle::avg_pool(&k.src, &k.geometry, &k.to));
     }
@@ -271,7 +276,7 @@ proptest! {
         let factor = (to.multiplier[0], to.shift[0]);
         let got = run([1, 1], shape[2], &to, |dst| {
             let scaling = Scaling::new(factor.0, factor.1);
-            kernel::global_avg_pool_s8(&view(&src), dst, scaling);
+            generic::global_avg_pool_s8(&view(&src), dst, scaling);
         });
         prop_assert_eq!(got, oracle::global_avg_pool(&src, factor, &to));
     }
@@ -293,7 +298,7 @@ proptest! {
                     requant: constants.requant,
                     stats: Some(&mut stats),
                 };
-                kernel::conv2d_s8(&view(&k.src), dst, &k.window, weighted);
+                generic::conv2d_s8(&view(&k.src), dst, &k.window, weighted);
             });
         });
         for (o, stat) in stats.iter().enumerate() {

@@ -2,12 +2,13 @@
 //!
 //! It owns the hooks of the tests and must not know how a blob is laid out.
 
+use aplysia_shared::kernel::dsp::packing;
 use aplysia_shared::quant::i32_at;
 use aplysia_shared::{
     ArenaError, ChannelStat, Constants, Hooks, Layer, LayerHooks, Model, Op, Requant, Window, infer,
 };
 
-use crate::blob::{encoded, image, run, tiny};
+use crate::blob::{encoded, image, packed, run, tiny};
 use crate::oracle::{self, Geometry, Image, Output};
 
 fn geometry(w: &Window, out: [usize; 2]) -> Geometry {
@@ -22,7 +23,11 @@ fn geometry(w: &Window, out: [usize; 2]) -> Geometry {
 }
 
 /// Constants as numbers; a layer without any needs the clamp and the zero point only.
-fn numbers(constants: Option<Constants<'_>>, layer: &Layer, zero_point: i8) -> (Output, Vec<i8>) {
+fn numbers(
+    constants: Option<Constants<'_>>,
+    layer: &Layer,
+    (in_ch, zero_point): (usize, i8),
+) -> (Output, Vec<i8>) {
     let mut to = Output {
         bias: vec![],
         multiplier: vec![],
@@ -38,7 +43,27 @@ fn numbers(constants: Option<Constants<'_>>, layer: &Layer, zero_point: i8) -> (
     (to.bias, to.multiplier) = (words(c.requant.bias), words(c.requant.multiplier));
     let signed = |bytes: &[u8]| bytes.iter().map(|b| b.cast_signed()).collect();
     to.shift = signed(c.requant.shift);
-    (to, signed(c.weights))
+    let weights = match c.packed {
+        Some(_) => unpacked(&c, layer, in_ch),
+        None => signed(c.weights),
+    };
+    (to, weights)
+}
+
+/// Packed weights as `[out_ch][depth]`.
+pub(crate) fn unpacked(c: &Constants<'_>, layer: &Layer, in_ch: usize) -> Vec<i8> {
+    let Op::PackedConv2d(window) = &layer.op else {
+        return vec![];
+    };
+    let depth = packing::Depth::new(window, in_ch);
+    let n = c.n_channels();
+    let weight = |i: usize| {
+        let (o, k) = (i / c.fan_in, i % c.fan_in);
+        let block = (o / packing::BLOCK).min(n.div_ceil(packing::BLOCK) - 1);
+        let bytes = &c.weights[block * depth.block_bytes()..];
+        packing::weight(bytes, depth.of(k), o - packing::first_channel(block, n)) as i8
+    };
+    (0..n * c.fan_in).map(weight).collect()
 }
 
 /// Every tensor of the tiny model, one behind the other, by the references alone.
@@ -59,10 +84,13 @@ fn reference(model: &Model<'_>, input: Vec<i8>) -> Vec<i8> {
     for (i, layer) in model.layers().iter().enumerate() {
         let dst = &model.tensors()[i + 1];
         let out = [dst.h, dst.w].map(usize::from);
-        let (to, w) = numbers(model.constants(i), layer, dst.zero_point);
+        let in_ch = images[usize::from(layer.inputs[0])].c;
+        let (to, w) = numbers(model.constants(i), layer, (in_ch, dst.zero_point));
         let [src, other] = layer.inputs.map(|t| &images[usize::from(t)]);
         let data = match &layer.op {
-            Op::Conv2d(window) => oracle::conv2d(src, &geometry(window, out), &w, &to),
+            Op::Conv2d(window) | Op::PackedConv2d(window) => {
+                oracle::conv2d(src, &geometry(window, out), &w, &to)
+            }
             Op::DepthwiseConv2d(window) => oracle::depthwise(src, &geometry(window, out), &w, &to),
             Op::FullyConnected => oracle::fully_connected(src, &w, &to),
             Op::Add(s) => {
@@ -80,13 +108,14 @@ fn reference(model: &Model<'_>, input: Vec<i8>) -> Vec<i8> {
 
 #[test]
 fn a_model_is_the_chain_of_its_layers() {
-    let (graph, data) = tiny();
-    let blob = encoded(&graph, &data).unwrap();
-    let model = Model::parse(&blob).unwrap();
-    let input = image(model.input().len());
-    let mut arena = vec![0x55; model.arena_bytes()];
-    infer(&model, &mut arena, &input, &mut [0; 3]).unwrap();
-    assert_eq!(arena, reference(&model, input));
+    for (graph, data) in [tiny(), packed()] {
+        let blob = encoded(&graph, &data).unwrap();
+        let model = Model::parse(&blob).unwrap();
+        let input = image(model.input().len());
+        let mut arena = vec![0x55; model.arena_bytes()];
+        infer(&model, &mut arena, &input, &mut [0; 3]).unwrap();
+        assert_eq!(arena, reference(&model, input));
+    }
 }
 
 #[test]

@@ -13,8 +13,10 @@ pub use error::BlobError;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::dsp::Packed;
+use crate::kernel::dsp::packing;
 use crate::layer::{GraphV1, Layer, Op, Tensor};
-use crate::quant::Requant;
+use crate::quant::{Requant, i32_at};
 
 /// Bytes of the header; the graph follows.
 pub const HEADER_BYTES: usize = 128;
@@ -22,8 +24,9 @@ pub const HEADER_BYTES: usize = 128;
 pub const MAGIC: [u8; 8] = *b"APLYSIA\0";
 /// Format version this crate writes and reads.
 pub const VERSION: u16 = 1;
-/// Runtime interface this crate offers; a blob asks for at least a certain one.
-pub const RUNTIME_ABI: u16 = 1;
+/// Runtime interface this crate offers; a blob asks for at least a certain one. 2 adds
+/// [`Op::PackedConv2d`].
+pub const RUNTIME_ABI: u16 = 2;
 /// Alignment of the blob in memory, of the data section in the blob and of its length, in bytes.
 pub const ALIGN: usize = 16;
 
@@ -70,6 +73,10 @@ pub struct Constants<'a> {
     pub weights: &'a [u8],
     /// One entry per output channel.
     pub requant: Requant<'a>,
+    /// Weights of one output channel.
+    pub fan_in: usize,
+    /// Of a packed layer.
+    pub packed: Option<Packed<'a>>,
 }
 
 impl Constants<'_> {
@@ -218,16 +225,26 @@ fn section(data: &[u8], offset: u32, len: usize) -> Option<&[u8]> {
         .flatten()
 }
 
-/// Weights of `layer`; 0 without any, none if the graph lacks its tensors or they are absurdly many.
-fn n_weights(graph: &GraphV1, layer: &Layer) -> Option<usize> {
+/// Weights of one output channel of `layer`; 0 without any, none if the graph lacks its tensors or they
+/// are absurdly many.
+fn fan_in(graph: &GraphV1, layer: &Layer) -> Option<usize> {
     let src = graph.tensors.get(usize::from(layer.inputs[0]))?;
-    let dst = graph.tensors.get(usize::from(layer.output))?;
-    let (in_ch, out_ch) = (usize::from(src.c), usize::from(dst.c));
     match &layer.op {
-        Op::Conv2d(window) => window.taps().checked_mul(in_ch)?.checked_mul(out_ch),
-        Op::DepthwiseConv2d(window) => window.taps().checked_mul(in_ch),
-        Op::FullyConnected => src.len().checked_mul(out_ch),
+        Op::Conv2d(window) | Op::PackedConv2d(window) => {
+            window.taps().checked_mul(usize::from(src.c))
+        }
+        Op::DepthwiseConv2d(window) => Some(window.taps()),
+        Op::FullyConnected => Some(src.len()),
         _ => Some(0),
+    }
+}
+
+/// Layout of the packed filters of `layer`.
+fn depth(graph: &GraphV1, layer: &Layer) -> Option<packing::Depth> {
+    let src = graph.tensors.get(usize::from(layer.inputs[0]))?;
+    match &layer.op {
+        Op::PackedConv2d(window) => Some(packing::Depth::new(window, src.c.into())),
+        _ => None,
     }
 }
 
@@ -235,20 +252,31 @@ fn constants<'a>(graph: &GraphV1, data: &'a [u8], layer: &Layer) -> Option<Const
     if !layer.op.is_weighted() {
         return None;
     }
-    let n_weights = n_weights(graph, layer)?;
+    let fan_in = fan_in(graph, layer)?;
     let n = usize::from(graph.tensors.get(usize::from(layer.output))?.c);
+    let (n_weights, n_extra) = match layer.op {
+        Op::PackedConv2d(_) => (depth(graph, layer)?.packed_bytes(n), 4 * n + 4),
+        _ => (fan_in.checked_mul(n)?, 0),
+    };
     let fixed = 8 * n + n.next_multiple_of(4);
-    let len = n_weights.checked_next_multiple_of(4)?.checked_add(fixed)?;
+    let before = fixed + n_extra;
+    let len = n_weights.checked_next_multiple_of(4)?.checked_add(before)?;
     let all = section(data, layer.params, len)?;
     let (bias, rest) = all.split_at_checked(4 * n)?;
     let (multiplier, rest) = rest.split_at_checked(4 * n)?;
+    let packed = (n_extra > 0).then(|| Packed {
+        sums: all.get(fixed..fixed + 4 * n).unwrap_or_default(),
+        reach: packing::Reach(i32_at(all, fixed / 4 + n).cast_unsigned()),
+    });
     Some(Constants {
-        weights: all.get(fixed..fixed + n_weights)?,
+        weights: all.get(before..before + n_weights)?,
         requant: Requant {
             bias,
             multiplier,
             shift: rest.get(..n)?,
         },
+        fan_in,
+        packed,
     })
 }
 

@@ -12,13 +12,10 @@ use crate::layer::{Clamp, Tensor};
 use crate::network::ChannelStat;
 use crate::quant::{Requant, requantize};
 
+/// Kernels for the instruction set of the build.
+pub mod dsp;
 /// Kernels in plain Rust for every target.
 pub mod generic;
-
-pub use generic::{
-    add_s8, avg_pool_s8, conv2d_s8, depthwise_conv2d_s8, fully_connected_s8, global_avg_pool_s8,
-    max_pool_s8, pointwise_conv2d_s8,
-};
 
 /// An input tensor.
 #[derive(Clone, Copy, Debug)]

@@ -168,6 +168,9 @@ pub enum Op {
     AvgPool(Window),
     /// Mean over all pixels, rescaled: real factor `s_in / (s_out · h·w)`.
     GlobalAvgPool(Scaling),
+    /// As [`Op::Conv2d`], weights packed for the fast kernels: [`crate::kernel::dsp::packing`]. From
+    /// runtime interface 2 on.
+    PackedConv2d(Window),
 }
 
 impl Op {
@@ -175,7 +178,10 @@ impl Op {
     pub fn is_weighted(&self) -> bool {
         matches!(
             self,
-            Self::Conv2d(_) | Self::DepthwiseConv2d(_) | Self::FullyConnected
+            Self::Conv2d(_)
+                | Self::DepthwiseConv2d(_)
+                | Self::FullyConnected
+                | Self::PackedConv2d(_)
         )
     }
 }
@@ -192,7 +198,8 @@ pub struct Layer {
     /// Fused activation.
     pub clamp: Clamp,
     /// Weighted layers: offset in the data section, a multiple of 4, of bias i32 × O, multiplier
-    /// i32 × O, shift i8 × O, weights i8, each padded to 4 bytes; else 0.
+    /// i32 × O, shift i8 × O, weights i8, each padded to 4 bytes; if packed, the sum of the weights
+    /// i32 × O and the reach u32 come before the weights; without weights 0.
     pub params: u32,
     /// Weighted layers, optional: offset in the data section, a multiple of 4, of the mean i32 × O and
     /// the mean absolute deviation i32 × O (at least 1) of the bias-free accumulators in training.

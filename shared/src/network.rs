@@ -7,7 +7,8 @@
 //! of the blob's, accumulators wrap and shifts are limited.
 
 use crate::blob::Model;
-use crate::kernel::{self, Dst, Src, Weighted};
+use crate::kernel::dsp::{self, Native, Packed};
+use crate::kernel::{Dst, Src, Weighted, generic};
 use crate::layer::{Layer, Op, Tensor};
 use crate::quant::Requant;
 
@@ -63,7 +64,8 @@ pub struct ChannelStat {
 }
 
 /// What plasticity replaces or sees of one layer. Each is used only if its length is that of the layer
-/// (`requant`: O entries each; `weights`: all; `stats`: O); only weighted layers look at it.
+/// (`requant`: O entries each; `weights`: all, and not packed; `stats`: O); only weighted layers look
+/// at it.
 #[derive(Debug, Default)]
 pub struct LayerHooks<'a> {
     /// In place of the blob's requantization constants.
@@ -194,41 +196,51 @@ fn run_layer(
     let src = source(first)?;
     let mut dst = Dst::new(output, data, layer.clamp);
     match &layer.op {
-        Op::Add(scales) => kernel::add_s8(&src, &source(second)?, &mut dst, scales),
-        Op::MaxPool(window) => kernel::max_pool_s8(&src, &mut dst, window),
-        Op::AvgPool(window) => kernel::avg_pool_s8(&src, &mut dst, window),
-        Op::GlobalAvgPool(scaling) => kernel::global_avg_pool_s8(&src, &mut dst, *scaling),
+        Op::Add(scales) => dsp::add_s8(&src, &source(second)?, &mut dst, scales),
+        Op::MaxPool(window) => generic::max_pool_s8(&src, &mut dst, window),
+        Op::AvgPool(window) => generic::avg_pool_s8(&src, &mut dst, window),
+        Op::GlobalAvgPool(scaling) => generic::global_avg_pool_s8(&src, &mut dst, *scaling),
         op => {
-            let mut constants = choose(model, index, hooks)?;
+            let (mut constants, packed) = choose(model, index, hooks)?;
+            let (src, dst, constants) = (&src, &mut dst, &mut constants);
             match op {
+                Op::PackedConv2d(window) => {
+                    dsp::packed_conv2d_s8::<Native>(src, dst, window, constants, packed?);
+                }
                 Op::Conv2d(window) if window.is_pointwise() => {
-                    kernel::pointwise_conv2d_s8(&src, &mut dst, &mut constants);
+                    generic::pointwise_conv2d_s8(src, dst, constants);
                 }
-                Op::Conv2d(window) => kernel::conv2d_s8(&src, &mut dst, window, &mut constants),
+                Op::Conv2d(window) => generic::conv2d_s8(src, dst, window, constants),
                 Op::DepthwiseConv2d(window) => {
-                    kernel::depthwise_conv2d_s8(&src, &mut dst, window, &mut constants);
+                    dsp::depthwise_conv2d_s8::<Native>(src, dst, window, constants);
                 }
-                _ => kernel::fully_connected_s8(&src, &mut dst, &mut constants),
+                _ => dsp::fully_connected_s8::<Native>(src, dst, constants),
             }
         }
     }
     Some(())
 }
 
-/// The blob's constants, or the hooks' where their lengths agree.
-fn choose<'a>(model: &Model<'a>, index: usize, hooks: LayerHooks<'a>) -> Option<Weighted<'a>> {
+/// The blob's constants, or the hooks' where their lengths agree. Packed weights stay, as what parsing
+/// proved of them must hold.
+fn choose<'a>(
+    model: &Model<'a>,
+    index: usize,
+    hooks: LayerHooks<'a>,
+) -> Option<(Weighted<'a>, Option<Packed<'a>>)> {
     let base = model.constants(index)?;
     let lengths = |r: &Requant<'_>| (r.bias.len(), r.multiplier.len(), r.shift.len());
     let n = base.requant.shift.len();
-    Some(Weighted {
+    let weighted = Weighted {
         weights: hooks
             .weights
-            .filter(|w| w.len() == base.weights.len())
+            .filter(|w| w.len() == base.weights.len() && base.packed.is_none())
             .unwrap_or(base.weights),
         requant: hooks
             .requant
             .filter(|r| lengths(r) == lengths(&base.requant))
             .unwrap_or(base.requant),
         stats: hooks.stats.filter(|s| s.len() == n),
-    })
+    };
+    Some((weighted, base.packed))
 }

@@ -35,20 +35,14 @@ impl Requant<'_> {
 /// The `index`-th little-endian i32 of `bytes`; 0 if there is none.
 #[inline]
 pub fn i32_at(bytes: &[u8], index: usize) -> i32 {
-    let word = index
-        .checked_mul(4)
-        .and_then(|start| bytes.get(start..))
-        .and_then(|rest| rest.first_chunk::<4>());
+    let word = bytes.as_chunks::<4>().0.get(index);
     word.map_or(0, |b| i32::from_le_bytes(*b))
 }
 
 /// The `index`-th little-endian i16 of `bytes`; 0 if there is none.
 #[inline]
 pub fn i16_at(bytes: &[u8], index: usize) -> i16 {
-    let word = index
-        .checked_mul(2)
-        .and_then(|start| bytes.get(start..))
-        .and_then(|rest| rest.first_chunk::<2>());
+    let word = bytes.as_chunks::<2>().0.get(index);
     word.map_or(0, |b| i16::from_le_bytes(*b))
 }
 
@@ -62,20 +56,35 @@ pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
 /// `x / 2^exponent`, to nearest, ties away from zero; `exponent` is limited to 31.
 #[inline]
 pub fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
-    let exponent = exponent.min(31);
-    let mask = ((1u32 << exponent) - 1).cast_signed();
-    let threshold = (mask >> 1) + i32::from(x < 0);
-    (x >> exponent) + i32::from((x & mask) > threshold)
+    if exponent == 0 {
+        return x;
+    }
+    // A negative tie rounds down once it is one less. Halves are added behind the shift, where
+    // nothing can overflow; `i32::MIN` has no tie, so that it may stay.
+    let toward = x.saturating_add(x >> 31);
+    ((toward >> (exponent.min(31) - 1)) + 1) >> 1
 }
 
 /// `x · multiplier / 2^31 · 2^shift` with TensorFlow Lite's two roundings. A left shift that leaves
-/// 32 bits wraps; `Model::parse` refuses constants for which that could happen.
+/// 32 bits wraps; `Model::parse` refuses constants for which that could happen, and negative
+/// multipliers, for which the high product of two `i32::MIN` wraps.
 #[inline]
 pub fn multiply_by_quantized_multiplier(x: i32, multiplier: i32, shift: i8) -> i32 {
     let left = u32::from(shift.max(0).unsigned_abs()).min(31);
     let right = u32::from(shift.min(0).unsigned_abs());
-    let high = saturating_rounding_doubling_high_mul(x.wrapping_shl(left), multiplier);
-    rounding_divide_by_pot(high, right)
+    rounding_divide_by_pot(high_product(x.wrapping_shl(left), multiplier), right)
+}
+
+/// `floor((a·b + 2^30) / 2^31)` modulo 2^32: for `b >= 0` the number itself, which lies between
+/// `-a` and `a`.
+#[inline]
+pub(crate) fn high_product(a: i32, b: i32) -> i32 {
+    // |a·b| <= 2^62, so that the sum cannot overflow.
+    let product = (i64::from(a) * i64::from(b)).wrapping_add(1 << 30) >> 31;
+    #[expect(clippy::cast_possible_truncation, reason = "the modulus is meant")]
+    {
+        product as i32
+    }
 }
 
 /// `x` limited to `clamp`: the one place where 32 bits become 8.

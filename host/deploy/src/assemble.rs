@@ -8,11 +8,13 @@
 //! Tensor `i` is the output of node `i`; layer `i` is node `i + 1`.
 
 use crate::DeployError;
+use crate::pack::{PackedWeights, pack};
 use crate::plan::{Buffer, Plan, memory_map, plan};
 use crate::quantize::{Activation, QuantizedNetwork, WeightedLayer};
 use crate::quantize::{check_operations, quantize_multiplier};
 use crate::statistics::Statistics;
 use aplysia_shared::blob::{self, HEADER_BYTES};
+use aplysia_shared::kernel::dsp::packing::{self, Depth};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS, Scaling};
 use aplysia_shared::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Tensor, Window, adapt};
 use aplysia_space::{Network, Node, NodeOp};
@@ -185,7 +187,11 @@ pub(crate) fn assemble(
             homeostasis: None,
         };
         if let Some((constants, statistics)) = constants {
-            layer.params = data.params(constants)?;
+            let depth = match &layer.op {
+                Op::PackedConv2d(window) => Some(Depth::new(window, network.input_shape(i).c)),
+                _ => None,
+            };
+            layer.params = data.params(constants, depth)?;
             if let Some(channels) = statistics {
                 layer.homeostasis =
                     Some(data.words(channels.mean.iter().chain(&channels.deviation))?);
@@ -277,7 +283,15 @@ fn op(network: &Network, quantized: &QuantizedNetwork, i: usize) -> Result<Op, D
             stride,
             depthwise: false,
             ..
-        } => Op::Conv2d(square(kernel, stride, kernel / 2)),
+        } => {
+            let window = square(kernel, stride, kernel / 2);
+            let in_ch = network.input_shape(i).c;
+            // A matter of the structure alone, so that costs are known before training.
+            match packing::packable(&window, in_ch, node.shape.c) {
+                true => Op::PackedConv2d(window),
+                false => Op::Conv2d(window),
+            }
+        }
         NodeOp::Conv {
             kernel,
             stride,
@@ -323,13 +337,24 @@ impl Data {
         self.section(words.flat_map(|w| w.to_le_bytes()))
     }
 
-    fn params(&mut self, layer: &WeightedLayer) -> Result<u32, DeployError> {
+    /// Constants of a layer, packed if its `depth` is given.
+    fn params(&mut self, layer: &WeightedLayer, depth: Option<Depth>) -> Result<u32, DeployError> {
         let offset = self.words(layer.bias.iter().chain(&layer.multiplier))?;
         self.bytes
             .extend(layer.shift.iter().map(|s| s.cast_unsigned()));
         self.pad_words();
-        self.bytes
-            .extend(layer.weights.iter().map(|w| w.cast_unsigned()));
+        match depth {
+            Some(depth) => {
+                let packed = pack(&layer.weights, depth);
+                let PackedWeights { sums, reach, bytes } = packed;
+                let words = sums.into_iter().chain([reach.cast_signed()]);
+                self.bytes.extend(words.flat_map(i32::to_le_bytes));
+                self.bytes.extend(bytes);
+            }
+            None => self
+                .bytes
+                .extend(layer.weights.iter().map(|w| w.cast_unsigned())),
+        }
         self.pad_words();
         Ok(offset)
     }

@@ -15,6 +15,7 @@
 
 pub mod adaptation;
 pub mod assemble;
+pub mod bench;
 pub mod card;
 pub mod comparison;
 pub mod cost;
@@ -22,6 +23,7 @@ pub mod device;
 mod error;
 pub mod evaluate;
 pub mod export;
+pub mod pack;
 pub mod plan;
 pub mod quantize;
 pub mod statistics;

@@ -50,6 +50,7 @@ fn run() -> Result<ExitCode> {
             return Ok(report.finish());
         }
         Task::Firmware => println!("{}", firmware::build(&Tree::find()?)?.display()),
+        Task::BenchDevice => bench_device(&Tree::find()?)?,
         Task::Test => {
             gate::run(&Tree::find()?, &options, &mut report)?;
             return Ok(report.finish());
@@ -57,6 +58,16 @@ fn run() -> Result<ExitCode> {
         Task::Demo => return demo(&Tree::find()?, &options, report),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the bench firmware and has `deploy` measure with it.
+fn bench_device(tree: &Tree) -> Result<()> {
+    let elf = firmware::build(tree)?.with_file_name("bench");
+    let mut cargo = Command::new(tree::cargo());
+    cargo.args(["run", "--release", "--package", "aplysia-deploy"]);
+    cargo.args(["--example", "bench_device", "--"]);
+    cargo.current_dir(tree.root()).arg(elf).arg("models/bench");
+    command::run(&mut cargo)
 }
 
 /// Set-up and firmware, then becomes `aplysia demo`: its exit code and its way of handling Ctrl-C

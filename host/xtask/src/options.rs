@@ -12,6 +12,7 @@ cargo xtask TASK [OPTIONS]
   test          set up what is missing, then format, lints, all tests, cross checks
   setup         only the set-up: ARM target, qemu-system-arm, Fashion-MNIST, C compiler
   firmware      build the device program by the route that setup chose, print its path
+  bench-device  measure layers and networks in the emulator, write models/bench
 
 Options of setup and test, and of demo before or among ARGS:
   --data DIR             the Fashion-MNIST files are here; nothing is installed for them
@@ -35,6 +36,7 @@ pub(crate) enum Task {
     Setup,
     Firmware,
     Test,
+    BenchDevice,
     Demo,
 }
 
@@ -61,6 +63,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
         Some("setup") => Task::Setup,
         Some("firmware") => Task::Firmware,
         Some("test") => Task::Test,
+        Some("bench-device") => Task::BenchDevice,
         Some("demo") => Task::Demo,
         Some(other) => bail!("unknown task `{other}`"),
     };

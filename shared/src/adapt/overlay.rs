@@ -170,7 +170,6 @@ impl Overlay<'_, '_, '_> {
         }
         let source = self.model.homeostasis(layer)?;
         let base = self.model.constants(layer)?;
-        let fan_in = base.weights.len() / n;
         let running = self.running(layer);
         let running = self.parts.homeostasis.get(running)?;
         let folded = &mut *self.parts.requant;
@@ -187,7 +186,7 @@ impl Overlay<'_, '_, '_> {
                 deviation: i32_at(source.deviation, channel),
             };
             let constants = base.requant.channel(channel);
-            let (bias, multiplier, shift) = homeostasis::fold(target, now, constants, fan_in);
+            let (bias, multiplier, shift) = homeostasis::fold(target, now, constants, base.fan_in);
             put_i32(folded, channel, bias);
             put_i32(folded, n + channel, multiplier);
             *folded.get_mut(8 * n + channel)? = shift.cast_unsigned();

@@ -8,6 +8,8 @@ use super::{
 use crate::layer::{GraphV1, Layer, MAX_TENSORS, Op, Scaling, Tensor, Window};
 use crate::quant::{i16_at, i32_at};
 
+mod packed;
+
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 /// Largest distance of an activation from a zero point.
 const REACH: u64 = 255;
@@ -223,7 +225,7 @@ fn check_geometry(
         return Err(BlobError::Inputs { layer });
     }
     let fits = match &l.op {
-        Op::Conv2d(_) => true,
+        Op::Conv2d(_) | Op::PackedConv2d(_) => true,
         Op::DepthwiseConv2d(_) | Op::MaxPool(_) | Op::AvgPool(_) => lhs.c == dst.c,
         Op::FullyConnected => (dst.h, dst.w) == (1, 1),
         Op::Add(_) => shape(lhs) == shape(dst) && shape(rhs) == shape(dst),
@@ -233,7 +235,9 @@ fn check_geometry(
         return Err(BlobError::LayerShape { layer });
     }
     match &l.op {
-        Op::Conv2d(window) | Op::DepthwiseConv2d(window) => check_window(layer, window, lhs, dst),
+        Op::Conv2d(window) | Op::PackedConv2d(window) | Op::DepthwiseConv2d(window) => {
+            check_window(layer, window, lhs, dst)
+        }
         Op::MaxPool(window) | Op::AvgPool(window) => {
             if (window.dilation_h, window.dilation_w) != (1, 1) {
                 return Err(BlobError::Window { layer });
@@ -307,6 +311,9 @@ fn check_weights(
 ) -> Result<(), BlobError> {
     let offset = l.params;
     let found = constants(graph, data, l).ok_or(BlobError::Data { layer, offset })?;
+    if let (Some(packed), Op::PackedConv2d(window)) = (found.packed, &l.op) {
+        return packed::check(layer, &found, packed, window);
+    }
     let index = found
         .weights
         .iter()

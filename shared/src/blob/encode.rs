@@ -4,8 +4,8 @@
 use postcard::ser_flavors::Size;
 
 use super::check::crc32;
-use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, RUNTIME_ABI, VERSION, field};
-use crate::layer::GraphV1;
+use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, VERSION, field};
+use crate::layer::{GraphV1, Layer, Op};
 
 /// Bytes that [`encode`] writes for `graph` and a data section of `data_len` bytes.
 ///
@@ -53,7 +53,7 @@ pub fn encode(
     }
     put(blob, field::MAGIC, &MAGIC);
     put(blob, field::VERSION, &VERSION.to_le_bytes());
-    put(blob, field::MIN_ABI, &RUNTIME_ABI.to_le_bytes());
+    put(blob, field::MIN_ABI, &min_abi(graph).to_le_bytes());
     put(blob, field::ID, &id);
     put(blob, field::COUNTER, &counter.to_le_bytes());
     put(blob, data_offset, data);
@@ -78,6 +78,16 @@ fn layout(graph: &GraphV1, data_len: usize) -> Result<(usize, usize), BlobError>
         .and_then(|len| len.checked_add(data_offset));
     let total = total.ok_or(too_long(u64::MAX))?;
     Ok((graph_len, total))
+}
+
+/// The first runtime interface that has every operator of `graph`.
+fn min_abi(graph: &GraphV1) -> u16 {
+    let packed = |l: &Layer| matches!(l.op, Op::PackedConv2d(_));
+    if graph.layers.iter().any(packed) {
+        2
+    } else {
+        1
+    }
 }
 
 fn too_long(want_bytes: u64) -> BlobError {

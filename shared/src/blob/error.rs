@@ -95,6 +95,11 @@ pub enum BlobError {
     /// A weight is -128.
     #[error("layer {layer}: weight {index} is -128, weights go from -127 to 127")]
     Weight { layer: u8, index: usize },
+    /// A packed layer is deeper or narrower than the kernel takes, or its padding, its repeated
+    /// channels, its sums or its reach contradict its weights.
+    #[error("layer {layer}: packed weights are inconsistent: export the model again")]
+    #[allow(missing_docs)]
+    Packing { layer: u8 },
     /// An accumulator could leave 32 bits.
     #[error("layer {layer}, channel {channel}: accumulator may reach {bound}, shifted by {shift}")]
     Accumulator {

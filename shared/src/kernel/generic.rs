@@ -1,4 +1,4 @@
-//! The generic kernels: plain Rust for every target, and the oracle of faster ones to come.
+//! The generic kernels: plain Rust for every target, and the oracle of the faster ones.
 //!
 //! It owns the list of them and must not know any instruction set.
 

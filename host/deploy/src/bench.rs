@@ -1,0 +1,170 @@
+//! What layers and networks cost on the emulated device, next to CMSIS-NN.
+//!
+//! Owns the measurement: a blob goes into the bench firmware, which answers with the instructions of
+//! every layer and a digest of the arena; the digest is compared with the host's. It must not know how
+//! the firmware is built. Instructions are executed Thumb instructions in QEMU (`-icount`), not cycles;
+//! those of a layer include the interpreter's own and the two readings of the timer around it.
+
+mod cases;
+mod model;
+
+pub use cases::{CASES, Case};
+
+use crate::DeployError;
+use crate::device::{DeviceError, Emulator, Line as _};
+use aplysia_shared::{Model, infer};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+/// Why a measurement failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// The model cannot be built.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// The emulator does not run.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The file for the emulator cannot be written.
+    #[error("model file for the emulator: {0}")]
+    File(std::io::Error),
+    /// The firmware answers something else.
+    #[error("the bench firmware answered `{line}`; build it with `cargo xtask firmware`")]
+    Answer {
+        /// What it wrote.
+        line: String,
+    },
+}
+
+/// What one model costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measurement {
+    /// Executed instructions of each layer.
+    pub layers: Vec<u64>,
+    /// Most stack in use, bytes, the firmware's own 27.6 kB input included.
+    pub stack_bytes: u32,
+    /// Whether every byte of the arena is the host's.
+    pub exact: bool,
+}
+
+/// Row of the table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Name of the case.
+    pub name: String,
+    /// Multiply-accumulates, padding included.
+    pub macs: u64,
+    /// Executed instructions.
+    pub instructions: u64,
+    /// Those of CMSIS-NN.
+    pub cmsis_nn: u64,
+    /// `instructions / cmsis_nn`.
+    pub ratio: f64,
+    /// Instructions that the cost model predicts.
+    pub predicted: u64,
+    /// Arena of the model, bytes.
+    pub ram_bytes: u64,
+    /// Blob of the model, bytes.
+    pub flash_bytes: u64,
+    /// Whether the device computed the host's bits.
+    pub exact: bool,
+}
+
+/// Runs `blob` once in the bench firmware `elf`.
+///
+/// # Errors
+/// [`BenchError`].
+pub fn measure(elf: &Path, blob: &[u8]) -> Result<Measurement, BenchError> {
+    let mut file = tempfile::NamedTempFile::new().map_err(BenchError::File)?;
+    file.write_all(blob).map_err(BenchError::File)?;
+    let model = Model::parse(blob).map_err(DeployError::from)?;
+    let mut emulator = Emulator::start(elf, Some(file.path()))?;
+    let mut next = || line(&mut emulator);
+    let number = |line: String| line.parse().map_err(|_| BenchError::Answer { line });
+    let layers: Result<Vec<u64>, _> = model.layers().iter().map(|_| number(next()?)).collect();
+    let layers = layers?;
+    let line = next()?;
+    let (digest, stack) = line.split_once(' ').unwrap_or_default();
+    Ok(Measurement {
+        layers,
+        stack_bytes: stack.parse().unwrap_or(0),
+        exact: digest.parse() == Ok(host_digest(&model)?),
+    })
+}
+
+/// The next line of the firmware's answer, or what it printed in its place.
+fn line(emulator: &mut Emulator) -> Result<String, BenchError> {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while matches!(emulator.read(&mut byte), Ok(1)) && byte != *b"\n" {
+        line.extend(byte);
+    }
+    if line.is_empty() {
+        line = emulator.log().into_bytes();
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}
+
+/// The digest of the arena after the same input on the host: FNV-1a, 32 bits.
+fn host_digest(model: &Model<'_>) -> Result<u32, DeployError> {
+    let input = (0..model.input().len() as u32)
+        .map(|i| i.wrapping_mul(0x9E37_79B9).to_be_bytes()[0].cast_signed());
+    let input: Vec<i8> = input.collect();
+    let (mut arena, mut scores) = (vec![0; model.arena_bytes()], vec![0; model.n_classes()]);
+    infer(model, &mut arena, &input, &mut scores)?;
+    let step =
+        |hash: u32, byte: &i8| (hash ^ u32::from(byte.cast_unsigned())).wrapping_mul(0x0100_0193);
+    Ok(arena.iter().fold(0x811C_9DC5, step))
+}
+
+/// Measures `case` with the bench firmware `elf`.
+///
+/// # Errors
+/// [`BenchError`].
+pub fn record(elf: &Path, case: &Case) -> Result<Record, BenchError> {
+    let blob = case.blob()?;
+    let model = Model::parse(&blob).map_err(DeployError::from)?;
+    let measured = measure(elf, &blob)?;
+    let (instructions, cost) = if case.whole {
+        let (macs, instructions) = (model.macs(), model.instructions());
+        (measured.layers.iter().sum(), (macs, instructions))
+    } else {
+        let cost = model.layer_cost(0);
+        (measured.layers[0], (cost.macs, cost.instructions))
+    };
+    Ok(Record {
+        name: case.name.to_owned(),
+        macs: cost.0,
+        instructions,
+        cmsis_nn: case.cmsis_nn,
+        ratio: (1000.0 * instructions as f64 / case.cmsis_nn as f64).round() / 1000.0,
+        predicted: cost.1,
+        ram_bytes: model.arena_bytes() as u64,
+        flash_bytes: model.blob_bytes() as u64,
+        exact: measured.exact,
+    })
+}
+
+/// The records as a Markdown table.
+pub fn table(records: &[Record]) -> String {
+    let mut text = String::from(
+        "| layer or network | MACs | instructions | per MAC | CMSIS-NN | ratio | predicted | bits |\n\
+         |---|--:|--:|--:|--:|--:|--:|---|\n",
+    );
+    for r in records {
+        let per_mac = match r.macs {
+            0 => String::new(),
+            macs => format!("{:.3}", r.instructions as f64 / macs as f64),
+        };
+        let bits = if r.exact { "equal" } else { "DIFFERENT" };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {per_mac} | {} | {:.3} | {} | {bits} |",
+            r.name, r.macs, r.instructions, r.cmsis_nn, r.ratio, r.predicted
+        );
+    }
+    text
+}

@@ -1,0 +1,237 @@
+//! The layers and networks that are measured, and what CMSIS-NN executes on them.
+//!
+//! Owns the list only. CMSIS-NN: commit 99f736a, arm-none-eabi-gcc 12.2 -O3, public wrappers, executed
+//! instructions in QEMU 7.2 `mps2-an386`, for the same shapes; for whole networks without an
+//! interpreter.
+
+use super::model::{Builder, Taps};
+use crate::DeployError;
+use aplysia_shared::Op;
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// As in the table.
+    pub name: &'static str,
+    /// Instructions of CMSIS-NN.
+    pub cmsis_nn: u64,
+    /// The first layer of the model alone, or all of it.
+    pub whole: bool,
+    build: fn() -> Result<Vec<u8>, DeployError>,
+}
+
+impl Case {
+    /// The model to run.
+    ///
+    /// # Errors
+    /// The runtime refuses it.
+    pub fn blob(&self) -> Result<Vec<u8>, DeployError> {
+        (self.build)()
+    }
+}
+
+const fn layer(
+    name: &'static str,
+    cmsis_nn: u64,
+    build: fn() -> Result<Vec<u8>, DeployError>,
+) -> Case {
+    Case {
+        name,
+        cmsis_nn,
+        whole: false,
+        build,
+    }
+}
+
+/// A layer behind an input, followed by what every model ends with.
+fn alone(input: [u16; 3], layer: impl FnOnce(&mut Builder) -> u8) -> Result<Vec<u8>, DeployError> {
+    let mut b = Builder::new(input);
+    let out = layer(&mut b);
+    let mean = b.mean(out);
+    b.linear(mean, 2);
+    b.blob()
+}
+
+fn conv(input: [u16; 3], taps: Taps, out: [u16; 3]) -> Result<Vec<u8>, DeployError> {
+    alone(input, |b| b.conv(0, taps, out))
+}
+
+fn depthwise(input: [u16; 3], taps: Taps, out: [u16; 2]) -> Result<Vec<u8>, DeployError> {
+    alone(input, |b| b.depthwise(0, taps, out))
+}
+
+fn pointwise(input: [u16; 3], n: u16) -> Result<Vec<u8>, DeployError> {
+    alone(input, |b| b.pointwise(0, n))
+}
+
+fn linear(n_inputs: u16, n: u16) -> Result<Vec<u8>, DeployError> {
+    let mut b = Builder::new([1, 1, n_inputs]);
+    let out = b.linear(0, n);
+    b.linear(out, 2);
+    b.blob()
+}
+
+fn pool(
+    op: fn(aplysia_shared::Window) -> Op,
+    taps: Taps,
+    out: [u16; 2],
+) -> Result<Vec<u8>, DeployError> {
+    alone([14, 14, 32], |b| b.pool(op, 0, taps, out))
+}
+
+const KWS_STEM: Taps = Taps {
+    rows: 10,
+    columns: 4,
+    stride: 2,
+    pad: [4, 1],
+    dilation: 1,
+};
+const DILATED: Taps = Taps {
+    pad: [2, 2],
+    dilation: 2,
+    ..Taps::same(3, 1)
+};
+
+/// MLPerf Tiny's image classification, ResNet8 on 32×32×3.
+fn resnet8() -> Result<Vec<u8>, DeployError> {
+    let mut b = Builder::new([32, 32, 3]);
+    let mut x = b.conv(0, Taps::same(3, 1), [32, 32, 16]);
+    for (side, c, stride) in [(32, 16, 1), (16, 32, 2), (8, 64, 2)] {
+        let main = b.conv(x, Taps::same(3, stride), [side, side, c]);
+        let main = b.conv(main, Taps::same(3, 1), [side, side, c]);
+        let skip = match stride {
+            1 => x,
+            _ => b.conv(
+                x,
+                Taps {
+                    stride,
+                    ..Taps::same(1, 1)
+                },
+                [side, side, c],
+            ),
+        };
+        x = b.add([skip, main]);
+    }
+    let mean = b.mean(x);
+    b.linear(mean, 10);
+    b.blob()
+}
+
+/// MLPerf Tiny's keyword spotting, DS-CNN on 49×10.
+fn ds_cnn() -> Result<Vec<u8>, DeployError> {
+    let mut b = Builder::new([49, 10, 1]);
+    let mut x = b.conv(0, KWS_STEM, [25, 5, 64]);
+    for _ in 0..4 {
+        x = b.depthwise(x, Taps::same(3, 1), [25, 5]);
+        x = b.pointwise(x, 64);
+    }
+    let mean = b.mean(x);
+    b.linear(mean, 12);
+    b.blob()
+}
+
+/// MLPerf Tiny's anomaly detection, an autoencoder of 640 values.
+fn autoencoder() -> Result<Vec<u8>, DeployError> {
+    let mut b = Builder::new([1, 1, 640]);
+    let mut x = 0;
+    for n in [128, 128, 128, 128, 8, 128, 128, 128, 128, 640] {
+        x = b.linear(x, n);
+    }
+    b.blob()
+}
+
+/// Everything that is measured.
+pub const CASES: [Case; 32] = [
+    layer("conv3x3_28x28x1_16", 1_188_014, || {
+        conv([28, 28, 1], Taps::same(3, 1), [28, 28, 16])
+    }),
+    layer("conv3x3_32x32x3_16", 2_134_140, || {
+        conv([32, 32, 3], Taps::same(3, 1), [32, 32, 16])
+    }),
+    layer("conv3x3_16x16x16_32_s2", 630_347, || {
+        conv([16, 16, 16], Taps::same(3, 2), [8, 8, 32])
+    }),
+    layer("conv3x3_32x32x16_16", 5_487_501, || {
+        conv([32, 32, 16], Taps::same(3, 1), [32, 32, 16])
+    }),
+    layer("conv3x3_8x8x64_64", 4_155_297, || {
+        conv([8, 8, 64], Taps::same(3, 1), [8, 8, 64])
+    }),
+    layer("conv10x4_49x10x1_64_s2", 1_111_181, || {
+        conv([49, 10, 1], KWS_STEM, [25, 5, 64])
+    }),
+    layer("conv3x3_96x96x3_8_s2", 3_063_019, || {
+        conv([96, 96, 3], Taps::same(3, 2), [48, 48, 8])
+    }),
+    layer("dw3x3_28x28x16_s1", 1_041_973, || {
+        depthwise([28, 28, 16], Taps::same(3, 1), [28, 28])
+    }),
+    layer("dw3x3_28x28x16_s2", 261_007, || {
+        depthwise([28, 28, 16], Taps::same(3, 2), [14, 14])
+    }),
+    layer("dw3x3_14x14x32_s1", 493_519, || {
+        depthwise([14, 14, 32], Taps::same(3, 1), [14, 14])
+    }),
+    layer("dw3x3_14x14x32_s2", 123_638, || {
+        depthwise([14, 14, 32], Taps::same(3, 2), [7, 7])
+    }),
+    layer("dw3x3_7x7x64_s1", 233_398, || {
+        depthwise([7, 7, 64], Taps::same(3, 1), [7, 7])
+    }),
+    layer("dw3x3_7x7x64_s2", 72_349, || {
+        depthwise(
+            [7, 7, 64],
+            Taps {
+                pad: [1, 1],
+                ..Taps::same(3, 2)
+            },
+            [4, 4],
+        )
+    }),
+    layer("dw5x5_14x14x32_s1", 1_560_972, || {
+        depthwise([14, 14, 32], Taps::same(5, 1), [14, 14])
+    }),
+    layer("dw3x3_14x14x32_d2", 1_720_842, || {
+        depthwise([14, 14, 32], DILATED, [14, 14])
+    }),
+    layer("pw_28x28x16_16", 794_938, || pointwise([28, 28, 16], 16)),
+    layer("pw_14x14x32_32", 543_794, || pointwise([14, 14, 32], 32)),
+    layer("pw_14x14x32_64", 1_087_394, || pointwise([14, 14, 32], 64)),
+    layer("pw_7x7x64_64", 429_314, || pointwise([7, 7, 64], 64)),
+    layer("pw_25x5x64_64", 1_068_930, || pointwise([25, 5, 64], 64)),
+    layer("pw_3x3x256_256", 1_164_226, || pointwise([3, 3, 256], 256)),
+    layer("fc_64_10", 1_832, || linear(64, 10)),
+    layer("fc_640_128", 160_052, || linear(640, 128)),
+    layer("fc_128_128", 37_163, || linear(128, 128)),
+    layer("avgpool3x3_14x14x32_s1", 428_876, || {
+        pool(Op::AvgPool, Taps::same(3, 1), [14, 14])
+    }),
+    layer("avgpool2x2_14x14x32_s2", 65_036, || {
+        pool(Op::AvgPool, Taps::same(2, 2), [7, 7])
+    }),
+    layer("gap_7x7x64", 20_573, || alone([7, 7, 64], |b| b.mean(0))),
+    layer("maxpool2x2_14x14x32_s2", 61_000, || {
+        pool(Op::MaxPool, Taps::same(2, 2), [7, 7])
+    }),
+    layer("add_14x14x32", 509_719, || {
+        alone([14, 14, 32], |b| b.add([0, 0]))
+    }),
+    Case {
+        name: "resnet8",
+        cmsis_nn: 29_870_000,
+        whole: true,
+        build: resnet8,
+    },
+    Case {
+        name: "ds_cnn",
+        cmsis_nn: 7_840_000,
+        whole: true,
+        build: ds_cnn,
+    },
+    Case {
+        name: "autoencoder",
+        cmsis_nn: 579_000,
+        whole: true,
+        build: autoencoder,
+    },
+];

@@ -1,0 +1,66 @@
+//! The checks of packed weights: that they are what the fast kernels rely on. It owns these rules only.
+
+use super::{REACH, check_bound, check_scaling};
+use crate::blob::{BlobError, Constants};
+use crate::kernel::dsp::{Packed, packing};
+use crate::layer::{Scaling, Window};
+use crate::quant::i32_at;
+
+/// Weights in range, and padding, repeated channels, sums and reach as the weights say.
+pub(super) fn check(
+    layer: u8,
+    found: &Constants<'_>,
+    packed: Packed<'_>,
+    window: &Window,
+) -> Result<(), BlobError> {
+    let fault = BlobError::Packing { layer };
+    let in_ch = found.fan_in / window.taps().max(1);
+    let (depth, n) = (packing::Depth::new(window, in_ch), found.n_channels());
+    if !packing::packable(window, in_ch, n) {
+        return Err(fault);
+    }
+    let mut reach = 0;
+    let blocks = found.weights.chunks_exact(depth.block_bytes().max(1));
+    for (block, weights) in blocks.enumerate() {
+        for lane in 0..packing::BLOCK {
+            let channel = packing::first_channel(block, n) + lane;
+            let (mut sum, mut size) = (0i32, 0u32);
+            for k in 0..depth.len() {
+                let w = packing::weight(weights, k, lane);
+                let padding = k % depth.row() >= depth.run;
+                if w.unsigned_abs() > 127 || (padding && w != 0) {
+                    return Err(fault);
+                }
+                // At most 1024 terms of at most 127.
+                (sum, size) = (sum + w, size + w.unsigned_abs());
+            }
+            if i32_at(packed.sums, channel) != sum {
+                return Err(fault);
+            }
+            reach = reach.max(128 * size);
+            let channel_id = u16::try_from(channel).map_err(|_| fault)?;
+            let (bias, multiplier, shift) = found.requant.channel(channel);
+            check_scaling(layer, channel_id, Scaling::new(multiplier, shift), 30)?;
+            let bound = u64::from(bias.unsigned_abs()) + u64::from(size) * REACH;
+            check_bound(layer, channel_id, bound, shift)?;
+        }
+    }
+    if packed.reach != packing::Reach(reach) || !repeats(found, depth, n) {
+        return Err(fault);
+    }
+    Ok(())
+}
+
+/// Channels that the last two blocks share have the same weights in both.
+fn repeats(found: &Constants<'_>, depth: packing::Depth, n: usize) -> bool {
+    let shared = (packing::BLOCK - n % packing::BLOCK) % packing::BLOCK;
+    let mut blocks = found.weights.rchunks_exact(depth.block_bytes().max(1));
+    let (Some(last), Some(before), true) = (blocks.next(), blocks.next(), shared > 0) else {
+        return true;
+    };
+    let first = packing::BLOCK - shared;
+    (0..shared).all(|lane| {
+        let same = |k| packing::weight(last, k, lane) == packing::weight(before, k, first + lane);
+        (0..depth.len()).all(same)
+    })
+}

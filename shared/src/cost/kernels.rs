@@ -1,0 +1,83 @@
+//! Instructions of each kernel on a Cortex-M4. It owns the constants; conditions are those of the module
+//! above.
+
+use crate::kernel::dsp::packing::{BLOCK, Depth};
+use crate::kernel::dsp::{Cut, GROUP, PaddedStrip};
+use crate::layer::{Op, Tensor, Window};
+
+/// Estimated instructions of `op` from `src` to `dst`.
+pub(super) fn instructions(op: &Op, src: &Tensor, dst: &Tensor) -> u64 {
+    let (inputs, outputs) = (src.len() as u64, dst.len() as u64);
+    let pixels = outputs / u64::from(dst.c).max(1);
+    let in_ch = u64::from(src.c);
+    match op {
+        Op::PackedConv2d(window) => packed(window, src, dst),
+        Op::Conv2d(w) => {
+            let macs = outputs * w.taps() as u64 * in_ch;
+            let rows = if w.is_pointwise() { 0 } else { w.kernel_h };
+            // Per MAC, per row of each output, per output.
+            5 * macs + outputs * (61 * u64::from(rows) + 90)
+        }
+        Op::DepthwiseConv2d(window) => {
+            let taps = window.taps() as u64;
+            match Cut::new(src.c.into(), dst.w.into(), window) {
+                Some(cut) => depthwise(&cut, window, src, dst),
+                // Per MAC and output, per tap of each pixel.
+                None => outputs * (4 * taps + 110) + 68 * pixels * taps,
+            }
+        }
+        // 21 for 16 MACs and the loop; constants and rounding; the input.
+        Op::FullyConnected => 1455 * inputs * outputs / 1000 + 111 * outputs + 2483,
+        // Look-ups and one requantization, behind two tables; three requantizations.
+        Op::Add(_) if outputs >= 1024 => 29 * outputs + 14_000,
+        Op::Add(_) => 59 * outputs,
+        // Per tap and channel, per tap of each pixel, per output.
+        Op::MaxPool(w) => w.taps() as u64 * (11 * outputs + 41 * pixels),
+        Op::AvgPool(w) => w.taps() as u64 * (5 * outputs + 84 * pixels) + 36 * outputs,
+        Op::GlobalAvgPool(_) => 7 * inputs + 45 * outputs,
+    }
+}
+
+/// Rows of strips of at most `rows`, one after the other.
+fn strips(h: usize, rows: usize) -> impl Iterator<Item = usize> {
+    let rows = rows.max(1);
+    (0..h).step_by(rows).map(move |top| rows.min(h - top))
+}
+
+/// Two pixels and four channels take 24 a group of four depths, 3 a turn of 16 depths and 77 around it;
+/// gathering two pixels 10 a group, 5 a row and 256 around it.
+fn packed(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
+    let [src_h, src_w, src_c] = [src.h, src.w, src.c].map(usize::from);
+    let [h, w, c] = [dst.h, dst.w, dst.c].map(usize::from);
+    let depth = Depth::new(window, src_c);
+    let blocks = c.div_ceil(BLOCK);
+    let groups = blocks.div_ceil(GROUP) as u64;
+    let (pairs, lines) = match PaddedStrip::new([src_h, src_w, src_c], [h, w], window) {
+        Some(strip) => strips(h, strip.rows).fold((0, 0), |(pairs, lines), n| {
+            (pairs + (n * w).div_ceil(2), lines + strip.lines(n))
+        }),
+        None => ((h * w).div_ceil(2), 0),
+    };
+    let k = depth.len() as u64;
+    let block = 6 * k + 3 * k.div_ceil(16) + 77;
+    let gather = 5 * k / 2 + 5 * depth.rows as u64 + 256;
+    pairs as u64 * (blocks as u64 * block + groups * gather)
+        + 284 * groups * lines as u64
+        + 90 * c as u64
+}
+
+/// Two pixels of four channels take 8 multiplications a tap, loads, and 68 around them; an expanded
+/// pixel 7.
+fn depthwise(cut: &Cut, window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
+    let [src_w, c, h, w] = [src.w, src.c, dst.h, dst.w].map(u64::from);
+    let k = u64::from(window.kernel_h);
+    let taps = match window.stride_w {
+        1 => k * (10 * k + 1),
+        _ => 11 * k * k,
+    };
+    let pair = taps + 2 * (k - 1) + 68;
+    let lines: usize = strips(dst.h.into(), cut.rows).map(|n| cut.lines(n)).sum();
+    // An odd row is two calls.
+    let rows = h * (w.div_ceil(2) * pair + 17 * (1 + w % 2));
+    c.div_ceil(BLOCK as u64) * (rows + lines as u64 * (7 * src_w + 101) + 78 * k * k)
+}

@@ -1,0 +1,154 @@
+//! The fast kernels: SIMD within 32-bit registers (Armv7E-M DSP), SSE2 on x86-64, plain Rust elsewhere.
+//!
+//! It owns the choice of the instruction set and the algorithms that all of them share; it must not
+//! know the graph. Every kernel is generic over [`Simd`], so that one algorithm runs with [`Native`]
+//! on the device and on the host, and with [`Portable`], its twin in plain Rust, in the tests. All of
+//! them give the bits of [`super::generic`].
+//!
+//! Sources: Arm DDI 0403E (Armv7-M Architecture Reference Manual), chapter A7; L. Lai, N. Suda, V.
+//! Chandra, "CMSIS-NN: Efficient Neural Network Kernels for Arm Cortex-M CPUs", 2018 (halfword pairs
+//! and two pixels at a time). Differs from it: two output channels share one halfword ([`packing`]).
+
+mod add;
+mod columns;
+mod conv2d;
+mod depthwise;
+mod fully_connected;
+pub mod packing;
+mod portable;
+mod strip;
+
+#[cfg(dsp)]
+mod armv7em;
+#[cfg(target_arch = "x86_64")]
+mod sse2;
+
+pub use add::add_s8;
+pub use columns::Rows;
+pub use conv2d::{Packed, packed_conv2d_s8};
+pub(crate) use depthwise::Cut;
+pub use depthwise::depthwise_conv2d_s8;
+pub use fully_connected::fully_connected_s8;
+pub use portable::Portable;
+pub(crate) use strip::Strip as PaddedStrip;
+
+use packing::Epilogue;
+
+/// What this build runs on.
+#[cfg(dsp)]
+pub use armv7em::Armv7em as Native;
+#[cfg(not(any(dsp, target_arch = "x86_64")))]
+pub use portable::Portable as Native;
+#[cfg(target_arch = "x86_64")]
+pub use sse2::Sse2 as Native;
+
+/// Blocks of a packed convolution that share gathered windows.
+pub(crate) const GROUP: usize = 16;
+/// Words of scratch on the stack of a convolution.
+pub(crate) const SCRATCH_WORDS: usize = 1024;
+
+/// Output rows of four channels of a depthwise convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Strip<'a> {
+    /// Expanded pixels, two words each: channels 0 and 2, channels 1 and 3; from the first tap of the
+    /// first output on.
+    pub pixels: &'a [u32],
+    /// Words from one row to the next.
+    pub pitch: usize,
+    /// Rows and columns of the window, 3 or 5.
+    pub kernel: usize,
+    /// Horizontal step, 1 or 2.
+    pub stride: usize,
+    /// Two words per tap, as in `pixels`.
+    pub weights: &'a [u32],
+    /// Bias and requantization.
+    pub epilogue: &'a Epilogue,
+    /// Output rows and outputs of a row, at least 2 of the latter.
+    pub n: [usize; 2],
+    /// Bytes from one output row, and from one output pixel, to the next.
+    pub step: [usize; 2],
+}
+
+/// An instruction set. The first five are the instructions of the same name.
+pub trait Simd: Sized {
+    /// Bytes 0 and 2, sign-extended to halfwords.
+    fn sxtb16(x: u32) -> u32;
+    /// Bytes 1 and 3, sign-extended to halfwords.
+    fn sxtb16_ror8(x: u32) -> u32;
+    /// Halfwords of `x` less those of `y`.
+    fn ssub16(x: u32, y: u32) -> u32;
+    /// `acc` plus the two products of the signed halfwords of `x` and `y`, modulo 2^32.
+    fn smlad(x: u32, y: u32, acc: i32) -> i32;
+
+    /// Reads rows at two places of `src` into columns: of each four bytes of either, bytes 0 and 2,
+    /// then 1 and 3. Slices that are too short give a wrong result.
+    #[inline]
+    fn gather(src: &[i8], starts: [usize; 2], rows: Rows, to: &mut [u32]) {
+        let [mut first, mut second] = starts;
+        for to in to.chunks_exact_mut(rows.bytes.max(1)).take(rows.n) {
+            let run = |start: usize| src.get(start..start + rows.bytes).unwrap_or_default();
+            columns::expand::<Self>(run(first), run(second), to);
+            (first, second) = (first + rows.down, second + rows.down);
+        }
+    }
+
+    /// `Σ input·w` of four rows of weights, two words of input with four weights. Rows that are too
+    /// short give a wrong result.
+    #[inline]
+    fn dot4(input: &[u32], rows: [&[u8]; 4]) -> [i32; 4] {
+        rows.map(|row| {
+            let fours = input.as_chunks::<2>().0.iter().zip(row.as_chunks::<4>().0);
+            fours.fold(0, |sum, (x, w)| {
+                let w = u32::from_le_bytes(*w);
+                let sum = Self::smlad(x[0], Self::sxtb16(w), sum);
+                Self::smlad(x[1], Self::sxtb16_ror8(w), sum)
+            })
+        })
+    }
+
+    /// All blocks of a packed convolution for two pixels: `out[at[p] + 4·b + i]` is channel `i` of
+    /// block `b` and pixel `p`, limited to i8. Slices that are too short give a wrong result.
+    fn blocks(
+        columns: &[u32],
+        weights: &[u8],
+        epilogues: &[Epilogue],
+        out: &mut [i8],
+        at: [usize; 2],
+    );
+
+    /// Rows of a depthwise convolution into `out[y·step[0] + x·step[1] + channel]`, limited to i8.
+    /// Slices that are too short give a wrong result.
+    fn rows(strip: &Strip<'_>, out: &mut [i8]);
+
+    /// Four bytes each of pixels `step` bytes apart: bytes 0 and 2, 1 and 3 as halfwords.
+    #[inline]
+    fn spread(src: &[i8], step: usize, to: &mut [[u32; 2]]) {
+        for (to, pixel) in to.iter_mut().zip(src.chunks(step.max(1))) {
+            if let Some(bytes) = pixel.first_chunk::<4>() {
+                let word = u32::from_le_bytes(bytes.map(i8::cast_unsigned));
+                *to = [Self::sxtb16(word), Self::sxtb16_ror8(word)];
+            }
+        }
+    }
+
+    /// `Σ q·w` of one packed block for two pixels, exact for any weights: `[pixel][channel]`.
+    #[inline]
+    fn raw_block(columns: &[u32], weights: &[u8]) -> [[i32; 4]; 2] {
+        let mut raw = [[0i32; 4]; 2];
+        let words = weights.as_chunks::<4>().0;
+        // Two words hold one pair of depths: channels 0 and 1, channels 2 and 3.
+        for (w, x) in words.as_chunks::<2>().0.iter().zip(columns.as_chunks().0) {
+            let &[x0, x1] = x;
+            for (half, bytes) in w.iter().enumerate() {
+                let word = u32::from_le_bytes(*bytes);
+                let even = Self::sxtb16(word);
+                let odd = Self::sxtb16_ror8(Self::ssub16(word, even));
+                for (pixel, x) in raw.iter_mut().zip([x0, x1]) {
+                    pixel[2 * half] = Self::smlad(x, even, pixel[2 * half]);
+                    pixel[2 * half + 1] = Self::smlad(x, odd, pixel[2 * half + 1]);
+                }
+            }
+        }
+        raw
+    }
+}

@@ -1,0 +1,289 @@
+//! The DSP extension of Armv7E-M: Cortex-M4 and M7.
+//!
+//! It owns every instruction written by hand and must not know layers: lengths and alignment are checked
+//! here, in front of each call, and what does not fit goes to the twin in plain Rust. Registers: r0 to
+//! r7 accumulate, r8 to r11 hold operands, r12 and lr point; all callee-saved ones are restored.
+#![allow(
+    unsafe_code,
+    reason = "the instructions exist in assembly only; each block says why it is sound"
+)]
+
+use core::arch::asm;
+
+use super::packing::{BLOCK, Epilogue};
+use super::{Portable, Rows, Simd, Strip};
+use matrix::{Dot4, Gemm, dot4, expand, gemm};
+use rows::{Kernel, RowJob, spread};
+
+/// Cortex-M4, M7.
+#[derive(Clone, Copy, Debug)]
+pub struct Armv7em;
+
+/// Requantizes r0 to r7 with the constants at r12, one line per operation and channel: the rounded
+/// high product `(acc·2^32 + acc·(2M − 2^32) + 2^31) >> 32`, ties away from zero, rounding and zero
+/// point, shift. `$c0` to `$c7` name the constant of each accumulator.
+macro_rules! requantize {
+    ($c0:literal $c1:literal $c2:literal $c3:literal $c4:literal $c5:literal $c6:literal $c7:literal) => {
+        concat!(
+            "ldm r12!, {{r8-r11}}\n",
+            "smmlar r0, r0, ",
+            $c0,
+            ", r0\n smmlar r1, r1, ",
+            $c1,
+            ", r1\n",
+            "smmlar r2, r2, ",
+            $c2,
+            ", r2\n smmlar r3, r3, ",
+            $c3,
+            ", r3\n",
+            "smmlar r4, r4, ",
+            $c4,
+            ", r4\n smmlar r5, r5, ",
+            $c5,
+            ", r5\n",
+            "smmlar r6, r6, ",
+            $c6,
+            ", r6\n smmlar r7, r7, ",
+            $c7,
+            ", r7\n",
+            "ldm r12!, {{r8-r11}}\n",
+            "add r0, r0, r0, asr #31\n add r1, r1, r1, asr #31\n",
+            "add r2, r2, r2, asr #31\n add r3, r3, r3, asr #31\n",
+            "add r4, r4, r4, asr #31\n add r5, r5, r5, asr #31\n",
+            "add r6, r6, r6, asr #31\n add r7, r7, r7, asr #31\n",
+            "add r0, r0, ",
+            $c0,
+            "\n add r1, r1, ",
+            $c1,
+            "\n",
+            "add r2, r2, ",
+            $c2,
+            "\n add r3, r3, ",
+            $c3,
+            "\n",
+            "add r4, r4, ",
+            $c4,
+            "\n add r5, r5, ",
+            $c5,
+            "\n",
+            "add r6, r6, ",
+            $c6,
+            "\n add r7, r7, ",
+            $c7,
+            "\n",
+            "ldm r12!, {{r8-r11}}\n",
+            "asr r0, r0, ",
+            $c0,
+            "\n asr r1, r1, ",
+            $c1,
+            "\n",
+            "asr r2, r2, ",
+            $c2,
+            "\n asr r3, r3, ",
+            $c3,
+            "\n",
+            "asr r4, r4, ",
+            $c4,
+            "\n asr r5, r5, ",
+            $c5,
+            "\n",
+            "asr r6, r6, ",
+            $c6,
+            "\n asr r7, r7, ",
+            $c7,
+            "\n",
+            "ssat r0, #8, r0\n ssat r1, #8, r1\n ssat r2, #8, r2\n ssat r3, #8, r3\n",
+            "ssat r4, #8, r4\n ssat r5, #8, r5\n ssat r6, #8, r6\n ssat r7, #8, r7\n",
+        )
+    };
+}
+
+mod matrix;
+mod rows;
+
+impl Simd for Armv7em {
+    #[inline(always)]
+    fn sxtb16(x: u32) -> u32 {
+        let y;
+        // SAFETY: one instruction on registers.
+        unsafe {
+            asm!("sxtb16 {}, {}", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags))
+        };
+        y
+    }
+
+    #[inline(always)]
+    fn sxtb16_ror8(x: u32) -> u32 {
+        let y;
+        // SAFETY: one instruction on registers.
+        unsafe {
+            asm!("sxtb16 {}, {}, ror #8", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags))
+        };
+        y
+    }
+
+    #[inline(always)]
+    fn ssub16(x: u32, y: u32) -> u32 {
+        let z;
+        // SAFETY: one instruction on registers; it sets flags.
+        unsafe {
+            asm!("ssub16 {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, options(pure, nomem, nostack))
+        };
+        z
+    }
+
+    #[inline(always)]
+    fn smlad(x: u32, y: u32, acc: i32) -> i32 {
+        let z;
+        // SAFETY: one instruction on registers; it sets flags.
+        unsafe {
+            asm!("smlad {}, {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, in(reg) acc, options(pure, nomem, nostack))
+        };
+        z
+    }
+
+    #[inline]
+    fn gather(src: &[i8], starts: [usize; 2], rows: Rows, to: &mut [u32]) {
+        let [first, second] = starts;
+        let fours = rows.bytes / 4;
+        let fits = fours > 0
+            && rows.n > 0
+            && rows.down >= rows.bytes
+            && first.max(second) + rows.reach() <= src.len()
+            && 4 * fours * rows.n <= to.len();
+        if !fits {
+            return;
+        }
+        let at = |start| src.as_ptr().wrapping_add(start);
+        let (first, second) = (at(first), at(second));
+        // SAFETY: `fits` is the contract of `expand`.
+        unsafe {
+            expand(
+                first,
+                second,
+                to.as_mut_ptr(),
+                fours,
+                rows.n,
+                rows.down - 4 * fours,
+            )
+        }
+    }
+
+    #[inline]
+    fn blocks(
+        columns: &[u32],
+        weights: &[u8],
+        epilogues: &[Epilogue],
+        out: &mut [i8],
+        at: [usize; 2],
+    ) {
+        let n = epilogues.len();
+        let groups = columns.len() / 4;
+        let fits = columns.len() == 4 * groups
+            && groups > 0
+            && n > 0
+            && weights.len() >= n * 4 * columns.len()
+            && weights.as_ptr().addr().is_multiple_of(4)
+            && at.iter().all(|at| at + n * BLOCK <= out.len());
+        if !fits {
+            return Portable::blocks(columns, weights, epilogues, out, at);
+        }
+        let (columns, epilogue) = (columns.as_ptr_range(), epilogues.as_ptr_range());
+        let out = out.as_mut_ptr();
+        let job = Gemm {
+            columns: columns.start,
+            columns_end: columns.end,
+            weights: weights.as_ptr(),
+            epilogue: epilogue.start,
+            epilogue_end: epilogue.end,
+            // Inside `out`, as checked.
+            out: at.map(|at| out.wrapping_add(at)),
+            skip: 96 * (groups.wrapping_neg() % 4),
+        };
+        // SAFETY: `fits` is the contract of `gemm`.
+        unsafe { gemm(&job) }
+    }
+
+    #[inline]
+    fn dot4(input: &[u32], rows: [&[u8]; 4]) -> [i32; 4] {
+        let range = input.as_ptr_range();
+        let mut job = Dot4 {
+            rows: rows.map(<[u8]>::as_ptr),
+            input: range.start,
+            input_end: range.end,
+            sums: [0; 4],
+        };
+        let fits = !input.is_empty()
+            && input.len().is_multiple_of(2)
+            && rows.iter().all(|row| row.len() >= 2 * input.len());
+        if fits {
+            // SAFETY: `fits` is the contract of `dot4`.
+            unsafe { dot4(&mut job) }
+        }
+        job.sums
+    }
+
+    #[inline]
+    fn spread(src: &[i8], step: usize, to: &mut [[u32; 2]]) {
+        let n = to.len();
+        if n == 0 || step < 4 || src.len() < (n - 1) * step + 4 {
+            return;
+        }
+        // SAFETY: `src` holds `n` pixels `step` bytes apart, `to` takes two words for each.
+        unsafe { spread(src.as_ptr(), step, to.as_mut_ptr(), n) }
+    }
+
+    #[inline]
+    fn rows(strip: &Strip<'_>, out: &mut [i8]) {
+        let kernel: Option<Kernel> = match (strip.kernel, strip.stride) {
+            (3, 1) => Some(rows::kernel_3_1),
+            (3, 2) => Some(rows::kernel_3_2),
+            (5, 1) => Some(rows::kernel_5_1),
+            (5, 2) => Some(rows::kernel_5_2),
+            _ => None,
+        };
+        let ([n_rows, n], [line, step]) = (strip.n, strip.step);
+        let (last_row, last) = (n_rows.wrapping_sub(1), n.wrapping_sub(1));
+        let fits = n_rows >= 1
+            && n >= 2
+            && strip.pixels.len()
+                >= (last_row * strip.stride + strip.kernel - 1) * strip.pitch
+                    + 2 * (last * strip.stride + strip.kernel)
+            && strip.weights.len() >= 2 * strip.kernel * strip.kernel
+            && out.len() >= last_row * line + last * step + BLOCK;
+        let (Some(kernel), true) = (kernel, fits) else {
+            return Portable::rows(strip, out);
+        };
+        let bytes = 4 * strip.pitch;
+        let mut job = RowJob {
+            pixels: strip.pixels.as_ptr(),
+            pixels_end: strip.pixels.as_ptr(),
+            weights: strip.weights.as_ptr(),
+            epilogue: strip.epilogue,
+            out: out.as_mut_ptr(),
+            step,
+            pitch_bytes: bytes,
+            back: (16 * strip.stride).wrapping_sub((strip.kernel - 1) * bytes),
+        };
+        // Words of an even number of outputs; the last of an odd one is paired with the one before.
+        let (even, odd) = (2 * (n - n % 2) * strip.stride, n % 2 == 1);
+        for y in 0..n_rows {
+            let pixels = strip
+                .pixels
+                .as_ptr()
+                .wrapping_add(y * strip.stride * strip.pitch);
+            let row = out.as_mut_ptr().wrapping_add(y * line);
+            (job.pixels, job.pixels_end, job.out) = (pixels, pixels.wrapping_add(even), row);
+            // SAFETY: `fits` covers the windows of all outputs, and these are among them.
+            unsafe { kernel(&job) }
+            if odd {
+                let first = pixels.wrapping_add(2 * (n - 2) * strip.stride);
+                job.pixels = first;
+                job.pixels_end = first.wrapping_add(4 * strip.stride);
+                job.out = row.wrapping_add((n - 2) * step);
+                // SAFETY: as above.
+                unsafe { kernel(&job) }
+            }
+        }
+    }
+}

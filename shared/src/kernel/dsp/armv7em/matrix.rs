@@ -1,0 +1,201 @@
+//! The matrix product of packed weights with two columns, and the gathering of columns. It owns this
+//! code only and must not know layers.
+
+use core::arch::naked_asm;
+
+use crate::kernel::dsp::packing::Epilogue;
+
+/// Two pairs of depths of four channels and two pixels: 16 products. r12 points to weights, lr to
+/// columns. Exactly 48 bytes of code, on which `gemm` counts.
+macro_rules! step {
+    () => {
+        "ldrd r8, r9, [r12], #8
+        ldrd r10, r11, [lr], #8
+        smlad r2, r10, r8, r2
+        smlad r3, r11, r8, r3
+        sxtb16 r8, r8
+        smlad r6, r10, r9, r6
+        smlad r7, r11, r9, r7
+        sxtb16 r9, r9
+        smlad r0, r10, r8, r0
+        smlad r1, r11, r8, r1
+        smlad r4, r10, r9, r4
+        smlad r5, r11, r9, r5
+        "
+    };
+}
+
+/// Fours of bytes of two places as halfwords, `fours` a row.
+///
+/// # Safety
+/// `rows` times, `first` and `second` are readable for `4·fours` bytes, and again `skip` bytes behind
+/// that; `to` takes four words for each of the fours and is aligned to 4; `fours` and `rows` are at
+/// least 1.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn expand(
+    first: *const i8,
+    second: *const i8,
+    to: *mut u32,
+    fours: usize,
+    rows: usize,
+    skip: usize,
+) {
+    naked_asm!(
+        "push {{r4-r8, lr}}",
+        "ldrd r12, lr, [sp, #24]",
+        "1:",
+        "mov r8, r3",
+        "2:",
+        "ldr r4, [r0], #4",
+        "ldr r5, [r1], #4",
+        "sxtb16 r6, r4",
+        "sxtb16 r7, r5",
+        "strd r6, r7, [r2], #8",
+        "sxtb16 r6, r4, ror #8",
+        "sxtb16 r7, r5, ror #8",
+        "strd r6, r7, [r2], #8",
+        "subs r8, r8, #1",
+        "bne 2b",
+        "add r0, r0, lr",
+        "add r1, r1, lr",
+        "subs r12, r12, #1",
+        "bne 1b",
+        "pop {{r4-r8, pc}}",
+    )
+}
+
+/// What [`gemm`] works on; it copies the fields to its stack in this order.
+#[repr(C)]
+pub(super) struct Gemm {
+    pub(super) columns: *const u32,
+    pub(super) columns_end: *const u32,
+    pub(super) weights: *const u8,
+    pub(super) epilogue: *const Epilogue,
+    pub(super) epilogue_end: *const Epilogue,
+    pub(super) out: [*mut i8; 2],
+    /// Bytes of code that the first turn of the loop leaves out.
+    pub(super) skip: usize,
+}
+
+/// Blocks of four channels for two pixels. Accumulators: r0, r2, r4, r6 of the first pixel.
+///
+/// # Safety
+/// `columns` to `columns_end` are words in fours, at least four, 16 a turn less `skip / 24`; `weights`
+/// holds as many words for each epilogue; both are aligned to 4. `epilogue` to `epilogue_end` is at
+/// least one; each `out` takes four bytes for each of them.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn gemm(job: &Gemm) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldm r0, {{r1-r8}}",
+        "adr r9, 2f",
+        "add r8, r8, r9",
+        "orr r8, r8, #1",
+        "push {{r1-r8}}",
+        "mov r12, r3",
+        "1:",
+        "ldrd lr, r8, [sp, #12]",
+        "ldm lr, {{r0, r2, r4, r6}}",
+        "mov r1, r0",
+        "mov r3, r2",
+        "mov r5, r4",
+        "mov r7, r6",
+        "ldr lr, [sp]",
+        "ldr pc, [sp, #28]",
+        ".p2align 2",
+        "2:",
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        "ldr r8, [sp, #4]",
+        "cmp lr, r8",
+        "bne 2b",
+        "mov lr, r12",
+        "ldr r12, [sp, #12]",
+        "add r12, r12, #16",
+        "sub r2, r2, r0",
+        "sub r3, r3, r1",
+        "sub r6, r6, r4",
+        "sub r7, r7, r5",
+        "asr r2, r2, #8",
+        "asr r3, r3, #8",
+        "asr r6, r6, #8",
+        "asr r7, r7, #8",
+        requantize!("r8" "r8" "r9" "r9" "r10" "r10" "r11" "r11"),
+        "ldrd r8, r9, [sp, #20]",
+        "strb r0, [r8], #1",
+        "strb r2, [r8], #1",
+        "strb r4, [r8], #1",
+        "strb r6, [r8], #1",
+        "strb r1, [r9], #1",
+        "strb r3, [r9], #1",
+        "strb r5, [r9], #1",
+        "strb r7, [r9], #1",
+        "strd r8, r9, [sp, #20]",
+        "str r12, [sp, #12]",
+        "ldr r8, [sp, #16]",
+        "cmp r12, r8",
+        "mov r12, lr",
+        "bne 1b",
+        "add sp, sp, #32",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// What [`dot4`] works on.
+#[repr(C)]
+pub(super) struct Dot4 {
+    pub(super) rows: [*const u8; 4],
+    pub(super) input: *const u32,
+    pub(super) input_end: *const u32,
+    pub(super) sums: [i32; 4],
+}
+
+/// `sums[i] += Σ input·rows[i]`: four bytes of each row with two words of input a turn.
+///
+/// # Safety
+/// `input` to `input_end` are words in twos, at least two, aligned to 4; each row is readable for twice
+/// as many bytes.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn dot4(job: &mut Dot4) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "push {{r0}}",
+        "ldm r0, {{r4-r7, r12, lr}}",
+        "ldrd r2, r3, [r0, #32]",
+        "ldrd r0, r1, [r0, #24]",
+        "1:",
+        "ldrd r8, r9, [r12], #8",
+        "ldr r10, [r4], #4",
+        "sxtb16 r11, r10, ror #8",
+        "sxtb16 r10, r10",
+        "smlad r0, r9, r11, r0",
+        "smlad r0, r8, r10, r0",
+        "ldr r10, [r5], #4",
+        "sxtb16 r11, r10, ror #8",
+        "sxtb16 r10, r10",
+        "smlad r1, r9, r11, r1",
+        "smlad r1, r8, r10, r1",
+        "ldr r10, [r6], #4",
+        "sxtb16 r11, r10, ror #8",
+        "sxtb16 r10, r10",
+        "smlad r2, r9, r11, r2",
+        "smlad r2, r8, r10, r2",
+        "ldr r10, [r7], #4",
+        "sxtb16 r11, r10, ror #8",
+        "sxtb16 r10, r10",
+        "smlad r3, r9, r11, r3",
+        "smlad r3, r8, r10, r3",
+        "cmp r12, lr",
+        "bne 1b",
+        "pop {{r12}}",
+        "strd r0, r1, [r12, #24]",
+        "strd r2, r3, [r12, #32]",
+        "pop {{r4-r11, pc}}",
+    )
+}

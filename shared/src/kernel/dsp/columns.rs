@@ -1,0 +1,213 @@
+//! Two pixels' windows as columns of halfwords: the left side of the matrix product.
+//!
+//! It owns the gathering of taps and must not know weights. Four depths of two pixels are four words:
+//! depths 0 and 2 of either pixel, then depths 1 and 3 of either: what SXTB16 makes of bytes.
+
+use core::ops::Range;
+
+use super::packing::{Depth, MAX_BYTES};
+use super::{SCRATCH_WORDS, Simd};
+use crate::kernel::{Axis, Src, axes};
+use crate::layer::{Clamp, Window};
+use crate::quant::saturate;
+
+/// Columns of two output pixels.
+pub(crate) struct Columns {
+    words: [u32; SCRATCH_WORDS],
+    depth: Depth,
+    padding: [i8; MAX_BYTES],
+    inside: Inside,
+}
+
+/// Which windows lie inside the image; all in bytes of it but the positions.
+struct Inside {
+    stride: [usize; 2],
+    pad: [usize; 2],
+    /// Last top row and left column, if any.
+    last: Option<[usize; 2]>,
+    pixel: usize,
+    line: usize,
+    rows: Rows,
+    /// Last first byte.
+    limit: usize,
+}
+
+/// Rows of a window inside an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// How many.
+    pub n: usize,
+    /// Bytes of one, a multiple of 4.
+    pub bytes: usize,
+    /// Bytes from one to the next.
+    pub down: usize,
+}
+
+impl Rows {
+    /// Bytes from the first of them to behind the last.
+    #[inline]
+    pub(crate) fn reach(&self) -> usize {
+        self.n.saturating_sub(1) * self.down + self.bytes
+    }
+}
+
+/// Where the window of one output pixel lies.
+struct Place {
+    /// Rows inside, and the input row of the first of them.
+    rows: (Range<usize>, usize),
+    /// Columns inside, and the input column of the first of them.
+    columns: (Range<usize>, usize),
+}
+
+impl Inside {
+    fn new(src: &Src<'_>, window: &Window, depth: Depth) -> Self {
+        let (kernel_w, dilation_h) = (usize::from(window.kernel_w), usize::from(window.dilation_h));
+        let rows = Rows {
+            n: depth.rows,
+            bytes: depth.row(),
+            down: dilation_h * src.w * src.c,
+        };
+        let bottom = src
+            .h
+            .checked_sub(depth.rows.saturating_sub(1) * dilation_h + 1);
+        let right = src.w.checked_sub(kernel_w);
+        let dense = window.dilation_w == 1 || kernel_w == 1;
+        let limit = src.data.len().checked_sub(rows.reach());
+        let last = bottom.zip(right).filter(|_| dense && limit.is_some());
+        Self {
+            stride: [window.stride_h.into(), window.stride_w.into()],
+            pad: [window.pad_top.into(), window.pad_left.into()],
+            last: last.map(<[usize; 2]>::from),
+            pixel: src.c,
+            line: src.w * src.c,
+            rows,
+            limit: limit.unwrap_or(0),
+        }
+    }
+
+    /// First value of the window of output pixel `(y, x)`, if all of it can be read in whole words.
+    #[inline]
+    fn start(&self, (y, x): (usize, usize)) -> Option<usize> {
+        let [bottom, right] = self.last?;
+        // Less than 0 is more than any image has.
+        let top = (y * self.stride[0]).wrapping_sub(self.pad[0]);
+        let left = (x * self.stride[1]).wrapping_sub(self.pad[1]);
+        if top > bottom || left > right {
+            return None;
+        }
+        let start = top * self.line + left * self.pixel;
+        (start <= self.limit).then_some(start)
+    }
+}
+
+impl Columns {
+    /// For windows that [`super::packing::packable`] accepts.
+    pub(crate) fn new(src: &Src<'_>, window: &Window) -> Self {
+        let depth = Depth::new(window, src.c);
+        Self {
+            words: [0; SCRATCH_WORDS],
+            depth,
+            padding: [saturate(src.zero_point, Clamp::FULL); MAX_BYTES],
+            inside: Inside::new(src, window, depth),
+        }
+    }
+
+    /// The columns filled last.
+    #[inline]
+    pub(crate) fn words(&self) -> &[u32] {
+        self.words.get(..self.depth.len()).unwrap_or_default()
+    }
+
+    /// Gathers the windows of output pixels `at = [(y, x); 2]`. Windows inside the image are read in
+    /// whole words, whose last bytes may belong to the next pixel: their weights are 0.
+    #[inline]
+    pub(crate) fn fill<S: Simd>(
+        &mut self,
+        src: &Src<'_>,
+        window: &Window,
+        at: [(usize, usize); 2],
+    ) {
+        match at.map(|at| self.inside.start(at)) {
+            [Some(first), Some(second)] => {
+                S::gather(src.data, [first, second], self.inside.rows, &mut self.words);
+            }
+            _ => self.fill_edge::<S>(src, window, at),
+        }
+    }
+
+    /// As [`Columns::fill`], tap by tap.
+    #[inline(never)]
+    fn fill_edge<S: Simd>(&mut self, src: &Src<'_>, window: &Window, at: [(usize, usize); 2]) {
+        let (rows, columns) = axes(src, window);
+        let places = at.map(|(y, x)| Place {
+            rows: rows.taps(y),
+            columns: columns.taps(x),
+        });
+        let words = self.words.chunks_exact_mut(self.depth.row().max(1));
+        for (ky, words) in words.take(self.depth.rows).enumerate() {
+            let lines = places.each_ref().map(|place| place.line(src, &rows, ky));
+            if src.c.is_multiple_of(4) {
+                for (kx, words) in words.chunks_exact_mut(src.c.max(1)).enumerate() {
+                    for (i, words) in words.chunks_mut(MAX_BYTES).enumerate() {
+                        let tap = |p: usize| match places[p].tap(lines[p], src, &columns, kx) {
+                            Some(tap) => tap.get(i * MAX_BYTES..).unwrap_or_default(),
+                            None => &self.padding[..],
+                        };
+                        expand::<S>(tap(0), tap(1), words);
+                    }
+                }
+            } else {
+                let mut bytes = [self.padding; 2];
+                for (p, bytes) in bytes.iter_mut().enumerate() {
+                    for (kx, bytes) in bytes.chunks_exact_mut(src.c.max(1)).enumerate() {
+                        let tap = places[p].tap(lines[p], src, &columns, kx);
+                        for (to, &from) in bytes.iter_mut().zip(tap.unwrap_or_default()) {
+                            *to = from;
+                        }
+                    }
+                }
+                expand::<S>(&bytes[0], &bytes[1], words);
+            }
+        }
+    }
+}
+
+impl Place {
+    /// The input row of row `ky`, if inside.
+    fn line<'a>(&self, src: &Src<'a>, rows: &Axis, ky: usize) -> Option<&'a [i8]> {
+        let (inside, first) = &self.rows;
+        let steps = inside.contains(&ky).then(|| ky - inside.start)?;
+        let y = first + steps * usize::from(rows.dilation);
+        Some(src.run(y, 0, src.w * src.c))
+    }
+
+    /// Tap `kx` of a row, if inside.
+    fn tap<'a>(
+        &self,
+        line: Option<&'a [i8]>,
+        src: &Src<'_>,
+        columns: &Axis,
+        kx: usize,
+    ) -> Option<&'a [i8]> {
+        let (inside, first) = &self.columns;
+        let steps = inside.contains(&kx).then(|| kx - inside.start)?;
+        let x = first + steps * usize::from(columns.dilation);
+        line?.get(x * src.c..(x + 1) * src.c)
+    }
+}
+
+/// Fours of two runs of bytes as words, until the shortest ends.
+#[inline]
+pub(crate) fn expand<S: Simd>(x0: &[i8], x1: &[i8], to: &mut [u32]) {
+    let fours = x0.as_chunks::<4>().0.iter().zip(x1.as_chunks::<4>().0);
+    for ((x0, x1), to) in fours.zip(to.as_chunks_mut::<4>().0) {
+        let word = |x: &[i8; 4]| u32::from_le_bytes(x.map(i8::cast_unsigned));
+        let (x0, x1) = (word(x0), word(x1));
+        *to = [
+            S::sxtb16(x0),
+            S::sxtb16(x1),
+            S::sxtb16_ror8(x0),
+            S::sxtb16_ror8(x1),
+        ];
+    }
+}

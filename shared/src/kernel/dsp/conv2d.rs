@@ -1,0 +1,246 @@
+//! Packed convolution. It owns the order of pixels and channels and must not know the graph around it.
+
+use core::ops::Range;
+
+use super::columns::Columns;
+use super::packing::{BLOCK, Depth, Epilogue, Reach, block_channels, first_channel};
+use super::strip::{STRIP_BYTES, Strip};
+use super::{GROUP, Simd};
+use crate::kernel::{Dst, Src, Weighted};
+use crate::layer::{Clamp, Window};
+use crate::quant::{i32_at, saturate};
+
+/// What a packed layer has beside [`Weighted`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packed<'a> {
+    /// i32 LE × O, sum of the weights of each channel.
+    pub sums: &'a [u8],
+    /// Of the whole layer.
+    pub reach: Reach,
+}
+
+/// Dense 2-D convolution with packed weights: bit for bit
+/// [`conv2d_s8`](crate::kernel::generic::conv2d_s8).
+///
+/// | argument | shape and layout | type |
+/// |---|---|---|
+/// | `src` | `[h][w][in_ch]` | i8 |
+/// | `dst` | `[out_h][out_w][out_ch]`, `out_ch >= 4` | i8 |
+/// | `constants.weights` | [packed](super::packing) | i8 pairs |
+///
+/// Two pixels and four channels at a time; both pixels' windows are gathered once for up to 64
+/// channels. Where [`Epilogue::new`] refuses the constants, or with statistics, the sums are taken
+/// from [`Simd::raw_block`] instead, at about three times the instructions. Never panics if
+/// `Model::parse` accepted the blob. Cost: 10 KiB of stack; instructions in [`crate::cost`].
+pub fn packed_conv2d_s8<S: Simd>(
+    src: &Src<'_>,
+    dst: &mut Dst<'_>,
+    window: &Window,
+    constants: &mut Weighted<'_>,
+    packed: Packed<'_>,
+) {
+    let bytes = Depth::new(window, src.c).block_bytes();
+    let n_blocks = dst.c.div_ceil(BLOCK);
+    let weights = constants.weights;
+    let (strip, h) = (
+        Strip::new([src.h, src.w, src.c], [dst.h, dst.w], window),
+        dst.h,
+    );
+    for first in (0..n_blocks).step_by(GROUP) {
+        let n = GROUP.min(n_blocks - first);
+        let weights = weights.get(first * bytes..(first + n) * bytes);
+        let group = Group {
+            first,
+            n,
+            weights: weights.unwrap_or_default(),
+            packed,
+        };
+        let mut epilogues = [Epilogue::default(); GROUP];
+        let fast = constants.stats.is_none()
+            && group.epilogues(&mut epilogues, src.zero_point, dst, constants);
+        let runs = fast.then(|| group.runs(bytes, &epilogues, dst.c));
+        let mut work = Work {
+            group: &group,
+            runs,
+            dst: &mut *dst,
+            constants: &mut *constants,
+        };
+        match &strip {
+            Some(strip) => work.strips::<S>(src, window, strip),
+            None => work.rows::<S>(src, window, 0..h),
+        }
+    }
+}
+
+/// Output channels of one group, pixel by pixel.
+struct Work<'w, 'd, 'c> {
+    group: &'w Group<'w>,
+    /// None where the constants or statistics need the sums themselves.
+    runs: Option<Runs<'w>>,
+    dst: &'w mut Dst<'d>,
+    constants: &'w mut Weighted<'c>,
+}
+
+impl Work<'_, '_, '_> {
+    /// Strip by strip of the image with its padding, so that no window has an edge.
+    #[inline(never)]
+    fn strips<S: Simd>(&mut self, src: &Src<'_>, window: &Window, strip: &Strip) {
+        let mut bytes = [saturate(src.zero_point, Clamp::FULL); STRIP_BYTES];
+        let inner = Window {
+            pad_top: 0,
+            pad_left: 0,
+            ..*window
+        };
+        for top in (0..self.dst.h).step_by(strip.rows.max(1)) {
+            let n = strip.rows.min(self.dst.h - top);
+            let padded = strip.fill(src, top, n, &mut bytes);
+            self.rows::<S>(&padded, &inner, top..top + n);
+        }
+    }
+
+    /// Output rows `rows`, the first of which has its window at the top of `src`.
+    fn rows<S: Simd>(&mut self, src: &Src<'_>, window: &Window, rows: Range<usize>) {
+        let mut columns = Columns::new(src, window);
+        let (w, c) = (self.dst.w.max(1), self.dst.c);
+        let pixels = rows.len() * w;
+        let before = rows.start * w;
+        let (mut y, mut x) = (0, 0);
+        for pixel in (0..pixels).step_by(2) {
+            let here = (y, x);
+            let next = if x + 1 < w { (y, x + 1) } else { (y + 1, 0) };
+            // The last of an odd number of pixels is computed twice.
+            let second = if pixel + 1 < pixels { next } else { here };
+            (y, x) = if next.1 + 1 < w {
+                (next.0, next.1 + 1)
+            } else {
+                (next.0 + 1, 0)
+            };
+            columns.fill::<S>(src, window, [here, second]);
+            let at = [pixel, (pixel + 1).min(pixels - 1)].map(|p| (before + p) * c);
+            match &self.runs {
+                Some(runs) => runs.run::<S>(columns.words(), self.dst, at),
+                None => {
+                    let (dst, constants) = (&mut *self.dst, &mut *self.constants);
+                    let zero_point = src.zero_point;
+                    self.group
+                        .raw::<S>(columns.words(), zero_point, dst, constants, at);
+                }
+            }
+        }
+    }
+}
+
+/// Blocks that share the gathered windows.
+struct Group<'a> {
+    first: usize,
+    n: usize,
+    weights: &'a [u8],
+    packed: Packed<'a>,
+}
+
+impl Group<'_> {
+    /// Fills `epilogues`; false if one of them would not be exact.
+    fn epilogues(
+        &self,
+        epilogues: &mut [Epilogue; GROUP],
+        zero_point: i32,
+        dst: &Dst<'_>,
+        constants: &Weighted<'_>,
+    ) -> bool {
+        let blocks = self.first..self.first + self.n;
+        for (epilogue, block) in epilogues.iter_mut().zip(blocks) {
+            let first = first_channel(block, dst.c);
+            let channels = block_channels(&constants.requant, self.packed.sums, first, zero_point);
+            match Epilogue::new(channels, dst.zero_point, self.packed.reach) {
+                Some(exact) => *epilogue = exact,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// The blocks that repeat no channel of the one before, and the last one if it does.
+    fn runs<'b>(
+        &'b self,
+        bytes: usize,
+        epilogues: &'b [Epilogue; GROUP],
+        out_ch: usize,
+    ) -> Runs<'b> {
+        let begin = self.first * BLOCK;
+        let whole = self.n.min((out_ch - begin) / BLOCK);
+        let (epilogues, rest) = epilogues.split_at(whole);
+        let split = self.weights.split_at_checked(whole * bytes);
+        let (weights, last) = split.unwrap_or_default();
+        let tail = out_ch - BLOCK;
+        let end = begin + whole * BLOCK;
+        match whole < self.n {
+            true => Runs {
+                whole: (begin, weights, epilogues),
+                tail: Some((tail, last, rest.get(..1).unwrap_or_default())),
+                channels: begin.min(tail)..out_ch,
+            },
+            false => Runs {
+                whole: (begin, weights, epilogues),
+                tail: None,
+                channels: begin..end,
+            },
+        }
+    }
+
+    fn raw<S: Simd>(
+        &self,
+        columns: &[u32],
+        zero_point: i32,
+        dst: &mut Dst<'_>,
+        constants: &mut Weighted<'_>,
+        at: [usize; 2],
+    ) {
+        let to = (dst.zero_point, dst.clamp);
+        let blocks = self.weights.chunks_exact((BLOCK * columns.len()).max(1));
+        for (block, weights) in (self.first..).zip(blocks) {
+            let raw = S::raw_block(columns, weights);
+            let first = first_channel(block, dst.c);
+            let n_pixels = if at[0] == at[1] { 1 } else { 2 };
+            for (at, raw) in at.iter().zip(raw).take(n_pixels) {
+                // Channels that the block before has done are not counted twice.
+                for (lane, raw) in raw.into_iter().enumerate().skip(block * BLOCK - first) {
+                    let channel = first + lane;
+                    let shift = zero_point.wrapping_mul(i32_at(self.packed.sums, channel));
+                    if let Some(out) = dst.data.get_mut(at + channel) {
+                        *out = constants.finish(channel, raw.wrapping_sub(shift), to);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// First channel, weights and constants of a run of blocks.
+type Run<'a> = (usize, &'a [u8], &'a [Epilogue]);
+
+/// Runs of blocks whose channels follow each other.
+struct Runs<'a> {
+    whole: Run<'a>,
+    tail: Option<Run<'a>>,
+    channels: Range<usize>,
+}
+
+impl Runs<'_> {
+    #[inline]
+    fn run<S: Simd>(&self, columns: &[u32], dst: &mut Dst<'_>, at: [usize; 2]) {
+        let (first, weights, epilogues) = self.whole;
+        S::blocks(columns, weights, epilogues, dst.data, at.map(|a| a + first));
+        if let Some((first, weights, epilogues)) = self.tail {
+            S::blocks(columns, weights, epilogues, dst.data, at.map(|a| a + first));
+        }
+        if dst.clamp != Clamp::FULL {
+            let (min, max) = (dst.clamp.min, dst.clamp.max.max(dst.clamp.min));
+            for at in at {
+                let outputs = at + self.channels.start..at + self.channels.end;
+                for out in dst.data.get_mut(outputs).unwrap_or_default() {
+                    *out = (*out).clamp(min, max);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The packed form of a convolution's constants.
+//!
+//! It owns the layout that `deploy` writes and the fast kernels read, and the proof that makes it exact;
+//! it must not know pixels. Layout, for O >= 4 channels and K [depths](Depth): each row of the window has
+//! `kernel_w·in_ch` of them, rounded up to 4 with weights of 0, so that a row of a window is read in
+//! whole words:
+//!
+//! - blocks of four channels, the last one ends at channel O and may repeat channels of the one before;
+//! - a block is K words, two for each pair of depths `(4g, 4g+2)` and `(4g+1, 4g+3)`: first channels 0
+//!   and 1, then 2 and 3. The low halfword is of the first depth, the high one of the second;
+//! - a halfword is `256·w[odd] + w[even]`, both weights in `-127 ..= 127`.
+//!
+//! With `P` the sum of a channel, bias included, one SMLAD of the halfwords adds up `256·P[odd] +
+//! P[even]` and one of their sign-extended low bytes `P[even]`. Modulo 2^32 the difference is
+//! `256·P[odd]`, so that a shift gives `P[odd]` exactly if `|P[odd]| < 2^23`, which
+//! [`Epilogue::new`] proves from the bias and the layer's [reach](Reach).
+
+use crate::layer::Window;
+use crate::quant::{Requant, high_product, i32_at};
+
+/// Channels of a block.
+pub const BLOCK: usize = 4;
+/// Most depths of a packed convolution: what fits into the scratch for two pixels.
+pub const MAX_DEPTH: usize = super::SCRATCH_WORDS;
+/// Most depths of a row if the input channels are no multiple of 4: what is gathered at an edge.
+pub const MAX_BYTES: usize = 64;
+
+/// How a filter is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Rows of the window.
+    pub rows: usize,
+    /// Weights of a row: `kernel_w·in_ch`.
+    pub run: usize,
+}
+
+impl Depth {
+    /// Of `window` over `in_ch` channels.
+    pub fn new(window: &Window, in_ch: usize) -> Self {
+        Self {
+            rows: window.kernel_h.into(),
+            run: usize::from(window.kernel_w) * in_ch,
+        }
+    }
+
+    /// Depths of a row, padding included.
+    #[inline]
+    pub fn row(&self) -> usize {
+        self.run.next_multiple_of(4)
+    }
+
+    /// All depths.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.rows.saturating_mul(self.row())
+    }
+
+    /// True without weights.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Depth of weight `i` of a filter `[kernel_h][kernel_w][in_ch]`.
+    pub fn of(&self, i: usize) -> usize {
+        let run = self.run.max(1);
+        i / run * self.row() + i % run
+    }
+
+    /// Bytes of one block.
+    pub fn block_bytes(&self) -> usize {
+        self.len().saturating_mul(BLOCK)
+    }
+
+    /// Bytes of all blocks.
+    pub fn packed_bytes(&self, out_ch: usize) -> usize {
+        self.block_bytes().saturating_mul(out_ch.div_ceil(BLOCK))
+    }
+}
+
+/// Whether a convolution can be packed.
+pub fn packable(window: &Window, in_ch: usize, out_ch: usize) -> bool {
+    let depth = Depth::new(window, in_ch);
+    out_ch >= BLOCK
+        && depth.len() <= MAX_DEPTH
+        && (in_ch.is_multiple_of(4) || depth.row() <= MAX_BYTES)
+}
+
+/// First channel of block `block`.
+pub fn first_channel(block: usize, out_ch: usize) -> usize {
+    (block * BLOCK).min(out_ch.saturating_sub(BLOCK))
+}
+
+/// First byte, inside a block, of the halfword that holds depth `k` of channels `lane` and `lane ^ 1`.
+pub fn halfword(k: usize, lane: usize) -> usize {
+    let (group, pair, high) = (k / 4, k % 2, k % 4 / 2);
+    16 * group + 8 * pair + 4 * (lane / 2) + 2 * high
+}
+
+/// Weight of depth `k` and channel `lane` of a block, in `-128 ..= 128`; 0 if there is none.
+pub fn weight(block: &[u8], k: usize, lane: usize) -> i32 {
+    let bytes = block.get(halfword(k, lane)..).and_then(|b| b.first_chunk());
+    let [low, high] = *bytes.unwrap_or(&[0; 2]);
+    let even = i32::from(low.cast_signed());
+    match lane % 2 {
+        0 => even,
+        _ => i32::from(high.cast_signed()) + i32::from(even < 0),
+    }
+}
+
+/// `128·Σ|w|`, the largest over a layer's channels: no `Σ q·w` is farther from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach(pub u32);
+
+/// Bias and requantization of four channels as the fast kernels take them.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Epilogue {
+    /// Biases with the input's zero point folded in, the odd ones as `256·odd + even`.
+    pub bias: [i32; BLOCK],
+    /// `2·multiplier` modulo 2^32, for `multiplier >= 2^30`.
+    pub multiplier: [i32; BLOCK],
+    /// `2^(shift − 1) + (zero_point << shift)`.
+    pub round: [i32; BLOCK],
+    /// Right shift, 1 to 22.
+    pub shift: [i32; BLOCK],
+}
+
+/// Bias that an accumulator without zero point takes, and the constants of one channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Channel {
+    /// Bias, zero point of the input folded in.
+    pub bias: i32,
+    /// Q0.31.
+    pub multiplier: i32,
+    /// Positive = left.
+    pub shift: i8,
+}
+
+impl Epilogue {
+    /// Four channels, or `None` where a fast kernel would not be exact: it needs
+    /// `|bias| + reach < 2^23`, a multiplier of at least 2^30 and a right shift by 1 to 22, so that no
+    /// sum leaves 32 bits.
+    pub fn new(channels: [Channel; BLOCK], zero_point: i32, reach: Reach) -> Option<Self> {
+        let mut epilogue = Self::default();
+        for (i, channel) in channels.iter().enumerate() {
+            let right = u32::from(channel.shift.unsigned_abs());
+            let exact = u64::from(channel.bias.unsigned_abs()) + u64::from(reach.0) < 1 << 23
+                && channel.multiplier >= 1 << 30
+                && (-22..=-1).contains(&channel.shift);
+            if !exact {
+                return None;
+            }
+            let even = channels[i & !1].bias;
+            epilogue.bias[i] = match i % 2 {
+                0 => even,
+                _ => channel.bias.wrapping_mul(256).wrapping_add(even),
+            };
+            epilogue.multiplier[i] = channel.multiplier.wrapping_mul(2);
+            epilogue.round[i] = (1 << (right - 1)) + (zero_point << right);
+            epilogue.shift[i] = i32::from(channel.shift.unsigned_abs());
+        }
+        Some(epilogue)
+    }
+
+    /// The bias of channel `lane` alone.
+    #[inline]
+    pub(crate) fn bias(&self, lane: usize) -> i32 {
+        match lane % 2 {
+            0 => self.bias[lane],
+            _ => self.bias[lane].wrapping_sub(self.bias[lane - 1]) >> 8,
+        }
+    }
+
+    /// `acc` of channel `lane`, bias included, as an activation: the two roundings of
+    /// [`crate::quant::requantize`].
+    #[inline]
+    pub(crate) fn requantize(&self, lane: usize, acc: i32) -> i8 {
+        let multiplier = (self.multiplier[lane].cast_unsigned() >> 1).cast_signed();
+        // |acc| < 2^23 by construction, so that no sum leaves 32 bits.
+        let high = high_product(acc, multiplier);
+        let sum = high.wrapping_add(high >> 31).wrapping_add(self.round[lane]);
+        crate::quant::saturate(
+            sum.wrapping_shr(self.shift[lane].cast_unsigned()),
+            crate::Clamp::FULL,
+        )
+    }
+}
+
+/// Constants of `channel` with `zero_point·Σw` taken from the bias.
+#[inline]
+pub fn channel(requant: &Requant<'_>, sum: i32, channel: usize, zero_point: i32) -> Channel {
+    let (bias, multiplier, shift) = requant.channel(channel);
+    Channel {
+        bias: bias.wrapping_sub(zero_point.wrapping_mul(sum)),
+        multiplier,
+        shift,
+    }
+}
+
+/// [`channel`] of four channels from `first` on, sums of weights in `sums` (i32 LE).
+pub(crate) fn block_channels(
+    requant: &Requant<'_>,
+    sums: &[u8],
+    first: usize,
+    zero_point: i32,
+) -> [Channel; BLOCK] {
+    core::array::from_fn(|i| channel(requant, i32_at(sums, first + i), first + i, zero_point))
+}

@@ -1,0 +1,237 @@
+//! SSE2, which every x86-64 has: `PMADDWD` is SMLAD on four lanes.
+//!
+//! It owns the host's speed and must not know layers. Lengths are checked in front of each load.
+#![allow(
+    unsafe_code,
+    reason = "loads by address; each block says why it is sound"
+)]
+
+use core::arch::x86_64::*;
+
+use super::packing::{BLOCK, Epilogue};
+use super::{Portable, Simd, Strip};
+
+/// x86-64.
+#[derive(Clone, Copy, Debug)]
+pub struct Sse2;
+
+/// Constants of four channels in four lanes.
+struct Lanes {
+    bias: __m128i,
+    double: __m128i,
+    multiplier: __m128i,
+    round: __m128i,
+    /// `2^(32 − shift)`: a right shift is the high word of a product.
+    scale: __m128i,
+}
+
+#[target_feature(enable = "sse2")]
+#[inline]
+fn lanes([a, b, c, d]: [i32; 4]) -> __m128i {
+    _mm_set_epi32(d, c, b, a)
+}
+
+#[target_feature(enable = "sse2")]
+#[inline]
+fn load(words: &[u32; 4]) -> __m128i {
+    // SAFETY: 16 bytes are there; the load takes any alignment.
+    unsafe { _mm_loadu_si128(words.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "sse2")]
+#[inline]
+fn load_bytes(bytes: &[u8; 16]) -> __m128i {
+    // SAFETY: 16 bytes are there; the load takes any alignment.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+/// Two words, then zeros.
+#[target_feature(enable = "sse2")]
+#[inline]
+fn load_half(words: &[u32; 2]) -> __m128i {
+    // SAFETY: 8 bytes are there; the load takes any alignment.
+    unsafe { _mm_loadl_epi64(words.as_ptr().cast()) }
+}
+
+impl Lanes {
+    #[target_feature(enable = "sse2")]
+    #[inline]
+    fn new(epilogue: &Epilogue, bias: [i32; 4]) -> Self {
+        let double = lanes(epilogue.multiplier);
+        Self {
+            bias: lanes(bias),
+            double,
+            multiplier: _mm_srli_epi32::<1>(double),
+            round: lanes(epilogue.round),
+            scale: lanes(epilogue.shift.map(|s| 1 << (32 - s.clamp(1, 31)))),
+        }
+    }
+
+    /// Requantized lanes, not yet limited to i8. Unsigned products are corrected for negative lanes:
+    /// `a = a_u − 2^32·[a < 0]`.
+    #[target_feature(enable = "sse2")]
+    #[inline]
+    fn requantize(&self, acc: __m128i) -> __m128i {
+        let half = _mm_set1_epi64x(1 << 30);
+        let [even, odd] = products(acc, self.multiplier);
+        let even = _mm_srli_epi64::<31>(_mm_add_epi64(even, half));
+        let odd = _mm_srli_epi64::<31>(_mm_add_epi64(odd, half));
+        let low = _mm_set1_epi64x(0xFFFF_FFFF);
+        let high = _mm_or_si128(_mm_and_si128(even, low), _mm_slli_epi64::<32>(odd));
+        let negative = _mm_and_si128(_mm_srai_epi32::<31>(acc), self.double);
+        let high = _mm_sub_epi32(high, negative);
+        let sum = _mm_add_epi32(_mm_add_epi32(high, _mm_srai_epi32::<31>(high)), self.round);
+        let [even, odd] = products(sum, self.scale);
+        let upper = _mm_set1_epi64x(-1 << 32);
+        let shifted = _mm_or_si128(_mm_srli_epi64::<32>(even), _mm_and_si128(odd, upper));
+        let negative = _mm_and_si128(_mm_srai_epi32::<31>(sum), self.scale);
+        _mm_sub_epi32(shifted, negative)
+    }
+}
+
+/// Unsigned 64-bit products of lanes 0 and 2, and of lanes 1 and 3.
+#[target_feature(enable = "sse2")]
+#[inline]
+fn products(a: __m128i, b: __m128i) -> [__m128i; 2] {
+    let odd = _mm_mul_epu32(_mm_srli_epi64::<32>(a), _mm_srli_epi64::<32>(b));
+    [_mm_mul_epu32(a, b), odd]
+}
+
+/// Lanes 0 and 2 added, lanes 1 and 3 added.
+#[target_feature(enable = "sse2")]
+#[inline]
+fn fold(x: __m128i) -> __m128i {
+    _mm_add_epi32(x, _mm_unpackhi_epi64(x, x))
+}
+
+#[target_feature(enable = "sse2")]
+fn blocks(
+    columns: &[[u32; 4]],
+    weights: &[u8],
+    epilogues: &[Epilogue],
+    out: &mut [i8],
+    at: [usize; 2],
+) {
+    let bytes = (BLOCK * 4 * columns.len()).max(1);
+    for (block, (weights, epilogue)) in weights.chunks_exact(bytes).zip(epilogues).enumerate() {
+        let zero = _mm_setzero_si128();
+        let (mut even, mut odd) = ([zero; 2], [zero; 2]);
+        for (x, w) in columns.iter().zip(weights.as_chunks().0) {
+            let (x, w) = (load(x), load_bytes(w));
+            let low = _mm_srai_epi16::<8>(_mm_slli_epi16::<8>(w));
+            let high = _mm_srai_epi16::<8>(_mm_sub_epi16(w, low));
+            let pixels = [
+                _mm_shuffle_epi32::<0b10_10_00_00>(x),
+                _mm_shuffle_epi32::<0b11_11_01_01>(x),
+            ];
+            for ((even, odd), x) in even.iter_mut().zip(&mut odd).zip(pixels) {
+                *even = _mm_add_epi32(*even, _mm_madd_epi16(x, low));
+                *odd = _mm_add_epi32(*odd, _mm_madd_epi16(x, high));
+            }
+        }
+        let constants = Lanes::new(epilogue, core::array::from_fn(|i| epilogue.bias(i)));
+        for ((even, odd), at) in even.into_iter().zip(odd).zip(at) {
+            let acc = _mm_unpacklo_epi32(fold(even), fold(odd));
+            let scaled = constants.requantize(_mm_add_epi32(acc, constants.bias));
+            store(scaled, out.get_mut(at + BLOCK * block..));
+        }
+    }
+}
+
+/// The first four bytes of `out` become the lanes, limited to i8.
+#[target_feature(enable = "sse2")]
+#[inline]
+fn store(scaled: __m128i, out: Option<&mut [i8]>) {
+    let words = _mm_packs_epi32(scaled, scaled);
+    let four = _mm_cvtsi128_si32(_mm_packs_epi16(words, words));
+    if let Some(out) = out.and_then(|out| out.first_chunk_mut::<BLOCK>()) {
+        *out = four.to_le_bytes().map(u8::cast_signed);
+    }
+}
+
+/// Two taps in a row, halfword by halfword.
+#[target_feature(enable = "sse2")]
+#[inline]
+fn interleave(taps: &[[u32; 2]]) -> __m128i {
+    match taps {
+        [a, b, ..] => _mm_unpacklo_epi16(load_half(a), load_half(b)),
+        [a] => _mm_unpacklo_epi16(load_half(a), _mm_setzero_si128()),
+        [] => _mm_setzero_si128(),
+    }
+}
+
+/// `K` is the window's side.
+#[target_feature(enable = "sse2")]
+fn rows<const K: usize>(strip: &Strip<'_>, out: &mut [i8]) {
+    let taps = strip.weights.as_chunks::<2>().0;
+    let mut weights = [[_mm_setzero_si128(); 3]; K];
+    for (weights, taps) in weights.iter_mut().zip(taps.chunks(K)) {
+        for (weight, pair) in weights.iter_mut().zip(taps.chunks(2)) {
+            *weight = interleave(pair);
+        }
+    }
+    // Channels 0, 2, 1, 3 until they are reordered: the order of the pixels.
+    let constants = Lanes::new(strip.epilogue, strip.epilogue.bias);
+    let pixels = strip.pixels.as_chunks::<2>().0;
+    let [n_rows, n] = strip.n;
+    for (y, x) in (0..n_rows).flat_map(|y| (0..n).map(move |x| (y, x))) {
+        let mut acc = _mm_setzero_si128();
+        for (ky, weights) in weights.iter().enumerate() {
+            let from = (y * strip.stride + ky) * (strip.pitch / 2) + x * strip.stride;
+            let Some(taps) = pixels.get(from..).and_then(|p| p.first_chunk::<K>()) else {
+                return;
+            };
+            for (pair, weight) in taps.chunks(2).zip(weights) {
+                acc = _mm_add_epi32(acc, _mm_madd_epi16(interleave(pair), *weight));
+            }
+        }
+        let acc = _mm_shuffle_epi32::<0b11_01_10_00>(acc);
+        let scaled = constants.requantize(_mm_add_epi32(acc, constants.bias));
+        store(scaled, out.get_mut(y * strip.step[0] + x * strip.step[1]..));
+    }
+}
+
+impl Simd for Sse2 {
+    #[inline]
+    fn sxtb16(x: u32) -> u32 {
+        Portable::sxtb16(x)
+    }
+
+    #[inline]
+    fn sxtb16_ror8(x: u32) -> u32 {
+        Portable::sxtb16_ror8(x)
+    }
+
+    #[inline]
+    fn ssub16(x: u32, y: u32) -> u32 {
+        Portable::ssub16(x, y)
+    }
+
+    #[inline]
+    fn smlad(x: u32, y: u32, acc: i32) -> i32 {
+        Portable::smlad(x, y, acc)
+    }
+
+    #[inline]
+    fn blocks(
+        columns: &[u32],
+        weights: &[u8],
+        epilogues: &[Epilogue],
+        out: &mut [i8],
+        at: [usize; 2],
+    ) {
+        // SAFETY: every x86-64 processor has SSE2.
+        unsafe { blocks(columns.as_chunks().0, weights, epilogues, out, at) }
+    }
+
+    #[inline]
+    fn rows(strip: &Strip<'_>, out: &mut [i8]) {
+        match strip.kernel {
+            // SAFETY: every x86-64 processor has SSE2.
+            3 => unsafe { rows::<3>(strip, out) },
+            // SAFETY: as above.
+            5 => unsafe { rows::<5>(strip, out) },
+            _ => Portable::rows(strip, out),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A strip of the image with its padding around it: windows without edges.
+//!
+//! It owns the copy and must not know weights.
+
+use crate::Clamp;
+use crate::kernel::Src;
+use crate::layer::Window;
+use crate::quant::saturate;
+
+/// Bytes of a strip, on the stack.
+pub(crate) const STRIP_BYTES: usize = 4096;
+/// What reading whole words may take behind the last pixel.
+const SLACK: usize = 3;
+
+/// How an image is cut.
+pub(crate) struct Strip {
+    /// Output rows of a strip.
+    pub(crate) rows: usize,
+    /// Input rows of the first output row, and of each further one.
+    reach: [usize; 2],
+    pad: [usize; 2],
+    /// Columns.
+    w: usize,
+}
+
+impl Strip {
+    /// Of an image `[h, w, c]` for outputs `[h, w]`; none if no window has an edge, or no strip is
+    /// small enough.
+    pub(crate) fn new(src: [usize; 3], dst: [usize; 2], window: &Window) -> Option<Self> {
+        let reach = |kernel: u8, dilation: u8| {
+            usize::from(kernel.saturating_sub(1)) * usize::from(dilation) + 1
+        };
+        let [down, right] = [
+            reach(window.kernel_h, window.dilation_h),
+            reach(window.kernel_w, window.dilation_w),
+        ];
+        let [step_h, step_w] = [window.stride_h, window.stride_w].map(usize::from);
+        let h = dst[0].checked_sub(1)? * step_h + down;
+        let w = dst[1].checked_sub(1)? * step_w + right;
+        let pad = [window.pad_top, window.pad_left].map(usize::from);
+        if pad == [0, 0] && h <= src[0] && w <= src[1] {
+            return None;
+        }
+        let fitting = (STRIP_BYTES - SLACK) / (w * src[2]).max(1);
+        let rows = fitting.checked_sub(down)? / step_h.max(1) + 1;
+        Some(Self {
+            rows,
+            reach: [down, step_h],
+            pad,
+            w,
+        })
+    }
+
+    /// Input rows that `n` output rows read.
+    pub(crate) fn lines(&self, n: usize) -> usize {
+        self.reach[0] + n.saturating_sub(1) * self.reach[1]
+    }
+
+    /// Copies what `n` output rows from `top` on read.
+    pub(crate) fn fill<'b>(
+        &self,
+        src: &Src<'_>,
+        top: usize,
+        n: usize,
+        bytes: &'b mut [i8; STRIP_BYTES],
+    ) -> Src<'b> {
+        let h = self.lines(n);
+        let line = self.w * src.c;
+        bytes.fill(saturate(src.zero_point, Clamp::FULL));
+        let inside = src.w.min(self.w.saturating_sub(self.pad[1])) * src.c;
+        for (i, to) in bytes.chunks_exact_mut(line.max(1)).take(h).enumerate() {
+            let y = (top * self.reach[1] + i).checked_sub(self.pad[0]);
+            if let Some(y) = y.filter(|&y| y < src.h) {
+                let to = to.get_mut(self.pad[1] * src.c..).unwrap_or_default();
+                let from = src.run(y, 0, src.w * src.c).get(..inside);
+                if let Some((to, from)) = to.get_mut(..inside).zip(from) {
+                    to.copy_from_slice(from);
+                }
+            }
+        }
+        Src {
+            data: bytes.get(..h * line + SLACK).unwrap_or_default(),
+            h,
+            w: self.w,
+            ..*src
+        }
+    }
+}
