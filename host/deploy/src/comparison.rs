@@ -75,7 +75,7 @@ pub fn compare<T: Line>(
     for ((pixels, _), (&class, scores)) in images.iter(image_bytes).zip(answers) {
         let answer = device.infer(pixels, false)?;
         found.inference.add(answer.instructions);
-        if (answer.class, &answer.scores[..]) == (u16::from(class), scores) {
+        if (answer.class, &answer.scores[..]) == (class, scores) {
             found.n_equal += 1;
         } else if found.difference.is_none() {
             found.difference = Some(Difference {
