@@ -5,6 +5,10 @@ mod tidy;
 
 /// Learning on the device: rules against their equations, state, snapshots, extremes.
 mod adapt;
+/// A flash that loses power where a test wants it.
+mod nor;
+/// The flash store: power cut at every step, damage, worn cells, misuse.
+mod power;
 /// A small random network that can learn, for the tests of plasticity.
 mod toy;
 

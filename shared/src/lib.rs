@@ -20,6 +20,7 @@ pub mod network;
 pub mod protocol;
 pub mod quant;
 pub mod rng;
+pub mod store;
 
 pub use blob::{BlobError, Constants, Homeostasis, Model};
 pub use layer::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Scaling, Tensor, Window};
