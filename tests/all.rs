@@ -5,6 +5,8 @@ mod tidy;
 
 /// Learning on the device: rules against their equations, state, snapshots, extremes.
 mod adapt;
+/// The guard over learning: liars, rollbacks, commits, restarts.
+mod guard;
 /// A flash that loses power where a test wants it.
 mod nor;
 /// The flash store: power cut at every step, damage, worn cells, misuse.
@@ -25,6 +27,8 @@ mod quantize;
 mod blob;
 /// The fast kernels against the generic ones.
 mod dsp;
+/// The golden set in the blob: round trip, every rule broken, the kept blob.
+mod golden;
 /// Integer kernels and requantization against their references.
 mod kernel;
 /// A whole model against a chain of references; hooks.

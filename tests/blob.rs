@@ -184,7 +184,7 @@ pub(crate) fn run(model: &Model<'_>, hooks: &mut impl Hooks) -> Vec<i8> {
 }
 
 /// IEEE CRC-32 bit by bit, over the bytes the format names.
-fn seal(blob: &mut [u8]) {
+pub(crate) fn seal(blob: &mut [u8]) {
     let covered = (0..blob.len()).filter(|i| !(field::CRC..field::ID).contains(i));
     let covered = covered.filter(|i| !(field::SIGNATURE..HEADER_BYTES).contains(i));
     let mut crc = u32::MAX;

@@ -1,13 +1,14 @@
 //! Plasticity on the device: what a deployed model learns from the images it sees.
 //!
 //! It owns the learned state, an overlay in a caller-given buffer, and the rules that change it
-//! ([`instar`], [`delta`], [`homeostasis`]). It must not know where images and labels come from, and it
+//! ([`instar`], [`delta`], [`homeostasis`]), and the [`guard`] over them. It must not know where images and labels come from, and it
 //! never changes the base model: [`Plastic::reset`] restores it exactly. Everything is computed in
 //! integers, so that the same model, configuration, seed and calls give the same bytes on every
 //! machine. Flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
 
 pub mod delta;
 mod error;
+pub mod guard;
 pub mod homeostasis;
 pub mod instar;
 mod overlay;
@@ -16,7 +17,7 @@ mod snapshot;
 mod state;
 
 use crate::blob::Model;
-use crate::network::infer_with;
+use crate::network::{ArenaError, infer_with};
 use crate::rng::XorShift32;
 pub use error::AdaptError;
 use overlay::{Layout, Overlay, Parts, Stats, head_layer, put_i32};
@@ -170,6 +171,21 @@ impl<'b> Plastic<'b> {
         input: &[i8],
         observe: bool,
     ) -> Result<Prediction, AdaptError> {
+        let class = self.classify(model, observe, |scores, overlay| {
+            infer_with(model, arena, input, scores, overlay)
+        })?;
+        self.header.counters.seen = self.header.counters.seen.saturating_add(1);
+        self.pending = Some(class);
+        Ok(Prediction { class })
+    }
+
+    /// The class after `infer` with the overlay over `model`; it leaves scores and features behind.
+    fn classify(
+        &mut self,
+        model: &Model<'_>,
+        observe: bool,
+        infer: impl FnOnce(&mut [i8], &mut Overlay<'_, '_, '_>) -> Result<(), ArenaError>,
+    ) -> Result<usize, AdaptError> {
         self.check(model)?;
         let config = self.header.config;
         let body = self.buffer.get_mut(HEADER_BYTES..).unwrap_or_default();
@@ -183,7 +199,7 @@ impl<'b> Plastic<'b> {
             stats: &mut self.stats,
             observed: None,
         };
-        infer_with(model, arena, input, scores, &mut overlay)?;
+        infer(scores, &mut overlay)?;
         overlay.commit();
         let Parts {
             head,
@@ -191,15 +207,12 @@ impl<'b> Plastic<'b> {
             features,
             ..
         } = overlay.parts;
-        let class = match config.head {
+        Ok(match config.head {
             Head::Instar { .. } => {
                 instar::predict(head, norms, features, model.features().zero_point, scores)
             }
             _ => first_largest(scores),
-        };
-        self.header.counters.seen = self.header.counters.seen.saturating_add(1);
-        self.pending = Some(class);
-        Ok(Prediction { class })
+        })
     }
 
     /// One i8 per class for the last image: the head's output, with an instar head the cosine times

@@ -7,9 +7,11 @@
 mod check;
 mod encode;
 mod error;
+mod golden;
 
-pub use encode::{encode, encoded_len};
+pub use encode::{encode, encode_with_golden, encoded_len};
 pub use error::BlobError;
+pub use golden::{Golden, GoldenKind, MAX_GOLDEN};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +27,8 @@ pub const MAGIC: [u8; 8] = *b"APLYSIA\0";
 /// Format version this crate writes and reads.
 pub const VERSION: u16 = 1;
 /// Runtime interface this crate offers; a blob asks for at least a certain one. 2 adds
-/// [`Op::PackedConv2d`].
-pub const RUNTIME_ABI: u16 = 2;
+/// [`Op::PackedConv2d`], 3 the golden set.
+pub const RUNTIME_ABI: u16 = 3;
 /// Alignment of the blob in memory, of the data section in the blob and of its length, in bytes.
 pub const ALIGN: usize = 16;
 
@@ -54,8 +56,8 @@ pub mod field {
     pub const ID: usize = 36;
     /// u64, update counter; a device refuses to go back.
     pub const COUNTER: usize = 52;
-    /// 4 zero bytes.
-    pub const RESERVED: usize = 60;
+    /// u32, first byte of the golden set in the blob, a multiple of 4; 0 = none.
+    pub const GOLDEN: usize = 60;
     /// `[u8; 64]`, signature over what the CRC covers and the CRC; zeros if unsigned.
     pub const SIGNATURE: usize = 64;
 }
@@ -105,6 +107,7 @@ pub struct Model<'a> {
     id: [u8; 16],
     counter: u64,
     labels: &'a str,
+    golden: Option<Golden<'a>>,
 }
 
 impl<'a> Model<'a> {
@@ -126,7 +129,7 @@ impl<'a> Model<'a> {
         }
         let Blob::V1(graph) = body;
         let labels = check::graph(&graph, header.data, header.arena_bytes)?;
-        Ok(Self {
+        let mut model = Self {
             graph,
             data: header.data,
             blob_bytes: header.total_len,
@@ -134,7 +137,18 @@ impl<'a> Model<'a> {
             id: header.id,
             counter: header.counter,
             labels,
-        })
+            golden: None,
+        };
+        if let Some(at) = header.golden {
+            let offset = at as usize;
+            let start = model.blob_bytes - header.data.len();
+            let offset = offset
+                .checked_sub(start)
+                .ok_or(BlobError::Golden { offset })?;
+            let tensors = [model.input(), model.features(), model.output()];
+            model.golden = Some(Golden::read(header.data, offset, tensors)?);
+        }
+        Ok(model)
     }
 
     /// Bytes of arena one inference needs.
@@ -199,6 +213,11 @@ impl<'a> Model<'a> {
     pub fn prototypes(&self) -> Option<&'a [u8]> {
         let n = self.n_classes().checked_mul(self.features().len())?;
         section(self.data, self.graph.prototypes?, n.checked_mul(2)?)
+    }
+
+    /// Labelled samples to measure learning on, if the blob has them.
+    pub fn golden(&self) -> Option<Golden<'a>> {
+        self.golden
     }
 
     /// Tensor `index`; the first one if there is none, which parsing excludes.

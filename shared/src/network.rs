@@ -118,12 +118,48 @@ pub fn infer_with<H: Hooks>(
     output: &mut [i8],
     hooks: &mut H,
 ) -> Result<(), ArenaError> {
-    check_buffers(model, arena, input, output)?;
-    let internal = |layer| ArenaError::Internal { layer };
+    check_buffers(model, arena, input.len(), output)?;
     place(arena, model.input())
-        .ok_or(internal(0))?
+        .ok_or(ArenaError::Internal { layer: 0 })?
         .copy_from_slice(input);
-    for (index, layer) in model.layers().iter().enumerate() {
+    run(model, arena, 0, output, hooks)
+}
+
+/// [`infer_with`] from layer `first` on, which reads `sample`, i8 as bytes: 0 and an input of the model,
+/// or the last layer and an input of that.
+///
+/// # Errors
+/// As [`infer`].
+pub(crate) fn infer_sample<H: Hooks>(
+    model: &Model<'_>,
+    arena: &mut [i8],
+    (first, sample): (usize, &[u8]),
+    output: &mut [i8],
+    hooks: &mut H,
+) -> Result<(), ArenaError> {
+    let source = if first == 0 {
+        model.input()
+    } else {
+        model.features()
+    };
+    check_buffers(model, arena, model.input().len(), output)?;
+    let place = place(arena, source).ok_or(ArenaError::Internal { layer: first })?;
+    for (q, &byte) in place.iter_mut().zip(sample) {
+        *q = byte.cast_signed();
+    }
+    run(model, arena, first, output, hooks)
+}
+
+/// Runs the layers from `first` on; what they read is in the arena.
+fn run<H: Hooks>(
+    model: &Model<'_>,
+    arena: &mut [i8],
+    first: usize,
+    output: &mut [i8],
+    hooks: &mut H,
+) -> Result<(), ArenaError> {
+    let internal = |layer| ArenaError::Internal { layer };
+    for (index, layer) in model.layers().iter().enumerate().skip(first) {
         if index + 1 == model.layers().len() {
             let features = place(arena, model.features()).ok_or(internal(index))?;
             hooks.features(features);
@@ -138,7 +174,7 @@ pub fn infer_with<H: Hooks>(
 fn check_buffers(
     model: &Model<'_>,
     arena: &[i8],
-    input: &[i8],
+    input_bytes: usize,
     output: &[i8],
 ) -> Result<(), ArenaError> {
     let (got_bytes, want_bytes) = (arena.len(), model.arena_bytes());
@@ -148,7 +184,7 @@ fn check_buffers(
             want_bytes,
         });
     }
-    let (got_bytes, want_bytes) = (input.len(), model.input().len());
+    let (got_bytes, want_bytes) = (input_bytes, model.input().len());
     if got_bytes != want_bytes {
         return Err(ArenaError::Input {
             got_bytes,

@@ -100,6 +100,12 @@ pub enum AdaptError {
     /// A whole snapshot holds what no run can have produced.
     #[error("snapshot holds impossible values: use another")]
     SnapshotContent,
+    /// The model has no golden set.
+    #[error("the model holds no golden set: export it with one, or learn without the guard")]
+    NoGolden,
+    /// The golden set cannot see what homeostasis changes.
+    #[error("the golden set holds features, which homeostasis bypasses: export it with inputs")]
+    GoldenFeatures,
     /// The inference refused.
     #[error(transparent)]
     Arena(#[from] ArenaError),

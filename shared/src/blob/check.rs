@@ -2,8 +2,8 @@
 //! repair anything: the first broken rule is reported.
 
 use super::{
-    ALIGN, BlobError, HEADER_BYTES, MAGIC, RUNTIME_ABI, VERSION, constants, field, homeostasis,
-    section,
+    ALIGN, BlobError, HEADER_BYTES, MAGIC, RUNTIME_ABI, VERSION, constants, field, golden,
+    homeostasis, section,
 };
 use crate::layer::{GraphV1, Layer, MAX_TENSORS, Op, Scaling, Tensor, Window};
 use crate::quant::{i16_at, i32_at};
@@ -33,6 +33,7 @@ pub(super) struct Header<'a> {
     pub(super) data: &'a [u8],
     pub(super) id: [u8; 16],
     pub(super) counter: u64,
+    pub(super) golden: Option<u32>,
 }
 
 impl<'a> Header<'a> {
@@ -51,9 +52,9 @@ impl<'a> Header<'a> {
         if got != want {
             return Err(BlobError::Version { got, want });
         }
-        let [got, want] = [RUNTIME_ABI, u16_at(header, field::MIN_ABI)];
-        if got < want {
-            return Err(BlobError::Abi { got, want });
+        let [got, min_abi] = [RUNTIME_ABI, u16_at(header, field::MIN_ABI)];
+        if got < min_abi {
+            return Err(BlobError::Abi { got, want: min_abi });
         }
         let total_len = u32_at(header, field::TOTAL_LEN) as usize;
         let blob = blob.get(..total_len).ok_or(truncated(total_len))?;
@@ -61,9 +62,7 @@ impl<'a> Header<'a> {
         if got != want {
             return Err(BlobError::Crc { got, want });
         }
-        if header[field::RESERVED..field::SIGNATURE] != [0; 4] {
-            return Err(BlobError::Reserved);
-        }
+        let golden = golden::place(min_abi, u32_at(header, field::GOLDEN))?;
         let graph_end = HEADER_BYTES as u64 + u64::from(u32_at(header, field::GRAPH_LEN));
         let data_offset = u64::from(u32_at(header, field::DATA_OFFSET));
         let data_end = data_offset + u64::from(u32_at(header, field::DATA_LEN));
@@ -86,6 +85,7 @@ impl<'a> Header<'a> {
             data: data.ok_or(sections(data_offset, total_len as u64))?,
             id: array_at(header, field::ID),
             counter: u64::from_le_bytes(array_at(header, field::COUNTER)),
+            golden,
         })
     }
 }

@@ -4,6 +4,7 @@
 use postcard::ser_flavors::Size;
 
 use super::check::crc32;
+use super::golden::GOLDEN_ABI;
 use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, VERSION, field};
 use crate::layer::{GraphV1, Layer, Op};
 
@@ -30,6 +31,21 @@ pub fn encode(
     counter: u64,
     out: &mut [u8],
 ) -> Result<usize, BlobError> {
+    encode_with_golden(graph, data, None, id, counter, out)
+}
+
+/// As [`encode`], with a golden set at offset `golden` of `data`, laid out as `FORMAT.md` says.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_with_golden(
+    graph: &GraphV1,
+    data: &[u8],
+    golden: Option<u32>,
+    id: [u8; 16],
+    counter: u64,
+    out: &mut [u8],
+) -> Result<usize, BlobError> {
     let (graph_len, total) = layout(graph, data.len())?;
     let got_bytes = out.len();
     let want_bytes = total as u64;
@@ -46,6 +62,10 @@ pub fn encode(
         (field::DATA_OFFSET, data_offset as u64),
         (field::DATA_LEN, (total - data_offset) as u64),
         (field::ARENA_BYTES, arena_bytes),
+        (
+            field::GOLDEN,
+            golden.map_or(0, |offset| data_offset as u64 + u64::from(offset)),
+        ),
     ];
     for (at, value) in words {
         let value = u32::try_from(value).map_err(|_| too_long(value))?;
@@ -53,7 +73,11 @@ pub fn encode(
     }
     put(blob, field::MAGIC, &MAGIC);
     put(blob, field::VERSION, &VERSION.to_le_bytes());
-    put(blob, field::MIN_ABI, &min_abi(graph).to_le_bytes());
+    put(
+        blob,
+        field::MIN_ABI,
+        &min_abi(graph, golden.is_some()).to_le_bytes(),
+    );
     put(blob, field::ID, &id);
     put(blob, field::COUNTER, &counter.to_le_bytes());
     put(blob, data_offset, data);
@@ -80,10 +104,12 @@ fn layout(graph: &GraphV1, data_len: usize) -> Result<(usize, usize), BlobError>
     Ok((graph_len, total))
 }
 
-/// The first runtime interface that has every operator of `graph`.
-fn min_abi(graph: &GraphV1) -> u16 {
+/// The first runtime interface that has every operator of `graph`, and golden sets if there is one.
+fn min_abi(graph: &GraphV1, golden: bool) -> u16 {
     let packed = |l: &Layer| matches!(l.op, Op::PackedConv2d(_));
-    if graph.layers.iter().any(packed) {
+    if golden {
+        GOLDEN_ABI
+    } else if graph.layers.iter().any(packed) {
         2
     } else {
         1

@@ -23,7 +23,7 @@ pub enum BlobError {
     /// Graph, data and total length do not fit together.
     #[error("sections end at {got_bytes}, the blob at {want_bytes}: export the model again")]
     Sections { got_bytes: u64, want_bytes: u64 },
-    /// Reserved bytes are not zero.
+    /// Header bytes are not zero that must be below runtime interface 3.
     #[error("reserved header bytes are not zero: export the model again")]
     Reserved,
     /// The blob was damaged.
@@ -114,6 +114,9 @@ pub enum BlobError {
     /// Prototypes outside the data or out of range.
     #[error("the class prototypes at {offset} are out of range")]
     Prototypes { offset: u32 },
+    /// A golden set outside the data, of an unknown kind, without samples or with a label of no class.
+    #[error("the golden set at {offset} of the data is out of range")]
+    Golden { offset: usize },
     /// Class names outside the data, not UTF-8, empty, or not one per class.
     #[error("found {got} class names for {want} classes: give one non-empty name per class")]
     Labels { got: usize, want: usize },

@@ -1,0 +1,301 @@
+//! The guard: what was learned must not cost more than a limit on the golden set.
+//!
+//! It owns when the golden set is scored, what a drop leads to, and how often may be committed; it must
+//! not know the rules that learn nor where labels come from. Flow: `Plastic::learn` →
+//! [`Guard::learned`] → (now and then) [`Guard::commit`] → `store`.
+//!
+//! With `start` the number of golden samples that the base model's own state classifies rightly, the
+//! floor is `start − drop`, fixed for the guard's life, so that many small drops do not add up. After
+//! every `every` updates, and before every commit, the state is scored; below the floor it is replaced
+//! by the one committed last, or by the base if that is missing, of another model or configuration, or
+//! below the floor as well. Hence, whatever was taught: after every check the score is at least the floor,
+//! and so is that of every commit. Between two checks it may be lower, for fewer than `every` updates.
+//!
+//! Integers only: host and device decide alike. A check costs one inference per golden sample, or one
+//! head if the samples are features; a rollback costs up to one check more.
+
+use super::{AdaptError, Plastic};
+use crate::blob::{GoldenKind, Model};
+use crate::network::infer_sample;
+use crate::store::{Record, Store, StoreError};
+use embedded_storage::nor_flash::NorFlash;
+
+/// How careful the guard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Limits {
+    /// Updates between two checks; 0 counts as 1.
+    pub every: u16,
+    /// Golden samples that may be lost.
+    pub drop: u16,
+    /// Fewest updates between two commits, for the sake of the flash.
+    pub commit_every: u32,
+}
+
+/// What a guard has seen since it was made; counters stop at their maximum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Report {
+    /// Golden samples.
+    pub n_samples: u16,
+    /// Of these, right with the base model's own state.
+    pub start: u16,
+    /// Right at the last check, before what it led to.
+    pub last: u16,
+    /// Times the state was scored for a decision.
+    pub checks: u32,
+    /// Times it was taken back.
+    pub rollbacks: u32,
+    /// Times it was committed.
+    pub commits: u32,
+}
+
+/// What was put in place of a refused state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Restored {
+    /// What was committed last.
+    Committed {
+        /// Number of that commit.
+        sequence: u32,
+    },
+    /// The base model's own state.
+    Base,
+}
+
+/// Why and to what the state was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Rollback {
+    /// Golden samples that the refused state had right, fewer than `floor`.
+    pub score: u16,
+    /// Fewest that are allowed.
+    pub floor: u16,
+    /// What is in place now.
+    pub to: Restored,
+}
+
+/// The outcome of [`Guard::learned`] and [`Guard::check`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Verdict {
+    /// No check was due.
+    NotDue,
+    /// The state stays.
+    Kept {
+        /// Golden samples it has right.
+        score: u16,
+    },
+    /// The state was replaced.
+    RolledBack(Rollback),
+}
+
+/// The outcome of [`Guard::commit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Commit {
+    /// The state is in flash.
+    Done(Record),
+    /// Nothing was done: too few updates since the last commit.
+    TooSoon {
+        /// Updates still to come.
+        missing: u32,
+    },
+    /// The state was replaced instead.
+    RolledBack(Rollback),
+}
+
+/// Why a state could not be committed. `E` is the flash driver's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum CommitError<E> {
+    /// The check failed.
+    #[error(transparent)]
+    Adapt(#[from] AdaptError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError<E>),
+}
+
+/// What a guard works on.
+#[derive(Debug)]
+pub struct Learner<'l, 'b, F> {
+    /// The base model.
+    pub model: &'l Model<'l>,
+    /// What learns.
+    pub plastic: &'l mut Plastic<'b>,
+    /// For inference, at least [`Model::arena_bytes`].
+    pub arena: &'l mut [i8],
+    /// Where commits go.
+    pub store: &'l mut Store<F>,
+    /// For a snapshot on its way, at least as long as [`Plastic::snapshot`].
+    pub scratch: &'l mut [u8],
+}
+
+/// Watches over one [`Plastic`] under one configuration: after `Plastic::configure` make a new one.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard {
+    limits: Limits,
+    unchecked: u16,
+    uncommitted: u32,
+    report: Report,
+}
+
+impl Guard {
+    /// Scores the base model's own state, which is the start; what is learned already stays.
+    ///
+    /// # Errors
+    /// The model has no golden set, or one of features while homeostasis learns below the head;
+    /// another model, or too short an arena or scratch. The state has not changed then.
+    pub fn new<F>(limits: Limits, learner: &mut Learner<'_, '_, F>) -> Result<Self, AdaptError> {
+        let model = learner.model;
+        let plastic = &mut *learner.plastic;
+        plastic.check(model)?;
+        let got_bytes = learner.scratch.len();
+        let snapshot = plastic.snapshot();
+        let want_bytes = snapshot.len();
+        let kept = learner
+            .scratch
+            .get_mut(..want_bytes)
+            .ok_or(AdaptError::Buffer {
+                got_bytes,
+                want_bytes,
+            })?;
+        kept.copy_from_slice(snapshot);
+        plastic.reset(model)?;
+        let start = plastic.score_golden(model, learner.arena);
+        plastic.restore(model, kept)?;
+        let start = start?;
+        Ok(Self {
+            limits,
+            unchecked: 0,
+            uncommitted: 0,
+            report: Report {
+                n_samples: model.golden().map_or(0, |golden| golden.n_samples()),
+                start,
+                last: start,
+                ..Report::default()
+            },
+        })
+    }
+
+    /// To be called after every update, a label or an observed image; checks when it is time.
+    ///
+    /// # Errors
+    /// As [`Guard::check`].
+    pub fn learned<F: NorFlash>(
+        &mut self,
+        learner: &mut Learner<'_, '_, F>,
+    ) -> Result<Verdict, AdaptError> {
+        self.unchecked = self.unchecked.saturating_add(1);
+        self.uncommitted = self.uncommitted.saturating_add(1);
+        if self.unchecked < self.limits.every {
+            return Ok(Verdict::NotDue);
+        }
+        self.check(learner)
+    }
+
+    /// Scores the state now and replaces it if it is below the floor. An image that waits for its label
+    /// waits no more.
+    ///
+    /// # Errors
+    /// The state is of another model, or the arena too short.
+    pub fn check<F: NorFlash>(
+        &mut self,
+        learner: &mut Learner<'_, '_, F>,
+    ) -> Result<Verdict, AdaptError> {
+        let score = learner.plastic.score_golden(learner.model, learner.arena)?;
+        let floor = self.floor();
+        self.unchecked = 0;
+        self.report.last = score;
+        self.report.checks = self.report.checks.saturating_add(1);
+        if score >= floor {
+            return Ok(Verdict::Kept { score });
+        }
+        let to = roll_back(floor, learner)?;
+        self.report.rollbacks = self.report.rollbacks.saturating_add(1);
+        Ok(Verdict::RolledBack(Rollback { score, floor, to }))
+    }
+
+    /// Checks the state and, if it stays, commits it.
+    ///
+    /// # Errors
+    /// As [`Guard::check`], and as [`Store::commit`]: the state stays then, not committed.
+    pub fn commit<F: NorFlash>(
+        &mut self,
+        learner: &mut Learner<'_, '_, F>,
+    ) -> Result<Commit, CommitError<F::Error>> {
+        let missing = self.limits.commit_every.saturating_sub(self.uncommitted);
+        if missing > 0 {
+            return Ok(Commit::TooSoon { missing });
+        }
+        if let Verdict::RolledBack(rollback) = self.check(learner)? {
+            return Ok(Commit::RolledBack(rollback));
+        }
+        let snapshot = learner.plastic.snapshot();
+        let record = learner.store.commit(learner.model.id(), snapshot)?;
+        self.uncommitted = 0;
+        self.report.commits = self.report.commits.saturating_add(1);
+        Ok(Commit::Done(record))
+    }
+
+    /// Fewest golden samples that a state may have right.
+    pub fn floor(&self) -> u16 {
+        self.report.start.saturating_sub(self.limits.drop)
+    }
+
+    /// What has happened.
+    pub fn report(&self) -> Report {
+        self.report
+    }
+}
+
+/// Puts the best there is in place: what was committed last, if it reaches `floor`, or the base.
+fn roll_back<F: NorFlash>(
+    floor: u16,
+    learner: &mut Learner<'_, '_, F>,
+) -> Result<Restored, AdaptError> {
+    let (model, plastic) = (learner.model, &mut *learner.plastic);
+    let (config, seed) = (plastic.header.config, plastic.header.seed);
+    let sequence = learner.store.newest().map(|record| record.sequence);
+    if let Ok(Some(snapshot)) = learner.store.load(model.id(), learner.scratch)
+        && plastic.restore(model, snapshot).is_ok()
+        && plastic.config() == config
+        && plastic.score_golden(model, learner.arena)? >= floor
+        && let Some(sequence) = sequence
+    {
+        return Ok(Restored::Committed { sequence });
+    }
+    plastic.configure(model, config, seed)?;
+    Ok(Restored::Base)
+}
+
+impl Plastic<'_> {
+    /// How many samples of the golden set are classified rightly. Counters and scores stay; an image
+    /// that waits for its label waits no more, as its features are overwritten.
+    ///
+    /// # Errors
+    /// The model has no golden set, or one of features while homeostasis learns below the head; the
+    /// state is of another model, or `arena` is too short.
+    pub fn score_golden(&mut self, model: &Model<'_>, arena: &mut [i8]) -> Result<u16, AdaptError> {
+        let golden = model.golden().ok_or(AdaptError::NoGolden)?;
+        let first = match golden.kind() {
+            GoldenKind::Inputs => 0,
+            GoldenKind::Features if self.config().homeostasis.is_some() => {
+                return Err(AdaptError::GoldenFeatures);
+            }
+            GoldenKind::Features => super::head_layer(model),
+        };
+        let scores = self.scores;
+        let mut right = 0;
+        for (label, sample) in golden.samples() {
+            let class = self.classify(model, false, |scores, overlay| {
+                infer_sample(model, arena, (first, sample), scores, overlay)
+            })?;
+            right += u16::from(class == label);
+        }
+        self.scores = scores;
+        self.pending = None;
+        Ok(right)
+    }
+}
