@@ -46,7 +46,7 @@ fn guarded(kind: GoldenKind, config: Config) -> Vec<u8> {
     });
     let model = Model::parse(&blob).unwrap();
     let zeros = toy::CHANNELS.map(|n| vec![0; n]);
-    let features = |image: &Vec<i8>| probe(&model, &[image.clone()], &zeros).features;
+    let features = |image: &Vec<i8>| probe(&model, std::slice::from_ref(image), &zeros).features;
     let (code, bytes): (u16, Vec<u8>) = match kind {
         GoldenKind::Inputs => (0, samples.iter().flat_map(|s| unsigned(s)).collect()),
         GoldenKind::Features => (
