@@ -231,7 +231,7 @@ fn wrong_usage_ends_with_status_2_and_names_the_word() {
         ("serach here", "serach"),
         ("search", "<STUDY>"),
         ("search here --trials few", "few"),
-        ("search here --rules usf,hebb", "hebb"),
+        ("search here --rules usf,oja", "oja"),
         ("train genotype.toml --out run --lr fast", "fast"),
         ("train genotype.toml --out run --ephocs 3", "--ephocs"),
         ("train genotype.toml --out run --device cuda", "cuda"),

@@ -41,7 +41,8 @@ pub(crate) enum Command {
                             aplysia evaluate model.blob --corruption rotation --severity 3")]
     Evaluate(EvaluateArgs),
     /// Quantize a trained run to int8 and write model.blob and card.toml.
-    #[command(after_help = "Example:\n  aplysia export run --out models/mine")]
+    #[command(after_help = "Examples:\n  aplysia export run --out models/mine\n  \
+                            aplysia export run-1 --repeats run-2,run-3 --out models/mine")]
     Export(ExportArgs),
     /// What a blob or a genotype is and costs: layers, rules, flash, RAM, MACs, memory map.
     #[command(after_help = "Examples:\n  aplysia inspect model.blob\n  \
@@ -201,6 +202,10 @@ pub(crate) struct ExportArgs {
     /// Training images used for calibration.
     #[arg(long, default_value_t = 1000)]
     pub(crate) calibration: usize,
+    /// Further runs of the same genotype and settings with other seeds: their accuracies go into the
+    /// card, with the mean and the spread.
+    #[arg(long, value_delimiter = ',', value_name = "RUN,...")]
+    pub(crate) repeats: Vec<PathBuf>,
 }
 
 #[derive(Args)]

@@ -188,6 +188,7 @@ impl DemoArgs {
             data: self.data.clone(),
             out: self.out.join("model"),
             calibration: N_CALIBRATION,
+            repeats: vec![],
         }
     }
 

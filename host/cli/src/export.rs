@@ -3,7 +3,7 @@
 use crate::args::ExportArgs;
 use crate::images::{self, TrainingImages};
 use crate::inspect;
-use crate::run_folder::{self, RunFolder};
+use crate::run_folder::{self, RunFolder, RunRecord};
 use crate::{Outcome, train};
 use anyhow::{Context, Result, ensure};
 use aplysia_data::Dataset;
@@ -13,9 +13,10 @@ use aplysia_deploy::card::{
     AccuracyCard, AdaptationCard, DataCard, InputCard, MemoryCard, RulesCard,
 };
 use aplysia_deploy::{Calibration, Card, Content, Export, cost_of_network, export};
-use aplysia_learn::{Device, activation_ranges};
+use aplysia_learn::{Device, TrainConfig, activation_ranges};
 use aplysia_shared::Model;
 use aplysia_space::Network;
+use std::path::Path;
 use std::process::Command;
 
 /// What an export made and measured.
@@ -48,32 +49,22 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
 /// # Errors
 /// As [`run`], without the data.
 pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) -> Result<Exported> {
-    let run = RunFolder::load(&args.run)?;
+    let dirs = [&args.run].into_iter().chain(&args.repeats);
+    let runs: Vec<RunFolder> = dirs
+        .map(|dir| RunFolder::load(dir))
+        .collect::<Result<_>>()?;
+    let run = &runs[0];
     let network = Network::lower(&run.genotype, images::shape(test), test.n_classes())?;
-    let calibration = data
-        .splits
-        .train
-        .subset(args.calibration, run.record.config.seed);
-    let ranges = activation_ranges(
-        &network,
-        &run.params,
-        train::learn_images(&calibration, &data.normalization),
-        Device::Cpu,
-    )?;
     let content = Content::new(&test.class_names);
-    let calibrated = Calibration {
-        input: images::input(&data.normalization),
-        ranges: &ranges,
-        images: images::images(&calibration),
-    };
-    let made = export(&network, &run.params, calibrated, &content)?;
-    let predicted = cost_of_network(&network, &content)?;
-    ensure!(
-        predicted == made.costs,
-        "the predicted costs {predicted:?} differ from the exported {:?}: please report this",
-        made.costs
-    );
-    let card = card(args, &run, data, test, &network, &content, &made)?;
+    let made = quantize(args, run, data, &network, &content)?;
+    let mut measured = vec![measure(run, data, test, &network, &made)?];
+    for (repeat, dir) in runs[1..].iter().zip(&args.repeats) {
+        check_repeat(run, repeat, dir)?;
+        let made = quantize(args, repeat, data, &network, &content)?;
+        measured.push(measure(repeat, data, test, &network, &made)?);
+    }
+    let accuracy = AccuracyCard::new(&measured);
+    let card = card(args, &runs, data, test, &network, &content, &made, accuracy);
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
     run_folder::write(
@@ -89,25 +80,147 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
     })
 }
 
-fn card(
+/// The run in int8; its costs must be those predicted without training.
+fn quantize(
     args: &ExportArgs,
     run: &RunFolder,
+    data: &TrainingImages,
+    network: &Network,
+    content: &Content,
+) -> Result<Export> {
+    let seed = run.record.config.seed;
+    let calibration = data.splits.train.subset(args.calibration, seed);
+    let ranges = activation_ranges(
+        network,
+        &run.params,
+        train::learn_images(&calibration, &data.normalization),
+        Device::Cpu,
+    )?;
+    let calibrated = Calibration {
+        input: images::input(&data.normalization),
+        ranges: &ranges,
+        images: images::images(&calibration),
+    };
+    let made = export(network, &run.params, calibrated, content)?;
+    let predicted = cost_of_network(network, content)?;
+    ensure!(
+        predicted == made.costs,
+        "the predicted costs {predicted:?} differ from the exported {:?}: please report this",
+        made.costs
+    );
+    Ok(made)
+}
+
+/// Seed, float and int8 accuracy in percent on the test images.
+fn measure(
+    run: &RunFolder,
+    data: &TrainingImages,
+    test: &Dataset,
+    network: &Network,
+    made: &Export,
+) -> Result<(u64, f64, f64)> {
+    let normalized = train::learn_images(test, &data.normalization);
+    let float = aplysia_learn::evaluate(network, &run.params, normalized, Device::Cpu)?;
+    let int8 = aplysia_deploy::evaluate(&Model::parse(&made.blob)?, images::images(test))?;
+    let n = test.len() as f64;
+    let float_pct = 100.0 * (f64::from(float.accuracy) * n).round() / n;
+    Ok((run.record.config.seed, float_pct, int8.accuracy_pct()))
+}
+
+/// A repeat differs from the exported run in its seed only.
+fn check_repeat(run: &RunFolder, repeat: &RunFolder, dir: &Path) -> Result<()> {
+    let reseeded = TrainConfig {
+        seed: run.record.config.seed,
+        ..repeat.record.config.clone()
+    };
+    ensure!(
+        repeat.genotype == run.genotype
+            && reseeded == run.record.config
+            && repeat.record.n_train == run.record.n_train,
+        "{} is no repeat: its genotype, settings or data differ by more than the seed",
+        dir.display()
+    );
+    Ok(())
+}
+
+/// The command that trains `run` again, from the exported genotype.
+fn train_command(
+    args: &ExportArgs,
+    name: &str,
+    record: &RunRecord,
+    data: &TrainingImages,
+) -> String {
+    let TrainConfig {
+        epochs,
+        batch,
+        lr,
+        weight_decay,
+        augment,
+        feedback_scale,
+        seed,
+        ..
+    } = &record.config;
+    let mut command = format!(
+        "aplysia train models/{name}/genotype.toml --dataset {} --out run-{seed} --epochs {epochs} \
+         --batch {batch} --lr {lr} --weight-decay {weight_decay} --shift {} \
+         --feedback-scale {feedback_scale} --seed {seed}",
+        args.data.dataset, augment.shift,
+    );
+    if record.n_train < data.splits.train.len() {
+        command += &format!(" --images {}", record.n_train);
+    }
+    if let Some(file) = &record.rule_options {
+        command += &format!(" --rule-options {}", file.display());
+    }
+    command
+}
+
+/// The commands that make the model and its card again, in order.
+fn commands(
+    args: &ExportArgs,
+    name: &str,
+    runs: &[RunFolder],
+    data: &TrainingImages,
+) -> Vec<String> {
+    let folders: Vec<String> = runs
+        .iter()
+        .map(|run| format!("run-{}", run.record.config.seed))
+        .collect();
+    let mut export = format!(
+        "aplysia export {} --dataset {} --out models/{name} --calibration {}",
+        folders[0], args.data.dataset, args.calibration
+    );
+    if folders.len() > 1 {
+        export += &format!(" --repeats {}", folders[1..].join(","));
+    }
+    let train = runs
+        .iter()
+        .map(|run| train_command(args, name, &run.record, data));
+    train.chain([export]).collect()
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "every section of a card has another source"
+)]
+fn card(
+    args: &ExportArgs,
+    runs: &[RunFolder],
     data: &TrainingImages,
     test: &Dataset,
     network: &Network,
     content: &Content,
     made: &Export,
-) -> Result<Card> {
-    let normalized = train::learn_images(test, &data.normalization);
-    let float = aplysia_learn::evaluate(network, &run.params, normalized, Device::Cpu)?;
-    let int8 = aplysia_deploy::evaluate(&Model::parse(&made.blob)?, images::images(test))?;
+    accuracy: AccuracyCard,
+) -> Card {
+    let run = &runs[0];
     let config = &run.record.config;
     let source = args.data.dataset;
     let name = args
         .out
         .file_name()
         .map_or_else(String::new, |n| n.to_string_lossy().into());
-    Ok(Card {
+    Card {
         description: format!(
             "Classifies {source} images into {} classes.",
             test.n_classes()
@@ -116,17 +229,7 @@ fn card(
         model_id: made.model_id_hex(),
         seed: config.seed,
         toolchain: toolchain(),
-        commands: vec![
-            format!(
-                "aplysia train models/{name}/genotype.toml --dataset {source} --out run --epochs {} \
-                 --batch {} --lr {} --weight-decay {} --seed {}",
-                config.epochs, config.batch, config.lr, config.weight_decay, config.seed
-            ),
-            format!(
-                "aplysia export run --dataset {source} --out models/{name} --calibration {}",
-                args.calibration
-            ),
-        ],
+        commands: commands(args, &name, runs, data),
         name,
         data: DataCard {
             name: source.to_string(),
@@ -140,11 +243,7 @@ fn card(
             std: data.normalization.std[0],
             n_calibration: args.calibration,
         },
-        accuracy: AccuracyCard::new(&[(
-            config.seed,
-            100.0 * f64::from(float.accuracy),
-            int8.accuracy_pct(),
-        )]),
+        accuracy,
         costs: made.costs,
         memory: MemoryCard {
             arena_bytes: made.plan.arena_bytes,
@@ -154,7 +253,7 @@ fn card(
         rules: RulesCard::new(network),
         adaptation: AdaptationCard::new(network, content, DEFAULT, DEFAULT_SEED),
         genotype: run.genotype.clone(),
-    })
+    }
 }
 
 fn toolchain() -> String {

@@ -8,7 +8,7 @@ use aplysia_learn::{EpochRecord, TrainConfig};
 use aplysia_space::{Genotype, NetworkParams};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A finished run.
 pub(crate) struct RunFolder {
@@ -22,6 +22,9 @@ pub(crate) struct RunFolder {
 pub(crate) struct RunRecord {
     /// Settings of the training.
     pub(crate) config: TrainConfig,
+    /// File that the options of the rules came from.
+    #[serde(default)]
+    pub(crate) rule_options: Option<PathBuf>,
     /// SHA-256 of the training part.
     pub(crate) data_sha256: String,
     /// Training images used.

@@ -95,6 +95,7 @@ pub(crate) fn fit(args: &TrainArgs, data: &TrainingImages, stop: &AtomicBool) ->
     }
     let record = RunRecord {
         config,
+        rule_options: args.rule_options.clone(),
         data_sha256: part.digest.clone(),
         n_train: part.len(),
         history: trained.history,
