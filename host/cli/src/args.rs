@@ -43,6 +43,12 @@ pub(crate) enum Command {
     /// Quantize a trained run to int8 and write model.blob and card.toml.
     #[command(after_help = "Example:\n  aplysia export run --out models/mine")]
     Export(ExportArgs),
+    /// Convert a full-int8 TensorFlow Lite model to a blob that computes the same bits.
+    #[command(
+        after_help = "Examples:\n  aplysia import model.tflite --out model.blob\n  \
+                            aplysia import kws.tflite --out kws.blob --classes yes,no,silence"
+    )]
+    Import(ImportArgs),
     /// What a blob or a genotype is and costs: layers, rules, flash, RAM, MACs, memory map.
     #[command(after_help = "Examples:\n  aplysia inspect model.blob\n  \
                             aplysia inspect genotype.toml")]
@@ -201,6 +207,18 @@ pub(crate) struct ExportArgs {
     /// Training images used for calibration.
     #[arg(long, default_value_t = 1000)]
     pub(crate) calibration: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct ImportArgs {
+    /// The TensorFlow Lite model.
+    pub(crate) model: PathBuf,
+    /// The blob to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Names of the classes, one per output [default: none].
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    pub(crate) classes: Vec<String>,
 }
 
 #[derive(Args)]
