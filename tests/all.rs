@@ -55,6 +55,11 @@ mod device;
 /// Frames of the serial line: round trip, damage, noise.
 mod protocol;
 
+/// TensorFlow Lite files: the bits of TensorFlow Lite Micro, refusals by name, damage.
+mod import;
+/// Small TensorFlow Lite files.
+mod tflite;
+
 /// The space `darts`: published sizes, counts by hand, rules where they belong, a search.
 mod cells;
 /// Files of a dataset: put in place, damaged, put back.

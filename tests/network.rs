@@ -100,6 +100,7 @@ fn reference(model: &Model<'_>, input: Vec<i8>) -> Vec<i8> {
             Op::MaxPool(window) => oracle::max_pool(src, &geometry(window, out), &to),
             Op::AvgPool(window) => oracle::avg_pool(src, &geometry(window, out), &to),
             Op::GlobalAvgPool(s) => oracle::global_avg_pool(src, (s.multiplier(), s.shift), &to),
+            Op::Softmax(_) => unreachable!("neither model has one: see tests/import.rs"),
         };
         images.push(picture(i + 1, data));
     }

@@ -27,7 +27,8 @@ pub const MAGIC: [u8; 8] = *b"APLYSIA\0";
 /// Format version this crate writes and reads.
 pub const VERSION: u16 = 1;
 /// Runtime interface this crate offers; a blob asks for at least a certain one. 2 adds
-/// [`Op::PackedConv2d`], 3 the golden set.
+/// [`Op::PackedConv2d`], 3 [`Op::Softmax`], models whose last layer is not fully connected, classes
+/// without names, and the golden set.
 pub const RUNTIME_ABI: u16 = 3;
 /// Alignment of the blob in memory, of the data section in the blob and of its length, in bytes.
 pub const ALIGN: usize = 16;

@@ -171,6 +171,9 @@ pub enum Op {
     /// As [`Op::Conv2d`], weights packed for the fast kernels: [`crate::kernel::dsp::packing`]. From
     /// runtime interface 2 on.
     PackedConv2d(Window),
+    /// Softmax over the channels of each pixel: real factor `beta · s_in · 2^26`, shift 0 to 30; the
+    /// output has scale 1/256 and zero point −128. From runtime interface 3 on.
+    Softmax(Scaling),
 }
 
 impl Op {
@@ -220,7 +223,7 @@ pub struct Labels {
 pub struct GraphV1 {
     /// Activations and their places in the arena.
     pub tensors: Vec<Tensor, MAX_TENSORS>,
-    /// Layers in execution order; the last is [`Op::FullyConnected`].
+    /// Layers in execution order; the last writes the output.
     pub layers: Vec<Layer, MAX_LAYERS>,
     /// Tensor the caller fills; no layer writes it.
     pub input: u8,
@@ -229,6 +232,6 @@ pub struct GraphV1 {
     /// Optional: offset in the data section, a multiple of 4, of i16 LE `[n_classes][d]`: mean of
     /// `q − zero_point` of the last layer's input over each class, times 128, in `-32640 ..= 32640`.
     pub prototypes: Option<u32>,
-    /// Names of the classes.
+    /// Names of the classes; of length 0 if they have none (from runtime interface 3 on).
     pub labels: Labels,
 }

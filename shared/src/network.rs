@@ -236,6 +236,7 @@ fn run_layer(
         Op::MaxPool(window) => generic::max_pool_s8(&src, &mut dst, window),
         Op::AvgPool(window) => generic::avg_pool_s8(&src, &mut dst, window),
         Op::GlobalAvgPool(scaling) => generic::global_avg_pool_s8(&src, &mut dst, *scaling),
+        Op::Softmax(scaling) => generic::softmax_s8(&src, &mut dst, *scaling),
         op => {
             let (mut constants, packed) = choose(model, index, hooks)?;
             let (src, dst, constants) = (&src, &mut dst, &mut constants);

@@ -44,6 +44,12 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  aplysia export run --out models/mine\n  \
                             aplysia export run-1 --repeats run-2,run-3 --out models/mine")]
     Export(ExportArgs),
+    /// Convert a full-int8 TensorFlow Lite model to a blob that computes the same bits.
+    #[command(
+        after_help = "Examples:\n  aplysia import model.tflite --out model.blob\n  \
+                            aplysia import kws.tflite --out kws.blob --classes yes,no,silence"
+    )]
+    Import(ImportArgs),
     /// What a blob or a genotype is and costs: layers, rules, flash, RAM, MACs, memory map.
     #[command(after_help = "Examples:\n  aplysia inspect model.blob\n  \
                             aplysia inspect genotype.toml")]
@@ -206,6 +212,18 @@ pub(crate) struct ExportArgs {
     /// card, with the mean and the spread.
     #[arg(long, value_delimiter = ',', value_name = "RUN,...")]
     pub(crate) repeats: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct ImportArgs {
+    /// The TensorFlow Lite model.
+    pub(crate) model: PathBuf,
+    /// The blob to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Names of the classes, one per output [default: none].
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    pub(crate) classes: Vec<String>,
 }
 
 #[derive(Args)]

@@ -12,6 +12,7 @@ mod doctor;
 mod evaluate;
 mod export;
 mod images;
+mod import;
 mod inspect;
 mod progress;
 mod run;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Train(a) => train::run(&a),
         Command::Evaluate(a) => evaluate::run(&a),
         Command::Export(a) => export::run(&a),
+        Command::Import(a) => import::run(&a),
         Command::Inspect(a) => inspect::run(&a),
         Command::Run(a) => run::run(&a),
         Command::Device(c) => device::run(&c),

@@ -122,8 +122,8 @@ pub(crate) fn placeholder(network: &Network) -> QuantizedNetwork {
 
 /// Everything a blob is made of, and the plan of its arena.
 pub(crate) struct Assembly {
-    graph: GraphV1,
-    data: Vec<u8>,
+    pub(crate) graph: GraphV1,
+    pub(crate) data: Vec<u8>,
     pub(crate) plan: Plan,
 }
 
@@ -216,7 +216,7 @@ pub(crate) fn assemble(
     })
 }
 
-fn narrow<T: TryFrom<usize>>(part: &'static str, got: usize) -> Result<T, DeployError> {
+pub(crate) fn narrow<T: TryFrom<usize>>(part: &'static str, got: usize) -> Result<T, DeployError> {
     let limit = 8 * size_of::<T>();
     let limit = usize::MAX >> (usize::BITS as usize - limit);
     T::try_from(got).map_err(|_| DeployError::Capacity { part, got, limit })
@@ -320,8 +320,8 @@ fn op(network: &Network, quantized: &QuantizedNetwork, i: usize) -> Result<Op, D
 
 /// The data section while it grows.
 #[derive(Default)]
-struct Data {
-    bytes: Vec<u8>,
+pub(crate) struct Data {
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Data {
@@ -338,7 +338,11 @@ impl Data {
     }
 
     /// Constants of a layer, packed if its `depth` is given.
-    fn params(&mut self, layer: &WeightedLayer, depth: Option<Depth>) -> Result<u32, DeployError> {
+    pub(crate) fn params(
+        &mut self,
+        layer: &WeightedLayer,
+        depth: Option<Depth>,
+    ) -> Result<u32, DeployError> {
         let offset = self.words(layer.bias.iter().chain(&layer.multiplier))?;
         self.bytes
             .extend(layer.shift.iter().map(|s| s.cast_unsigned()));
@@ -359,7 +363,7 @@ impl Data {
         Ok(offset)
     }
 
-    fn labels(&mut self, class_names: &[String]) -> Result<Labels, DeployError> {
+    pub(crate) fn labels(&mut self, class_names: &[String]) -> Result<Labels, DeployError> {
         let text = class_names.join("\n");
         let len = narrow("bytes of class names", text.len())?;
         Ok(Labels {

@@ -10,6 +10,7 @@
 //! ```text
 //! params, ranges → quantize ─┐
 //!                    plan ───┴→ export → blob → statistics → blob with statistics
+//! .tflite ────────────────→ import → blob
 //! genotype ────────────────→ cost (the same assembly, placeholder numbers)
 //! ```
 
@@ -23,6 +24,7 @@ pub mod device;
 mod error;
 pub mod evaluate;
 pub mod export;
+pub mod import;
 pub mod pack;
 pub mod plan;
 pub mod quantize;
@@ -36,4 +38,5 @@ pub use cost::{Costs, cost, cost_of_network};
 pub use error::DeployError;
 pub use evaluate::{Evaluation, evaluate};
 pub use export::{Calibration, Export, export};
+pub use import::{ImportError, import};
 pub use quantize::{InputNormalization, QuantizedNetwork, quantize};

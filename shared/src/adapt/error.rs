@@ -32,6 +32,9 @@ pub enum AdaptError {
     /// The model has no prototypes.
     #[error("the model holds no prototypes: export it with them, or use another head")]
     NoPrototypes,
+    /// The model's last layer has no weights that could learn.
+    #[error("the last layer is not fully connected: use the base head")]
+    NoHead,
     /// No layer of the model has source statistics.
     #[error("no layer holds source statistics: export the model with them, or switch it off")]
     NoHomeostasis,

@@ -58,6 +58,9 @@ impl Layout {
                 return Err(AdaptError::NoPrototypes);
             }
             Head::Instar { .. } => (2 * k * d, 4 * k),
+            Head::Delta { .. } if model.constants(head_layer(model)).is_none() => {
+                return Err(AdaptError::NoHead);
+            }
             Head::Delta { .. } => (k * d + 4 * k, 0),
         };
         Ok(Self {

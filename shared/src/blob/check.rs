@@ -3,18 +3,18 @@
 
 use super::{
     ALIGN, BlobError, HEADER_BYTES, MAGIC, RUNTIME_ABI, VERSION, constants, field, golden,
-    homeostasis, section,
+    homeostasis,
 };
+use crate::kernel::generic::MAX_SOFTMAX_CHANNELS;
 use crate::layer::{GraphV1, Layer, MAX_TENSORS, Op, Scaling, Tensor, Window};
-use crate::quant::{i16_at, i32_at};
+use crate::quant::i32_at;
 
+mod classes;
 mod packed;
 
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 /// Largest distance of an activation from a zero point.
 const REACH: u64 = 255;
-/// Largest prototype entry: 255 times 128.
-const MAX_PROTOTYPE: u16 = 32_640;
 
 /// CRC-32 over the blob without its CRC field and its signature.
 pub(super) fn crc32(blob: &[u8]) -> u32 {
@@ -124,17 +124,18 @@ pub(super) fn graph<'a>(
         };
         let [first, second] = layer.inputs;
         check_geometry(index, layer, [at(first)?, at(second)?], at(layer.output)?)?;
-        let head = usize::from(index) + 1 == graph.layers.len();
+        let head = usize::from(index) + 1 == graph.layers.len() && layer.op == Op::FullyConnected;
         check_constants(index, layer, graph, data, head)?;
     }
     let head = graph.layers.last().ok_or(BlobError::Head)?;
-    if !matches!(head.op, Op::FullyConnected) || head.output != graph.output {
+    let tensor = |i: u8| graph.tensors.get(usize::from(i)).ok_or(BlobError::Head);
+    let output = tensor(graph.output)?;
+    if head.output != graph.output || (output.h, output.w) != (1, 1) {
         return Err(BlobError::Head);
     }
-    let tensor = |i: u8| graph.tensors.get(usize::from(i)).ok_or(BlobError::Head);
-    let n_classes = usize::from(tensor(graph.output)?.c);
-    check_prototypes(graph, data, n_classes, tensor(head.inputs[0])?.len())?;
-    check_labels(graph, data, n_classes)
+    let n_classes = usize::from(output.c);
+    classes::prototypes(graph, data, n_classes, tensor(head.inputs[0])?.len())?;
+    classes::labels(graph, data, n_classes)
 }
 
 fn check_tensor(tensor: u8, t: &Tensor, arena_bytes: u64) -> Result<(), BlobError> {
@@ -229,6 +230,7 @@ fn check_geometry(
         Op::DepthwiseConv2d(_) | Op::MaxPool(_) | Op::AvgPool(_) => lhs.c == dst.c,
         Op::FullyConnected => (dst.h, dst.w) == (1, 1),
         Op::Add(_) => shape(lhs) == shape(dst) && shape(rhs) == shape(dst),
+        Op::Softmax(_) => shape(lhs) == shape(dst),
         Op::GlobalAvgPool(_) => shape(dst) == (1, 1, lhs.c),
     };
     if !fits {
@@ -248,8 +250,17 @@ fn check_geometry(
             }
             check_window(layer, window, lhs, dst)
         }
+        Op::Softmax(scaling) => check_softmax(layer, *scaling, dst),
         _ => Ok(()),
     }
+}
+
+fn check_softmax(layer: u8, scaling: Scaling, dst: &Tensor) -> Result<(), BlobError> {
+    let output = (dst.scale.to_bits(), dst.zero_point) == ((1.0f32 / 256.0).to_bits(), -128);
+    if output && usize::from(dst.c) <= MAX_SOFTMAX_CHANNELS && scaling.shift >= 0 {
+        return check_scaling(layer, 0, scaling, 30);
+    }
+    Err(BlobError::Softmax { layer })
 }
 
 /// Padding is less than the window's reach and the last window starts inside the image, so that
@@ -297,7 +308,7 @@ fn check_constants(
             let n = src.map_or(0, |t| u64::from(t.h) * u64::from(t.w));
             check_bound(layer, 0, n * REACH, scaling.shift)
         }
-        Op::MaxPool(_) | Op::AvgPool(_) => Ok(()),
+        Op::MaxPool(_) | Op::AvgPool(_) | Op::Softmax(_) => Ok(()),
         _ => check_weights(layer, l, graph, data, head),
     }
 }
@@ -367,34 +378,4 @@ fn check_bound(layer: u8, channel: u16, bound: u64, shift: i8) -> Result<(), Blo
         bound,
         shift,
     })
-}
-
-fn check_prototypes(
-    graph: &GraphV1,
-    data: &[u8],
-    n_classes: usize,
-    features: usize,
-) -> Result<(), BlobError> {
-    let Some(offset) = graph.prototypes else {
-        return Ok(());
-    };
-    let n = n_classes.saturating_mul(features);
-    let values = section(data, offset, n.saturating_mul(2));
-    match values {
-        Some(v) if (0..n).all(|i| i16_at(v, i).unsigned_abs() <= MAX_PROTOTYPE) => Ok(()),
-        _ => Err(BlobError::Prototypes { offset }),
-    }
-}
-
-fn check_labels<'a>(graph: &GraphV1, data: &'a [u8], want: usize) -> Result<&'a str, BlobError> {
-    let start = graph.labels.offset as usize;
-    let end = start.saturating_add(graph.labels.len.into());
-    let text = data.get(start..end);
-    let text = text.and_then(|t| core::str::from_utf8(t).ok());
-    let text = text.ok_or(BlobError::Labels { got: 0, want })?;
-    let got = text.split('\n').filter(|name| !name.is_empty()).count();
-    if got != want || text.split('\n').count() != want {
-        return Err(BlobError::Labels { got, want });
-    }
-    Ok(text)
 }

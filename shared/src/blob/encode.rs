@@ -106,14 +106,20 @@ fn layout(graph: &GraphV1, data_len: usize) -> Result<(usize, usize), BlobError>
 
 /// The first runtime interface that has every operator of `graph`, and golden sets if there is one.
 fn min_abi(graph: &GraphV1, golden: bool) -> u16 {
-    let packed = |l: &Layer| matches!(l.op, Op::PackedConv2d(_));
-    if golden {
+    let needs = |l: &Layer| match l.op {
+        Op::Softmax(_) => 3,
+        Op::PackedConv2d(_) => 2,
+        _ => 1,
+    };
+    let headless = (graph.layers.last()).is_some_and(|l| l.op != Op::FullyConnected);
+    let least = if golden {
         GOLDEN_ABI
-    } else if graph.layers.iter().any(packed) {
-        2
+    } else if headless || graph.labels.len == 0 {
+        3
     } else {
         1
-    }
+    };
+    graph.layers.iter().map(needs).fold(least, u16::max)
 }
 
 fn too_long(want_bytes: u64) -> BlobError {

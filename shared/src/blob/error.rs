@@ -64,8 +64,8 @@ pub enum BlobError {
     /// An op with one input names two.
     #[error("layer {layer} reads one tensor but names two")]
     Inputs { layer: u8 },
-    /// The last layer is not a fully connected one that writes the graph's output.
-    #[error("the last layer must be fully connected and write the output")]
+    /// The last layer does not write the graph's output, or that is not 1×1×classes.
+    #[error("the last layer must write the output, which is 1x1 in size")]
     Head,
     /// Input and output shapes do not fit the op.
     #[error("layer {layer}: input and output shapes do not fit its op")]
@@ -76,6 +76,10 @@ pub enum BlobError {
     /// Pooling changes scale or zero point.
     #[error("layer {layer}: pooling needs one scale and zero point for input and output")]
     PoolScale { layer: u8 },
+    /// A softmax has too many channels, another output than scale 1/256 and zero point -128, or a shift
+    /// outside `0 ..= 30`.
+    #[error("layer {layer}: softmax takes 511 channels to scale 1/256 and zero point -128")]
+    Softmax { layer: u8 },
     /// The smallest output is above the largest.
     #[error("layer {layer}: clamp from {min} to {max} is empty")]
     Clamp { layer: u8, min: i8, max: i8 },

@@ -34,6 +34,8 @@ pub(super) fn instructions(op: &Op, src: &Tensor, dst: &Tensor) -> u64 {
         // Per tap and channel, per tap of each pixel, per output.
         Op::MaxPool(w) => w.taps() as u64 * (11 * outputs + 41 * pixels),
         Op::AvgPool(w) => w.taps() as u64 * (5 * outputs + 84 * pixels) + 36 * outputs,
+        // Two exponentials a value; those far below the largest cost a third.
+        Op::Softmax(_) => 290 * outputs,
         Op::GlobalAvgPool(_) => 7 * inputs + 45 * outputs,
     }
 }

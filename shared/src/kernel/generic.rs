@@ -10,6 +10,7 @@ mod fully_connected;
 mod global_avg_pool;
 mod max_pool;
 mod pointwise;
+mod softmax;
 
 pub use add::add_s8;
 pub use avg_pool::avg_pool_s8;
@@ -19,3 +20,4 @@ pub use fully_connected::fully_connected_s8;
 pub use global_avg_pool::global_avg_pool_s8;
 pub use max_pool::max_pool_s8;
 pub use pointwise::pointwise_conv2d_s8;
+pub use softmax::{MAX_CHANNELS as MAX_SOFTMAX_CHANNELS, softmax_s8};

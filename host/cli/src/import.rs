@@ -1,0 +1,20 @@
+//! `aplysia import`: a TensorFlow Lite model becomes a blob.
+
+use crate::args::ImportArgs;
+use crate::{Outcome, blob, inspect};
+use anyhow::{Context, Result};
+
+/// Writes the blob and prints its costs.
+///
+/// # Errors
+/// The model cannot be read or converted, or the blob cannot be written.
+pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
+    let file = blob::read(&args.model)?;
+    let imported = aplysia_deploy::import(&file, &args.classes)
+        .with_context(|| format!("cannot import {}", args.model.display()))?;
+    std::fs::write(&args.out, &imported.blob)
+        .with_context(|| format!("cannot write {}", args.out.display()))?;
+    println!("model {}", imported.model_id_hex());
+    inspect::costs(imported.costs);
+    Ok(Outcome::Done)
+}

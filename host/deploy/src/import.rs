@@ -1,0 +1,259 @@
+//! Networks that others made: a full-int8 TensorFlow Lite model → blob.
+//!
+//! Owns the conversion of a graph, tensor by tensor and operator by operator, to the runtime's; the
+//! outputs are TensorFlow Lite's reference kernels' to the bit. It must not know where a file comes from,
+//! and it repairs nothing: what the runtime cannot compute exactly is refused with the operator's index
+//! and the tensor's name. Flow: `.tflite` → `schema` → `operator`, `weights` → **`import`** →
+//! [`crate::assemble`] → blob.
+
+mod error;
+mod geometry;
+mod operator;
+mod schema;
+mod weights;
+
+pub use error::{Fault, ImportError};
+
+use crate::assemble::{Assembly, Data, narrow};
+use crate::plan::{Buffer, plan};
+use crate::{Costs, DeployError, Export};
+use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS};
+use aplysia_shared::{Clamp, GraphV1, Labels, Layer, Model, Op, Tensor};
+use schema::{Graph, INT8, operator_name};
+
+/// Converts the bytes of a `.tflite` file. `class_names` has one name per output, or is empty.
+///
+/// Supported: CONV_2D, DEPTHWISE_CONV_2D (multiplier 1, or one input channel), FULLY_CONNECTED, ADD
+/// of equal shapes, MAX_POOL_2D, AVERAGE_POOL_2D, SOFTMAX of at most 511 values, and RESHAPE, SQUEEZE and
+/// EXPAND_DIMS where they move no data; padding SAME and VALID; activations NONE, RELU, RELU6,
+/// RELU_N1_TO_1. One input and one output of 1×1×classes, batch 1.
+///
+/// # Errors
+/// The file is no model or has something else, see [`ImportError`].
+pub fn import(file: &[u8], class_names: &[String]) -> Result<Export, ImportError> {
+    let graph = Graph::read(file)?;
+    let mut lowering = Lowering {
+        places: vec![None; graph.tensors.len()],
+        graph,
+        tensors: Vec::new(),
+        layers: Vec::new(),
+        data: Data::default(),
+    };
+    for index in 0..lowering.graph.operators.len() {
+        lowering.operator(index)?;
+    }
+    let assembly = lowering.finish(class_names)?;
+    let blob = assembly.blob()?;
+    let model = Model::parse(&blob).map_err(DeployError::from)?;
+    let (costs, model_id) = (Costs::of(&model), model.id());
+    Ok(Export {
+        blob,
+        plan: assembly.plan,
+        costs,
+        model_id,
+    })
+}
+
+/// A fault and the tensor that has it.
+type Located = (i32, Fault);
+
+/// The graph so far.
+struct Lowering<'a> {
+    graph: Graph<'a>,
+    /// Tensor of the blob for each one of the file.
+    places: Vec<Option<u8>>,
+    tensors: Vec<Tensor>,
+    layers: Vec<Layer>,
+    data: Data,
+}
+
+impl<'a> Lowering<'a> {
+    fn operator(&mut self, index: usize) -> Result<(), ImportError> {
+        let operator = self.graph.operators[index].clone();
+        let result = self.lower(&operator)?;
+        result.map_err(|(tensor, fault)| ImportError::Operator {
+            index,
+            operator: operator_name(operator.code),
+            tensor: self.at(tensor).map_or("", |t| t.name).to_owned(),
+            fault,
+        })
+    }
+
+    fn at(&self, tensor: i32) -> Option<&schema::Tensor<'a>> {
+        self.graph.tensors.get(usize::try_from(tensor).ok()?)
+    }
+
+    /// A tensor of the file.
+    fn found(&self, tensor: i32) -> Result<&schema::Tensor<'a>, Located> {
+        self.at(tensor).ok_or((tensor, Fault::Missing))
+    }
+
+    /// The tensor of the blob that `tensor` is, whatever its shape; the graph's input begins here.
+    fn stored(&mut self, tensor: i32) -> Result<u8, Located> {
+        let known = usize::try_from(tensor).ok();
+        match known.and_then(|i| self.places.get(i).copied()) {
+            None => Err((tensor, Fault::Missing)),
+            Some(Some(place)) => Ok(place),
+            Some(None) if tensor == self.graph.input => self.define(tensor),
+            Some(None) => Err((tensor, Fault::NotComputed)),
+        }
+    }
+
+    /// The tensor of the blob that `tensor` is, and has the shape of.
+    fn source(&mut self, tensor: i32) -> Result<(u8, Tensor), Located> {
+        let place = self.stored(tensor)?;
+        let stored = self.tensors[usize::from(place)];
+        let own = self.activation(tensor)?;
+        if (own.h, own.w, own.c) != (stored.h, stored.w, stored.c) {
+            let got = self.found(tensor)?.shape.clone();
+            return Err((tensor, Fault::Reshape { got }));
+        }
+        Ok((place, stored))
+    }
+
+    /// A new tensor of the blob for `tensor`.
+    fn define(&mut self, tensor: i32) -> Result<u8, Located> {
+        let activation = self.activation(tensor)?;
+        let place = u8::try_from(self.tensors.len()).unwrap_or(u8::MAX);
+        self.tensors.push(activation);
+        self.alias(tensor, place);
+        Ok(place)
+    }
+
+    fn alias(&mut self, tensor: i32, place: u8) {
+        let index = usize::try_from(tensor).unwrap_or(usize::MAX);
+        if let Some(known) = self.places.get_mut(index) {
+            *known = Some(place);
+        }
+    }
+
+    /// `tensor` as an activation of the runtime.
+    fn activation(&self, tensor: i32) -> Result<Tensor, Located> {
+        let t = self.found(tensor)?;
+        activation(t).map_err(|fault| (tensor, fault))
+    }
+
+    /// Ends an operator: a layer that writes `output`.
+    fn layer(&mut self, op: Op, inputs: [u8; 2], output: i32, rest: Rest) -> Result<(), Located> {
+        let output = self.define(output)?;
+        self.layers.push(Layer {
+            op,
+            inputs,
+            output,
+            clamp: rest.clamp,
+            params: rest.params,
+            homeostasis: None,
+        });
+        Ok(())
+    }
+
+    fn finish(mut self, class_names: &[String]) -> Result<Assembly, ImportError> {
+        let end = self.graph.operators.len().saturating_sub(1);
+        let output = self.graph.output;
+        let output = self.stored(output).map_err(|(tensor, fault)| {
+            let code = self.graph.operators.get(end).map_or(-1, |o| o.code);
+            ImportError::Operator {
+                index: end,
+                operator: operator_name(code),
+                tensor: self.at(tensor).map_or("", |t| t.name).to_owned(),
+                fault,
+            }
+        })?;
+        let n = self.layers.len();
+        let buffers = (0u8..).zip(&self.tensors).map(|(i, t)| Buffer {
+            bytes: t.len(),
+            first: self
+                .layers
+                .iter()
+                .position(|l| l.output == i)
+                .map_or(0, |l| l + 1),
+            last: match self.layers.iter().rposition(|l| l.inputs.contains(&i)) {
+                Some(reader) if i != output => reader + 1,
+                _ => n,
+            },
+        });
+        let plan = plan(&buffers.collect::<Vec<_>>());
+        for (tensor, &offset) in self.tensors.iter_mut().zip(&plan.offsets) {
+            tensor.offset = narrow("arena bytes", offset)?;
+        }
+        let labels = match class_names {
+            [] => Labels { offset: 0, len: 0 },
+            names => self.data.labels(names)?,
+        };
+        let graph = GraphV1 {
+            tensors: collected("tensors", &self.tensors)?,
+            layers: collected::<_, MAX_LAYERS>("layers", &self.layers)?,
+            input: self.places[usize::try_from(self.graph.input).unwrap_or(0)].unwrap_or(0),
+            output,
+            prototypes: None,
+            labels,
+        };
+        const { assert!(MAX_TENSORS < u8::MAX as usize) };
+        Ok(Assembly {
+            graph,
+            data: self.data.bytes,
+            plan,
+        })
+    }
+}
+
+/// What a layer has besides operator and tensors.
+#[derive(Clone, Copy)]
+struct Rest {
+    clamp: Clamp,
+    params: u32,
+}
+
+fn collected<T: Clone, const N: usize>(
+    part: &'static str,
+    items: &[T],
+) -> Result<heapless::Vec<T, N>, DeployError> {
+    let (got, limit) = (items.len(), N);
+    heapless::Vec::from_slice(items).map_err(|_| DeployError::Capacity { part, got, limit })
+}
+
+/// Height, width and channels of a shape with batch 1; of a vector the channels only.
+fn activation(t: &schema::Tensor<'_>) -> Result<Tensor, Fault> {
+    weights::check_type(t, INT8, "INT8")?;
+    // The batch may be left open; it is 1 here.
+    let open = t.signature.iter().skip(1).any(|&d| d < 0);
+    if open || t.shape.is_empty() || t.shape.iter().any(|&d| d < 1) {
+        let shape = match open {
+            true => t.signature.clone(),
+            false => t.shape.clone(),
+        };
+        return Err(Fault::Dynamic { shape });
+    }
+    let sizes: Option<Vec<u16>> = t.shape.iter().map(|&d| u16::try_from(d).ok()).collect();
+    let (h, w, c) = match sizes.as_deref() {
+        Some(&[c] | &[1, c]) => (1, 1, c),
+        Some(&[1, w, c]) => (1, w, c),
+        Some(&[1, h, w, c]) => (h, w, c),
+        _ => {
+            return Err(Fault::Shape {
+                got: t.shape.clone(),
+                want: "batch 1 and at most 4 dimensions below 65536".to_owned(),
+            });
+        }
+    };
+    let quantization = (t.scales.as_slice(), t.zero_points.as_slice());
+    let (scale, zero_point) = match quantization {
+        (&[scale], &[zero_point]) => (scale, i8::try_from(zero_point).ok()),
+        _ => (0.0, None),
+    };
+    match zero_point {
+        Some(zero_point) if scale.is_finite() && scale > 0.0 => Ok(Tensor {
+            h,
+            w,
+            c,
+            scale,
+            zero_point,
+            offset: 0,
+        }),
+        _ => Err(Fault::Quantization {
+            scales: t.scales.len(),
+            zero_points: t.zero_points.clone(),
+            want: "one positive scale with an int8 zero point",
+        }),
+    }
+}

@@ -1,0 +1,353 @@
+//! One operator of TensorFlow Lite → one layer.
+//!
+//! Owns the meaning of every supported operator's options and tensors, and must not know how the graph is
+//! stored. Sources: TensorFlow's `schema.fbs` (options), `kernel_util.cc` (activations), `add.cc` and `softmax_common.cc` (factors).
+
+use super::geometry::Geometry;
+use super::schema::Operator;
+use super::weights::{Scales, biases, transpose, weighted};
+use super::{Fault, Located, Lowering, Rest};
+use crate::quantize::{WeightedLayer, quantize_multiplier};
+use aplysia_shared::kernel::dsp::packing::{self, Depth};
+use aplysia_shared::{AddScales, Clamp, Op, Scaling, Tensor, Window};
+
+/// Damage of the file, or a fault of the operator.
+type Lowered<T> = Result<Result<T, Located>, planus::Error>;
+
+/// Gives the inner error back as a value, so that `?` is left for a damaged file.
+macro_rules! sound {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(located) => return Ok(Err(located)),
+        }
+    };
+}
+
+impl Lowering<'_> {
+    /// Appends what `operator` computes.
+    ///
+    /// # Errors
+    /// Outer: the file is damaged. Inner: what is wrong with which tensor.
+    pub(super) fn lower(&mut self, operator: &Operator<'_>) -> Lowered<()> {
+        let [Some(&input), Some(&output)] = [operator.inputs.first(), operator.outputs.first()]
+        else {
+            return Ok(Err((-1, Fault::Missing)));
+        };
+        match operator.code {
+            0 => self.add(operator, output),
+            1 => self.pool(operator, Op::AvgPool),
+            3 => self.conv(operator),
+            4 => self.depthwise(operator),
+            9 => self.fully_connected(operator),
+            17 => self.pool(operator, Op::MaxPool),
+            22 | 43 | 70 => Ok(self.reshape(input, output)),
+            25 => self.softmax(operator),
+            _ => Ok(Err((output, Fault::Unsupported))),
+        }
+    }
+
+    fn conv(&mut self, operator: &Operator<'_>) -> Lowered<()> {
+        let [input, weights, output] = sound!(ends(operator));
+        let (place, src) = sound!(self.source(input));
+        let dst = sound!(self.activation(output));
+        let shape = sound!(self.filter_shape(weights));
+        let [n, kernel_h, kernel_w, in_ch] = shape;
+        if [n, in_ch] != [dst.c, src.c].map(usize::from) {
+            return Ok(Err((
+                weights,
+                self.misfit(weights, "[out, h, w, in]", &src, &dst),
+            )));
+        }
+        let window = Geometry {
+            kernel: [kernel_h, kernel_w],
+            stride: [operator.option(2, 1)?, operator.option(1, 1)?],
+            dilation: [operator.option(5, 1)?, operator.option(4, 1)?],
+            padding: operator.option(0, 0)?,
+        };
+        let window = sound!(window.window(&src, &dst).map_err(|f| (output, f)));
+        let clamp = sound!(clamp(operator.option(3, 0)?, &dst).map_err(|f| (output, f)));
+        let constants = sound!(self.constants(operator, (n, 0), scales(&src, &dst)));
+        Ok(self.convolution(window, constants, (place, src.c), (output, clamp)))
+    }
+
+    /// A dense convolution, packed where an exported one would be.
+    fn convolution(
+        &mut self,
+        window: Window,
+        constants: WeightedLayer,
+        (place, in_ch): (u8, u16),
+        (output, clamp): (i32, Clamp),
+    ) -> Result<(), Located> {
+        let in_ch = usize::from(in_ch);
+        let packed = packing::packable(&window, in_ch, constants.bias.len());
+        let depth = packed.then(|| Depth::new(&window, in_ch));
+        let params = self.params(&constants, depth, output)?;
+        let op = if packed { Op::PackedConv2d } else { Op::Conv2d };
+        self.layer(op(window), [place; 2], output, Rest { clamp, params })
+    }
+
+    fn depthwise(&mut self, operator: &Operator<'_>) -> Lowered<()> {
+        let [input, weights, output] = sound!(ends(operator));
+        let (place, src) = sound!(self.source(input));
+        let dst = sound!(self.activation(output));
+        let [one, kernel_h, kernel_w, n] = sound!(self.filter_shape(weights));
+        if [one, n] != [1, usize::from(dst.c)] {
+            return Ok(Err((
+                weights,
+                self.misfit(weights, "[1, h, w, out]", &src, &dst),
+            )));
+        }
+        let window = Geometry {
+            kernel: [kernel_h, kernel_w],
+            stride: [operator.option(2, 1)?, operator.option(1, 1)?],
+            dilation: [operator.option(6, 1)?, operator.option(5, 1)?],
+            padding: operator.option(0, 0)?,
+        };
+        let window = sound!(window.window(&src, &dst).map_err(|f| (output, f)));
+        let clamp = sound!(clamp(operator.option(4, 0)?, &dst).map_err(|f| (output, f)));
+        let mut constants = sound!(self.constants(operator, (n, 3), scales(&src, &dst)));
+        if src.c == dst.c {
+            let params = sound!(self.params(&constants, None, output));
+            let op = Op::DepthwiseConv2d(window);
+            return Ok(self.layer(op, [place; 2], output, Rest { clamp, params }));
+        }
+        if src.c > 1 {
+            let fault = Fault::Option {
+                name: "depth_multiplier",
+                got: i64::from(dst.c / src.c),
+                want: "above 1 the input must have one channel",
+            };
+            return Ok(Err((output, fault)));
+        }
+        // Filters over one channel are dense ones.
+        constants.weights = transpose(&constants.weights, n);
+        Ok(self.convolution(window, constants, (place, 1), (output, clamp)))
+    }
+
+    fn fully_connected(&mut self, operator: &Operator<'_>) -> Lowered<()> {
+        let [input, weights, output] = sound!(ends(operator));
+        let place = sound!(self.stored(input));
+        let src = self.tensors[usize::from(place)];
+        let dst = sound!(self.activation(output));
+        let shape = &sound!(self.found(weights)).shape;
+        let want = [dst.len(), src.len()].map(|n| i32::try_from(n).unwrap_or(-1));
+        if shape.as_slice() != want || (dst.h, dst.w) != (1, 1) {
+            return Ok(Err((
+                weights,
+                self.misfit(weights, "[out, in]", &src, &dst),
+            )));
+        }
+        let format: i8 = operator.option(1, 0)?;
+        if format != 0 {
+            let fault = Fault::Option {
+                name: "weights_format",
+                got: format.into(),
+                want: "only the default format is supported",
+            };
+            return Ok(Err((weights, fault)));
+        }
+        let clamp = sound!(clamp(operator.option(0, 0)?, &dst).map_err(|f| (output, f)));
+        let constants = sound!(self.constants(operator, (dst.c.into(), 0), scales(&src, &dst)));
+        let params = sound!(self.params(&constants, None, output));
+        let rest = Rest { clamp, params };
+        Ok(self.layer(Op::FullyConnected, [place; 2], output, rest))
+    }
+
+    fn add(&mut self, operator: &Operator<'_>, output: i32) -> Lowered<()> {
+        let &[lhs, rhs] = operator.inputs.as_slice() else {
+            return Ok(Err((output, Fault::Missing)));
+        };
+        let (first, a) = sound!(self.source(lhs));
+        let (second, b) = sound!(self.source(rhs));
+        let dst = sound!(self.activation(output));
+        let shape = |t: &Tensor| (t.h, t.w, t.c);
+        for (tensor, t) in [(lhs, a), (rhs, b)] {
+            if shape(&t) != shape(&dst) {
+                return Ok(Err((
+                    tensor,
+                    self.misfit(tensor, "the output's shape", &a, &dst),
+                )));
+            }
+        }
+        let clamp = sound!(clamp(operator.option(0, 0)?, &dst).map_err(|f| (output, f)));
+        let twice_max = 2.0 * f64::from(a.scale.max(b.scale));
+        let factor = |f: f64| {
+            let (multiplier, shift) = quantize_multiplier(f);
+            Scaling::new(multiplier, shift)
+        };
+        let scales = AddScales {
+            lhs: factor(f64::from(a.scale) / twice_max),
+            rhs: factor(f64::from(b.scale) / twice_max),
+            output: factor(twice_max / (f64::from(1 << 20) * f64::from(dst.scale))),
+        };
+        let rest = Rest { clamp, params: 0 };
+        Ok(self.layer(Op::Add(scales), [first, second], output, rest))
+    }
+
+    fn pool(&mut self, operator: &Operator<'_>, op: fn(Window) -> Op) -> Lowered<()> {
+        let (input, output) = (operator.inputs[0], operator.outputs[0]);
+        let (place, src) = sound!(self.source(input));
+        let dst = sound!(self.activation(output));
+        if (src.scale.to_bits(), src.zero_point) != (dst.scale.to_bits(), dst.zero_point) {
+            let fault = Fault::Quantization {
+                scales: 1,
+                zero_points: vec![dst.zero_point.into()],
+                want: "the input's scale and zero point",
+            };
+            return Ok(Err((output, fault)));
+        }
+        let size = |n: i32| usize::try_from(n).unwrap_or(0);
+        let window = Geometry {
+            kernel: [size(operator.option(4, 0)?), size(operator.option(3, 0)?)],
+            stride: [operator.option(2, 0)?, operator.option(1, 0)?],
+            dilation: [1; 2],
+            padding: operator.option(0, 0)?,
+        };
+        let window = sound!(window.window(&src, &dst).map_err(|f| (output, f)));
+        let clamp = sound!(clamp(operator.option(5, 0)?, &dst).map_err(|f| (output, f)));
+        let rest = Rest { clamp, params: 0 };
+        Ok(self.layer(op(window), [place; 2], output, rest))
+    }
+
+    fn softmax(&mut self, operator: &Operator<'_>) -> Lowered<()> {
+        let (input, output) = (operator.inputs[0], operator.outputs[0]);
+        let (place, src) = sound!(self.source(input));
+        let dst = sound!(self.activation(output));
+        if (dst.scale.to_bits(), dst.zero_point) != ((1.0f32 / 256.0).to_bits(), -128) {
+            let fault = Fault::Quantization {
+                scales: 1,
+                zero_points: vec![dst.zero_point.into()],
+                want: "scale 1/256 with zero point -128",
+            };
+            return Ok(Err((output, fault)));
+        }
+        let beta: f32 = operator.option(0, 0.0)?;
+        let factor = f64::from(beta) * f64::from(src.scale) * f64::from(1 << 26);
+        if !(1.0..f64::from(1 << 30)).contains(&factor) {
+            let fault = Fault::Option {
+                name: "beta times the input's scale times 2^26",
+                got: factor as i64,
+                want: "it must be from 1 to 2^30",
+            };
+            return Ok(Err((input, fault)));
+        }
+        let (multiplier, shift) = quantize_multiplier(factor);
+        let rest = Rest {
+            clamp: Clamp::FULL,
+            params: 0,
+        };
+        let op = Op::Softmax(Scaling::new(multiplier, shift));
+        Ok(self.layer(op, [place; 2], output, rest))
+    }
+
+    /// The same bytes in another shape. An input that nothing has read yet takes the new shape.
+    fn reshape(&mut self, input: i32, output: i32) -> Result<(), Located> {
+        let place = self.stored(input)?;
+        let (old, new) = (self.tensors[usize::from(place)], self.activation(output)?);
+        let scale = |t: &Tensor| (t.scale.to_bits(), t.zero_point, t.len());
+        if scale(&old) != scale(&new) {
+            return Err((
+                output,
+                self.misfit(output, "the input's size and scale", &old, &new),
+            ));
+        }
+        let readers = |o: &&Operator<'_>| o.inputs.contains(&input);
+        let only = self.graph.operators.iter().filter(readers).count() == 1;
+        if only && input == self.graph.input {
+            self.tensors[usize::from(place)] = new;
+        }
+        self.alias(output, place);
+        Ok(())
+    }
+
+    /// Constants of `n` channels along `axis`, biases included.
+    fn constants(
+        &self,
+        operator: &Operator<'_>,
+        channels: (usize, i32),
+        scales: Scales,
+    ) -> Result<WeightedLayer, Located> {
+        let [_, weights, _] = ends(operator)?;
+        let found = self.found(weights)?;
+        let mut layer = weighted(found, channels, scales).map_err(|f| (weights, f))?;
+        if let Some(&bias) = operator.inputs.get(2).filter(|&&b| b >= 0) {
+            layer.bias = biases(self.found(bias)?, channels.0).map_err(|f| (bias, f))?;
+        }
+        Ok(layer)
+    }
+
+    fn params(
+        &mut self,
+        layer: &WeightedLayer,
+        depth: Option<Depth>,
+        output: i32,
+    ) -> Result<u32, Located> {
+        let too_much = Fault::Data {
+            got_bytes: self.data.bytes.len() + layer.weights.len(),
+            want_bytes: u32::MAX as usize,
+        };
+        self.data
+            .params(layer, depth)
+            .map_err(|_| (output, too_much))
+    }
+
+    /// The four sizes of a filter.
+    fn filter_shape(&self, weights: i32) -> Result<[usize; 4], Located> {
+        let shape = &self.found(weights)?.shape;
+        let sizes: Vec<usize> = shape
+            .iter()
+            .filter_map(|&d| usize::try_from(d).ok())
+            .collect();
+        let fault = || Fault::Shape {
+            got: shape.clone(),
+            want: "four sizes".to_owned(),
+        };
+        <[usize; 4]>::try_from(sizes).map_err(|_| (weights, fault()))
+    }
+
+    fn misfit(&self, tensor: i32, want: &str, src: &Tensor, dst: &Tensor) -> Fault {
+        let size = |t: &Tensor| format!("{}x{}x{}", t.h, t.w, t.c);
+        Fault::Shape {
+            got: self.at(tensor).map_or_else(Vec::new, |t| t.shape.clone()),
+            want: format!("{want} for {} to {}", size(src), size(dst)),
+        }
+    }
+}
+
+/// Input, weights and output of a weighted operator.
+fn ends(operator: &Operator<'_>) -> Result<[i32; 3], Located> {
+    match (operator.inputs.as_slice(), operator.outputs.as_slice()) {
+        (&[input, weights, ..], &[output]) => Ok([input, weights, output]),
+        _ => Err((-1, Fault::Missing)),
+    }
+}
+
+fn scales(src: &Tensor, dst: &Tensor) -> Scales {
+    Scales {
+        input: src.scale,
+        output: dst.scale,
+    }
+}
+
+/// Limits of an output with a fused activation; real limits are rounded in f32.
+fn clamp(activation: i8, dst: &Tensor) -> Result<Clamp, Fault> {
+    let quantized = |real: f32| {
+        let q = (real / dst.scale).round() + f32::from(dst.zero_point);
+        q.clamp(-128.0, 127.0) as i8
+    };
+    let (min, max) = match activation {
+        0 => (i8::MIN, i8::MAX),
+        1 => (quantized(0.0), i8::MAX),
+        2 => (quantized(-1.0), quantized(1.0)),
+        3 => (quantized(0.0), quantized(6.0)),
+        got => {
+            return Err(Fault::Option {
+                name: "fused_activation_function",
+                got: got.into(),
+                want: "NONE, RELU, RELU_N1_TO_1 and RELU6 are supported",
+            });
+        }
+    };
+    Ok(Clamp { min, max })
+}
