@@ -232,14 +232,25 @@ fn wrong_usage_ends_with_status_2_and_names_the_word() {
         ("search", "<STUDY>"),
         ("search here --trials few", "few"),
         ("search here --rules usf,oja", "oja"),
+        ("search here --device tpu", "tpu"),
+        ("search here --device cuda", "cuda"),
+        ("search here --population 0", "--population"),
+        ("train genotype.toml --out run --epochs 0", "--epochs"),
         ("train genotype.toml --out run --lr fast", "fast"),
         ("train genotype.toml --out run --ephocs 3", "--ephocs"),
         ("train genotype.toml --out run --device cuda", "cuda"),
+        ("evaluate run --severity 3", "--corruption"),
+        ("evaluate run --corruption fog", "fog"),
+        ("device adapt model.blob --severity 6", "6"),
+        ("device adapt model.blob --homeostasis 11", "11"),
+        ("device adapt model.blob --instar-shift 1", "--instar-shift"),
+        ("device adapt model.blob --delta-rate 9", "--head"),
         ("completions tcsh", "tcsh"),
     ] {
         let args: Vec<&str> = line.split(' ').collect();
         refused(&mut aplysia(&args), 2, &[word]);
     }
+    assert!(!Path::new("here").exists(), "a study without a device");
 }
 
 #[test]

@@ -328,13 +328,13 @@ fn the_card_round_trips() {
     assert_eq!(card.adaptation.homeostasis_layers[0], "stem");
     let text = card.to_toml().unwrap();
     assert_eq!(Card::from_toml(&text).unwrap(), card, "{text}");
-    assert!((card.rules.weights_pct.values().sum::<f64>() - 100.0).abs() < 1e-9);
+    assert!((card.rules.weights_pct.values().sum::<f64>() - 100.0).abs() < 0.02);
     assert_eq!(
         (card.accuracy.float_pct, card.accuracy.int8_pct),
         (92.0, 91.0)
     );
     assert_eq!(card.accuracy.int8_mean_pct, 92.0);
-    assert!((card.accuracy.int8_std_pct - 2.0_f64.sqrt()).abs() < 1e-12);
+    assert_eq!(card.accuracy.int8_std_pct, 1.41);
     let unknown = format!("surprise = 1\n{text}");
     assert!(matches!(
         Card::from_toml(&unknown),

@@ -258,7 +258,9 @@ fn a_fatal_error_leaves_a_study_that_can_be_resumed() {
         ..Synthetic::default()
     };
     let (outcome, first) = run(dir.path(), StrategyKind::Evolution, full_disk);
-    assert!(outcome.unwrap_err().to_string().contains("no space left"));
+    let fault = outcome.unwrap_err();
+    let cause = std::error::Error::source(&fault).unwrap();
+    assert!(cause.to_string().contains("no space left"));
     // A path that cannot be written is such an error, with its name.
     let blocked = dir.path().join("timings.jsonl");
     std::fs::remove_file(&blocked).unwrap();

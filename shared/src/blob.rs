@@ -119,6 +119,8 @@ impl<'a> Model<'a> {
     ///
     /// # Errors
     /// The first check that fails, with its numbers.
+    // Not in the caller's frame: the copies of the graph made here would stay on the stack as long as it.
+    #[inline(never)]
     pub fn parse(blob: &'a [u8]) -> Result<Self, BlobError> {
         let header = check::Header::read(blob)?;
         let (body, rest) = postcard::take_from_bytes::<Blob>(header.graph)

@@ -4,8 +4,8 @@
 
 use aplysia_firmware::board::{self, Timer, Uart};
 use aplysia_firmware::{log, memory, stack};
-use aplysia_shared::Model;
-use aplysia_shared::protocol::{Machine, Server, send};
+use aplysia_shared::protocol::{Buffers, Machine, Server, send};
+use aplysia_shared::{BlobError, Model};
 use cortex_m_rt::entry;
 
 struct Board(Timer);
@@ -26,15 +26,11 @@ impl Machine for Board {
     }
 }
 
-#[entry]
-fn main() -> ! {
-    stack::paint();
-    // SAFETY: `main` runs once, and nothing else takes the memory.
-    let (buffers, line) = unsafe { memory::take() };
-    let mut uart = Uart::new();
+/// Not in the frame of `main`, where the copies made here would stay on the stack for ever.
+#[inline(never)]
+fn server<'a>(model: &'a Result<Model<'a>, BlobError>, buffers: Buffers<'a>) -> Server<'a, Board> {
     let machine = Board(Timer::new());
-    let model = Model::parse(memory::model());
-    let mut server = match &model {
+    match model {
         Ok(model) => match Server::with_model(machine, model, buffers) {
             Ok(server) => server,
             Err(error) => panic!("{error}: build a program with larger buffers"),
@@ -43,7 +39,17 @@ fn main() -> ! {
             log::no_model(error);
             Server::without_model(machine)
         }
-    };
+    }
+}
+
+#[entry]
+fn main() -> ! {
+    stack::paint();
+    // SAFETY: `main` runs once, and nothing else takes the memory.
+    let (buffers, line) = unsafe { memory::take() };
+    let mut uart = Uart::new();
+    let model = Model::parse(memory::model());
+    let mut server = server(&model, buffers);
     loop {
         let byte = uart.read();
         if let Some(frame) = line.decoder.push(byte) {

@@ -3,11 +3,20 @@
 pub(crate) mod demo;
 pub(crate) mod device;
 
-use aplysia_data::Source;
+use aplysia_data::{Corruption, Source};
 use aplysia_learn::{Augment, FeedbackScale};
 use aplysia_space::Rule;
-use clap::{Args, Parser, Subcommand};
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, Parser, Subcommand, value_parser};
 use std::path::PathBuf;
+
+/// What `--device` takes.
+const DEVICES: [&str; 3] = ["cpu", "ndarray", "cuda"];
+
+/// A number of things of which there must be one.
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
 
 /// Networks found on a workstation, run on a microcontroller, and still learning there.
 #[derive(Parser)]
@@ -50,15 +59,21 @@ pub(crate) enum Command {
                             aplysia import kws.tflite --out kws.blob --classes yes,no,silence"
     )]
     Import(ImportArgs),
-    /// What a blob or a genotype is and costs: layers, rules, flash, RAM, MACs, memory map.
+    /// What a blob or a genotype is and costs: layers, flash, RAM, MACs; of a blob the memory map, of a
+    /// genotype the rules.
     #[command(after_help = "Examples:\n  aplysia inspect model.blob\n  \
-                            aplysia inspect genotype.toml")]
+                            aplysia inspect genotype.toml --dataset fashion-mnist-32")]
     Inspect(InspectArgs),
     /// Run a blob on test images with the device's own int8 kernels.
     #[command(after_help = "Example:\n  aplysia run model.blob --images 10")]
     Run(RunArgs),
     /// The model on a device: an emulated board, checked bit for bit against the host.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  aplysia device infer model.blob --images 100\n  \
+                      aplysia device adapt model.blob --corruption rotation --severity 3\n  \
+                      aplysia device stats model.blob"
+    )]
     Device(device::DeviceCommand),
     /// What this machine has, what is missing, and how to get it.
     Doctor,
@@ -94,16 +109,16 @@ pub(crate) struct SearchArgs {
     #[arg(long, default_value = "evolution")]
     pub(crate) strategy: String,
     /// Candidates to evaluate.
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = 24, value_parser = at_least_one())]
     pub(crate) trials: usize,
     /// Candidates per generation.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = at_least_one())]
     pub(crate) population: usize,
     /// Training images per candidate and epoch.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = at_least_one())]
     pub(crate) images: usize,
     /// Epochs of the successive-halving rungs.
-    #[arg(long, value_delimiter = ',', default_value = "1,3")]
+    #[arg(long, value_delimiter = ',', default_value = "1,3", value_parser = at_least_one())]
     pub(crate) rungs: Vec<usize>,
     /// Seed of the whole study.
     #[arg(long, default_value_t = 1)]
@@ -130,7 +145,7 @@ pub(crate) struct SearchArgs {
     #[arg(long, default_value_t = FeedbackScale::WeightNorm)]
     pub(crate) feedback_scale: FeedbackScale,
     /// `cpu`, `ndarray` or `cuda`.
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
 }
 
@@ -144,10 +159,10 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Passes over the training images.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = at_least_one())]
     pub(crate) epochs: usize,
     /// Images per step.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, value_parser = at_least_one())]
     pub(crate) batch: usize,
     /// Peak learning rate.
     #[arg(long, default_value_t = 0.1)]
@@ -172,10 +187,10 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) rule_options: Option<PathBuf>,
     /// Train on a random subset of this many images.
-    #[arg(long)]
+    #[arg(long, value_parser = at_least_one())]
     pub(crate) images: Option<usize>,
     /// `cpu`, `ndarray` or `cuda`.
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
 }
 
@@ -187,12 +202,17 @@ pub(crate) struct EvaluateArgs {
     pub(crate) data: DataArgs,
     /// Shift the test images by this corruption first.
     #[arg(long)]
-    pub(crate) corruption: Option<String>,
+    pub(crate) corruption: Option<Corruption>,
     /// Its severity, 1 to 5.
-    #[arg(long, default_value_t = 3)]
+    #[arg(
+        long,
+        default_value_t = 3,
+        value_parser = value_parser!(u8).range(1..=5),
+        requires = "corruption"
+    )]
     pub(crate) severity: u8,
     /// `cpu`, `ndarray` or `cuda` (float only).
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
 }
 
@@ -206,7 +226,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Training images used for calibration.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = at_least_one())]
     pub(crate) calibration: usize,
     /// Further runs of the same genotype and settings with other seeds: their accuracies go into the
     /// card, with the mean and the spread.
@@ -230,6 +250,9 @@ pub(crate) struct ImportArgs {
 pub(crate) struct InspectArgs {
     /// A blob, or a genotype (.toml).
     pub(crate) what: PathBuf,
+    /// A genotype says neither shape nor classes of its images: the training images do.
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
 }
 
 #[derive(Args)]
@@ -239,6 +262,6 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// How many test images.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = at_least_one())]
     pub(crate) images: usize,
 }

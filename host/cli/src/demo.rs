@@ -13,7 +13,7 @@ use crate::args::{ExportArgs, SearchArgs, TrainArgs};
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, device, export, progress, run_folder, search, train};
 use anyhow::{Result, bail, ensure};
-use aplysia_data::Dataset;
+use aplysia_data::{Corruption, Dataset};
 use aplysia_learn::{Augment, FeedbackScale};
 use aplysia_search::{Study, Trial};
 use aplysia_shared::Model;
@@ -36,7 +36,7 @@ const POPULATION: usize = 6;
 /// Training images that calibrate the activations.
 const N_CALIBRATION: usize = 1000;
 /// How the streams are shifted.
-const CORRUPTIONS: [&str; 2] = ["rotation", "contrast"];
+const CORRUPTIONS: [Corruption; 2] = [Corruption::Rotation, Corruption::Contrast];
 /// How strongly, of 1 to 5.
 const SEVERITY: u8 = 3;
 
@@ -110,9 +110,9 @@ fn phases(args: &DemoArgs, stop: &AtomicBool, story: &mut Story) -> Result<()> {
     println!(
         "[5/5] learning on the device: {} labels each of {} (severity {SEVERITY})",
         args.samples,
-        CORRUPTIONS.join(" and ")
+        CORRUPTIONS.map(Corruption::name).join(" and ")
     );
-    let streams = CORRUPTIONS.map(|name| args.stream(name, &data, &test));
+    let streams = CORRUPTIONS.map(|corruption| args.stream(corruption, &data, &test));
     let streams = streams.into_iter().collect::<Result<Vec<_>>>()?;
     story.learning(&board.learn(&streams, args.seed)?);
     story.paths(&args.out);
@@ -195,14 +195,14 @@ impl DemoArgs {
     /// Validation images to learn from and test images to measure on, both shifted alike.
     fn stream(
         &self,
-        name: &'static str,
+        corruption: Corruption,
         data: &TrainingImages,
         test: &Dataset,
     ) -> Result<board::Stream> {
-        let shift = images::shift(name, SEVERITY)?;
+        let shift = images::shift(corruption, SEVERITY)?;
         let part = |images: &Dataset, n| images.subset(n, self.seed.into()).shifted(&shift);
         Ok(board::Stream {
-            name,
+            name: corruption.name(),
             severity: SEVERITY,
             learn: part(&data.splits.validation, self.samples),
             test: part(test, self.shifted_images),

@@ -9,18 +9,18 @@ use crate::args::device::{
 };
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob, progress, run_folder};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aplysia_data::Dataset;
 use aplysia_deploy::adaptation::{
     DeviceAdapted, Instructions, adapt, adapt_device, evaluate_snapshot,
 };
+use aplysia_deploy::compare;
 use aplysia_deploy::device::{Device, DeviceError, Emulator, EmulatorServer, Line, Socket};
 use aplysia_deploy::evaluate::{Images, evaluate, input_of_pixels};
 use aplysia_shared::adapt::{Config, Head};
 use aplysia_shared::protocol::{Hello, Stats};
 use aplysia_shared::{Model, infer};
 use std::env;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -41,16 +41,16 @@ const POLL: Duration = Duration::from_millis(100);
 /// Missing files or data, no emulator, a line that fails, or a device that differs from the host.
 pub(crate) fn run(command: &DeviceCommand) -> Result<Outcome> {
     let stop = progress::stop_flag()?;
-    let done = match command {
+    let outcome = match command {
         DeviceCommand::Emulate(args) => emulate(args, &stop),
         DeviceCommand::Infer(args) => infer_images(args, &stop),
         DeviceCommand::Adapt(args) => adapt_to_shift(args, &stop),
         DeviceCommand::Stats(args) => stats(args),
     };
-    if stop.load(Ordering::SeqCst) {
-        return Ok(Outcome::Cancelled);
+    match outcome {
+        Err(_) if stop.load(Ordering::SeqCst) => Ok(Outcome::Cancelled),
+        outcome => outcome,
     }
-    done.map(|()| Outcome::Done)
 }
 
 /// The program of the emulated board: `given`, else `$APLYSIA_FIRMWARE`, else where
@@ -115,13 +115,14 @@ fn hex(id: [u8; 16]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn emulate(args: &EmulateArgs, stop: &AtomicBool) -> Result<()> {
+fn emulate(args: &EmulateArgs, stop: &AtomicBool) -> Result<Outcome> {
     let bytes = blob::read(&args.blob)?;
     let model = blob::parse(&bytes, &args.blob)?;
     let elf = firmware(args.firmware.as_deref());
     let Some(path) = &args.socket else {
         let emulator = Emulator::start(&elf, Some(&args.blob));
-        return self_check(emulator.context(NO_BOARD)?, &model);
+        self_check(emulator.context(NO_BOARD)?, &model)?;
+        return Ok(Outcome::Done);
     };
     let server = EmulatorServer::start(&elf, Some(&args.blob), path);
     let mut server = server.context(NO_BOARD)?;
@@ -131,7 +132,7 @@ fn emulate(args: &EmulateArgs, stop: &AtomicBool) -> Result<()> {
         ensure!(server.is_running(), "the emulator has ended by itself");
         thread::sleep(POLL);
     }
-    Ok(())
+    Ok(Outcome::Cancelled)
 }
 
 /// One inference of a mid-grey ramp on the device and on the host.
@@ -155,7 +156,7 @@ fn self_check<T: Line>(line: T, model: &Model<'_>) -> Result<()> {
     Ok(())
 }
 
-fn infer_images(args: &InferArgs, stop: &AtomicBool) -> Result<()> {
+fn infer_images(args: &InferArgs, stop: &AtomicBool) -> Result<Outcome> {
     let bytes = blob::read(&args.blob)?;
     let model = blob::parse(&bytes, &args.blob)?;
     let test = images::load_test(&args.data)?;
@@ -165,33 +166,24 @@ fn infer_images(args: &InferArgs, stop: &AtomicBool) -> Result<()> {
     let state_bytes = device.stats()?.state_bytes as usize;
     let snapshot = device.snapshot()?;
     let host = evaluate_snapshot(&model, &snapshot, state_bytes, images::images(&test))?;
-    let mut cost = Instructions::default();
     let bar = progress::bar(test.len() as u64, "infer");
-    let answers = host
-        .predictions
-        .iter()
-        .zip(host.scores.chunks_exact(model.n_classes()));
-    for (i, (&class, scores)) in answers.enumerate() {
-        if stop.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        let inference = device.infer(test.image(i), false)?;
-        ensure!(
-            (inference.class, &inference.scores[..]) == (class, scores),
-            "image {i}: the device gives {:?}, the host {scores:?}: please report this with the blob",
-            inference.scores
-        );
-        cost.add(inference.instructions);
-        bar.inc(1);
-    }
+    let mut on_step = progress::step(&bar, stop);
+    let compared = compare(&mut device, images::images(&test), &host, &mut on_step)?;
     bar.finish_and_clear();
+    if stop.load(Ordering::SeqCst) {
+        return Ok(Outcome::Cancelled);
+    }
+    if let Some(difference) = compared.difference {
+        let (n_equal, n) = (compared.n_equal, compared.n);
+        bail!("{n_equal} of {n} images equal; {difference}: please report this with the blob");
+    }
     println!(
         "accuracy      {:.2} % of {} test images, every score equal to the host's",
         host.accuracy_pct(),
         test.len()
     );
-    print_instructions("per image", &cost);
-    Ok(())
+    print_instructions("per image", &compared.inference);
+    Ok(Outcome::Done)
 }
 
 fn print_instructions(step: &str, cost: &Instructions) {
@@ -221,34 +213,25 @@ impl AdaptArgs {
     /// `n` images of the validation part, shifted: what the device learns from.
     fn stream(&self, data: &DataArgs) -> Result<Dataset> {
         let validation = TrainingImages::load(data)?.splits.validation;
-        let shift = images::shift(&self.corruption, self.severity)?;
+        let shift = images::shift(self.corruption, self.severity)?;
         Ok(validation
             .subset(self.samples, u64::from(self.seed))
             .shifted(&shift))
     }
 }
 
-fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<()> {
+fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outcome> {
     let bytes = blob::read(&args.blob)?;
     let model = blob::parse(&bytes, &args.blob)?;
     let stream = args.stream(&args.data)?;
     let mut device = connect_to(&args.board, &args.blob, &model)?;
     let bar = progress::bar(stream.len() as u64, "adapt");
-    let mut on_step = |_| {
-        bar.inc(1);
-        match stop.load(Ordering::SeqCst) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    };
+    let mut on_step = progress::step(&bar, stop);
     let (config, learned_from) = (args.config(), images::images(&stream));
     let on_device = adapt_device(&mut device, config, args.seed, learned_from, &mut on_step)?;
     bar.finish_and_clear();
     if stop.load(Ordering::SeqCst) {
-        return Ok(());
-    }
-    if let Some(file) = &args.save {
-        run_folder::write(file, &on_device.adapted.snapshot)?;
+        return Ok(Outcome::Cancelled);
     }
     let on_host = adapt(&model, config, args.seed, learned_from)?;
     ensure!(
@@ -257,7 +240,11 @@ fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<()> {
         on_device.adapted.digest,
         on_host.digest
     );
-    report(args, &on_device, stream.len(), &model)
+    if let Some(file) = &args.save {
+        run_folder::write(file, &on_device.adapted.snapshot)?;
+    }
+    report(args, &on_device, stream.len(), &model)?;
+    Ok(Outcome::Done)
 }
 
 fn report(args: &AdaptArgs, run: &DeviceAdapted, n_stream: usize, model: &Model<'_>) -> Result<()> {
@@ -270,7 +257,7 @@ fn report(args: &AdaptArgs, run: &DeviceAdapted, n_stream: usize, model: &Model<
         100.0 * learned.online_correct as f64 / n_stream.max(1) as f64
     );
     let clean = images::load_test(&args.data)?.subset(args.test_images, u64::from(args.seed));
-    let shifted = clean.shifted(&images::shift(&args.corruption, args.severity)?);
+    let shifted = clean.shifted(&images::shift(args.corruption, args.severity)?);
     for (name, test) in [("shifted test", &shifted), ("clean test", &clean)] {
         let test: Images<'_> = images::images(test);
         println!(
@@ -295,7 +282,10 @@ fn report(args: &AdaptArgs, run: &DeviceAdapted, n_stream: usize, model: &Model<
     Ok(())
 }
 
-fn stats(args: &StatsArgs) -> Result<()> {
+fn stats(args: &StatsArgs) -> Result<Outcome> {
+    if let Some(path) = &args.blob {
+        blob::parse(&blob::read(path)?, path)?;
+    }
     let (mut device, hello) = connect(&args.board, args.blob.as_deref())?;
     ensure!(
         hello.has_model,
@@ -322,7 +312,7 @@ fn stats(args: &StatsArgs) -> Result<()> {
     );
     println!("instructions  {infer_instructions} last image, {update_instructions} last label");
     println!("bad frames    {bad_frames}");
-    Ok(())
+    Ok(Outcome::Done)
 }
 
 /// Whether the machine lacks what `error` is about.

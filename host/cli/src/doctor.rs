@@ -1,6 +1,6 @@
 //! `aplysia doctor`: what is installed, what is missing, how to get it.
 
-use crate::Outcome;
+use crate::{Outcome, device};
 use std::process::Command;
 
 /// One thing this machine may have.
@@ -31,6 +31,11 @@ pub(crate) fn run() -> anyhow::Result<Outcome> {
             what: "ARM target",
             needed_for: "building the firmware",
             found: arm_target(),
+        },
+        Check {
+            what: "firmware",
+            needed_for: "device, demo",
+            found: firmware(),
         },
         Check {
             what: "CUDA",
@@ -90,6 +95,17 @@ fn arm_target() -> Result<String, String> {
     Err(format!(
         "rustup target add {TARGET}, or `cargo xtask setup`"
     ))
+}
+
+fn firmware() -> Result<String, String> {
+    let elf = device::firmware(None);
+    match elf.is_file() {
+        true => Ok(elf.display().to_string()),
+        false => Err(format!(
+            "no {}: cargo xtask firmware, or set $APLYSIA_FIRMWARE",
+            elf.display()
+        )),
+    }
 }
 
 fn cuda() -> Result<String, String> {

@@ -5,17 +5,16 @@ use crate::run_folder::RunFolder;
 use crate::{Outcome, blob, images, train};
 use anyhow::Result;
 use aplysia_data::Dataset;
-use aplysia_learn::Device;
 use aplysia_space::Network;
 
 /// Prints the accuracy.
 ///
 /// # Errors
-/// Neither a run folder nor a blob; missing data; unknown corruption.
+/// Neither a run folder nor a blob; missing data.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let mut test = images::load_test(&args.data)?;
-    if let Some(name) = &args.corruption {
-        test = test.shifted(&images::shift(name, args.severity)?);
+    if let Some(corruption) = args.corruption {
+        test = test.shifted(&images::shift(corruption, args.severity)?);
     }
     if args.what.is_dir() {
         return float(args, &test);
@@ -32,8 +31,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
 }
 
 fn float(args: &EvaluateArgs, test: &Dataset) -> Result<Outcome> {
-    let device: Device = args.device.parse()?;
-    device.check()?;
+    let device = train::device(&args.device)?;
     let run = RunFolder::load(&args.what)?;
     let normalization = train::normalization(&args.data)?;
     let network = Network::lower(&run.genotype, images::shape(test), test.n_classes())?;

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
     let test = images::load_test(&args.data)?;
     let Exported { network, card, .. } = write(args, &data, &test)?;
     print!("{}", network.draw());
-    inspect::costs(card.costs);
+    inspect::costs(&mut std::io::stdout(), card.costs)?;
     println!(
         "accuracy      float {:.2} %, int8 {:.2} % of {} test images",
         card.accuracy.float_pct, card.accuracy.int8_pct, card.data.n_test

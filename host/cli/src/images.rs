@@ -2,7 +2,7 @@
 
 use crate::args::DataArgs;
 use anyhow::Result;
-use aplysia_data::{Dataset, Normalization, Part, Shift, Splits};
+use aplysia_data::{Corruption, Dataset, Normalization, Part, Shift, Splits};
 use aplysia_deploy::InputNormalization;
 use aplysia_deploy::evaluate::Images;
 use aplysia_space::Shape;
@@ -42,9 +42,9 @@ fn load(args: &DataArgs, part: Part) -> Result<Dataset> {
     Ok(args.dataset.load(&dir, part)?)
 }
 
-/// The shift of this name and severity.
-pub(crate) fn shift(corruption: &str, severity: u8) -> Result<Shift> {
-    Ok(Shift::new(corruption.parse()?, severity, SHIFT_SEED)?)
+/// This shift at this severity.
+pub(crate) fn shift(corruption: Corruption, severity: u8) -> Result<Shift> {
+    Ok(Shift::new(corruption, severity, SHIFT_SEED)?)
 }
 
 /// The network's input shape.

@@ -1,72 +1,107 @@
 //! `aplysia inspect`: what a blob or a genotype is and costs.
 
-use crate::args::InspectArgs;
+use crate::args::{DataArgs, InspectArgs};
+use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob};
 use anyhow::{Context, Result};
-use aplysia_data::fashion_mnist::CLASS_NAMES;
+use aplysia_deploy::plan::{Buffer, Plan, memory_map, plan};
 use aplysia_deploy::{Content, Costs, cost_of_network};
-use aplysia_space::{Genotype, Network, Shape};
-use std::path::Path;
+use aplysia_shared::{Model, Op};
+use aplysia_space::{Genotype, Network};
+use std::io::{self, Write};
 
-/// Input of the space `mcu` here: Fashion-MNIST.
-const INPUT: Shape = Shape { h: 28, w: 28, c: 1 };
-
-/// Prints layers, rules and costs.
+/// Prints layers and costs; of a blob the memory map, of a genotype the rules.
 ///
 /// # Errors
-/// The file cannot be read or is neither a genotype nor a valid blob.
+/// The file cannot be read or is neither a genotype nor a valid blob, the images of a genotype are
+/// missing, or the output cannot be written.
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     let bytes = blob::read(&args.what)?;
+    let out = &mut io::stdout().lock();
     if args.what.extension().is_some_and(|e| e == "toml") {
-        genotype(&bytes, &args.what)?;
+        let text = String::from_utf8(bytes).context("a genotype is UTF-8 text")?;
+        let parsed = Genotype::from_toml(&text)
+            .with_context(|| format!("{} is not a genotype", args.what.display()))?;
+        genotype(out, &parsed, &args.data)?;
     } else {
-        model(&bytes, &args.what)?;
+        model(out, &blob::parse(&bytes, &args.what)?)?;
     }
     Ok(Outcome::Done)
 }
 
-fn genotype(bytes: &[u8], path: &Path) -> Result<()> {
-    let text = std::str::from_utf8(bytes).context("a genotype is UTF-8 text")?;
-    let genotype = Genotype::from_toml(text)
-        .with_context(|| format!("{} is not a genotype", path.display()))?;
-    let network = Network::lower(&genotype, INPUT, CLASS_NAMES.len())?;
-    print!("{}", network.draw());
-    costs(cost_of_network(&network, &Content::new(&CLASS_NAMES))?);
-    Ok(())
+fn genotype(out: &mut impl Write, genotype: &Genotype, data: &DataArgs) -> Result<()> {
+    let images = TrainingImages::load(data)?.splits.train;
+    let (input, n_classes) = (images::shape(&images), images.n_classes());
+    writeln!(
+        out,
+        "for {}: images {}x{}x{}, {n_classes} classes",
+        data.dataset, input.h, input.w, input.c
+    )?;
+    let network = Network::lower(genotype, input, n_classes)?;
+    write!(out, "{}", network.draw())?;
+    let content = Content::new(&images.class_names);
+    costs(out, cost_of_network(&network, &content)?)
 }
 
-fn model(bytes: &[u8], path: &Path) -> Result<()> {
-    let model = blob::parse(bytes, path)?;
+fn model(out: &mut impl Write, model: &Model<'_>) -> Result<()> {
     let id: String = model.id().iter().map(|b| format!("{b:02x}")).collect();
-    println!("model {id}");
+    writeln!(out, "model {id}")?;
     for (i, layer) in model.layers().iter().enumerate() {
-        let out = &model.tensors()[usize::from(layer.output)];
-        println!(
-            "{i:>3} {:<24} -> {}x{}x{} at {}",
-            kind(&layer.op),
-            out.h,
-            out.w,
-            out.c,
-            out.offset
-        );
+        let t = &model.tensors()[usize::from(layer.output)];
+        let kind = kind(&layer.op);
+        writeln!(out, "{:>3} {kind:<24} -> {}x{}x{}", i + 1, t.h, t.w, t.c)?;
     }
-    costs(Costs::of(&model));
-    Ok(())
+    write!(out, "\n{}\n", arena(model))?;
+    costs(out, Costs::of(model))
 }
 
-fn kind(op: &aplysia_shared::Op) -> String {
+/// Every tensor with its place and its lifetime: layer `i` above is step `i`, the input is there at 0.
+fn arena(model: &Model<'_>) -> String {
+    let (tensors, layers) = (model.tensors(), model.layers());
+    let mut names = vec!["input".to_string(); tensors.len()];
+    let mut buffers: Vec<Buffer> = tensors
+        .iter()
+        .map(|t| Buffer {
+            bytes: t.len(),
+            first: 0,
+            last: 0,
+        })
+        .collect();
+    for (step, layer) in (1..).zip(layers) {
+        for input in layer.inputs {
+            buffers[usize::from(input)].last = step;
+        }
+        let output = usize::from(layer.output);
+        names[output] = format!("{step} {}", kind(&layer.op));
+        (buffers[output].first, buffers[output].last) = (step, step);
+    }
+    let best = plan(&buffers);
+    let arena_bytes = model.arena_bytes();
+    let placed = Plan {
+        offsets: tensors.iter().map(|t| t.offset as usize).collect(),
+        arena_bytes,
+        optimal: best.optimal && arena_bytes <= best.arena_bytes,
+        ..best
+    };
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    memory_map(&names, &buffers, &placed)
+}
+
+fn kind(op: &Op) -> String {
     let text = format!("{op:?}");
     let end = text.find([' ', '(', '{']).unwrap_or(text.len());
     text[..end].to_string()
 }
 
 /// Prints the costs, one per line with its unit.
-pub(crate) fn costs(c: Costs) {
-    println!("flash         {:>10} bytes (the blob)", c.flash_bytes);
-    println!("RAM           {:>10} bytes (the arena)", c.ram_bytes);
-    println!("work          {:>10} multiply-accumulates", c.macs);
-    println!(
-        "instructions  {:>10} (estimated, Cortex-M4)",
-        c.instructions
-    );
+///
+/// # Errors
+/// The output cannot be written.
+pub(crate) fn costs(out: &mut impl Write, c: Costs) -> Result<()> {
+    writeln!(out, "flash         {:>10} bytes (the blob)", c.flash_bytes)?;
+    writeln!(out, "RAM           {:>10} bytes (the arena)", c.ram_bytes)?;
+    writeln!(out, "work          {:>10} multiply-accumulates", c.macs)?;
+    let n = c.instructions;
+    writeln!(out, "instructions  {n:>10} (estimated, Cortex-M4)")?;
+    Ok(())
 }

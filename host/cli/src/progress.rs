@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,6 +19,25 @@ pub(crate) fn bar(n: u64, what: &str) -> ProgressBar {
         ProgressBar::with_draw_target(Some(n), target).with_style(style.progress_chars("=> "));
     bar.set_prefix(what.to_string());
     bar
+}
+
+/// Whether a loop goes on: not once `stop` is raised.
+pub(crate) fn flow(stop: &AtomicBool) -> ControlFlow<()> {
+    match stop.load(Ordering::SeqCst) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
+}
+
+/// What a loop with `bar` does after each step.
+pub(crate) fn step<'a>(
+    bar: &'a ProgressBar,
+    stop: &'a AtomicBool,
+) -> impl FnMut(usize) -> ControlFlow<()> + 'a {
+    |_| {
+        bar.inc(1);
+        flow(stop)
+    }
 }
 
 /// A flag that Ctrl-C (or SIGTERM) raises; a second one ends the process at once with status 130.

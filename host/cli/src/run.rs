@@ -5,7 +5,7 @@ use crate::{Outcome, blob, images};
 use anyhow::Result;
 use aplysia_deploy::evaluate::evaluate;
 
-/// Prints one line per image: truth, prediction.
+/// Prints one line per image, prediction and truth, then how many were right.
 ///
 /// # Errors
 /// The blob is not valid, or the images are missing or do not fit it.

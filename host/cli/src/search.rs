@@ -13,9 +13,8 @@ use aplysia_search::{
 };
 use aplysia_space::{Genotype, McuSpace, Network, Shape};
 use serde::{Deserialize, Serialize};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// The stage behind the study: costs by `deploy`, training by `learn`.
 struct Trainer<'a> {
@@ -69,13 +68,8 @@ impl Evaluate<Genotype> for Trainer<'_> {
             device: self.device,
             checkpoint: Some(&checkpoint),
         };
-        let trained = aplysia_learn::train(&learn_job, &mut |_: Progress<'_>| {
-            if job.stop.load(Ordering::SeqCst) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
+        let trained =
+            aplysia_learn::train(&learn_job, &mut |_: Progress<'_>| progress::flow(job.stop));
         match trained {
             Ok(t) if !t.finished => Err(TrainError::Interrupted),
             Ok(t) => {
@@ -127,11 +121,14 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Outcome> {
 /// Makes the study that `args` describes, or opens the one in its folder if it is to be resumed.
 ///
 /// # Errors
-/// A folder that holds another study, or none to resume; other data; a full disk.
+/// A device that is not there; a folder that holds another study, or none to resume; other data; a full
+/// disk.
 pub(crate) fn open(args: &SearchArgs, data: &TrainingImages) -> Result<Study<McuSpace>> {
     let study = if args.resume {
         Study::open(&args.study)?
     } else {
+        // Before the folder is made.
+        train::device(&args.device)?;
         Study::create(&args.study, config(args, data)?)?
     };
     study.check_dataset(&data.splits.train.digest)?;
@@ -148,8 +145,7 @@ pub(crate) fn advance(
     stop: &AtomicBool,
 ) -> Result<bool> {
     let settings: Settings = study.config().evaluator.clone().try_into()?;
-    let device: Device = settings.device.parse()?;
-    device.check()?;
+    let device = train::device(&settings.device)?;
     let seed = study.config().seed;
     let part = data.splits.train.subset(settings.images, seed);
     let budgets = &study.config().halving.budgets;

@@ -10,11 +10,11 @@ use aplysia_learn::{
     Augment, Device, Images, Job, LocalConfig, Progress, RuleOptions, TrainConfig, train,
 };
 use aplysia_space::{Genotype, Network, Rule};
+use indicatif::ProgressBar;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// Trains, and writes the run folder.
@@ -37,8 +37,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
 /// # Errors
 /// As [`run`], without the data.
 pub(crate) fn fit(args: &TrainArgs, data: &TrainingImages, stop: &AtomicBool) -> Result<bool> {
-    let device: Device = args.device.parse()?;
-    device.check()?;
+    let device = device(&args.device)?;
     let genotype = read_genotype(args)?;
     let mut part = data.splits.train.clone();
     if let Some(n) = args.images {
@@ -62,32 +61,8 @@ pub(crate) fn fit(args: &TrainArgs, data: &TrainingImages, stop: &AtomicBool) ->
         checkpoint: Some(&checkpoint),
     };
     let trained = train(&job, &mut |p| {
-        match p {
-            Progress::Step {
-                step,
-                n_steps,
-                loss,
-            } => {
-                bar.set_length(n_steps);
-                bar.set_position(step);
-                bar.set_message(format!("loss {loss:.3}"));
-            }
-            Progress::Epoch(e) => {
-                let valid = 100.0 * e.valid_accuracy.unwrap_or(0.0);
-                let line = format!(
-                    "epoch {:>3}  loss {:.4}  train {:.2} %  validation {valid:.2} %",
-                    e.epoch,
-                    e.loss,
-                    100.0 * e.train_accuracy
-                );
-                bar.suspend(|| println!("{line}"));
-            }
-        }
-        if stop.load(Ordering::SeqCst) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        report(&bar, p);
+        progress::flow(stop)
     })?;
     bar.finish_and_clear();
     if !trained.finished {
@@ -103,6 +78,40 @@ pub(crate) fn fit(args: &TrainArgs, data: &TrainingImages, stop: &AtomicBool) ->
     };
     RunFolder::save(&args.out, &record, &trained.params)?;
     Ok(true)
+}
+
+fn report(bar: &ProgressBar, p: Progress<'_>) {
+    match p {
+        Progress::Step {
+            step,
+            n_steps,
+            loss,
+        } => {
+            bar.set_length(n_steps);
+            bar.set_position(step);
+            bar.set_message(format!("loss {loss:.3}"));
+        }
+        Progress::Epoch(e) => {
+            let valid = 100.0 * e.valid_accuracy.unwrap_or(0.0);
+            let line = format!(
+                "epoch {:>3}  loss {:.4}  train {:.2} %  validation {valid:.2} %",
+                e.epoch,
+                e.loss,
+                100.0 * e.train_accuracy
+            );
+            bar.suspend(|| println!("{line}"));
+        }
+    }
+}
+
+/// The device of this name, which is there.
+///
+/// # Errors
+/// A device that does not exist, or that this machine or build lacks.
+pub(crate) fn device(name: &str) -> Result<Device> {
+    let device: Device = name.parse()?;
+    device.check()?;
+    Ok(device)
 }
 
 /// Whether `dir` holds the finished run of these settings on these images.

@@ -15,7 +15,7 @@ pub enum DataError {
         expected: String,
     },
     /// A file cannot be read or unpacked; a truncated .gz ends here.
-    #[error("{path} cannot be read ({source}): {expected}", path = path.display())]
+    #[error("{path} cannot be read: {expected}", path = path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -11,7 +11,7 @@ mod model;
 pub use cases::{CASES, Case};
 
 use crate::DeployError;
-use crate::device::{DeviceError, Emulator, Line as _};
+use crate::device::{DeviceError, Emulator, ICOUNT, Line as _, MACHINE};
 use aplysia_shared::{Model, infer};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -148,11 +148,16 @@ pub fn record(elf: &Path, case: &Case) -> Result<Record, BenchError> {
     })
 }
 
-/// The records as a Markdown table.
-pub fn table(records: &[Record]) -> String {
-    let mut text = String::from(
-        "| layer or network | MACs | instructions | per MAC | CMSIS-NN | ratio | predicted | bits |\n\
+/// The records as a Markdown table with its conditions; `toolchain` is [`toolchain`] of the firmware.
+pub fn table(records: &[Record], toolchain: &str) -> String {
+    let mut text = format!(
+        "Executed Thumb instructions, not cycles, of the bench firmware ({toolchain}, opt-level 3) in QEMU, \
+         board {MACHINE}, `-icount {ICOUNT}`; a layer includes the interpreter's work around it, a \
+         network is the sum of its layers. `ratio` is instructions over those of CMSIS-NN, `predicted` \
+         the cost model's count, `bits` whether every byte of the arena is the host's.\n\n{}\n\n\
+         | layer or network | MACs | instructions | per MAC | CMSIS-NN | ratio | predicted | bits |\n\
          |---|--:|--:|--:|--:|--:|--:|---|\n",
+        cases::CMSIS_NN
     );
     for r in records {
         let per_mac = match r.macs {
@@ -167,4 +172,12 @@ pub fn table(records: &[Record]) -> String {
         );
     }
     text
+}
+
+/// The compiler of a firmware `elf`, as it names itself in the file's section of comments.
+pub fn toolchain(elf: &[u8]) -> Option<String> {
+    const NAME: &[u8] = b"rustc version ";
+    let at = elf.windows(NAME.len()).position(|bytes| bytes == NAME)? + NAME.len();
+    let version = elf[at..].split(|&byte| byte == 0).next()?;
+    Some(format!("rustc {}", String::from_utf8_lossy(version)))
 }

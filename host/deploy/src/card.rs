@@ -87,9 +87,9 @@ pub struct AccuracyCard {
     pub float_per_seed_pct: Vec<f64>,
     /// Int8 accuracy per seed.
     pub int8_per_seed_pct: Vec<f64>,
-    /// Mean of `int8_per_seed_pct`.
+    /// Mean of `int8_per_seed_pct`, to 0.01.
     pub int8_mean_pct: f64,
-    /// Sample standard deviation of `int8_per_seed_pct`, 0 for one seed.
+    /// Sample standard deviation of `int8_per_seed_pct`, to 0.01; 0 for one seed.
     pub int8_std_pct: f64,
 }
 
@@ -105,15 +105,20 @@ impl AccuracyCard {
             int8_pct: runs.first().map_or(0.0, |r| r.2),
             seeds: runs.iter().map(|r| r.0).collect(),
             float_per_seed_pct: runs.iter().map(|r| r.1).collect(),
-            int8_mean_pct: mean,
+            int8_mean_pct: hundredth(mean),
             int8_std_pct: if n > 1.0 {
-                (squares / (n - 1.0)).sqrt()
+                hundredth((squares / (n - 1.0)).sqrt())
             } else {
                 0.0
             },
             int8_per_seed_pct: int8,
         }
     }
+}
+
+/// `x` to the nearest 0.01.
+fn hundredth(x: f64) -> f64 {
+    (100.0 * x).round() / 100.0
 }
 
 /// How the arena is used.
@@ -134,7 +139,7 @@ pub struct MemoryCard {
 pub struct RulesCard {
     /// Rule of each weighted layer, in execution order.
     pub layers: Vec<LayerRule>,
-    /// Share of all weights trained by each rule, in percent.
+    /// Share of all weights trained by each rule, in percent, to 0.01.
     pub weights_pct: BTreeMap<Rule, f64>,
 }
 
@@ -164,7 +169,9 @@ impl RulesCard {
             })
             .collect();
         let share = network.rule_share().into_iter();
-        let weights_pct = share.map(|(rule, share)| (rule, 100.0 * share)).collect();
+        let weights_pct = share
+            .map(|(rule, share)| (rule, hundredth(100.0 * share)))
+            .collect();
         Self {
             layers,
             weights_pct,

@@ -10,6 +10,7 @@ mod emulator;
 mod socket;
 
 pub use emulator::{Emulator, EmulatorServer};
+pub(crate) use emulator::{ICOUNT, MACHINE};
 pub use socket::Socket;
 
 use aplysia_shared::adapt::Config;
@@ -38,7 +39,7 @@ pub enum DeviceError {
         path: PathBuf,
     },
     /// QEMU could not be started.
-    #[error("cannot start the emulator: {0}")]
+    #[error("cannot start the emulator")]
     Start(#[source] io::Error),
     /// Something stands where the emulator would listen.
     #[error(
@@ -57,10 +58,10 @@ pub enum DeviceError {
         source: io::Error,
     },
     /// The line failed; `log` is what the device printed, if it is emulated.
-    #[error("serial line: {source}{log}")]
+    #[error("serial line: {fault}{log}")]
     Line {
-        /// Of the line.
-        source: io::Error,
+        /// Of the line; in the message, before the log.
+        fault: io::Error,
         /// Starts with a line break unless empty.
         log: String,
     },
@@ -84,7 +85,7 @@ pub enum DeviceError {
     )]
     RequestTooLarge,
     /// The response was damaged on the line.
-    #[error("response: {0}")]
+    #[error("the response was damaged on the line")]
     Frame(#[source] FrameError),
     /// The response is no message of this protocol, or none that belongs to the request.
     #[error("unexpected response of {bytes} bytes: does the device speak protocol {VERSION}?")]
@@ -99,7 +100,7 @@ pub enum DeviceError {
         device: u16,
     },
     /// The device refused the request.
-    #[error("the device refused: {0}")]
+    #[error("the device refused")]
     Refused(#[source] Refusal),
 }
 
@@ -131,7 +132,7 @@ impl<T: Line> Device<T> {
     /// [`DeviceError`], [`DeviceError::OtherVersion`] among them.
     pub fn connect(mut line: T) -> Result<(Self, Hello), DeviceError> {
         line.write_all(&[0])
-            .map_err(|source| broken(&mut line, source))?;
+            .map_err(|fault| broken(&mut line, fault))?;
         let mut device = Self {
             line,
             decoder: Decoder::new(),
@@ -267,7 +268,7 @@ impl<T: Line> Device<T> {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), DeviceError> {
         let sent = self.line.write_all(bytes).and_then(|()| self.line.flush());
-        sent.map_err(|source| broken(&mut self.line, source))
+        sent.map_err(|fault| broken(&mut self.line, fault))
     }
 
     fn receive<R>(
@@ -305,11 +306,11 @@ fn done(response: Response<'_>) -> Option<()> {
     matches!(response, Response::Done).then_some(())
 }
 
-fn broken<T: Line>(line: &mut T, source: io::Error) -> DeviceError {
+fn broken<T: Line>(line: &mut T, fault: io::Error) -> DeviceError {
     let log = line.log();
-    match source.kind() {
+    match fault.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => DeviceError::TimedOut { log },
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => DeviceError::Gone { log },
-        _ => DeviceError::Line { source, log },
+        _ => DeviceError::Line { fault, log },
     }
 }

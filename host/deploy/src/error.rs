@@ -98,13 +98,13 @@ pub enum DeployError {
         n_classes: usize,
     },
     /// The blob cannot be written or is not accepted by the runtime.
-    #[error("blob: {0}")]
+    #[error("the runtime refuses the blob")]
     Blob(#[from] aplysia_shared::blob::BlobError),
     /// The arena is too small for the model.
-    #[error("arena: {0}")]
+    #[error("the model does not run in this arena")]
     Arena(#[from] aplysia_shared::ArenaError),
     /// The model cannot learn so, or the learned state is not this model's.
-    #[error("on-device learning: {0}")]
+    #[error("the model cannot learn so on the device")]
     Adapt(#[from] aplysia_shared::adapt::AdaptError),
     /// The device, or the line to it.
     #[error(transparent)]

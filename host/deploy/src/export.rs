@@ -39,8 +39,13 @@ pub struct Export {
 impl Export {
     /// The model id in hexadecimal.
     pub fn model_id_hex(&self) -> String {
-        self.model_id.iter().map(|b| format!("{b:02x}")).collect()
+        hex(self.model_id)
     }
+}
+
+/// A model id in hexadecimal, as cards and the command line show it.
+pub fn hex(model_id: [u8; 16]) -> String {
+    model_id.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Quantizes and assembles a trained network.

@@ -37,6 +37,6 @@ pub use comparison::{Comparison, compare};
 pub use cost::{Costs, cost, cost_of_network};
 pub use error::DeployError;
 pub use evaluate::{Evaluation, evaluate};
-pub use export::{Calibration, Export, export};
+pub use export::{Calibration, Export, export, hex};
 pub use import::{ImportError, import};
 pub use quantize::{InputNormalization, QuantizedNetwork, quantize};

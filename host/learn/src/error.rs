@@ -81,7 +81,7 @@ pub enum LearnError {
         reason: postcard::Error,
     },
     /// Reading or writing failed.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: cannot be read or written", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub enum SearchError {
     /// A file operation failed, e.g. the disk is full.
     #[error(
-        "{path}: cannot {doing}: {source}; the study can be resumed once this is mended",
+        "{path}: cannot {doing}; the study can be resumed once this is mended",
         path = path.display()
     )]
     Io {
@@ -75,6 +75,6 @@ pub enum SearchError {
         violation: f64,
     },
     /// The evaluator cannot go on with any trial.
-    #[error("training cannot go on: {0}")]
-    Evaluator(Box<dyn std::error::Error + Send + Sync>),
+    #[error("training cannot go on")]
+    Evaluator(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

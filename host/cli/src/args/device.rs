@@ -1,9 +1,10 @@
 //! The grammar of `aplysia device`.
 
-use super::DataArgs;
+use super::{DataArgs, at_least_one};
+use aplysia_data::Corruption;
 use aplysia_deploy::adaptation::{DEFAULT, DEFAULT_SEED, DELTA_RATE, INSTAR_SHIFT, MOMENTUM_SHIFT};
 use aplysia_shared::adapt::Head;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, value_parser};
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -65,7 +66,7 @@ pub(crate) struct InferArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// How many test images.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = at_least_one())]
     pub(crate) images: usize,
 }
 
@@ -99,19 +100,24 @@ pub(crate) struct AdaptArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// How the images are shifted.
-    #[arg(long, default_value = "rotation")]
-    pub(crate) corruption: String,
+    #[arg(long, default_value_t = Corruption::Rotation)]
+    pub(crate) corruption: Corruption,
     /// Severity of the shift, 1 to 5.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = value_parser!(u8).range(1..=5))]
     pub(crate) severity: u8,
     /// Images of the stream.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 300, value_parser = at_least_one())]
     pub(crate) samples: usize,
     /// Shifted test images to measure on, and as many clean ones.
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 2000, value_parser = at_least_one())]
     pub(crate) test_images: usize,
     /// Momentum shift of homeostasis, 1 to 10: it follows about the last 2^S images.
-    #[arg(long, value_name = "S", default_value_t = MOMENTUM_SHIFT)]
+    #[arg(
+        long,
+        value_name = "S",
+        default_value_t = MOMENTUM_SHIFT,
+        value_parser = value_parser!(u8).range(1..=10)
+    )]
     pub(crate) homeostasis: u8,
     /// Channels do not keep their statistics.
     #[arg(long, conflicts_with = "homeostasis")]
@@ -120,10 +126,21 @@ pub(crate) struct AdaptArgs {
     #[arg(long, value_enum, default_value_t = HeadKind::of(DEFAULT.head))]
     pub(crate) head: HeadKind,
     /// Rate 2^-N of the instar head, 2 to 6.
-    #[arg(long, value_name = "N", default_value_t = INSTAR_SHIFT)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = INSTAR_SHIFT,
+        value_parser = value_parser!(u8).range(2..=6)
+    )]
     pub(crate) instar_shift: u8,
-    /// Learning rate of the delta head in 1/65536.
-    #[arg(long, value_name = "N", default_value_t = DELTA_RATE)]
+    /// Learning rate of the delta head in 1/65536: only with `--head delta`.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = DELTA_RATE,
+        value_parser = value_parser!(u16).range(1..),
+        requires = "head"
+    )]
     pub(crate) delta_rate: u16,
     /// Seed of the stream's order and of stochastic rounding.
     #[arg(long, default_value_t = DEFAULT_SEED)]

@@ -8,10 +8,8 @@ use aplysia_deploy::device::{Device, Emulator};
 use aplysia_deploy::evaluate::Images;
 use aplysia_deploy::{Comparison, adapt, adapt_device, compare, evaluate};
 use aplysia_shared::Model;
-use indicatif::ProgressBar;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 /// Boards that share the comparison; each keeps one core busy.
@@ -74,7 +72,12 @@ impl Board<'_> {
             let images = Images { pixels, labels };
             let host = evaluate(&self.model, images)?;
             let mut device = self.start()?;
-            Ok(compare(&mut device, images, &host, &mut self.step(&bar))?)
+            Ok(compare(
+                &mut device,
+                images,
+                &host,
+                &mut progress::step(&bar, self.stop),
+            )?)
         })?;
         bar.finish_and_clear();
         Ok(parts
@@ -92,7 +95,13 @@ impl Board<'_> {
         let learned = in_parallel(streams, |stream| {
             let images = images::images(&stream.learn);
             let mut board = self.start()?;
-            let device = adapt_device(&mut board, DEFAULT, seed, images, &mut self.step(&bar))?;
+            let device = adapt_device(
+                &mut board,
+                DEFAULT,
+                seed,
+                images,
+                &mut progress::step(&bar, self.stop),
+            )?;
             let test = images::images(&stream.test);
             Ok(Learned {
                 name: stream.name,
@@ -112,16 +121,6 @@ impl Board<'_> {
         let emulator = Emulator::start(&self.firmware, Some(self.blob));
         let emulator = emulator.context("cannot start an emulated board")?;
         Ok(Device::connect(emulator)?.0)
-    }
-
-    fn step<'s>(&'s self, bar: &'s ProgressBar) -> impl FnMut(usize) -> ControlFlow<()> + 's {
-        |_| {
-            bar.inc(1);
-            match self.stop.load(Ordering::SeqCst) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        }
     }
 }
 

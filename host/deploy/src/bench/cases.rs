@@ -1,12 +1,16 @@
 //! The layers and networks that are measured, and what CMSIS-NN executes on them.
 //!
-//! Owns the list only. CMSIS-NN: commit 99f736a, arm-none-eabi-gcc 12.2 -O3, public wrappers, executed
-//! instructions in QEMU 7.2 `mps2-an386`, for the same shapes; for whole networks without an
-//! interpreter.
+//! Owns the list and [`CMSIS_NN`], the conditions of the counts it is compared with.
 
 use super::model::{Builder, Taps};
 use crate::DeployError;
 use aplysia_shared::Op;
+
+/// Where the counts of CMSIS-NN come from.
+pub(super) const CMSIS_NN: &str = "CMSIS-NN: commit 99f736a (15 July 2026), arm-none-eabi-gcc 12.2.1 -O3, \
+    its public wrappers called on the same shapes, executed instructions in QEMU 7.2 on the same board; \
+    whole networks without an interpreter. Measured once; the numbers are kept in \
+    `host/deploy/src/bench/cases.rs`.";
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! An emulated board: QEMU running the firmware, its UART at the other end of a socket.
 
 use super::{DeviceError, Line, Socket};
+use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
@@ -11,15 +12,18 @@ use std::thread;
 use std::time::Duration;
 
 const QEMU: &str = "qemu-system-arm";
-const MACHINE: &str = "mps2-an386";
+/// Of util-linux: ends QEMU with the thread that started it, also where nothing is dropped (a signal).
+const TIE: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
+/// The emulated board.
+pub(crate) const MACHINE: &str = "mps2-an386";
 /// Where the firmware looks for its model.
 const MODEL_ADDRESS: u32 = 0x0010_0000;
 /// One instruction lasts 2^10 ns of virtual time; the firmware's clock counts on it.
-const ICOUNT: &str = "shift=10";
+pub(crate) const ICOUNT: &str = "shift=10";
 /// Between two looks whether a starting emulator listens.
 const LISTEN_POLL: Duration = Duration::from_millis(20);
 
-/// A running QEMU; ended when dropped.
+/// A running QEMU; ended when dropped, and with its starting thread where `setpriv` is installed.
 #[derive(Debug)]
 struct Qemu {
     process: Child,
@@ -44,7 +48,7 @@ impl Qemu {
         }
         let log = tempfile::tempfile().map_err(DeviceError::Start)?;
         let print = || log.try_clone().map_err(DeviceError::Start);
-        let mut command = Command::new(QEMU);
+        let mut command = tied(QEMU)?;
         command
             .args(["-machine", MACHINE, "-display", "none", "-monitor", "none"])
             .args([
@@ -66,10 +70,7 @@ impl Qemu {
             .stdout(Stdio::from(print()?))
             .stderr(Stdio::from(print()?))
             .spawn()
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => DeviceError::EmulatorMissing,
-                _ => DeviceError::Start(error),
-            })?;
+            .map_err(DeviceError::Start)?;
         Ok(Self { process, log })
     }
 
@@ -105,12 +106,27 @@ impl Drop for Qemu {
     }
 }
 
+/// `program`, ended with the thread that starts it where [`TIE`] is installed.
+fn tied(program: &str) -> Result<Command, DeviceError> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let installed = |name: &str| env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    if !installed(program) {
+        return Err(DeviceError::EmulatorMissing);
+    }
+    if !installed(TIE[0]) {
+        return Ok(Command::new(program));
+    }
+    let mut command = Command::new(TIE[0]);
+    command.args(&TIE[1..]).arg(program);
+    Ok(command)
+}
+
 /// A file name in QEMU's option syntax, where a comma is doubled.
 fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }
 
-/// An emulated board of one's own; ended when dropped.
+/// An emulated board of one's own; ended when dropped or when the thread ends that started it.
 #[derive(Debug)]
 pub struct Emulator {
     qemu: Qemu,
@@ -154,7 +170,8 @@ impl Line for Emulator {
 }
 
 /// An emulated board whose UART is a socket file, for one [`Socket`] after another; it keeps what it
-/// has learned between them. Board and file end when dropped.
+/// has learned between them. Board and file end when dropped, the board also with the thread that
+/// started it.
 #[derive(Debug)]
 pub struct EmulatorServer {
     qemu: Qemu,

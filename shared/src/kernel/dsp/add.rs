@@ -18,7 +18,9 @@ pub fn add_s8(lhs: &Src<'_>, rhs: &Src<'_>, dst: &mut Dst<'_>, scales: &AddScale
     if dst.data.len() < MIN_ELEMENTS {
         return generic::add_s8(lhs, rhs, dst, scales);
     }
-    let [left, right] = [(lhs, scales.lhs), (rhs, scales.rhs)].map(|(src, s)| table(src, s));
+    let [mut left, mut right] = [[0; 256]; 2];
+    fill(&mut left, lhs, scales.lhs);
+    fill(&mut right, rhs, scales.rhs);
     let to = (scales.output.multiplier(), scales.output.shift);
     for ((out, &l), &r) in dst.data.iter_mut().zip(lhs.data).zip(rhs.data) {
         let [l, r] = [l, r].map(|q| usize::from(q.cast_unsigned()));
@@ -28,11 +30,9 @@ pub fn add_s8(lhs: &Src<'_>, rhs: &Src<'_>, dst: &mut Dst<'_>, scales: &AddScale
 }
 
 /// Rescaled values, by the bits of `q`.
-fn table(src: &Src<'_>, scaling: Scaling) -> [i32; 256] {
-    let mut values = [0; 256];
+fn fill(values: &mut [i32; 256], src: &Src<'_>, scaling: Scaling) {
     for (value, q) in values.iter_mut().zip((0..=127).chain(-128..=-1)) {
         let wide = (q - src.zero_point) << LEFT_SHIFT;
         *value = multiply_by_quantized_multiplier(wide, scaling.multiplier(), scaling.shift);
     }
-    values
 }
