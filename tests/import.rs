@@ -167,7 +167,10 @@ fn softmax_is_its_formula_to_one_step() {
             clamp,
         };
         generic::softmax_s8(&src, &mut dst, Scaling::new(multiplier, shift));
-        let e: Vec<f64> = q.iter().map(|&q| (scale * f64::from(q)).exp()).collect();
+        let max = f64::from(*q.iter().max().unwrap());
+        let e: Vec<f64> = (q.iter())
+            .map(|&q| (scale * (f64::from(q) - max)).exp())
+            .collect();
         let sum: f64 = e.iter().sum();
         for (out, e) in out.iter().zip(e) {
             let want = (256.0 * e / sum - 128.0).min(127.0);

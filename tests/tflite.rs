@@ -26,13 +26,16 @@ pub(crate) struct Tensor {
     pub(crate) data: Vec<u8>,
 }
 
+/// A value and the number of its field in a table.
+type Field<T> = (u16, T);
+
 /// An operator with its option table: type number, then 8-bit and 32-bit values by field.
 #[derive(Clone, Debug)]
 pub(crate) struct Operator {
     pub(crate) code: i32,
     pub(crate) inputs: Vec<i32>,
     output: i32,
-    options: (u8, Vec<(u16, i8)>, Vec<(u16, i32)>),
+    options: (u8, Vec<Field<i8>>, Vec<Field<i32>>),
 }
 
 /// A file to be; the last tensor is the output.
@@ -84,7 +87,7 @@ impl File {
         code: i32,
         inputs: &[i32],
         output: i32,
-        options: (u8, &[(u16, i8)], &[(u16, i32)]),
+        options: (u8, &[Field<i8>], &[Field<i32>]),
     ) {
         self.operators.push(Operator {
             code,

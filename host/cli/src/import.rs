@@ -15,6 +15,6 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
     std::fs::write(&args.out, &imported.blob)
         .with_context(|| format!("cannot write {}", args.out.display()))?;
     println!("model {}", imported.model_id_hex());
-    inspect::costs(imported.costs);
+    inspect::costs(&mut std::io::stdout().lock(), imported.costs)?;
     Ok(Outcome::Done)
 }
