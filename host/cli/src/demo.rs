@@ -30,7 +30,7 @@ const FLASH_BYTES: u64 = 49_152;
 /// Most bytes of the arena: what the emulated board has.
 const RAM_BYTES: u64 = 32_768;
 /// Validation accuracy in percent after the search's few epochs below which a network is of no use.
-const MIN_ACCURACY_PCT: f64 = 80.0;
+const MIN_ACCURACY_PCT: f64 = 70.0;
 /// Candidates per generation.
 const POPULATION: usize = 6;
 /// Training images that calibrate the activations.

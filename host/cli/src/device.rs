@@ -14,9 +14,9 @@ use aplysia_data::Dataset;
 use aplysia_deploy::adaptation::{
     DeviceAdapted, Instructions, adapt, adapt_device, evaluate_snapshot,
 };
-use aplysia_deploy::compare;
 use aplysia_deploy::device::{Device, DeviceError, Emulator, EmulatorServer, Line, Socket};
 use aplysia_deploy::evaluate::{Images, evaluate, input_of_pixels};
+use aplysia_deploy::{compare, hex};
 use aplysia_shared::adapt::{Config, Head};
 use aplysia_shared::protocol::{Hello, Stats};
 use aplysia_shared::{Model, infer};
@@ -35,7 +35,7 @@ const NO_BOARD: &str =
 /// Between two looks whether an emulated board still runs.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Runs the subcommand. Ctrl-C ends an emulator, too, so that any failure after it is its doing.
+/// Runs the subcommand. Ctrl-C ends an emulator, too, so that a failed line after it is its doing.
 ///
 /// # Errors
 /// Missing files or data, no emulator, a line that fails, or a device that differs from the host.
@@ -48,7 +48,7 @@ pub(crate) fn run(command: &DeviceCommand) -> Result<Outcome> {
         DeviceCommand::Stats(args) => stats(args),
     };
     match outcome {
-        Err(_) if stop.load(Ordering::SeqCst) => Ok(Outcome::Cancelled),
+        Err(e) if e.is::<DeviceError>() && stop.load(Ordering::SeqCst) => Ok(Outcome::Cancelled),
         outcome => outcome,
     }
 }
@@ -109,10 +109,6 @@ fn introduce<T: Line>(device: &mut Device<T>, hello: &Hello, model: &Model<'_>) 
         info.macs
     );
     Ok(())
-}
-
-fn hex(id: [u8; 16]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn emulate(args: &EmulateArgs, stop: &AtomicBool) -> Result<Outcome> {

@@ -5,7 +5,7 @@ use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob};
 use anyhow::{Context, Result};
 use aplysia_deploy::plan::{Buffer, Plan, memory_map, plan};
-use aplysia_deploy::{Content, Costs, cost_of_network};
+use aplysia_deploy::{Content, Costs, cost_of_network, hex};
 use aplysia_shared::{Model, Op};
 use aplysia_space::{Genotype, Network};
 use std::io::{self, Write};
@@ -44,8 +44,7 @@ fn genotype(out: &mut impl Write, genotype: &Genotype, data: &DataArgs) -> Resul
 }
 
 fn model(out: &mut impl Write, model: &Model<'_>) -> Result<()> {
-    let id: String = model.id().iter().map(|b| format!("{b:02x}")).collect();
-    writeln!(out, "model {id}")?;
+    writeln!(out, "model {}", hex(model.id()))?;
     for (i, layer) in model.layers().iter().enumerate() {
         let t = &model.tensors()[usize::from(layer.output)];
         let kind = kind(&layer.op);

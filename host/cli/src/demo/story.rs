@@ -27,8 +27,8 @@ pub(super) struct Figures {
     ram_bytes: Option<u64>,
     /// Multiply-accumulates of one inference.
     macs: Option<u64>,
-    /// Instructions of one inference: mean counted by the device.
-    instructions: Option<f64>,
+    /// Instructions of one inference: mean counted by the device, rounded.
+    instructions: Option<u64>,
     /// The same as the cost model predicts it.
     predicted_instructions: Option<u64>,
     /// Images whose every score was equal on device and host.
@@ -41,8 +41,8 @@ pub(super) struct Figures {
     shift_after_pct: Option<f64>,
     /// Labels learned from each stream.
     shift_labels: Option<usize>,
-    /// Instructions of learning one label: mean counted by the device.
-    update_instructions: Option<f64>,
+    /// Instructions of learning one label: mean counted by the device, rounded.
+    update_instructions: Option<u64>,
     /// RAM of the learned state.
     state_bytes: Option<usize>,
     /// Whether device and host learned the same state, bit for bit, from every stream.
@@ -102,8 +102,8 @@ impl Story {
 
     pub(super) fn export(&mut self, exported: &Exported) {
         let (costs, accuracy) = (exported.card.costs, &exported.card.accuracy);
-        self.figures.accuracy_float_pct = Some(accuracy.float_pct);
-        self.figures.accuracy_int8_pct = Some(accuracy.int8_pct);
+        self.figures.accuracy_float_pct = Some(rounded(accuracy.float_pct));
+        self.figures.accuracy_int8_pct = Some(rounded(accuracy.int8_pct));
         self.figures.flash_bytes = Some(costs.flash_bytes);
         self.figures.ram_bytes = Some(costs.ram_bytes);
         self.figures.macs = Some(costs.macs);
@@ -125,7 +125,7 @@ impl Story {
     pub(super) fn comparison(&mut self, found: &Comparison) {
         self.figures.device_equal = Some(found.n_equal);
         self.figures.device_compared = Some(found.n);
-        self.figures.instructions = Some(found.inference.mean());
+        self.figures.instructions = Some(found.inference.mean().round() as u64);
         let line = format!(
             "{:.0} per image counted on the device, {} predicted",
             found.inference.mean(),
@@ -151,19 +151,19 @@ impl Story {
             self.stream(stream);
         }
         let n = streams.len().max(1) as f64;
-        let mean = |of: &dyn Fn(&Learned) -> f64| Some(streams.iter().map(of).sum::<f64>() / n);
+        let mean = |of: &dyn Fn(&Learned) -> f64| streams.iter().map(of).sum::<f64>() / n;
+        let update = mean(&|s| s.device.update.mean());
         let figures = &mut self.figures;
-        figures.shift_before_pct = mean(&|s| s.before_pct);
-        figures.shift_after_pct = mean(&|s| s.after_pct);
-        figures.update_instructions = mean(&|s| s.device.update.mean());
+        figures.shift_before_pct = Some(rounded(mean(&|s| s.before_pct)));
+        figures.shift_after_pct = Some(rounded(mean(&|s| s.after_pct)));
+        figures.update_instructions = Some(update.round() as u64);
         figures.shift_labels = streams.iter().map(|s| s.device.adapted.n_labels()).min();
         figures.state_bytes = streams.iter().map(|s| s.device.adapted.state_bytes).max();
         figures.state_equal = Some(streams.iter().all(|s| s.device.adapted == s.host));
-        let (update, inference) = (figures.update_instructions, figures.instructions);
+        let inference = figures.instructions.unwrap_or(0).max(1) as f64;
         let line = format!(
-            "{:.0} instructions per label, {:.2} % of an inference; {} bytes of learned state",
-            update.unwrap_or(0.0),
-            100.0 * update.unwrap_or(0.0) / inference.unwrap_or(0.0).max(1.0),
+            "{update:.0} instructions per label, {:.2} % of an inference; {} bytes of learned state",
+            100.0 * update / inference,
             figures.state_bytes.unwrap_or(0)
         );
         self.line("", line);
@@ -181,8 +181,8 @@ impl Story {
         } = stream;
         let learned = &device.adapted;
         let streams = &mut self.figures.streams;
-        streams.insert(format!("{name}_before_pct"), *before_pct);
-        streams.insert(format!("{name}_after_pct"), *after_pct);
+        streams.insert(format!("{name}_before_pct"), rounded(*before_pct));
+        streams.insert(format!("{name}_after_pct"), rounded(*after_pct));
         let equal = learned == host;
         let line = format!(
             "{name} {severity}: {before_pct:.2} % before, {after_pct:.2} % after {} labels, of {n_test} \
@@ -210,6 +210,11 @@ impl Story {
             self.line(what, out.join(file).display());
         }
     }
+}
+
+/// A percentage to two decimals, as the story prints it.
+fn rounded(pct: f64) -> f64 {
+    (100.0 * pct).round() / 100.0
 }
 
 impl Display for Story {
