@@ -24,13 +24,13 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value_t = 12, value_parser = at_least_one())]
     pub(crate) trials: usize,
     /// Training images per candidate and epoch.
-    #[arg(long, default_value_t = 8000, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 7000, value_parser = at_least_one())]
     pub(crate) images: usize,
     /// Epochs of the search's successive-halving rungs.
     #[arg(long, value_delimiter = ',', default_value = "2,4", value_parser = at_least_one())]
     pub(crate) rungs: Vec<usize>,
     /// Epochs of the winner's training.
-    #[arg(long, default_value_t = 10, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 8, value_parser = at_least_one())]
     pub(crate) epochs: usize,
     /// Training images of the winner [default: the whole training part].
     #[arg(long, value_parser = at_least_one())]
