@@ -1,8 +1,8 @@
 //! Plasticity on the device: what a deployed model learns from the images it sees.
 //!
 //! It owns the learned state, an overlay in a caller-given buffer, and the rules that change it
-//! ([`instar`], [`delta`], [`homeostasis`]), and the [`guard`] over them. It must not know where images and labels come from, and it
-//! never changes the base model: [`Plastic::reset`] restores it exactly. Everything is computed in
+//! ([`instar`], [`delta`], [`homeostasis`]), and the [`guard`] over them. It must not know where images and
+//! labels come from, and it never changes the base model: [`Plastic::reset`] restores it exactly. Everything is computed in
 //! integers, so that the same model, configuration, seed and calls give the same bytes on every
 //! machine. Flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
 
@@ -17,13 +17,14 @@ mod snapshot;
 mod state;
 
 use crate::blob::Model;
+use crate::header::HEADER_BYTES;
 use crate::network::{ArenaError, infer_with};
 use crate::rng::XorShift32;
 pub use error::AdaptError;
 use overlay::{Layout, Overlay, Parts, Stats, head_layer, put_i32};
 use scaled::Scaled;
 use serde::{Deserialize, Serialize};
-use snapshot::{HEADER_BYTES, Header};
+use snapshot::Header;
 
 /// Most classes of a model that learns.
 pub const MAX_CLASSES: usize = 256;

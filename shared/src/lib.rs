@@ -14,6 +14,7 @@
 pub mod adapt;
 pub mod blob;
 pub mod cost;
+mod header;
 pub mod kernel;
 pub mod layer;
 pub mod network;

@@ -22,11 +22,12 @@
 mod error;
 mod record;
 
+use crate::header::digest;
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 pub use error::StoreError;
+use record::BLOCK_BYTES;
 pub use record::Record;
-use record::{BLOCK_BYTES, checksum};
 
 /// The committed snapshot of a learned state.
 #[derive(Debug)]
@@ -208,7 +209,7 @@ impl<F: NorFlash> Store<F> {
         if record.bytes as usize > self.capacity_bytes() {
             return None;
         }
-        let mut digest = checksum(&header);
+        let mut digest = digest(&header);
         self.read_snapshot(address, record.bytes, |bytes| digest.update(bytes))
             .ok()?;
         (digest.finalize() == want).then_some(record)

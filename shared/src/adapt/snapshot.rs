@@ -1,6 +1,6 @@
 //! The header of the learned state, which makes the buffer a snapshot.
 //!
-//! It owns the 64 bytes in front of the state and their checks; it must not know what the state means.
+//! It owns the fields in front of the state and their checks; it must not know what the state means.
 //!
 //! | byte | field |
 //! |---|---|
@@ -23,13 +23,11 @@
 //! All little-endian.
 
 use super::{AdaptError, Config, Counters, Head};
-use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
+use crate::header::{CRC_WORD, HEADER_BYTES, digest, sealed};
+use crate::quant::i32_at;
 
-/// Length of the header.
-pub(crate) const HEADER_BYTES: usize = 64;
 const MAGIC: [u8; 4] = *b"APLS";
 const VERSION: u16 = 1;
-const CRC_AT: usize = 60;
 
 /// What the state belongs to and how far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,39 +44,28 @@ pub(crate) struct Header {
 impl Header {
     /// The header's bytes with the checksum over them and `state`.
     pub(crate) fn encode(&self, state: &[u8]) -> [u8; HEADER_BYTES] {
-        let mut bytes = [0; HEADER_BYTES];
-        let mut at = 0;
-        let mut put = |field: &[u8]| {
-            if let Some(slot) = bytes.get_mut(at..at + field.len()) {
-                slot.copy_from_slice(field);
-            }
-            at += field.len();
-        };
         let (head, number) = match self.config.head {
             Head::Base => (0, 0),
             Head::Instar { shift } => (1, u16::from(shift)),
             Head::Delta { rate } => (2, rate),
         };
-        put(&MAGIC);
-        put(&VERSION.to_le_bytes());
-        put(&[self.config.homeostasis.unwrap_or(0), head]);
-        put(&number.to_le_bytes());
-        put(&[0; 2]);
-        put(&self.bytes.to_le_bytes());
-        put(&self.model);
         let Counters {
             seen,
             labels,
             mistakes,
         } = self.counters;
-        for word in [self.seed, self.rng, seen, labels, mistakes, 0, 0] {
-            put(&word.to_le_bytes());
-        }
-        let crc = checksum(&bytes, state);
-        if let Some(slot) = bytes.last_chunk_mut::<4>() {
-            *slot = crc.to_le_bytes();
-        }
-        bytes
+        let words = [self.seed, self.rng, seen, labels, mistakes].map(u32::to_le_bytes);
+        let fields: [&[u8]; 8] = [
+            &MAGIC,
+            &VERSION.to_le_bytes(),
+            &[self.config.homeostasis.unwrap_or(0), head],
+            &number.to_le_bytes(),
+            &[0; 2],
+            &self.bytes.to_le_bytes(),
+            &self.model,
+            words.as_flattened(),
+        ];
+        sealed(&fields, state)
     }
 
     /// The header of `snapshot`, if all of the snapshot is whole.
@@ -90,8 +77,7 @@ impl Header {
         let (header, state) = snapshot
             .split_first_chunk::<HEADER_BYTES>()
             .ok_or(too_short)?;
-        let (words, _) = header.as_chunks::<4>();
-        let word = |i: usize| words.get(i).map_or(0, |&w| u32::from_le_bytes(w));
+        let word = |i: usize| i32_at(header, i).cast_unsigned();
         let [_, _, _, _, v0, v1, momentum, head, n0, n1, ..] = *header;
         let version = u16::from_le_bytes([v0, v1]);
         if !header.starts_with(&MAGIC) || version != VERSION {
@@ -103,7 +89,9 @@ impl Header {
                 want_bytes: usize::try_from(word(3)).unwrap_or(usize::MAX),
             });
         }
-        let (got, want) = (checksum(header, state), word(CRC_AT / 4));
+        let mut digest = digest(header);
+        digest.update(state);
+        let (got, want) = (digest.finalize(), word(CRC_WORD));
         if got != want {
             return Err(AdaptError::Checksum { got, want });
         }
@@ -136,13 +124,4 @@ impl Header {
             state,
         ))
     }
-}
-
-/// CRC-32 of a header without its last 4 bytes, then `state`.
-pub(crate) fn checksum(header: &[u8; HEADER_BYTES], state: &[u8]) -> u32 {
-    let crc = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
-    let mut digest = crc.digest();
-    digest.update(header.get(..CRC_AT).unwrap_or_default());
-    digest.update(state);
-    digest.finalize()
 }

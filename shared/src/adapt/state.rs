@@ -4,9 +4,10 @@
 //! state changes while it learns. Flow: blob → fresh state → (learning) → snapshot → restored state.
 
 use super::overlay::{Layout, Parts, Stats, head_layer, n_homeostatic, put_i32};
-use super::snapshot::{HEADER_BYTES, Header};
+use super::snapshot::Header;
 use super::{AdaptError, Config, Counters, Head, MAX_CLASSES, Plastic, bias_limit, instar};
 use crate::blob::Model;
+use crate::header::{CRC_WORD, HEADER_BYTES};
 use crate::quant::i32_at;
 use crate::rng::XorShift32;
 
@@ -85,7 +86,7 @@ impl<'b> Plastic<'b> {
     /// CRC-32 of the snapshot: two machines that agree in it have learned the same.
     pub fn digest(&self) -> u32 {
         let bytes = self.header.encode(self.persistent());
-        i32_at(&bytes, HEADER_BYTES / 4 - 1).cast_unsigned()
+        i32_at(&bytes, CRC_WORD).cast_unsigned()
     }
 
     /// Everything learned, counters, configuration and seed, checksummed: see [`Plastic::restore`].

@@ -1,6 +1,6 @@
 //! The 64 bytes in front of a committed snapshot.
 //!
-//! It owns their layout and checksum; it must not know slots or flash. All little-endian.
+//! It owns their layout; it must not know slots or flash. All little-endian.
 //!
 //! | byte | field |
 //! |---|---|
@@ -16,13 +16,12 @@
 //! | 60 | CRC-32 (IEEE) of bytes 0–59, then of the snapshot u32 |
 //! | 64 | snapshot, then `0xFF` to a multiple of 64 bytes |
 
-use crc::{CRC_32_ISO_HDLC, Crc, Digest, NoTable};
+use crate::header::{CRC_WORD, HEADER_BYTES, sealed};
+use crate::quant::i32_at;
 
 /// Length of the header, and of the blocks in which the store reads and pads.
-pub(super) const BLOCK_BYTES: usize = 64;
-const CRC_AT: usize = 60;
+pub(super) const BLOCK_BYTES: usize = HEADER_BYTES;
 const MAGIC_AND_VERSION: [u8; 8] = *b"APLR\x01\0\0\0";
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// One committed snapshot, and what all commits together have cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,26 +53,15 @@ impl Record {
 
     /// The header of this record and `snapshot`.
     pub(super) fn encode(&self, snapshot: &[u8]) -> [u8; BLOCK_BYTES] {
-        let mut header = [0; BLOCK_BYTES];
-        let mut at = 0;
-        let mut put = |field: &[u8]| {
-            if let Some(place) = header.get_mut(at..at + field.len()) {
-                place.copy_from_slice(field);
-            }
-            at += field.len();
-        };
-        put(&MAGIC_AND_VERSION);
-        put(&self.sequence.to_le_bytes());
-        put(&self.bytes.to_le_bytes());
-        put(&self.model);
-        put(&self.erased_pages.to_le_bytes());
-        put(&self.written_bytes.to_le_bytes());
-        let mut digest = checksum(&header);
-        digest.update(snapshot);
-        if let Some(place) = header.last_chunk_mut::<4>() {
-            *place = digest.finalize().to_le_bytes();
-        }
-        header
+        let fields: [&[u8]; 6] = [
+            &MAGIC_AND_VERSION,
+            &self.sequence.to_le_bytes(),
+            &self.bytes.to_le_bytes(),
+            &self.model,
+            &self.erased_pages.to_le_bytes(),
+            &self.written_bytes.to_le_bytes(),
+        ];
+        sealed(&fields, snapshot)
     }
 
     /// The record of `header` and the checksum that it states; none if it is no header.
@@ -81,8 +69,7 @@ impl Record {
         if !header.starts_with(&MAGIC_AND_VERSION) {
             return None;
         }
-        let (words, _) = header.as_chunks::<4>();
-        let word = |i: usize| words.get(i).map_or(0, |&w| u32::from_le_bytes(w));
+        let word = |i: usize| i32_at(header, i).cast_unsigned();
         let record = Self {
             sequence: word(2),
             model: *header.get(16..)?.first_chunk()?,
@@ -90,14 +77,6 @@ impl Record {
             erased_pages: word(8),
             written_bytes: u64::from(word(9)) | u64::from(word(10)) << 32,
         };
-        Some((record, word(CRC_AT / 4)))
+        Some((record, word(CRC_WORD)))
     }
-}
-
-/// The checksum of `header`, to be continued with the snapshot.
-pub(super) fn checksum(header: &[u8; BLOCK_BYTES]) -> Digest<'static, u32, NoTable> {
-    const DIGEST: &Crc<u32, NoTable> = &CRC;
-    let mut digest = DIGEST.digest();
-    digest.update(header.get(..CRC_AT).unwrap_or_default());
-    digest
 }
