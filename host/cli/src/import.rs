@@ -1,7 +1,7 @@
 //! `aplysia import`: a TensorFlow Lite model becomes a blob.
 
 use crate::args::ImportArgs;
-use crate::{Outcome, blob, inspect};
+use crate::{Outcome, blob, inspect, run_folder};
 use anyhow::{Context, Result};
 
 /// Writes the blob and prints its costs.
@@ -12,8 +12,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
     let file = blob::read(&args.model)?;
     let imported = aplysia_deploy::import(&file, &args.classes)
         .with_context(|| format!("cannot import {}", args.model.display()))?;
-    std::fs::write(&args.out, &imported.blob)
-        .with_context(|| format!("cannot write {}", args.out.display()))?;
+    run_folder::write(&args.out, &imported.blob)?;
     println!("model {}", imported.model_id_hex());
     inspect::costs(&mut std::io::stdout().lock(), imported.costs)?;
     Ok(Outcome::Done)

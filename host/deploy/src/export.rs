@@ -3,7 +3,7 @@
 //! Owns the order of the steps: quantize, assemble, measure the statistics of on-device learning with
 //! the int8 model itself, assemble again with them.
 
-use crate::assemble::{Content, assemble};
+use crate::assemble::{Assembly, Content, assemble};
 use crate::evaluate::Images;
 use crate::plan::Plan;
 use crate::quantize::{InputNormalization, quantize};
@@ -37,6 +37,22 @@ pub struct Export {
 }
 
 impl Export {
+    /// The blob of `assembly` with its costs.
+    ///
+    /// # Errors
+    /// A capacity of the format is exceeded, or the runtime refuses the blob.
+    pub(crate) fn of(assembly: Assembly) -> Result<Self, DeployError> {
+        let blob = assembly.blob()?;
+        let model = Model::parse(&blob)?;
+        let (costs, model_id) = (Costs::of(&model), model.id());
+        Ok(Self {
+            blob,
+            plan: assembly.plan,
+            costs,
+            model_id,
+        })
+    }
+
     /// The model id in hexadecimal.
     pub fn model_id_hex(&self) -> String {
         hex(self.model_id)
@@ -63,14 +79,5 @@ pub fn export(
     let neutral = Statistics::placeholder(network, content);
     let first = assemble(network, &quantized, &neutral, content)?.anonymous_blob()?;
     let statistics = measure(network, &Model::parse(&first)?, calibration.images, content)?;
-    let assembly = assemble(network, &quantized, &statistics, content)?;
-    let blob = assembly.blob()?;
-    let model = Model::parse(&blob)?;
-    let (costs, model_id) = (Costs::of(&model), model.id());
-    Ok(Export {
-        blob,
-        plan: assembly.plan,
-        costs,
-        model_id,
-    })
+    Export::of(assemble(network, &quantized, &statistics, content)?)
 }

@@ -16,9 +16,9 @@ pub use error::{Fault, ImportError};
 
 use crate::assemble::{Assembly, Data, narrow};
 use crate::plan::{Buffer, plan};
-use crate::{Costs, DeployError, Export};
+use crate::{DeployError, Export};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS};
-use aplysia_shared::{Clamp, GraphV1, Labels, Layer, Model, Op, Tensor};
+use aplysia_shared::{Clamp, GraphV1, Labels, Layer, Op, Tensor};
 use schema::{Graph, INT8, operator_name};
 
 /// Converts the bytes of a `.tflite` file. `class_names` has one name per output, or is empty.
@@ -42,16 +42,7 @@ pub fn import(file: &[u8], class_names: &[String]) -> Result<Export, ImportError
     for index in 0..lowering.graph.operators.len() {
         lowering.operator(index)?;
     }
-    let assembly = lowering.finish(class_names)?;
-    let blob = assembly.blob()?;
-    let model = Model::parse(&blob).map_err(DeployError::from)?;
-    let (costs, model_id) = (Costs::of(&model), model.id());
-    Ok(Export {
-        blob,
-        plan: assembly.plan,
-        costs,
-        model_id,
-    })
+    Ok(Export::of(lowering.finish(class_names)?)?)
 }
 
 /// A fault and the tensor that has it.
@@ -71,12 +62,18 @@ impl<'a> Lowering<'a> {
     fn operator(&mut self, index: usize) -> Result<(), ImportError> {
         let operator = self.graph.operators[index].clone();
         let result = self.lower(&operator)?;
-        result.map_err(|(tensor, fault)| ImportError::Operator {
+        result.map_err(|located| self.refusal(index, located))
+    }
+
+    /// The error that operator `index` has a fault.
+    fn refusal(&self, index: usize, (tensor, fault): Located) -> ImportError {
+        let code = self.graph.operators.get(index).map_or(-1, |o| o.code);
+        ImportError::Operator {
             index,
-            operator: operator_name(operator.code),
+            operator: operator_name(code),
             tensor: self.at(tensor).map_or("", |t| t.name).to_owned(),
             fault,
-        })
+        }
     }
 
     fn at(&self, tensor: i32) -> Option<&schema::Tensor<'a>> {
@@ -150,15 +147,8 @@ impl<'a> Lowering<'a> {
     fn finish(mut self, class_names: &[String]) -> Result<Assembly, ImportError> {
         let end = self.graph.operators.len().saturating_sub(1);
         let output = self.graph.output;
-        let output = self.stored(output).map_err(|(tensor, fault)| {
-            let code = self.graph.operators.get(end).map_or(-1, |o| o.code);
-            ImportError::Operator {
-                index: end,
-                operator: operator_name(code),
-                tensor: self.at(tensor).map_or("", |t| t.name).to_owned(),
-                fault,
-            }
-        })?;
+        let output = self.stored(output);
+        let output = output.map_err(|located| self.refusal(end, located))?;
         let n = self.layers.len();
         let buffers = (0u8..).zip(&self.tensors).map(|(i, t)| Buffer {
             bytes: t.len(),

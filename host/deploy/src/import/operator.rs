@@ -1,7 +1,8 @@
 //! One operator of TensorFlow Lite → one layer.
 //!
 //! Owns the meaning of every supported operator's options and tensors, and must not know how the graph is
-//! stored. Sources: TensorFlow's `schema.fbs` (options), `kernel_util.cc` (activations), `add.cc` and `softmax_common.cc` (factors).
+//! stored. Sources: TensorFlow's `schema.fbs` (options),
+//! `kernel_util.cc` (activations), `add.cc` and `softmax_common.cc` (factors).
 
 use super::geometry::Geometry;
 use super::schema::Operator;
@@ -59,12 +60,7 @@ impl Lowering<'_> {
                 self.misfit(weights, "[out, h, w, in]", &src, &dst),
             )));
         }
-        let window = Geometry {
-            kernel: [kernel_h, kernel_w],
-            stride: [operator.option(2, 1)?, operator.option(1, 1)?],
-            dilation: [operator.option(5, 1)?, operator.option(4, 1)?],
-            padding: operator.option(0, 0)?,
-        };
+        let window = filter_geometry(operator, [kernel_h, kernel_w], 4)?;
         let window = sound!(window.window(&src, &dst).map_err(|f| (output, f)));
         let clamp = sound!(clamp(operator.option(3, 0)?, &dst).map_err(|f| (output, f)));
         let constants = sound!(self.constants(operator, (n, 0), scales(&src, &dst)));
@@ -98,12 +94,7 @@ impl Lowering<'_> {
                 self.misfit(weights, "[1, h, w, out]", &src, &dst),
             )));
         }
-        let window = Geometry {
-            kernel: [kernel_h, kernel_w],
-            stride: [operator.option(2, 1)?, operator.option(1, 1)?],
-            dilation: [operator.option(6, 1)?, operator.option(5, 1)?],
-            padding: operator.option(0, 0)?,
-        };
+        let window = filter_geometry(operator, [kernel_h, kernel_w], 5)?;
         let window = sound!(window.window(&src, &dst).map_err(|f| (output, f)));
         let clamp = sound!(clamp(operator.option(4, 0)?, &dst).map_err(|f| (output, f)));
         let mut constants = sound!(self.constants(operator, (n, 3), scales(&src, &dst)));
@@ -321,6 +312,23 @@ fn ends(operator: &Operator<'_>) -> Result<[i32; 3], Located> {
         (&[input, weights, ..], &[output]) => Ok([input, weights, output]),
         _ => Err((-1, Fault::Missing)),
     }
+}
+
+/// The geometry of a filter; the options have its dilations, width first, from field `dilation` on.
+fn filter_geometry(
+    operator: &Operator<'_>,
+    kernel: [usize; 2],
+    dilation: usize,
+) -> Result<Geometry, planus::Error> {
+    Ok(Geometry {
+        kernel,
+        stride: [operator.option(2, 1)?, operator.option(1, 1)?],
+        dilation: [
+            operator.option(dilation + 1, 1)?,
+            operator.option(dilation, 1)?,
+        ],
+        padding: operator.option(0, 0)?,
+    })
 }
 
 fn scales(src: &Tensor, dst: &Tensor) -> Scales {
