@@ -52,13 +52,14 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     let mut story = Story::default();
     let told = phases(args, &stop, &mut story);
     story.figures.wall_s = start.elapsed().as_secs_f64();
-    if let Some(file) = &args.json {
-        run_folder::write(file, &serde_json::to_vec_pretty(&story.figures)?)?;
-    }
-    // Ctrl-C ends the emulators, too, so any failure after it is its doing.
+    // Ctrl-C ends the emulators, too, so any failure after it is its doing. Figures of a phase that it
+    // cut short would read like those of a whole one: none are written.
     if stop.load(Ordering::SeqCst) {
         eprintln!("the same command goes on");
         return Ok(Outcome::Interrupted);
+    }
+    if let Some(file) = &args.json {
+        run_folder::write(file, &serde_json::to_vec_pretty(&story.figures)?)?;
     }
     told?;
     println!("\n{story}");
