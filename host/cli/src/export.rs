@@ -144,12 +144,7 @@ fn check_repeat(run: &RunFolder, repeat: &RunFolder, dir: &Path) -> Result<()> {
 }
 
 /// The command that trains `run` again, from the exported genotype.
-fn train_command(
-    args: &ExportArgs,
-    name: &str,
-    record: &RunRecord,
-    data: &TrainingImages,
-) -> String {
+fn train_command(args: &ExportArgs, record: &RunRecord, data: &TrainingImages) -> String {
     let TrainConfig {
         epochs,
         batch,
@@ -161,10 +156,12 @@ fn train_command(
         ..
     } = &record.config;
     let mut command = format!(
-        "aplysia train models/{name}/genotype.toml --dataset {} --out run-{seed} --epochs {epochs} \
+        "aplysia train {} --dataset {} --out run-{seed} --epochs {epochs} \
          --batch {batch} --lr {lr} --weight-decay {weight_decay} --shift {} \
          --feedback-scale {feedback_scale} --seed {seed}",
-        args.data.dataset, augment.shift,
+        args.out.join("genotype.toml").display(),
+        args.data.dataset,
+        augment.shift,
     );
     if record.n_train < data.splits.train.len() {
         command += &format!(" --images {}", record.n_train);
@@ -176,26 +173,24 @@ fn train_command(
 }
 
 /// The commands that make the model and its card again, in order.
-fn commands(
-    args: &ExportArgs,
-    name: &str,
-    runs: &[RunFolder],
-    data: &TrainingImages,
-) -> Vec<String> {
+fn commands(args: &ExportArgs, runs: &[RunFolder], data: &TrainingImages) -> Vec<String> {
     let folders: Vec<String> = runs
         .iter()
         .map(|run| format!("run-{}", run.record.config.seed))
         .collect();
     let mut export = format!(
-        "aplysia export {} --dataset {} --out models/{name} --calibration {}",
-        folders[0], args.data.dataset, args.calibration
+        "aplysia export {} --dataset {} --out {} --calibration {}",
+        folders[0],
+        args.data.dataset,
+        args.out.display(),
+        args.calibration
     );
     if folders.len() > 1 {
         export += &format!(" --repeats {}", folders[1..].join(","));
     }
     let train = runs
         .iter()
-        .map(|run| train_command(args, name, &run.record, data));
+        .map(|run| train_command(args, &run.record, data));
     train.chain([export]).collect()
 }
 
@@ -229,7 +224,7 @@ fn card(
         model_id: made.model_id_hex(),
         seed: config.seed,
         toolchain: toolchain(),
-        commands: commands(args, &name, runs, data),
+        commands: commands(args, runs, data),
         name,
         data: DataCard {
             name: source.to_string(),
