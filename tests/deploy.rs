@@ -8,10 +8,12 @@ use aplysia_deploy::card::{
     AccuracyCard, AdaptationCard, Card, DataCard, InputCard, MemoryCard, RulesCard,
 };
 use aplysia_deploy::evaluate::{Images, argmax, input_of_pixels};
+use aplysia_deploy::golden::GoldenSpec;
 use aplysia_deploy::plan::{ALIGNMENT_BYTES, plan};
 use aplysia_deploy::{
     Calibration, Content, DeployError, HomeostasisScope, assemble, cost, evaluate, export,
 };
+use aplysia_shared::blob::GoldenKind;
 use aplysia_shared::quant::{i16_at, i32_at};
 use aplysia_shared::{Hooks, Model, infer, infer_with};
 use aplysia_space::{McuSpace, Network, NodeOp, Shape};
@@ -75,11 +77,22 @@ fn predicted_costs_equal_exported_costs() {
         let mut content = Content::new(&CLASSES);
         content.homeostasis = scopes[seed as usize % 4];
         content.prototypes = seed % 3 != 0;
+        let kind = [GoldenKind::Inputs, GoldenKind::Features][seed as usize % 2];
+        content.golden = (seed % 5 != 0).then_some(GoldenSpec {
+            kind,
+            n: 1 + seed as usize % 40,
+        });
+        let pixels = vec![seed as u8; 40 * input.len()];
+        let golden = Images {
+            pixels: &pixels,
+            labels: &[1; 40],
+        };
         let images = Images {
             pixels: &[],
             labels: &[],
         };
         let calibration = Calibration {
+            golden,
             input: NORMALIZATION,
             ranges: &ranges,
             images,
@@ -88,6 +101,12 @@ fn predicted_costs_equal_exported_costs() {
         let predicted = cost(&genotype, input, &content).unwrap();
         assert_eq!(predicted, exported.costs, "seed {seed}");
         assert_eq!(predicted.flash_bytes, exported.blob.len() as u64);
+        assert_eq!(predicted.golden_bytes > 0, content.golden.is_some());
+        content.golden = None;
+        let without = cost(&genotype, input, &content).unwrap();
+        assert_eq!(without.golden_bytes, 0);
+        let more = predicted.flash_bytes - without.flash_bytes;
+        assert!(more.abs_diff(predicted.golden_bytes) < 16, "padding apart");
         let arena_bytes = exported.plan.arena_bytes as u64;
         assert_eq!(
             predicted.ram_bytes.next_multiple_of(ALIGNMENT_BYTES as u64),
@@ -207,6 +226,7 @@ fn faults_are_named() {
     let case = Case::random(5, INPUT, 2);
     let content = Content::new(&CLASSES);
     let calibration = |ranges| Calibration {
+        golden: Images::NONE,
         input: NORMALIZATION,
         ranges,
         images: case.images(),

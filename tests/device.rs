@@ -70,6 +70,7 @@ fn model_of(genotype: &Genotype, n_classes: usize, rng: &mut ChaCha8Rng) -> Vec<
     let network = Network::lower(genotype, INPUT, n_classes).unwrap();
     let params = random_params(&network, rng);
     let calibration = Calibration {
+        golden: Images::NONE,
         input: InputNormalization {
             mean_pixel: 73,
             std: 0.353,

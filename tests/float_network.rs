@@ -257,6 +257,7 @@ impl Case {
 
     pub(crate) fn export(&self, content: &Content) -> Export {
         let calibration = Calibration {
+            golden: Images::NONE,
             input: NORMALIZATION,
             ranges: &self.ranges,
             images: self.images(),

@@ -2,10 +2,14 @@
 //! `blobs/v1-golden.blob` (format version 1, runtime interface 3).
 
 use crate::blob::{run, seal, tiny};
+use crate::float_network::{CLASSES, Case, INPUT};
+use aplysia_deploy::evaluate::input_of_pixels;
+use aplysia_deploy::golden::{GoldenSet, GoldenSpec, attach};
+use aplysia_deploy::{Content, DeployError, evaluate};
 use aplysia_shared::blob::{
     GoldenKind, HEADER_BYTES, MAX_GOLDEN, encode_with_golden, encoded_len, field,
 };
-use aplysia_shared::{BlobError, Model};
+use aplysia_shared::{BlobError, Hooks, Model, infer_with};
 
 const KEPT: &[u8] = include_bytes!("blobs/v1-golden.blob");
 
@@ -100,4 +104,75 @@ fn every_broken_rule_is_refused() {
     older[field::MIN_ABI] = 2;
     seal(&mut older);
     assert_eq!(Model::parse(&older), Err(BlobError::Reserved));
+}
+
+/// Keeps the input of the last layer.
+struct Features(Vec<u8>);
+
+impl Hooks for Features {
+    fn features(&mut self, features: &[i8]) {
+        self.0 = features.iter().map(|q| q.cast_unsigned()).collect();
+    }
+}
+
+/// Images of which class 0 has five, class 1 one, class 2 two.
+const LABELS: [u16; 8] = [0, 0, 2, 0, 1, 0, 2, 0];
+/// The first of each class, then the second, and so on.
+const IN_TURN: [usize; 8] = [0, 4, 2, 1, 6, 3, 5, 7];
+
+#[test]
+fn the_chosen_set_is_balanced_and_of_the_kind_asked_for() {
+    let mut case = Case::random(3, INPUT, LABELS.len());
+    case.labels = LABELS.to_vec();
+    let base = case.export(&Content::new(&CLASSES));
+    let model = Model::parse(&base.blob).unwrap();
+    for (kind, n) in [
+        (GoldenKind::Inputs, 1),
+        (GoldenKind::Inputs, 5),
+        (GoldenKind::Features, 8),
+    ] {
+        let spec = GoldenSpec { kind, n };
+        let set = GoldenSet::choose(&model, case.images(), spec).unwrap();
+        let blob = attach(&model, &set).unwrap();
+        let guarded = Model::parse(&blob).unwrap();
+        let golden = guarded.golden().unwrap();
+        assert_eq!((golden.kind(), usize::from(golden.n_samples())), (kind, n));
+        for ((label, sample), &index) in golden.samples().zip(&IN_TURN) {
+            assert_eq!(label, usize::from(LABELS[index]));
+            let input = input_of_pixels(&case.pixels[index * INPUT.len()..][..INPUT.len()]);
+            let (mut arena, mut scores) = (vec![0; model.arena_bytes()], [0; CLASSES.len()]);
+            let mut features = Features(Vec::new());
+            infer_with(&model, &mut arena, &input, &mut scores, &mut features).unwrap();
+            let want: Vec<u8> = match kind {
+                GoldenKind::Inputs => input.iter().map(|q| q.cast_unsigned()).collect(),
+                GoldenKind::Features => features.0,
+            };
+            assert_eq!(sample, want);
+        }
+        let section = 4 + n.next_multiple_of(4) + n * golden.samples().next().unwrap().1.len();
+        assert_eq!(golden.bytes(), section);
+        assert_eq!(
+            blob.len(),
+            base.blob.len() + section.next_multiple_of(16),
+            "the golden set is all there is more"
+        );
+        assert_ne!(guarded.id(), model.id());
+        assert_eq!(
+            evaluate(&guarded, case.images()).unwrap(),
+            evaluate(&model, case.images()).unwrap(),
+            "it computes the same"
+        );
+        assert!(matches!(
+            attach(&guarded, &set),
+            Err(DeployError::GoldenTwice)
+        ));
+    }
+    for n in [0, 9] {
+        let kind = GoldenKind::Inputs;
+        let refused = GoldenSet::choose(&model, case.images(), GoldenSpec { kind, n });
+        assert!(
+            matches!(refused, Err(DeployError::Golden { got, limit: 8 }) if got == n),
+            "{refused:?}"
+        );
+    }
 }

@@ -170,6 +170,10 @@ impl<'a> Model<'a> {
     pub fn counter(&self) -> u64 {
         self.counter
     }
+    /// The data section, padding included.
+    pub fn data(&self) -> &'a [u8] {
+        self.data
+    }
     /// The graph as it was encoded.
     pub fn graph(&self) -> &GraphV1 {
         &self.graph

@@ -4,7 +4,9 @@ pub(crate) mod demo;
 pub(crate) mod device;
 
 use aplysia_data::{Corruption, Source};
+use aplysia_deploy::golden::{DEFAULT_GOLDEN, GoldenSpec};
 use aplysia_learn::{Augment, FeedbackScale};
+use aplysia_shared::blob::GoldenKind;
 use aplysia_space::Rule;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, value_parser};
@@ -53,6 +55,13 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  aplysia export run --out models/mine\n  \
                             aplysia export run-1 --repeats run-2,run-3 --out models/mine")]
     Export(ExportArgs),
+    /// Give a blob a golden set, on which the guard scores what a device learns.
+    #[command(
+        after_help = "Examples:\n  aplysia golden model.blob --out guarded.blob\n  \
+                            aplysia golden model.blob --golden 256 --golden-features --out guarded.blob\n\n\
+                            The blob becomes another model: overlays of the old one do not fit it."
+    )]
+    Golden(GoldenArgs),
     /// Convert a full-int8 TensorFlow Lite model to a blob that computes the same bits.
     #[command(
         after_help = "Examples:\n  aplysia import model.tflite --out model.blob\n  \
@@ -232,6 +241,50 @@ pub(crate) struct ExportArgs {
     /// card, with the mean and the spread.
     #[arg(long, value_delimiter = ',', value_name = "RUN,...")]
     pub(crate) repeats: Vec<PathBuf>,
+    /// Samples of the golden set, on which the guard scores what a device learns; 0 = none, at most 256.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_GOLDEN)]
+    pub(crate) golden: usize,
+    #[command(flatten)]
+    pub(crate) kind: GoldenKindArgs,
+}
+
+/// What a golden set holds.
+#[derive(Args)]
+pub(crate) struct GoldenKindArgs {
+    /// Keep inputs of the last layer instead of images: smaller, a check costs that layer only, and
+    /// blind to homeostasis, which the guard refuses then.
+    #[arg(long)]
+    pub(crate) golden_features: bool,
+}
+
+impl GoldenKindArgs {
+    /// A golden set of `n` samples; none of 0.
+    pub(crate) fn spec(&self, n: usize) -> Option<GoldenSpec> {
+        let kind = match self.golden_features {
+            true => GoldenKind::Features,
+            false => GoldenKind::Inputs,
+        };
+        (n > 0).then_some(GoldenSpec { kind, n })
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct GoldenArgs {
+    /// The blob, without a golden set.
+    pub(crate) blob: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// The blob to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Samples of the golden set, at most 256.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_GOLDEN, value_parser = at_least_one())]
+    pub(crate) golden: usize,
+    #[command(flatten)]
+    pub(crate) kind: GoldenKindArgs,
+    /// Seed of the choice among the validation images; `export` uses the run's.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
 }
 
 #[derive(Args)]

@@ -9,7 +9,7 @@ mod board;
 mod story;
 
 use crate::args::demo::DemoArgs;
-use crate::args::{ExportArgs, SearchArgs, TrainArgs};
+use crate::args::{ExportArgs, GoldenKindArgs, SearchArgs, TrainArgs};
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, device, export, progress, run_folder, search, train};
 use anyhow::{Result, bail, ensure};
@@ -191,6 +191,11 @@ impl DemoArgs {
             out: self.out.join("model"),
             calibration: N_CALIBRATION,
             repeats: vec![],
+            // The demo learns without the guard and shows the network's own flash.
+            golden: 0,
+            kind: GoldenKindArgs {
+                golden_features: false,
+            },
         }
     }
 

@@ -55,7 +55,10 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
         .collect::<Result<_>>()?;
     let run = &runs[0];
     let network = Network::lower(&run.genotype, images::shape(test), test.n_classes())?;
-    let content = Content::new(&test.class_names);
+    let content = Content {
+        golden: args.kind.spec(args.golden),
+        ..Content::new(&test.class_names)
+    };
     let made = quantize(args, run, data, &network, &content)?;
     let mut measured = vec![measure(run, data, test, &network, &made)?];
     for (repeat, dir) in runs[1..].iter().zip(&args.repeats) {
@@ -90,6 +93,7 @@ fn quantize(
 ) -> Result<Export> {
     let seed = run.record.config.seed;
     let calibration = data.splits.train.subset(args.calibration, seed);
+    let golden = images::golden(data, seed);
     let ranges = activation_ranges(
         network,
         &run.params,
@@ -100,6 +104,7 @@ fn quantize(
         input: images::input(&data.normalization),
         ranges: &ranges,
         images: images::images(&calibration),
+        golden: images::images(&golden),
     };
     let made = export(network, &run.params, calibrated, content)?;
     let predicted = cost_of_network(network, content)?;
@@ -185,6 +190,10 @@ fn commands(args: &ExportArgs, runs: &[RunFolder], data: &TrainingImages) -> Vec
         args.out.display(),
         args.calibration
     );
+    export += &format!(" --golden {}", args.golden);
+    if args.kind.golden_features {
+        export += " --golden-features";
+    }
     if folders.len() > 1 {
         export += &format!(" --repeats {}", folders[1..].join(","));
     }

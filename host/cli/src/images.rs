@@ -42,6 +42,12 @@ fn load(args: &DataArgs, part: Part) -> Result<Dataset> {
     Ok(args.dataset.load(&dir, part)?)
 }
 
+/// Where golden sets are taken from: all validation images in the order of `seed`, classes mixed.
+pub(crate) fn golden(data: &TrainingImages, seed: u64) -> Dataset {
+    let validation = &data.splits.validation;
+    validation.subset(validation.len(), seed)
+}
+
 /// This shift at this severity.
 pub(crate) fn shift(corruption: Corruption, severity: u8) -> Result<Shift> {
     Ok(Shift::new(corruption, severity, SHIFT_SEED)?)

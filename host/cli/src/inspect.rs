@@ -98,6 +98,10 @@ fn kind(op: &Op) -> String {
 /// The output cannot be written.
 pub(crate) fn costs(out: &mut impl Write, c: Costs) -> Result<()> {
     writeln!(out, "flash         {:>10} bytes (the blob)", c.flash_bytes)?;
+    match c.golden_bytes {
+        0 => writeln!(out, "golden set          none")?,
+        n => writeln!(out, "golden set    {n:>10} bytes of these")?,
+    }
     writeln!(out, "RAM           {:>10} bytes (the arena)", c.ram_bytes)?;
     writeln!(out, "work          {:>10} multiply-accumulates", c.macs)?;
     let n = c.instructions;

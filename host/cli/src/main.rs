@@ -11,6 +11,7 @@ mod device;
 mod doctor;
 mod evaluate;
 mod export;
+mod golden;
 mod images;
 mod import;
 mod inspect;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Train(a) => train::run(&a),
         Command::Evaluate(a) => evaluate::run(&a),
         Command::Export(a) => export::run(&a),
+        Command::Golden(a) => golden::run(&a),
         Command::Import(a) => import::run(&a),
         Command::Inspect(a) => inspect::run(&a),
         Command::Run(a) => run::run(&a),

@@ -8,18 +8,18 @@
 //! Tensor `i` is the output of node `i`; layer `i` is node `i + 1`.
 
 use crate::DeployError;
+use crate::golden::GoldenSpec;
 use crate::pack::{PackedWeights, pack};
+use crate::parts::Parts;
 use crate::plan::{Buffer, Plan, memory_map, plan};
 use crate::quantize::{Activation, QuantizedNetwork, WeightedLayer};
 use crate::quantize::{check_operations, quantize_multiplier};
 use crate::statistics::Statistics;
-use aplysia_shared::blob::{self, HEADER_BYTES};
 use aplysia_shared::kernel::dsp::packing::{self, Depth};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS, Scaling};
 use aplysia_shared::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Tensor, Window, adapt};
 use aplysia_space::{Network, Node, NodeOp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// Which convolutions carry source statistics for homeostasis: 8 bytes of flash per channel, and state
 /// on the device. Layers with more than `adapt::MAX_CHANNELS` channels never do.
@@ -46,15 +46,18 @@ pub struct Content {
     pub homeostasis: HomeostasisScope,
     /// Whether class prototypes for the instar head are included, 2 bytes per class and feature.
     pub prototypes: bool,
+    /// The golden set, if there is one; on costs that include it see [`crate::Costs`].
+    pub golden: Option<GoldenSpec>,
 }
 
 impl Content {
-    /// Default content for these classes: homeostasis in its default scope, prototypes.
+    /// Default content for these classes: homeostasis in its default scope, prototypes, no golden set.
     pub fn new(class_names: &[impl AsRef<str>]) -> Self {
         Self {
             class_names: class_names.iter().map(|n| n.as_ref().to_owned()).collect(),
             homeostasis: HomeostasisScope::default(),
             prototypes: true,
+            golden: None,
         }
     }
 
@@ -122,36 +125,8 @@ pub(crate) fn placeholder(network: &Network) -> QuantizedNetwork {
 
 /// Everything a blob is made of, and the plan of its arena.
 pub(crate) struct Assembly {
-    pub(crate) graph: GraphV1,
-    pub(crate) data: Vec<u8>,
+    pub(crate) parts: Parts,
     pub(crate) plan: Plan,
-}
-
-impl Assembly {
-    /// The blob without a model id, accepted by the runtime.
-    ///
-    /// # Errors
-    /// The runtime refuses it.
-    pub(crate) fn anonymous_blob(&self) -> Result<Vec<u8>, DeployError> {
-        self.encode([0; 16])
-    }
-
-    /// The blob with its model id: the first 16 bytes of the SHA-256 over all that follows the header.
-    ///
-    /// # Errors
-    /// The runtime refuses it.
-    pub(crate) fn blob(&self) -> Result<Vec<u8>, DeployError> {
-        let digest = Sha256::digest(&self.anonymous_blob()?[HEADER_BYTES..]);
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
-        self.encode(id)
-    }
-
-    fn encode(&self, id: [u8; 16]) -> Result<Vec<u8>, DeployError> {
-        let mut blob = vec![0; blob::encoded_len(&self.graph, self.data.len())?];
-        blob::encode(&self.graph, &self.data, id, 0, &mut blob)?;
-        Ok(blob)
-    }
 }
 
 /// Assembles graph and data.
@@ -210,8 +185,7 @@ pub(crate) fn assemble(
     }
     graph.labels = data.labels(&content.class_names)?;
     Ok(Assembly {
-        graph,
-        data: data.bytes,
+        parts: Parts::new(graph, data.bytes),
         plan,
     })
 }

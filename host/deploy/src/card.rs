@@ -3,6 +3,7 @@
 //!
 //! Owns the text form only; every number is given by the caller. Units are in the field names.
 
+use crate::golden::GoldenSpec;
 use crate::{Content, Costs, DeployError};
 use aplysia_shared::adapt::{Config, Head};
 use aplysia_space::{Genotype, Network, Rule};
@@ -195,6 +196,29 @@ pub struct AdaptationCard {
     pub prototypes: bool,
     /// Seed of stochastic rounding.
     pub seed: u32,
+    /// What the guard scores; absent if the blob has no golden set. Its bytes are in the costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub golden: Option<GoldenCard>,
+}
+
+/// The golden set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoldenCard {
+    /// Samples, balanced over the classes, of the validation part.
+    pub n_samples: usize,
+    /// `inputs` of the model or `features`, inputs of its last layer.
+    pub kind: String,
+}
+
+impl GoldenCard {
+    /// What `spec` asks for.
+    pub fn new(spec: GoldenSpec) -> Self {
+        Self {
+            n_samples: spec.n,
+            kind: spec.kind_name().into(),
+        }
+    }
 }
 
 impl AdaptationCard {
@@ -217,6 +241,7 @@ impl AdaptationCard {
                 .collect(),
             prototypes: content.prototypes,
             seed,
+            golden: content.golden.map(GoldenCard::new),
         }
     }
 }

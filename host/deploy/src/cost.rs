@@ -6,17 +6,24 @@
 
 use crate::DeployError;
 use crate::assemble::{Content, assemble, placeholder};
+use crate::golden::GoldenSet;
 use crate::statistics::Statistics;
 use aplysia_shared::Model;
 use aplysia_space::{Genotype, Network, Shape};
 use serde::{Deserialize, Serialize};
 
-/// Costs of one model.
+/// Costs of one model, predicted or exported.
+///
+/// A golden set is in `flash_bytes` if and only if the model's `Content` has one; `golden_bytes` says so
+/// and how much it is. `Content::new`, which searches use, has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Costs {
-    /// Length of the blob.
+    /// Length of the blob, the golden set included if there is one.
     pub flash_bytes: u64,
+    /// Of these, the golden set; 0 = the model has none. Cards written before there were any lack it.
+    #[serde(default)]
+    pub golden_bytes: u64,
     /// Arena that inference needs.
     pub ram_bytes: u64,
     /// Multiply-accumulates per inference.
@@ -30,6 +37,7 @@ impl Costs {
     pub fn of(model: &Model<'_>) -> Self {
         Self {
             flash_bytes: model.blob_bytes() as u64,
+            golden_bytes: model.golden().map_or(0, |golden| golden.bytes() as u64),
             ram_bytes: model.arena_bytes() as u64,
             macs: model.macs(),
             instructions: model.instructions(),
@@ -53,6 +61,10 @@ pub fn cost(genotype: &Genotype, input: Shape, content: &Content) -> Result<Cost
 /// The network exceeds the blob format.
 pub fn cost_of_network(network: &Network, content: &Content) -> Result<Costs, DeployError> {
     let statistics = Statistics::placeholder(network, content);
-    let blob = assemble(network, &placeholder(network), &statistics, content)?.anonymous_blob()?;
+    let mut parts = assemble(network, &placeholder(network), &statistics, content)?.parts;
+    if let Some(spec) = content.golden {
+        parts.add_golden(&GoldenSet::placeholder(network, spec))?;
+    }
+    let blob = parts.anonymous_blob()?;
     Ok(Costs::of(&Model::parse(&blob)?))
 }

@@ -77,6 +77,19 @@ pub enum DeployError {
         /// How much fits.
         limit: usize,
     },
+    /// A golden set cannot have so many samples.
+    #[error(
+        "a golden set of {got} samples: take 1 to {limit}, what the format and the images hold"
+    )]
+    Golden {
+        /// Wanted.
+        got: usize,
+        /// Most that are possible.
+        limit: usize,
+    },
+    /// The model has a golden set already.
+    #[error("the model has a golden set already: use the blob that was exported without one")]
+    GoldenTwice,
     /// The images do not fit the network.
     #[error("{got_bytes} bytes of images; {want_bytes} bytes each are needed for {n} labels")]
     Images {

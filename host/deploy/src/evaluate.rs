@@ -16,6 +16,12 @@ pub struct Images<'a> {
 }
 
 impl<'a> Images<'a> {
+    /// No images.
+    pub const NONE: Images<'static> = Images {
+        pixels: &[],
+        labels: &[],
+    };
+
     /// Each image with its label, `image_bytes` pixels at a time.
     ///
     /// # Panics

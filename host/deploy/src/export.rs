@@ -1,10 +1,11 @@
 //! Trained network → the blob that is released.
 //!
 //! Owns the order of the steps: quantize, assemble, measure the statistics of on-device learning with
-//! the int8 model itself, assemble again with them.
+//! the int8 model itself, assemble again with them, add the golden set.
 
 use crate::assemble::{Assembly, Content, assemble};
 use crate::evaluate::Images;
+use crate::golden::GoldenSet;
 use crate::plan::Plan;
 use crate::quantize::{InputNormalization, quantize};
 use crate::statistics::{Statistics, measure};
@@ -21,6 +22,9 @@ pub struct Calibration<'a> {
     pub ranges: &'a [(f32, f32)],
     /// Training images for the statistics of on-device learning; may be empty.
     pub images: Images<'a>,
+    /// Images that the golden set is taken from, in this order: training or validation, never test
+    /// images; may be empty if `Content::golden` is none.
+    pub golden: Images<'a>,
 }
 
 /// A finished blob.
@@ -42,7 +46,7 @@ impl Export {
     /// # Errors
     /// A capacity of the format is exceeded, or the runtime refuses the blob.
     pub(crate) fn of(assembly: Assembly) -> Result<Self, DeployError> {
-        let blob = assembly.blob()?;
+        let blob = assembly.parts.blob()?;
         let model = Model::parse(&blob)?;
         let (costs, model_id) = (Costs::of(&model), model.id());
         Ok(Self {
@@ -77,7 +81,15 @@ pub fn export(
 ) -> Result<Export, DeployError> {
     let quantized = quantize(network, params, calibration.input, calibration.ranges)?;
     let neutral = Statistics::placeholder(network, content);
-    let first = assemble(network, &quantized, &neutral, content)?.anonymous_blob()?;
-    let statistics = measure(network, &Model::parse(&first)?, calibration.images, content)?;
-    Export::of(assemble(network, &quantized, &statistics, content)?)
+    let first = assemble(network, &quantized, &neutral, content)?
+        .parts
+        .anonymous_blob()?;
+    let first = Model::parse(&first)?;
+    let statistics = measure(network, &first, calibration.images, content)?;
+    let mut assembly = assemble(network, &quantized, &statistics, content)?;
+    if let Some(spec) = content.golden {
+        let set = GoldenSet::choose(&first, calibration.golden, spec)?;
+        assembly.parts.add_golden(&set)?;
+    }
+    Export::of(assembly)
 }

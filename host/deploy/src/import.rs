@@ -15,6 +15,7 @@ mod weights;
 pub use error::{Fault, ImportError};
 
 use crate::assemble::{Assembly, Data, narrow};
+use crate::parts::Parts;
 use crate::plan::{Buffer, plan};
 use crate::{DeployError, Export};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS};
@@ -180,8 +181,7 @@ impl<'a> Lowering<'a> {
         };
         const { assert!(MAX_TENSORS < u8::MAX as usize) };
         Ok(Assembly {
-            graph,
-            data: self.data.bytes,
+            parts: Parts::new(graph, self.data.bytes),
             plan,
         })
     }

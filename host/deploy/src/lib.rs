@@ -11,6 +11,7 @@
 //! params, ranges → quantize ─┐
 //!                    plan ───┴→ export → blob → statistics → blob with statistics
 //! .tflite ────────────────→ import → blob
+//! blob, images ────────────→ golden → blob with a golden set
 //! genotype ────────────────→ cost (the same assembly, placeholder numbers)
 //! ```
 
@@ -24,8 +25,10 @@ pub mod device;
 mod error;
 pub mod evaluate;
 pub mod export;
+pub mod golden;
 pub mod import;
 pub mod pack;
+mod parts;
 pub mod plan;
 pub mod quantize;
 pub mod statistics;

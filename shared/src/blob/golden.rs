@@ -38,6 +38,10 @@ impl<'a> Golden<'a> {
     pub fn n_samples(&self) -> u16 {
         u16::try_from(self.labels.len()).unwrap_or(u16::MAX)
     }
+    /// Length in the blob: kind, number, padded labels and samples.
+    pub fn bytes(&self) -> usize {
+        4 + self.labels.len().next_multiple_of(4) + self.samples.len()
+    }
     /// Each label with its sample, i8 as bytes.
     pub fn samples(&self) -> impl Iterator<Item = (usize, &'a [u8])> {
         let len = self.samples.len() / self.labels.len().max(1);
