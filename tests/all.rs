@@ -83,13 +83,19 @@ mod space;
 /// The supernet of `darts`: published sizes, columns, discretization.
 mod supernet;
 
+/// The cell spaces in training: gradients of whole networks, every rule, drop-path, auxiliary head.
+mod cell_training;
 /// Gradients of the trained layers against autodiff and f64 loops; fast kernels against composed ones.
 mod gradient;
 /// Rules with a state or an update of their own.
 mod local;
+/// Pooling and batch norm on their own against autodiff.
+mod pool_norm;
 /// A task small enough for tests of training.
 mod quadrants;
 /// Learning rules: the feedback of each against its definition.
 mod rule;
+/// Networks of the cell spaces on burn's own tape.
+mod tape_reference;
 /// Training runs: every rule learns, same seed same bits, stopped and resumed equals uninterrupted.
 mod training;

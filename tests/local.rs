@@ -193,7 +193,10 @@ fn hebbian_unit_finds_the_main_direction() {
         output: shape(1),
         kernel: 1,
         stride: 1,
+        dilation: 1,
+        pad: 0,
         groups: 1,
+        norm: true,
         relu: true,
     };
     let main = [0.5f32, -0.5, 0.7, 0.1];

@@ -6,7 +6,7 @@ use aplysia_learn::{
     Augment, Device, EpochRecord, FeedbackScale, Images, Job, LearnError, Progress, TrainConfig,
     Trained, activation_ranges, evaluate, train,
 };
-use aplysia_space::{Genotype, Network, NodeOp, Rule};
+use aplysia_space::{Genotype, Mixture, Network, NodeOp, Rule};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -351,9 +351,12 @@ fn what_does_not_fit_is_refused() {
             want: 72
         })
     ));
-    network.nodes[2].op = NodeOp::Relu;
+    network.nodes[2].op = NodeOp::Mix {
+        of: Mixture::Candidates,
+        row: 0,
+    };
     let refused = evaluate(&network, &params, toy.images(), Device::Cpu);
-    assert!(matches!(refused, Err(LearnError::Unsupported { op, .. }) if op == "relu"));
+    assert!(matches!(refused, Err(LearnError::Mixture { .. })));
     assert!(matches!(
         "tpu".parse::<Device>(),
         Err(LearnError::UnknownDevice(_))

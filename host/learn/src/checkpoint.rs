@@ -33,6 +33,8 @@ impl Identity {
             weight_decay,
             clip_norm,
             label_smoothing,
+            auxiliary_weight,
+            drop_path,
             augment,
             feedback_scale,
             rules: options,
@@ -62,19 +64,37 @@ impl Identity {
             ("number of training images", job.train.len().to_string()),
             ("training images", digest(&job.train)),
         ];
-        Self(entries.map(|(name, value)| (name.into(), value)).into())
+        // Younger than the first checkpoints, which know only networks that these leave as they are.
+        let younger = [
+            (
+                "auxiliary_weight",
+                auxiliary_weight.to_string(),
+                job.network.auxiliary.is_some(),
+            ),
+            ("drop_path", drop_path.to_string(), *drop_path > 0.0),
+        ];
+        let younger = younger.into_iter().filter(|(.., counts)| *counts);
+        let all = entries
+            .into_iter()
+            .chain(younger.map(|(name, value, _)| (name, value)));
+        Self(all.map(|(name, value)| (name.into(), value)).collect())
     }
 
     /// # Errors
     /// [`LearnError::OtherRun`] names the first entry in which `self`, read from `path`, differs from `here`.
     pub(crate) fn check(&self, here: &Self, path: &Path) -> Result<(), LearnError> {
-        match self.0.iter().zip(&here.0).find(|(a, b)| a != b) {
+        let value = |entries: &[(String, String)], field: &str| {
+            let found = entries.iter().find(|(name, _)| name == field);
+            found.map_or("not set".to_string(), |(_, value)| value.clone())
+        };
+        let mut fields = here.0.iter().chain(&self.0).map(|(field, _)| field);
+        match fields.find(|field| value(&self.0, field) != value(&here.0, field)) {
             None => Ok(()),
-            Some(((_, there), (field, here))) => Err(LearnError::OtherRun {
+            Some(field) => Err(LearnError::OtherRun {
                 path: path.into(),
                 field: field.clone(),
-                there: there.clone(),
-                here: here.clone(),
+                there: value(&self.0, field),
+                here: value(&here.0, field),
             }),
         }
     }

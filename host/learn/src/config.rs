@@ -28,6 +28,11 @@ pub struct TrainConfig {
     pub clip_norm: f32,
     /// Share of the target spread over all classes, 0 to 1.
     pub label_smoothing: f32,
+    /// Weight of the auxiliary head's loss, where the network has one.
+    pub auxiliary_weight: f32,
+    /// Probability that drop-path drops a map, at the end of the schedule: in epoch `e` (from 0) of `n` it
+    /// is `drop_path·e/n`. 0 to below 1.
+    pub drop_path: f32,
     /// Random changes of the images.
     pub augment: Augment,
     /// Length of the feedback.
@@ -52,6 +57,8 @@ impl Default for TrainConfig {
             weight_decay: 5e-4,
             clip_norm: 0.0,
             label_smoothing: 0.0,
+            auxiliary_weight: 0.4,
+            drop_path: 0.0,
             augment: Augment::default(),
             feedback_scale: FeedbackScale::Fixed,
             rules: BTreeMap::new(),
@@ -115,6 +122,18 @@ impl TrainConfig {
                 self.label_smoothing.into(),
                 unit.contains(&self.label_smoothing),
                 "0 to 1",
+            ),
+            (
+                "auxiliary_weight",
+                self.auxiliary_weight.into(),
+                self.auxiliary_weight >= 0.0,
+                "0 and more",
+            ),
+            (
+                "drop_path",
+                self.drop_path.into(),
+                (0.0..1.0).contains(&self.drop_path),
+                "0 to below 1",
             ),
         ] {
             if !ok {

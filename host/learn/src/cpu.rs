@@ -13,10 +13,11 @@ mod channel;
 mod conv;
 mod depthwise;
 mod matrix;
+mod norm;
 mod pool;
 
 use crate::ops::{BN_EPS, ConvGeometry, ConvGrads, ConvOutput, ConvParams, ConvSaved};
-use crate::ops::{LearnOps, Pool, composed};
+use crate::ops::{LearnOps, NormGrads, NormSaved, Pool, composed};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Shape, TensorData, TensorMetadata};
@@ -37,6 +38,9 @@ impl LearnOps for Flex {
         let kernel = Kernel::new(g, floats(&weight));
         let (pre, sums) = forward_tasks(&kernel, floats(&x), n);
         let c = g.output.c;
+        if !g.norm {
+            return without_norm(pre, n, g);
+        }
         let (mean, var) = channel::moments(&sums, c, n * g.output.h * g.output.w);
         let (gamma, beta) = (p.gamma.to_contiguous(), p.beta.to_contiguous());
         let (scale, shift) = channel::affine_of(floats(&gamma), floats(&beta), &mean, &var, BN_EPS);
@@ -68,21 +72,21 @@ impl LearnOps for Flex {
         ];
         let held = held.map(|t| t.to_contiguous());
         let [x, pre, grad, mean, var, gamma, beta, feedback] = held.each_ref().map(floats);
-        let (scale, shift) = channel::affine_of(gamma, beta, mean, var, BN_EPS);
+        let (scale, shift) = match g.norm {
+            true => channel::affine_of(gamma, beta, mean, var, BN_EPS),
+            false => (vec![1.0; g.output.c], vec![0.0; g.output.c]),
+        };
         let norm = channel::Norm {
             mean,
             scale: &scale,
             shift: &shift,
             relu: g.relu,
         };
-        let task = IMAGES_PER_TASK * g.output.len();
-        let sums: Vec<Vec<f64>> = pre
-            .par_chunks(task)
-            .zip(grad.par_chunks(task))
-            .map(|(y, dz)| channel::grad_sums(y, dz, &norm))
-            .collect();
         let n = pre.len() / g.output.len();
-        let back = channel::backward_of(&sums, &norm, var, n * g.output.h * g.output.w, BN_EPS);
+        let back = match g.norm {
+            true => norm::reduce(&norm, var, (pre, grad), g.output),
+            false => channel::Backward::identity(g.output.c),
+        };
         let kernel = Kernel::new(g, feedback);
         let pass = Pass {
             kernel: &kernel,
@@ -149,55 +153,42 @@ impl LearnOps for Flex {
         tensor(kernel.unpack(sum(parts)), [g.n_weights()])
     }
 
+    fn norm_forward(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor) -> [FlexTensor; 3] {
+        norm::forward(&x, &gamma, &beta)
+    }
+
+    fn norm_backward(saved: NormSaved<Self>, grad: FlexTensor) -> NormGrads<Self> {
+        norm::backward(saved, &grad)
+    }
+
     fn pool_forward(x: FlexTensor, pool: Pool) -> FlexTensor {
-        let x = x.to_contiguous();
-        let [n, h, w, c] = x.shape().dims::<4>();
-        let (ho, wo) = (h / pool.window[0], w / pool.window[1]);
-        let dims = pool::Dims {
-            h,
-            w,
-            c,
-            window: pool.window,
-        };
-        let mut out = vec![0.0; n * ho * wo * c];
-        let tasks = out
-            .par_chunks_mut(ho * wo * c)
-            .zip(floats(&x).par_chunks(h * w * c));
-        tasks.with_min_len(IMAGES_PER_TASK).for_each(|(y, x)| {
-            if pool.max {
-                pool::max_forward(dims, x, y)
-            } else {
-                pool::mean_forward(dims, x, y)
-            }
-        });
-        tensor(out, [n, ho, wo, c])
+        pool::forward(&x, pool)
     }
 
     fn pool_backward(x: FlexTensor, grad: FlexTensor, pool: Pool) -> FlexTensor {
-        let (x, grad) = (x.to_contiguous(), grad.to_contiguous());
-        let [n, h, w, c] = x.shape().dims::<4>();
-        let (ho, wo) = (h / pool.window[0], w / pool.window[1]);
-        let dims = pool::Dims {
-            h,
-            w,
-            c,
-            window: pool.window,
-        };
-        let mut dx = vec![0.0; n * h * w * c];
-        let tasks = dx
-            .par_chunks_mut(h * w * c)
-            .zip(floats(&x).par_chunks(h * w * c))
-            .zip(floats(&grad).par_chunks(ho * wo * c));
-        tasks
-            .with_min_len(IMAGES_PER_TASK)
-            .for_each(|((dx, x), dy)| {
-                if pool.max {
-                    pool::max_backward(dims, x, dy, dx);
-                } else {
-                    pool::mean_backward(dims, dy, dx);
-                }
-            });
-        tensor(dx, [n, h, w, c])
+        pool::backward(&x, &grad, pool)
+    }
+}
+
+/// The output of a convolution without batch norm, `pre` before its activation.
+fn without_norm(pre: Vec<f32>, n: usize, g: &ConvGeometry) -> ConvOutput<Flex> {
+    let shape = [n, g.output.h, g.output.w, g.output.c];
+    let none = || tensor(vec![0.0; g.output.c], [g.output.c]);
+    let out = g.relu.then(|| {
+        let task = IMAGES_PER_TASK * g.output.len();
+        let (out, _) = by_task(pre.len(), task, |i, _, z| {
+            z.iter_mut()
+                .zip(part(&pre, task, i))
+                .for_each(|(z, y)| *z = y.max(0.0));
+        });
+        tensor(out, shape)
+    });
+    let pre = tensor(pre, shape);
+    ConvOutput {
+        out: out.unwrap_or_else(|| pre.clone()),
+        pre,
+        mean: none(),
+        var: none(),
     }
 }
 

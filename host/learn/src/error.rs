@@ -22,13 +22,11 @@ pub enum LearnError {
         /// Numbers needed.
         want: usize,
     },
-    /// A layer that training and evaluation cannot compute.
-    #[error("{node}: operation `{op}` is not supported by training yet; use the space mcu")]
-    Unsupported {
+    /// A supernet where a network is needed.
+    #[error("{node}: a mixture of operations belongs to a supernet; choose one of them first")]
+    Mixture {
         /// Which node.
         node: String,
-        /// What it computes.
-        op: String,
     },
     /// Pixels, labels and network do not fit together.
     #[error("{what}: {got} given, {want} needed")]

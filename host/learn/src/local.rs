@@ -11,6 +11,7 @@
 //! the delta rule `(t − softmax(y))·x`, which is the gradient of the loss: it is trained like any other.
 
 use crate::ops::{ConvGeometry, LearnOps, unwrap, wrap};
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation::softmax};
 
 /// Keeps a division by a length defined where everything is zero.
@@ -87,11 +88,14 @@ fn patch_length<B: LearnOps>(x: &Tensor<B, 4>, g: &ConvGeometry) -> Tensor<B, 2>
         .reshape([n * h * w * g.groups, c / g.groups])
         .sum_dim(1);
     let power = power.reshape([n, h, w, g.groups]).permute([0, 3, 1, 2]);
-    let (k, s, pad) = ([g.kernel; 2], [g.stride; 2], [g.kernel / 2; 2]);
-    let mean = wrap::<B, 4>(B::avg_pool2d(unwrap(power), k, s, pad, true, false));
-    let sum = mean.permute([0, 2, 3, 1]) * (g.kernel * g.kernel) as f32;
+    // The sum over a window, as a convolution of every group with ones.
+    let ones = Tensor::<B, 4>::ones([1, 1, g.kernel, g.kernel], &power.device());
+    let power = power.reshape([n * g.groups, 1, h, w]);
+    let options = ConvOptions::new([g.stride; 2], [g.pad; 2], [g.dilation; 2], 1);
+    let sum = wrap::<B, 4>(B::conv2d(unwrap(power), unwrap(ones), None, options));
     let rows = sum.shape().num_elements();
-    sum.reshape([rows, 1]).sqrt()
+    let by_pixel = sum.reshape([n, g.groups, rows / n / g.groups]);
+    by_pixel.swap_dims(1, 2).reshape([rows, 1]).sqrt()
 }
 
 /// Soft winner-take-all with anti-Hebbian losers (SoftHebb: Journé et al. 2023, arXiv:2209.11883).

@@ -3,17 +3,23 @@
 //! Owns initialisation, the forward pass in training and in evaluation mode, and the conversion to and
 //! from plain numbers. Invariant: knows nothing of data, schedules or files.
 
+mod kind;
 mod layer;
 mod param;
+mod plain;
+mod taught;
 
-use crate::ops::{LearnOps, Pool, unwrap, wrap};
+use crate::ops::{LearnOps, unwrap, wrap};
+use crate::random::{Purpose, stream};
 use crate::{Alignment, LearnError, LocalConfig, TrainConfig, local};
-use aplysia_space::{Network, NetworkParams, NodeOp, Norm, Padding, Window};
+use aplysia_space::{Network, NetworkParams, NodeOp};
 use burn::backend::Autodiff;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use layer::{Layer, Seen};
 pub(crate) use param::{Moving, Param};
+use rand::Rng;
+use taught::Tap;
 
 /// A network with parameters on a backend.
 #[derive(Clone, Debug)]
@@ -22,46 +28,48 @@ pub(crate) struct Model<B: LearnOps> {
     layers: Vec<Layer<B>>,
     /// Layer of each node.
     layer_of: Vec<Option<usize>>,
+    /// Nodes that the classifier needs.
+    main: Vec<bool>,
+    /// Nodes that only the auxiliary head needs.
+    aside: Vec<bool>,
+    /// Last node that reads each node's output.
+    last_reader: Vec<usize>,
     device: B::Device,
+}
+
+/// What a training pass depends on beside images and numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Seed of the run.
+    pub(crate) seed: u64,
+    /// Optimizer steps done: chooses the feedback of `brsf` and what drop-path drops.
+    pub(crate) step: u64,
+    /// Probability that drop-path drops a map.
+    pub(crate) drop_path: f32,
 }
 
 /// The tape's view of one step.
 pub(crate) struct Taped<B: LearnOps> {
     /// `[n, classes]`.
     pub(crate) logits: Tensor<Autodiff<B>, 2>,
+    /// Those of the auxiliary head, if there is one.
+    pub(crate) auxiliary: Option<Tensor<Autodiff<B>, 2>>,
     /// The tracked parameters, layer by layer.
     pub(crate) leaves: Vec<Vec<Tensor<Autodiff<B>, 1>>>,
-    /// What each convolution layer saw.
+    /// What each layer with statistics saw.
     seen: Vec<Option<Seen<B>>>,
 }
 
 /// Checks that every operation of `network` can be computed here.
 ///
 /// # Errors
-/// [`LearnError::Unsupported`] names the first that cannot.
+/// [`LearnError::Mixture`] names the first mixture: a supernet is no network to be trained alone.
 pub(crate) fn check_operations(network: &Network) -> Result<(), LearnError> {
-    let can = |op| {
-        matches!(
-            op,
-            NodeOp::Input
-                | NodeOp::Conv {
-                    dilation: 1,
-                    padding: Padding::Same,
-                    norm: Norm::Affine,
-                    ..
-                }
-                | NodeOp::MaxPool(Window::HALVE)
-                | NodeOp::AvgPool(Window::HALVE)
-                | NodeOp::Add
-                | NodeOp::GlobalAvgPool
-                | NodeOp::Linear { .. }
-        )
-    };
-    match network.nodes.iter().find(|node| !can(node.op)) {
+    let mixture = |op| matches!(op, NodeOp::Mix { .. });
+    match network.nodes.iter().find(|node| mixture(node.op)) {
         None => Ok(()),
-        Some(node) => Err(LearnError::Unsupported {
+        Some(node) => Err(LearnError::Mixture {
             node: node.name.clone(),
-            op: node.op.to_string(),
         }),
     }
 }
@@ -89,10 +97,28 @@ impl<B: LearnOps> Model<B> {
             layer_of.push(layer.is_some().then_some(layers.len()));
             layers.extend(layer);
         }
+        let main = network.needed_for(network.nodes.len() - 1);
+        let aside = match network.auxiliary {
+            None => vec![false; network.nodes.len()],
+            Some(head) => {
+                let needed = network.needed_for(head).into_iter();
+                needed
+                    .zip(&main)
+                    .map(|(needed, main)| needed && !main)
+                    .collect()
+            }
+        };
+        let mut last_reader: Vec<usize> = (0..network.nodes.len()).collect();
+        for (i, node) in network.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|&j| last_reader[j] = i);
+        }
         Self {
             network: network.clone(),
             layers,
             layer_of,
+            main,
+            aside,
+            last_reader,
             device: device.clone(),
         }
     }
@@ -109,63 +135,98 @@ impl<B: LearnOps> Model<B> {
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
 
-    /// Forward pass with batch statistics, on the tape. `step` chooses the feedback of `brsf`.
-    pub(crate) fn forward(&self, images: Tensor<B, 4>, step: u64) -> Taped<B> {
-        type Ad<B> = Autodiff<B>;
+    /// Forward pass with batch statistics, on the tape.
+    pub(crate) fn forward(&self, images: Tensor<B, 4>, now: Moment) -> Taped<B> {
+        let n = images.dims()[0];
         let leaves: Vec<Vec<_>> = self.layers.iter().map(Layer::leaves).collect();
         let mut seen = vec![None; self.layers.len()];
-        let mut values: Vec<Tensor<Ad<B>, 4>> = vec![];
-        let mut taps = vec![];
-        for (i, node) in self.network.nodes.iter().enumerate() {
-            let input = |j: usize| values[node.inputs[j]].clone();
-            let value = match (self.layer_of[i], self.unweighted(i)) {
-                (Some(at), _) => {
-                    let x = self.layers[at].receive(input(0), &mut taps);
+        let (mut taps, mut taps_aside) = (vec![], vec![]);
+        let mut auxiliary = None;
+        let images = Tensor::from_inner(images);
+        let logits = self.walk(
+            |i| self.main[i] || self.aside[i],
+            images,
+            |i, mut inputs| {
+                let node = &self.network.nodes[i];
+                let value = if let Some(at) = self.layer_of[i] {
+                    let taps = if self.main[i] {
+                        &mut taps
+                    } else {
+                        &mut taps_aside
+                    };
+                    let x = self.layers[at].receive(inputs.remove(0), taps);
                     let y;
-                    (y, seen[at]) = self.layers[at].forward(x, &leaves[at], step);
+                    (y, seen[at]) = self.layers[at].forward(x, &leaves[at], now.step);
                     y
+                } else {
+                    let from = (!node.inputs.is_empty()).then(|| self.network.input_shape(i));
+                    let y = plain::compute(node, from, (n, &self.device), inputs);
+                    match node.op {
+                        NodeOp::DropPath => self.dropped(y, i, now),
+                        _ => y,
+                    }
+                };
+                if self.network.auxiliary == Some(i) {
+                    auxiliary = Some(value.clone());
                 }
-                (None, Some(pool)) => wrap(Ad::<B>::pool(unwrap(input(0)), pool)),
-                (None, None) if i == 0 => Tensor::from_inner(images.clone()),
-                (None, None) => input(0) + input(1),
-            };
-            values.push(value);
-        }
-        let last = values.pop().expect("a network has nodes");
-        let mut logits = last.flatten::<2>(1, 3);
-        for (hidden, map) in taps {
-            let map = Tensor::<Ad<B>, 2>::from_inner(map);
-            logits = wrap(Ad::<B>::dfa_tap(
-                unwrap(logits),
-                unwrap(hidden),
-                unwrap(map),
-            ));
-        }
+                value
+            },
+        );
         Taped {
-            logits,
+            logits: tapped(logits.flatten::<2>(1, 3), taps),
+            auxiliary: auxiliary.map(|y| tapped(y.flatten::<2>(1, 3), taps_aside)),
             leaves,
             seen,
         }
     }
 
-    /// The pooling of an unweighted node; none for the input and for a sum.
-    fn unweighted(&self, node: usize) -> Option<Pool> {
-        let all = || self.network.input_shape(node);
-        match self.network.nodes[node].op {
-            NodeOp::MaxPool(w) => Some(Pool {
-                max: true,
-                window: [w.kernel; 2],
-            }),
-            NodeOp::AvgPool(w) => Some(Pool {
-                max: false,
-                window: [w.kernel; 2],
-            }),
-            NodeOp::GlobalAvgPool => Some(Pool {
-                max: false,
-                window: [all().h, all().w],
-            }),
-            _ => None,
+    /// The values of all nodes for which `wanted` holds, each let go after its last use; gives the last.
+    fn walk<T: LearnOps>(
+        &self,
+        wanted: impl Fn(usize) -> bool,
+        images: Tensor<T, 4>,
+        mut compute: impl FnMut(usize, Vec<Tensor<T, 4>>) -> Tensor<T, 4>,
+    ) -> Tensor<T, 4> {
+        let mut values: Vec<Option<Tensor<T, 4>>> = vec![None; self.network.nodes.len()];
+        values[0] = Some(images);
+        for (i, node) in self.network.nodes.iter().enumerate().skip(1) {
+            if !wanted(i) {
+                continue;
+            }
+            let inputs = node.inputs.iter();
+            let inputs = inputs.map(|&j| values[j].clone().expect("read before its last use"));
+            let inputs = inputs.collect();
+            for &j in node.inputs.iter().filter(|&&j| self.last_reader[j] == i) {
+                values[j] = None;
+            }
+            values[i] = Some(compute(i, inputs));
         }
+        let last = values.pop().flatten();
+        last.expect("the last node is the classifier")
+    }
+
+    /// `y·mask/keep`, one draw per image.
+    fn dropped(
+        &self,
+        y: Tensor<Autodiff<B>, 4>,
+        node: usize,
+        now: Moment,
+    ) -> Tensor<Autodiff<B>, 4> {
+        if now.drop_path <= 0.0 {
+            return y;
+        }
+        let keep = 1.0 - now.drop_path;
+        let rng = &mut stream(now.seed, Purpose::DropPath, node, now.step);
+        let n = y.dims()[0];
+        let mask = (0..n).map(|_| {
+            if rng.random::<f32>() < keep {
+                1.0 / keep
+            } else {
+                0.0
+            }
+        });
+        let mask = vector::<B>(mask.collect(), &self.device).reshape([n, 1, 1, 1]);
+        y * Tensor::from_inner(mask)
     }
 
     /// Moves the running statistics towards the batch's by `rate`.
@@ -217,28 +278,31 @@ impl<B: LearnOps> Model<B> {
         self.layers.iter_mut().for_each(Layer::constrain);
     }
 
-    /// Forward pass in evaluation mode, without tape; `observe` sees every node's output.
+    /// Forward pass in evaluation mode, without tape; `observe` sees the output of every node that the
+    /// classifier needs.
     pub(crate) fn infer(
         &self,
         images: Tensor<B, 4>,
         mut observe: impl FnMut(usize, &Tensor<B, 4>),
     ) -> Tensor<B, 2> {
-        let mut values: Vec<Tensor<B, 4>> = vec![];
-        for (i, node) in self.network.nodes.iter().enumerate() {
-            let input = |j: usize| values[node.inputs[j]].clone();
-            let value = match (
-                self.layer_of[i].map(|l| &self.layers[l]),
-                self.unweighted(i),
-            ) {
-                (Some(layer), _) => layer.infer(input(0)),
-                (None, Some(pool)) => wrap(B::pool_forward(unwrap(input(0)), pool)),
-                (None, None) if i == 0 => images.clone(),
-                (None, None) => input(0) + input(1),
-            };
-            observe(i, &value);
-            values.push(value);
-        }
-        values.pop().expect("a network has nodes").flatten(1, 3)
+        let n = images.dims()[0];
+        observe(0, &images);
+        let last = self.walk(
+            |i| self.main[i],
+            images,
+            |i, mut inputs| {
+                let node = &self.network.nodes[i];
+                let value = if let Some(at) = self.layer_of[i] {
+                    self.layers[at].infer(inputs.remove(0))
+                } else {
+                    let from = (!node.inputs.is_empty()).then(|| self.network.input_shape(i));
+                    plain::compute(node, from, (n, &self.device), inputs)
+                };
+                observe(i, &value);
+                value
+            },
+        );
+        last.flatten(1, 3)
     }
 
     /// Angle and length of every layer's feedback at `step`; none where the rule has no `B` like `W`.
@@ -300,4 +364,16 @@ impl<B: LearnOps> Model<B> {
         }
         Ok(())
     }
+}
+
+/// `logits` with the direct feedback of `taps`.
+fn tapped<B: LearnOps>(
+    mut logits: Tensor<Autodiff<B>, 2>,
+    taps: Vec<Tap<B>>,
+) -> Tensor<Autodiff<B>, 2> {
+    for (hidden, map) in taps {
+        let map = unwrap(Tensor::<Autodiff<B>, 2>::from_inner(map));
+        logits = wrap(Autodiff::<B>::dfa_tap(unwrap(logits), unwrap(hidden), map));
+    }
+    logits
 }

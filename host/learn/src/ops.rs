@@ -19,20 +19,26 @@ use burn::tensor::{Tensor, TensorPrimitive};
 /// Added to the variance in batch norm.
 pub const BN_EPS: f32 = 1e-5;
 
-/// One convolution node: `relu?(batch_norm(conv(x)))`, padding `kernel / 2` on top and left.
+/// One convolution node: `relu?(batch_norm?(conv(x)))`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvGeometry {
     /// Shape of one input image.
     pub input: Shape,
-    /// Shape of one output image, `ceil(input / stride)` high and wide.
+    /// Shape of one output image. Taps beyond the input see zeros.
     pub output: Shape,
-    /// Window side, odd.
+    /// Window side.
     pub kernel: usize,
     /// Step.
     pub stride: usize,
+    /// Distance of neighbouring taps.
+    pub dilation: usize,
+    /// Zeros above and left of the input.
+    pub pad: usize,
     /// 1: dense; `input.c`: depthwise.
     pub groups: usize,
-    /// Whether a ReLU follows the batch norm.
+    /// Whether a batch norm follows.
+    pub norm: bool,
+    /// Whether a ReLU follows.
     pub relu: bool,
 }
 
@@ -48,13 +54,13 @@ impl ConvGeometry {
     }
 
     fn options(&self) -> ConvOptions<2> {
-        let (s, p) = (self.stride, self.kernel / 2);
-        ConvOptions::new([s, s], [p, p], [1, 1], self.groups)
+        let (s, p, d) = (self.stride, self.pad, self.dilation);
+        ConvOptions::new([s, s], [p, p], [d, d], self.groups)
     }
 }
 
 /// What a convolution node computes with. All flat: `weight` and `feedback` `[n_weights]` (OIHW),
-/// `gamma` and `beta` `[out_ch]`.
+/// `gamma` and `beta` `[out_ch]`, unused without batch norm.
 #[derive(Clone, Debug)]
 pub struct ConvParams<B: Backend> {
     /// Weights of the forward pass.
@@ -74,9 +80,9 @@ pub struct ConvOutput<B: Backend> {
     pub out: FloatTensor<B>,
     /// Before batch norm, `[n, h, w, out_ch]`.
     pub pre: FloatTensor<B>,
-    /// Mean of `pre` over batch and pixels, `[out_ch]`.
+    /// Mean of `pre` over batch and pixels, `[out_ch]`; 0 without batch norm.
     pub mean: FloatTensor<B>,
-    /// Biased variance of `pre` over batch and pixels, `[out_ch]`.
+    /// Biased variance of `pre` over batch and pixels, `[out_ch]`; 0 without batch norm.
     pub var: FloatTensor<B>,
 }
 
@@ -108,18 +114,51 @@ pub struct ConvGrads<B: Backend> {
     pub beta: FloatTensor<B>,
 }
 
-/// A pooling whose step equals its window; an odd border is dropped.
+/// Batch norm with ReLU after it or not: its input, the statistics of the batch, its parameters.
+#[derive(Clone, Debug)]
+pub struct NormSaved<B: Backend> {
+    /// What is normalised, `[n, h, w, ch]`.
+    pub x: FloatTensor<B>,
+    /// Mean of `x` over batch and pixels, `[ch]`.
+    pub mean: FloatTensor<B>,
+    /// Biased variance of `x` over batch and pixels, `[ch]`.
+    pub var: FloatTensor<B>,
+    /// Scale.
+    pub gamma: FloatTensor<B>,
+    /// Shift.
+    pub beta: FloatTensor<B>,
+}
+
+/// Gradients of a batch norm.
+#[derive(Clone, Debug)]
+pub struct NormGrads<B: Backend> {
+    /// With respect to the input.
+    pub x: FloatTensor<B>,
+    /// With respect to the scale.
+    pub gamma: FloatTensor<B>,
+    /// With respect to the shift.
+    pub beta: FloatTensor<B>,
+}
+
+/// A pooling. Places outside of the input are no part of a maximum or mean; every window has one inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Maximum if true, mean otherwise.
     pub max: bool,
     /// Height and width of the window.
     pub window: [usize; 2],
+    /// Step down and right.
+    pub stride: [usize; 2],
+    /// How far the first window reaches above and left of the input.
+    pub pad: usize,
+    /// Height and width of the output.
+    pub output: [usize; 2],
 }
 
 /// burn's backend plus what our layers need. Default bodies are composed of burn's operations.
 pub trait LearnOps: Backend {
-    /// `z = relu?(γ·(y − μ)/sqrt(σ² + ε) + β)`, `y = conv(x, W)`, μ and σ² over batch and pixels.
+    /// `z = relu?(γ·(y − μ)/sqrt(σ² + ε) + β)`, `y = conv(x, W)`, μ and σ² over batch and pixels; without
+    /// batch norm `z = relu?(y)`.
     fn conv_forward(
         x: FloatTensor<Self>,
         params: ConvParams<Self>,
@@ -150,6 +189,20 @@ pub trait LearnOps: Backend {
         composed::conv_infer::<Self>(x, weight, scale, shift, g)
     }
 
+    /// Batch norm on its own: `(z, μ, σ²)` with `z = γ·(x − μ)/sqrt(σ² + ε) + β`.
+    fn norm_forward(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        composed::norm_forward::<Self>(x, gamma, beta, false)
+    }
+
+    /// Gradients of [`LearnOps::norm_forward`].
+    fn norm_backward(saved: NormSaved<Self>, grad: FloatTensor<Self>) -> NormGrads<Self> {
+        composed::norm_backward::<Self>(saved, grad, false)
+    }
+
     /// `corr(x, z)`: the weight gradient of a convolution of `x` whose output has the gradient `z`
     /// `[n, h', w', out_ch]`; flat, OIHW.
     fn correlate(
@@ -177,6 +230,15 @@ pub trait LearnOps: Backend {
     /// [`LearnOps::conv_forward`], differentiable where the backend is.
     fn conv(x: FloatTensor<Self>, params: ConvParams<Self>, g: &ConvGeometry) -> ConvOutput<Self> {
         Self::conv_forward(x, params, g)
+    }
+
+    /// [`LearnOps::norm_forward`], differentiable where the backend is.
+    fn norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        Self::norm_forward(x, gamma, beta)
     }
 
     /// [`LearnOps::pool_forward`], differentiable where the backend is.

@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Order,
     /// Augmentation; `time` is the step.
     Augment,
+    /// What drop-path drops; `place` is the node, `time` the step.
+    DropPath,
 }
 
 /// The generator of one stream of `seed`.

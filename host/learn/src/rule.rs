@@ -245,13 +245,13 @@ impl<B: LearnOps> Feedback<B> {
 /// convolution: T-conv of the error, held constant over all output pixels, through a random
 /// `B [classes, in_ch, k, k] ~ U(−a, a)`, `fan_in = in_ch·k²`, `fan_out = classes·k²`.
 pub fn dfa_conv_map(g: &ConvGeometry, n_classes: usize, feedback: &[f32]) -> Vec<f32> {
-    let (k, pad, input) = (g.kernel, g.kernel / 2, g.input);
+    let (k, d, pad, input) = (g.kernel, g.dilation, g.pad, g.input);
     let mut map = vec![0.0; n_classes * input.len()];
     for (class, map) in map.chunks_mut(input.len()).enumerate() {
         let taps = (0..g.output.h * g.output.w).flat_map(|p| (0..k * k).map(move |t| (p, t)));
         for (pixel, tap) in taps {
-            let y = (pixel / g.output.w * g.stride + tap / k).checked_sub(pad);
-            let x = (pixel % g.output.w * g.stride + tap % k).checked_sub(pad);
+            let y = (pixel / g.output.w * g.stride + tap / k * d).checked_sub(pad);
+            let x = (pixel % g.output.w * g.stride + tap % k * d).checked_sub(pad);
             let (Some(y), Some(x)) = (y, x) else { continue };
             if y >= input.h || x >= input.w {
                 continue;

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Checkpoint, Identity};
 use crate::evaluate::{Images, argmax, evaluate_model};
-use crate::network::{Model, check_operations, numbers};
+use crate::network::{Model, Moment, Taped, check_operations, numbers};
 use crate::ops::LearnOps;
 use crate::optimizer::{Sgd, schedule};
 use crate::random::{Purpose, stream};
@@ -39,7 +39,7 @@ pub struct Job<'a> {
 pub struct EpochRecord {
     /// Counted from 1.
     pub epoch: usize,
-    /// Mean training loss (with label smoothing and augmentation).
+    /// Mean training loss (with label smoothing, augmentation and auxiliary head).
     pub loss: f32,
     /// Share of augmented training images answered right during the epoch.
     pub train_accuracy: f32,
@@ -208,10 +208,10 @@ impl<'a, B: LearnOps> Run<'a, B> {
             .iter()
             .map(|&i| self.job.train.labels[i as usize])
             .collect();
-        let taped = self.model.forward(self.model.images(images), self.step);
+        let taped = self.model.forward(self.model.images(images), self.moment());
         let n_classes = self.job.network.n_classes;
         let predictions = argmax(&numbers(taped.logits.clone().inner()), n_classes);
-        let loss = cross_entropy(taped.logits.clone(), &labels, c.label_smoothing);
+        let loss = loss::<B>(&taped, &labels, c);
         let mut grads = loss.backward();
         let loss = loss.into_scalar().elem::<f32>();
         if !loss.is_finite() {
@@ -233,6 +233,16 @@ impl<'a, B: LearnOps> Run<'a, B> {
             .filter(|(p, l)| p == l)
             .count() as u64;
         Ok(loss)
+    }
+
+    fn moment(&self) -> Moment {
+        let epoch = self.step / self.steps_per_epoch();
+        let progress = epoch as f32 / self.job.config.n_schedule() as f32;
+        Moment {
+            seed: self.job.config.seed,
+            step: self.step,
+            drop_path: self.job.config.drop_path * progress,
+        }
     }
 
     /// Length of the schedule.
@@ -289,6 +299,20 @@ impl<'a, B: LearnOps> Run<'a, B> {
             n_right: self.n_right,
         };
         checkpoint.save(path)
+    }
+}
+
+/// Cross-entropy of the classifier, and of the auxiliary head by its weight.
+pub(crate) fn loss<B: LearnOps>(
+    taped: &Taped<B>,
+    labels: &[u16],
+    config: &TrainConfig,
+) -> Tensor<Autodiff<B>, 1> {
+    let of = |logits| cross_entropy::<B>(logits, labels, config.label_smoothing);
+    let main = of(taped.logits.clone());
+    match taped.auxiliary.clone() {
+        Some(logits) => main + of(logits) * config.auxiliary_weight,
+        None => main,
     }
 }
 

@@ -290,17 +290,23 @@ impl Network {
         (0..self.nodes.len()).map(|i| self.node_macs(i)).sum()
     }
 
-    /// The nodes that the classifier's output needs outside of training, without drop-path; and for
-    /// each of its [`Network::weighted`] nodes the position among this network's.
-    pub fn inference(&self) -> (Network, Vec<usize>) {
+    /// For each node whether the output of node `output` depends on it.
+    pub fn needed_for(&self, output: usize) -> Vec<bool> {
         let mut needed = vec![false; self.nodes.len()];
-        needed[self.nodes.len() - 1] = true;
-        needed[0] = true;
+        needed[output] = true;
         for (i, node) in self.nodes.iter().enumerate().rev() {
             if needed[i] {
                 node.inputs.iter().for_each(|&j| needed[j] = true);
             }
         }
+        needed
+    }
+
+    /// The nodes that the classifier's output needs outside of training, without drop-path; and for
+    /// each of its [`Network::weighted`] nodes the position among this network's.
+    pub fn inference(&self) -> (Network, Vec<usize>) {
+        let mut needed = self.needed_for(self.nodes.len() - 1);
+        needed[0] = true;
         let mut nodes: Vec<Node> = vec![];
         let mut moved = vec![0; self.nodes.len()];
         for (i, node) in self.nodes.iter().enumerate() {

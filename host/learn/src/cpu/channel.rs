@@ -19,6 +19,18 @@ pub(super) struct Backward {
     offset: Vec<f32>,
 }
 
+impl Backward {
+    /// Of a node without batch norm: `dy = dz`.
+    pub(super) fn identity(c: usize) -> Self {
+        Self {
+            dgamma: vec![0.0; c],
+            dbeta: vec![0.0; c],
+            slope: vec![0.0; c],
+            offset: vec![0.0; c],
+        }
+    }
+}
+
 /// `[Σ y, Σ y²]` per channel over the rows of `y`; f32 within an image of `image` elements, f64 across.
 pub(super) fn sums(y: &[f32], c: usize, image: usize) -> Vec<f64> {
     let mut total = vec![0.0; 2 * c];

@@ -32,9 +32,9 @@ pub(super) struct Padded {
 }
 
 impl<'a> Kernel<'a> {
-    /// Whether these loops cover `g`: dense, or depthwise 3×3 and 5×5.
+    /// Whether these loops cover `g`: dense without dilation, or depthwise 3×3 and 5×5.
     pub(super) fn covers(g: &ConvGeometry) -> bool {
-        g.groups == 1 || Self::is_depthwise(g) && matches!(g.kernel, 3 | 5)
+        g.groups == 1 && g.dilation == 1 || Self::is_depthwise(g) && matches!(g.kernel, 3 | 5)
     }
 
     fn is_depthwise(g: &ConvGeometry) -> bool {
@@ -67,12 +67,12 @@ impl<'a> Kernel<'a> {
 
     fn padded(&self) -> Padded {
         let g = self.geometry;
-        let side = |out: usize| (out - 1) * g.stride + g.kernel;
+        let side = |out: usize| (out - 1) * g.stride + (g.kernel - 1) * g.dilation + 1;
         Padded {
             h: side(g.output.h),
             w: side(g.output.w),
             c: g.input.c,
-            pad: g.kernel / 2,
+            pad: g.pad,
         }
     }
 

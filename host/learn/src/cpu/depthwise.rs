@@ -15,6 +15,7 @@ struct Dims {
     ho: usize,
     wo: usize,
     stride: usize,
+    dilation: usize,
     wp: usize,
     c: usize,
 }
@@ -25,6 +26,7 @@ impl Dims {
             ho: g.output.h,
             wo: g.output.w,
             stride: g.stride,
+            dilation: g.dilation,
             wp: p.w,
             c: p.c,
         }
@@ -33,7 +35,7 @@ impl Dims {
     /// Index of the padded pixel under tap (`kh`, 0) of output pixel (`oh`, `ow`).
     #[inline(always)]
     fn at(&self, oh: usize, ow: usize, kh: usize) -> usize {
-        ((oh * self.stride + kh) * self.wp + ow * self.stride) * self.c
+        ((oh * self.stride + kh * self.dilation) * self.wp + ow * self.stride) * self.c
     }
 }
 
@@ -56,19 +58,19 @@ macro_rules! by_blocks {
     }};
 }
 
-/// `y[oh, ow, c] = Σ_{kh, kw} x[oh·s + kh, ow·s + kw, c] · w[kh, kw, c]`, `x` padded.
+/// `y[oh, ow, c] = Σ_{kh, kw} x[oh·s + kh·d, ow·s + kw·d, c] · w[kh, kw, c]`, `x` padded.
 pub(super) fn forward(g: &ConvGeometry, p: Padded, x: &[f32], w: &[f32], y: &mut [f32]) {
     let d = Dims::new(g, p);
     by_blocks!(g, d.c, |c0| forward_block(d, c0, x, w, y));
 }
 
-/// `dw[kh, kw, c] += Σ_{oh, ow} x[oh·s + kh, ow·s + kw, c] · dy[oh, ow, c]`, `x` padded.
+/// `dw[kh, kw, c] += Σ_{oh, ow} x[oh·s + kh·d, ow·s + kw·d, c] · dy[oh, ow, c]`, `x` padded.
 pub(super) fn weight_grad(g: &ConvGeometry, p: Padded, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let d = Dims::new(g, p);
     by_blocks!(g, d.c, |c0| weight_block(d, c0, x, dy, dw));
 }
 
-/// `dx[oh·s + kh, ow·s + kw, c] += w[kh, kw, c] · dy[oh, ow, c]`, `dx` padded.
+/// `dx[oh·s + kh·d, ow·s + kw·d, c] += w[kh, kw, c] · dy[oh, ow, c]`, `dx` padded.
 pub(super) fn input_grad(g: &ConvGeometry, p: Padded, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     let d = Dims::new(g, p);
     by_blocks!(g, d.c, |c0| input_block(d, c0, dy, w, dx));
@@ -113,9 +115,9 @@ fn forward_body<const FMA: bool, const K: usize, const L: usize>(
             let mut acc = [0.0; L];
             for kh in 0..K {
                 let at = d.at(oh, ow, kh) + c0;
-                let row = &x[at..at + (K - 1) * d.c + L];
+                let row = &x[at..at + (K - 1) * d.dilation * d.c + L];
                 for kw in 0..K {
-                    let value = load::<L>(row, kw * d.c);
+                    let value = load::<L>(row, kw * d.dilation * d.c);
                     for l in 0..L {
                         acc[l] = mul_add::<FMA>(value[l], taps[kh][kw][l], acc[l]);
                     }
@@ -141,9 +143,9 @@ fn weight_body<const FMA: bool, const K: usize, const L: usize>(
             let grad = load::<L>(dy, (oh * d.wo + ow) * d.c + c0);
             for kh in 0..K {
                 let at = d.at(oh, ow, kh) + c0;
-                let row = &x[at..at + (K - 1) * d.c + L];
+                let row = &x[at..at + (K - 1) * d.dilation * d.c + L];
                 for kw in 0..K {
-                    let value = load::<L>(row, kw * d.c);
+                    let value = load::<L>(row, kw * d.dilation * d.c);
                     for l in 0..L {
                         acc[kh][kw][l] = mul_add::<FMA>(value[l], grad[l], acc[kh][kw][l]);
                     }
@@ -173,9 +175,9 @@ fn input_body<const FMA: bool, const K: usize, const L: usize>(
             let grad = load::<L>(dy, (oh * d.wo + ow) * d.c + c0);
             for kh in 0..K {
                 let at = d.at(oh, ow, kh) + c0;
-                let row = &mut dx[at..at + (K - 1) * d.c + L];
+                let row = &mut dx[at..at + (K - 1) * d.dilation * d.c + L];
                 for kw in 0..K {
-                    let sum = &mut row[kw * d.c..kw * d.c + L];
+                    let sum = &mut row[kw * d.dilation * d.c..][..L];
                     for l in 0..L {
                         sum[l] = mul_add::<FMA>(taps[kh][kw][l], grad[l], sum[l]);
                     }

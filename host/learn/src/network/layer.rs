@@ -1,21 +1,22 @@
-//! One weighted layer: its numbers, its feedback, and how it runs in training and in evaluation.
+//! One node with numbers: convolution, classifier or batch norm, in training and in evaluation.
 
-use super::param::{Moving, Param};
+use super::kind::Kind;
+use super::param::Param;
+use super::taught::{self, Reader, Tap, Taught};
 use super::{numbers, vector};
 use crate::local::{self, Activity};
-use crate::ops::{BN_EPS, ConvGeometry, ConvParams, LearnOps, unwrap, wrap};
+use crate::ops::{BN_EPS, ConvParams, LearnOps, unwrap, wrap};
 use crate::random::{Purpose, stream, uniform};
-use crate::rule::{Alignment, Fan, Feedback, FeedbackSpec};
-use crate::rule::{dfa_conv_map, dfa_feedback};
-use crate::{LearnError, LocalConfig, RuleOptions, TrainConfig};
-use aplysia_space::{BatchNorm, LayerParams, Network, NodeOp, Rule};
+use crate::rule::Alignment;
+use crate::{LearnError, LocalConfig, TrainConfig};
+use aplysia_space::{BatchNorm, LayerParams, Network, Norm, Rule};
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 
 /// Mean and variance per channel.
 type Moments<B> = (Tensor<B, 1>, Tensor<B, 1>);
 
-/// What a convolution layer saw of a training batch.
+/// What a layer saw of a training batch.
 #[derive(Clone, Debug)]
 pub(super) struct Seen<B: LearnOps> {
     moments: Moments<B>,
@@ -23,40 +24,24 @@ pub(super) struct Seen<B: LearnOps> {
     activity: Option<Activity<B>>,
 }
 
-/// What a weighted layer is.
-#[derive(Clone, Debug)]
-enum Kind<B: LearnOps> {
-    /// Trained: weight (OIHW), γ, β. Tracked: running batch-norm statistics.
-    Conv {
-        geometry: ConvGeometry,
-        running: Moments<B>,
-    },
-    /// Trained: weight `[out, in]`, bias.
-    Linear { d_in: usize, d_out: usize },
-}
-
-/// One weighted layer.
+/// One node with numbers. `params`: the weight, then γ and β, or the bias; as far as they are trained.
 #[derive(Clone, Debug)]
 pub(super) struct Layer<B: LearnOps> {
-    kind: Kind<B>,
-    rule: Rule,
-    options: RuleOptions,
-    feedback: Feedback<B>,
-    /// Whether nothing goes down the chain.
-    cut: bool,
-    /// Direct feedback only: `[classes, elements of the input]`.
-    direct: Option<Tensor<B, 2>>,
+    kind: Kind,
+    /// None without weights.
+    taught: Option<Taught<B>>,
     pub(super) params: Vec<Param<B>>,
-    /// Length of the first weights.
-    first_norm: Tensor<B, 1>,
+    /// Place of γ in `params`; β follows.
+    gamma: Option<usize>,
+    /// Running statistics, if there is a batch norm.
+    running: Option<Moments<B>>,
+    /// Output channels.
+    c: usize,
 }
 
-/// A hidden input and the map that brings the error to it directly.
-pub(super) type Tap<B> = (Tensor<Autodiff<B>, 4>, Tensor<B, 2>);
-
 impl<B: LearnOps> Layer<B> {
-    /// Fresh weights `~ U(−a, a)` (see `rule`), γ = 1, β = 0, bias = 0; `layer` counts weighted nodes.
-    /// None for unweighted ones.
+    /// Fresh weights `~ U(−a, a)` (see `rule`), γ = 1, β = 0, bias = 0; `layer` counts the nodes that have
+    /// any. None for those that have not.
     pub(super) fn new(
         network: &Network,
         node: usize,
@@ -64,61 +49,51 @@ impl<B: LearnOps> Layer<B> {
         config: &TrainConfig,
         device: &B::Device,
     ) -> Option<Self> {
-        let rule = network.rule(node)?;
-        let (kind, fan) = Kind::new(network, node, device)?;
-        let n = network.n_weights(node);
-        let options = config.rules.get(&rule).copied().unwrap_or_default();
-        let bound = match (&kind, rule) {
-            (Kind::Conv { .. }, Rule::SoftHebb) => {
-                config.local.softhebb_length * (3.0 / fan.fan_in as f32).sqrt()
-            }
-            _ => options.init.bound(fan),
-        };
-        let rng = &mut stream(config.seed, Purpose::Weights, layer, 0);
-        let weight = uniform(rng, bound, n);
-        let mut params = vec![Param::new(weight, true, device)];
-        let n_out = network.nodes[node].shape.c;
-        if let Kind::Conv { .. } = kind {
-            params.push(Param::new(vec![1.0; n_out], false, device));
+        let (kind, norm) = Kind::new(network, node)?;
+        let c = network.nodes[node].shape.c;
+        let (mut params, mut taught) = (vec![], None);
+        if let (Some(rule), Some((reader, fan))) = (network.rule(node), kind.reader(c)) {
+            let bound = match (&reader, rule) {
+                (Reader::Conv(_), Rule::SoftHebb) => {
+                    config.local.softhebb_length * (3.0 / fan.fan_in as f32).sqrt()
+                }
+                _ => taught::options(rule, config).init.bound(fan),
+            };
+            let rng = &mut stream(config.seed, Purpose::Weights, layer, 0);
+            let weight = uniform(rng, bound, network.n_weights(node));
+            let mut weight = Param::new(weight, true, device);
+            let place = (layer, network.n_classes);
+            taught = Some(Taught::new(rule, (reader, fan), place, &mut weight, config));
+            params.push(weight);
         }
-        params.push(Param::new(vec![0.0; n_out], false, device));
-        let down = match rule.is_local() {
-            true => config.local.feedback.rule(),
-            false => Some(rule),
-        };
-        let place = (config.seed, layer);
-        let direct =
-            (down == Some(Rule::Dfa)).then(|| kind.direct(network.n_classes, place, device));
-        let spec = FeedbackSpec {
-            rule: down.unwrap_or(Rule::Bp),
-            scale: config.feedback_scale,
-            init: options.init,
-            fan,
-            seed: config.seed,
-            layer,
-        };
-        let feedback = Feedback::new(spec, n, device);
-        params[0].feedback = feedback.first().map(Moving::new);
+        let gamma = (norm == Norm::Affine).then_some(params.len());
+        params.extend(gamma.map(|_| Param::new(vec![1.0; c], false, device)));
+        let shifted = gamma.is_some() || matches!(kind, Kind::Linear { .. });
+        params.extend(shifted.then(|| Param::new(vec![0.0; c], false, device)));
+        let running = || (Tensor::zeros([c], device), Tensor::ones([c], device));
         Some(Self {
             kind,
-            rule,
-            options,
-            feedback,
-            cut: down.is_none() || direct.is_some(),
-            direct,
-            first_norm: norm(&params[0].forward.value),
+            taught,
             params,
+            gamma,
+            running: (norm != Norm::None).then(running),
+            c,
         })
     }
 
     /// Whether the weights follow a local rule. A classifier's do not: see [`local`].
-    pub(super) fn is_local(&self) -> bool {
-        self.rule.is_local() && matches!(self.kind, Kind::Conv { .. })
+    fn is_local(&self) -> bool {
+        let local = self.taught.as_ref().is_some_and(|t| t.rule.is_local());
+        local && matches!(self.kind, Kind::Conv(_))
     }
 
     /// Whether the layer waits for its turn, as those of SoftHebb do.
     pub(super) fn takes_turns(&self) -> bool {
-        self.is_local() && self.rule == Rule::SoftHebb
+        self.is_local()
+            && self
+                .taught
+                .as_ref()
+                .is_some_and(|t| t.rule == Rule::SoftHebb)
     }
 
     /// The parameters on the tape.
@@ -134,11 +109,11 @@ impl<B: LearnOps> Layer<B> {
         self.params.iter().enumerate().map(leaf).collect()
     }
 
-    /// A parameter's gradient within the limit of the options.
+    /// A parameter's gradient within the limit of the rule's options.
     pub(super) fn clipped(&self, grad: Tensor<B, 1>) -> Tensor<B, 1> {
-        match self.options.gradient_clip {
-            limit if limit > 0.0 => grad.clamp(-limit, limit),
-            _ => grad,
+        match &self.taught {
+            Some(taught) => taught.clipped(grad),
+            None => grad,
         }
     }
 
@@ -148,22 +123,25 @@ impl<B: LearnOps> Layer<B> {
         x: Tensor<Autodiff<B>, 4>,
         taps: &mut Vec<Tap<B>>,
     ) -> Tensor<Autodiff<B>, 4> {
-        let limit = self.options.gradient_clip;
-        let x = match limit > 0.0 {
-            true => wrap(Autodiff::<B>::clip_gradient(unwrap(x), limit)),
-            false => x,
-        };
-        taps.extend(self.direct.clone().map(|map| (x.clone(), map)));
-        if self.cut { x.detach() } else { x }
+        match &self.taught {
+            Some(taught) => taught.receive(x, taps),
+            None => x,
+        }
     }
 
-    /// The feedback `B` at `step`.
-    fn feedback(&self, step: u64) -> Tensor<B, 1> {
-        let Param {
-            forward, feedback, ..
-        } = &self.params[0];
-        let learned = feedback.as_ref().map(|b| &b.value);
-        self.feedback.at(&forward.value, learned, step)
+    /// γ and β of `of`, or 1 and 0 where they are not trained.
+    fn affine<T: LearnOps>(
+        &self,
+        device: &T::Device,
+        of: impl Fn(usize) -> Tensor<T, 1>,
+    ) -> [Tensor<T, 1>; 2] {
+        match self.gamma {
+            Some(i) => [of(i), of(i + 1)],
+            None => [
+                Tensor::ones([self.c], device),
+                Tensor::zeros([self.c], device),
+            ],
+        }
     }
 
     /// Training mode on the tape, with the tracked parameters `leaf`; also what it saw.
@@ -174,18 +152,28 @@ impl<B: LearnOps> Layer<B> {
         step: u64,
     ) -> (Tensor<Autodiff<B>, 4>, Option<Seen<B>>) {
         type Ad<B> = Autodiff<B>;
-        let feedback = self.feedback(step);
-        let feedback = Tensor::<Ad<B>, 1>::from_inner(feedback);
+        let feedback = || {
+            let taught = self
+                .taught
+                .as_ref()
+                .map(|t| t.feedback(&self.params[0], step));
+            Tensor::<Ad<B>, 1>::from_inner(taught.expect("layers with weights are taught"))
+        };
+        let inner = |t| wrap::<Ad<B>, 1>(t).inner();
+        let affine = || {
+            let [gamma, beta] = self.affine::<Ad<B>>(&x.device(), |i| leaf[i].clone());
+            (unwrap(gamma), unwrap(beta))
+        };
         match &self.kind {
-            Kind::Conv { geometry, .. } => {
+            Kind::Conv(geometry) => {
+                let (gamma, beta) = affine();
                 let params = ConvParams {
                     weight: unwrap(leaf[0].clone()),
-                    feedback: unwrap::<Ad<B>, 1>(feedback),
-                    gamma: unwrap(leaf[1].clone()),
-                    beta: unwrap(leaf[2].clone()),
+                    feedback: unwrap::<Ad<B>, 1>(feedback()),
+                    gamma,
+                    beta,
                 };
                 let y = Ad::<B>::conv(unwrap(x.clone()), params, geometry);
-                let inner = |t| wrap::<Ad<B>, 1>(t).inner();
                 let activity = self.is_local().then(|| Activity {
                     x: x.inner(),
                     y: wrap::<Ad<B>, 4>(y.pre).inner(),
@@ -193,11 +181,20 @@ impl<B: LearnOps> Layer<B> {
                 let moments = (inner(y.mean), inner(y.var));
                 (wrap(y.out), Some(Seen { moments, activity }))
             }
+            Kind::Norm => {
+                let (gamma, beta) = affine();
+                let [y, mean, var] = Ad::<B>::norm(unwrap(x), gamma, beta);
+                let seen = Seen {
+                    moments: (inner(mean), inner(var)),
+                    activity: None,
+                };
+                (wrap(y), Some(seen))
+            }
             Kind::Linear { d_in, d_out } => {
                 let n = x.dims()[0];
                 let matrix = |t: Tensor<Ad<B>, 1>| unwrap(t.reshape([*d_out, *d_in]));
                 let x = unwrap(x.reshape([n, *d_in]));
-                let y = Ad::<B>::linear_feedback(x, matrix(leaf[0].clone()), matrix(feedback));
+                let y = Ad::<B>::linear_feedback(x, matrix(leaf[0].clone()), matrix(feedback()));
                 let y = wrap::<Ad<B>, 2>(y) + leaf[1].clone().reshape([1, *d_out]);
                 (y.reshape([n, 1, 1, *d_out]), None)
             }
@@ -207,20 +204,28 @@ impl<B: LearnOps> Layer<B> {
     /// Evaluation mode, without tape.
     pub(super) fn infer(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let param = |i: usize| self.params[i].forward.value.clone();
-        let weight = param(0);
+        let line = || {
+            let [gamma, beta] = self.affine::<B>(&x.device(), param);
+            let Some((mean, var)) = &self.running else {
+                return [gamma, beta];
+            };
+            let scale = gamma / (var.clone() + BN_EPS).sqrt();
+            let shift = beta - mean.clone() * scale.clone();
+            [scale, shift]
+        };
         match &self.kind {
-            Kind::Conv {
-                geometry,
-                running: (mean, var),
-            } => {
-                let scale = param(1) / (var.clone() + BN_EPS).sqrt();
-                let shift = param(2) - mean.clone() * scale.clone();
-                let (w, a, b) = (unwrap(weight), unwrap(scale), unwrap(shift));
-                wrap(B::conv_infer(unwrap(x), w, a, b, geometry))
+            Kind::Conv(geometry) => {
+                let [scale, shift] = line().map(unwrap);
+                let x = unwrap(x);
+                wrap(B::conv_infer(x, unwrap(param(0)), scale, shift, geometry))
+            }
+            Kind::Norm => {
+                let [scale, shift] = line().map(|t| t.reshape([1, 1, 1, self.c]));
+                x * scale + shift
             }
             Kind::Linear { d_in, d_out } => {
                 let n = x.dims()[0];
-                let w = unwrap(weight.reshape([*d_out, *d_in]));
+                let w = unwrap(param(0).reshape([*d_out, *d_in]));
                 let y = B::linear_feedback(unwrap(x.reshape([n, *d_in])), w.clone(), w);
                 let bias = param(1).reshape([1, *d_out]);
                 (wrap::<B, 2>(y) + bias).reshape([n, 1, 1, *d_out])
@@ -231,7 +236,7 @@ impl<B: LearnOps> Layer<B> {
     /// Moves the running statistics towards the batch's by `rate`.
     pub(super) fn track(&mut self, seen: &Seen<B>, rate: f32) {
         let batch = &seen.moments;
-        if let Kind::Conv { running, .. } = &mut self.kind {
+        if let Some(running) = &mut self.running {
             let mix = |old: &Tensor<B, 1>, new: &Tensor<B, 1>| {
                 old.clone() * (1.0 - rate) + new.clone() * rate
             };
@@ -241,63 +246,50 @@ impl<B: LearnOps> Layer<B> {
 
     /// One step of the layer's local rule; `factor` is the schedule's, for the rules that follow it.
     pub(super) fn learn(&mut self, seen: &Seen<B>, config: &LocalConfig, factor: f32) {
-        let (Kind::Conv { geometry: g, .. }, Some(activity)) = (&self.kind, &seen.activity) else {
+        let (Kind::Conv(g), Some(activity)) = (&self.kind, &seen.activity) else {
             return;
         };
+        let softhebb = self.takes_turns();
         let w = &mut self.params[0].forward.value;
-        let change = match self.rule {
-            Rule::SoftHebb => {
-                let settings = (config.softhebb_rate, config.softhebb_temperature);
-                local::softhebb(activity, w, settings, g)
-            }
-            _ => local::hebb(activity, w, config.hebb_rate * factor, g),
+        let change = if softhebb {
+            let settings = (config.softhebb_rate, config.softhebb_temperature);
+            local::softhebb(activity, w, settings, g)
+        } else {
+            local::hebb(activity, w, config.hebb_rate * factor, g)
         };
         *w = w.clone() + change;
     }
 
-    /// Brings the weights back to their first length where the options say so.
+    /// Brings the weights back to their first length where the rule's options say so.
     pub(super) fn constrain(&mut self) {
-        if self.options.constrain_weights {
-            let w = &mut self.params[0];
-            let factor = self.first_norm.clone() / (norm(&w.forward.value) + f32::MIN_POSITIVE);
-            for m in w.moving() {
-                m.value = m.value.clone() * factor.clone();
-            }
+        if let Some(taught) = &self.taught {
+            taught.constrain(&mut self.params[0]);
         }
     }
 
     /// Angle and length of the feedback at `step`; none where nothing goes down the chain.
     pub(super) fn alignment(&self, step: u64) -> Option<Alignment> {
-        let compare = || {
-            let w = self.params[0].forward.value.clone();
-            Alignment::between(&numbers(self.feedback(step)), &numbers(w))
-        };
-        (!self.cut).then(compare)
+        self.taught.as_ref()?.alignment(&self.params[0], step)
     }
 
-    /// As plain numbers.
+    /// As plain numbers; γ and β are 1 and 0 where they are not trained.
     pub(super) fn to_params(&self) -> LayerParams {
-        let of = |i: usize| numbers(self.params[i].forward.value.clone());
-        match &self.kind {
-            Kind::Conv {
-                running: (mean, var),
-                ..
-            } => LayerParams {
-                weight: of(0),
-                bias: vec![],
-                bn: Some(BatchNorm {
-                    gamma: of(1),
-                    beta: of(2),
-                    mean: numbers(mean.clone()),
-                    var: numbers(var.clone()),
-                    eps: BN_EPS,
-                }),
-            },
-            Kind::Linear { .. } => LayerParams {
-                weight: of(0),
-                bias: of(1),
-                bn: None,
-            },
+        let of = |i: usize| self.params[i].forward.value.clone();
+        let bn = self.running.as_ref().map(|(mean, var)| {
+            let [gamma, beta] = self.affine::<B>(&mean.device(), of);
+            BatchNorm {
+                gamma: numbers(gamma),
+                beta: numbers(beta),
+                mean: numbers(mean.clone()),
+                var: numbers(var.clone()),
+                eps: BN_EPS,
+            }
+        });
+        let linear = matches!(self.kind, Kind::Linear { .. });
+        LayerParams {
+            weight: self.taught.as_ref().map_or(vec![], |_| numbers(of(0))),
+            bias: if linear { numbers(of(1)) } else { vec![] },
+            bn,
         }
     }
 
@@ -318,72 +310,28 @@ impl<B: LearnOps> Layer<B> {
             *old = vector(new.to_vec(), &old.device());
             Ok(())
         };
-        replace(&mut self.params[0].forward.value, &new.weight)?;
-        match (&mut self.kind, &new.bn) {
-            (Kind::Conv { running, .. }, Some(bn)) => {
-                replace(&mut self.params[1].forward.value, &bn.gamma)?;
-                replace(&mut self.params[2].forward.value, &bn.beta)?;
+        if self.taught.is_some() {
+            replace(&mut self.params[0].forward.value, &new.weight)?;
+        }
+        if let Kind::Linear { .. } = self.kind {
+            replace(&mut self.params[1].forward.value, &new.bias)?;
+        }
+        let (gamma, beta) = match (&mut self.running, &new.bn) {
+            (None, None) => return Ok(()),
+            (Some(running), Some(bn)) => {
                 replace(&mut running.0, &bn.mean)?;
-                replace(&mut running.1, &bn.var)
+                replace(&mut running.1, &bn.var)?;
+                (&bn.gamma, &bn.beta)
             }
-            (Kind::Linear { .. }, None) => replace(&mut self.params[1].forward.value, &new.bias),
-            (Kind::Conv { geometry, .. }, None) => Err(wrong(0, geometry.output.c)),
-            (Kind::Linear { .. }, Some(bn)) => Err(wrong(bn.gamma.len(), 0)),
-        }
-    }
-}
-
-fn norm<B: LearnOps>(w: &Tensor<B, 1>) -> Tensor<B, 1> {
-    w.clone().powi_scalar(2).sum().sqrt()
-}
-
-impl<B: LearnOps> Kind<B> {
-    fn new(network: &Network, node: usize, device: &B::Device) -> Option<(Self, Fan)> {
-        let (input, output) = (network.input_shape(node), network.nodes[node].shape);
-        match network.nodes[node].op {
-            NodeOp::Conv {
-                kernel,
-                stride,
-                depthwise,
-                relu,
-                ..
-            } => {
-                let groups = if depthwise { input.c } else { 1 };
-                let geometry = ConvGeometry {
-                    input,
-                    output,
-                    kernel,
-                    stride,
-                    groups,
-                    relu,
-                };
-                let c = [output.c];
-                let running = (Tensor::zeros(c, device), Tensor::ones(c, device));
-                Some((Kind::Conv { geometry, running }, Fan::conv(&geometry)))
-            }
-            NodeOp::Linear { .. } => {
-                let (d_in, d_out) = (input.len(), output.c);
-                Some((
-                    Kind::Linear { d_in, d_out },
-                    Fan {
-                        fan_in: d_in,
-                        fan_out: d_out,
-                    },
-                ))
-            }
-            _ => None,
-        }
-    }
-
-    /// The map of direct feedback.
-    fn direct(&self, n_classes: usize, at: (u64, usize), device: &B::Device) -> Tensor<B, 2> {
-        let (map, len) = match self {
-            Kind::Conv { geometry: g, .. } => {
-                let b = dfa_feedback(n_classes, g.input.c, g.kernel, at);
-                (dfa_conv_map(g, n_classes, &b), g.input.len())
-            }
-            Kind::Linear { d_in, .. } => (dfa_feedback(n_classes, *d_in, 1, at), *d_in),
+            (Some(_), None) => return Err(wrong(0, self.c)),
+            (None, Some(bn)) => return Err(wrong(bn.gamma.len(), 0)),
         };
-        vector::<B>(map, device).reshape([n_classes, len])
+        match self.gamma {
+            Some(i) => {
+                replace(&mut self.params[i].forward.value, gamma)?;
+                replace(&mut self.params[i + 1].forward.value, beta)
+            }
+            None => Ok(()),
+        }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) struct Moving<B: LearnOps> {
 }
 
 impl<B: LearnOps> Moving<B> {
-    pub(super) fn new(value: Tensor<B, 1>) -> Self {
+    fn new(value: Tensor<B, 1>) -> Self {
         Self {
             velocity: value.zeros_like(),
             value,
@@ -37,6 +37,11 @@ impl<B: LearnOps> Param<B> {
             feedback: None,
             decay,
         }
+    }
+
+    /// Starts to learn the feedback `first`, if there is one.
+    pub(super) fn learn_feedback(&mut self, first: Option<Tensor<B, 1>>) {
+        self.feedback = first.map(Moving::new);
     }
 
     /// What the optimizer moves.

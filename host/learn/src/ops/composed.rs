@@ -1,12 +1,11 @@
 //! The bodies of [`super::LearnOps`] composed of burn's own operations: what every backend can do, and
 //! the reference the fast kernels are tested against (on an autodiff backend burn differentiates them).
 
-use super::{
-    BN_EPS, ConvGeometry, ConvGrads, ConvOutput, ConvParams, ConvSaved, Pool, unwrap, wrap,
-};
-use burn::tensor::Tensor;
+use super::{BN_EPS, ConvGeometry, ConvGrads, ConvOutput, ConvParams, ConvSaved};
+use super::{NormGrads, NormSaved, Pool, unwrap, wrap};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorMetadata};
 
 /// See [`super::LearnOps::conv_forward`].
 pub fn conv_forward<B: Backend>(
@@ -15,25 +14,46 @@ pub fn conv_forward<B: Backend>(
     g: &ConvGeometry,
 ) -> ConvOutput<B> {
     let y = conv_plain::<B>(wrap(x), wrap(params.weight), g);
-    let [n, h, w, c] = y.dims();
-    let rows = y.clone().reshape([n * h * w, c]);
+    let pre = unwrap(y.clone());
+    if !g.norm {
+        let none = Tensor::<B, 1>::zeros([g.output.c], &y.device());
+        return ConvOutput {
+            out: unwrap(activated(y, g.relu)),
+            pre,
+            mean: unwrap(none.clone()),
+            var: unwrap(none),
+        };
+    }
+    let [out, mean, var] = norm_forward::<B>(pre.clone(), params.gamma, params.beta, g.relu);
+    ConvOutput {
+        out,
+        pre,
+        mean,
+        var,
+    }
+}
+
+/// See [`super::LearnOps::norm_forward`]; a ReLU follows if `relu`.
+pub fn norm_forward<B: Backend>(
+    x: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    beta: FloatTensor<B>,
+    relu: bool,
+) -> [FloatTensor<B>; 3] {
+    let x = wrap::<B, 4>(x);
+    let [n, h, w, c] = x.dims();
+    let rows = x.reshape([n * h * w, c]);
     let mean = rows.clone().mean_dim(0);
     let centred = rows - mean.clone();
     let var = centred.clone().powi_scalar(2).mean_dim(0);
-    let gamma = wrap::<B, 1>(params.gamma).reshape([1, c]);
-    let beta = wrap::<B, 1>(params.beta).reshape([1, c]);
+    let gamma = wrap::<B, 1>(gamma).reshape([1, c]);
+    let beta = wrap::<B, 1>(beta).reshape([1, c]);
     let z = centred * rstd(var.clone()) * gamma + beta;
-    let z = z.reshape([n, h, w, c]);
-    ConvOutput {
-        out: unwrap(if g.relu {
-            burn::tensor::activation::relu(z)
-        } else {
-            z
-        }),
-        pre: unwrap(y),
-        mean: unwrap(mean.reshape([c])),
-        var: unwrap(var.reshape([c])),
-    }
+    [
+        unwrap(activated(z.reshape([n, h, w, c]), relu)),
+        unwrap(mean.reshape([c])),
+        unwrap(var.reshape([c])),
+    ]
 }
 
 /// See [`super::LearnOps::conv_backward`].
@@ -43,34 +63,72 @@ pub fn conv_backward<B: Backend>(
     needs_x: bool,
     g: &ConvGeometry,
 ) -> ConvGrads<B> {
-    let pre = wrap::<B, 4>(saved.pre);
-    let [n, h, w, c] = pre.dims();
+    let ConvParams {
+        weight,
+        feedback,
+        gamma,
+        beta,
+    } = saved.params;
+    let back = if g.norm {
+        let norm = NormSaved {
+            x: saved.pre,
+            mean: saved.mean,
+            var: saved.var,
+            gamma,
+            beta,
+        };
+        norm_backward::<B>(norm, grad, g.relu)
+    } else {
+        let open = wrap::<B, 4>(saved.pre).lower_equal_elem(0.0);
+        let dy = wrap::<B, 4>(grad);
+        let dy = if g.relu { dy.mask_fill(open, 0.0) } else { dy };
+        let none = Tensor::<B, 1>::zeros([g.output.c], &dy.device());
+        NormGrads {
+            x: unwrap(dy),
+            gamma: unwrap(none.clone()),
+            beta: unwrap(none),
+        }
+    };
+    let dy = unwrap(wrap::<B, 4>(back.x).permute([0, 3, 1, 2]));
+    let x = unwrap(wrap::<B, 4>(saved.x).permute([0, 3, 1, 2]));
+    let oihw = |t| unwrap(wrap::<B, 1>(t).reshape(g.weight_shape()));
+    let dx = needs_x.then(|| {
+        let dx = B::conv2d_x_backward(x.clone(), oihw(feedback), dy.clone(), g.options());
+        unwrap(wrap::<B, 4>(dx).permute([0, 2, 3, 1]))
+    });
+    let dw = B::conv2d_weight_backward(x, oihw(weight), dy, g.options());
+    ConvGrads {
+        x: dx,
+        weight: unwrap(wrap::<B, 4>(dw).reshape([g.n_weights()])),
+        gamma: back.gamma,
+        beta: back.beta,
+    }
+}
+
+/// See [`super::LearnOps::norm_backward`]; of the batch norm and the ReLU after it if `relu`.
+pub fn norm_backward<B: Backend>(
+    saved: NormSaved<B>,
+    grad: FloatTensor<B>,
+    relu: bool,
+) -> NormGrads<B> {
+    let x = wrap::<B, 4>(saved.x);
+    let [n, h, w, c] = x.dims();
     let rows = n * h * w;
     let row = |t| wrap::<B, 1>(t).reshape([1, c]);
     let rstd = rstd(row(saved.var));
-    let xhat = (pre.reshape([rows, c]) - row(saved.mean)) * rstd.clone();
-    let gamma = row(saved.params.gamma);
+    let xhat = (x.reshape([rows, c]) - row(saved.mean)) * rstd.clone();
+    let gamma = row(saved.gamma);
     let mut dz = wrap::<B, 4>(grad).reshape([rows, c]);
-    if g.relu {
-        let z = xhat.clone() * gamma.clone() + row(saved.params.beta);
+    if relu {
+        let z = xhat.clone() * gamma.clone() + row(saved.beta);
         dz = dz.mask_fill(z.lower_equal_elem(0.0), 0.0);
     }
     let dbeta = dz.clone().sum_dim(0);
     let dgamma = (dz.clone() * xhat.clone()).sum_dim(0);
     let mean_grad = dbeta.clone() / rows as f32 + xhat * (dgamma.clone() / rows as f32);
-    let dy = (dz - mean_grad) * gamma * rstd;
-    let dy = unwrap(dy.reshape([n, h, w, c]).permute([0, 3, 1, 2]));
-    let x = unwrap(wrap::<B, 4>(saved.x).permute([0, 3, 1, 2]));
-    let oihw = |t| unwrap(wrap::<B, 1>(t).reshape(g.weight_shape()));
-    let dx = needs_x.then(|| {
-        let b = oihw(saved.params.feedback);
-        let dx = B::conv2d_x_backward(x.clone(), b, dy.clone(), g.options());
-        unwrap(wrap::<B, 4>(dx).permute([0, 2, 3, 1]))
-    });
-    let dw = B::conv2d_weight_backward(x, oihw(saved.params.weight), dy, g.options());
-    ConvGrads {
-        x: dx,
-        weight: unwrap(wrap::<B, 4>(dw).reshape([g.n_weights()])),
+    let dx = (dz - mean_grad) * gamma * rstd;
+    NormGrads {
+        x: unwrap(dx.reshape([n, h, w, c])),
         gamma: unwrap(dgamma.reshape([c])),
         beta: unwrap(dbeta.reshape([c])),
     }
@@ -87,11 +145,7 @@ pub fn conv_infer<B: Backend>(
     let c = g.output.c;
     let channel = |t| wrap::<B, 1>(t).reshape([1, 1, 1, c]);
     let z = conv_plain::<B>(wrap(x), wrap(weight), g) * channel(scale) + channel(shift);
-    unwrap(if g.relu {
-        burn::tensor::activation::relu(z)
-    } else {
-        z
-    })
+    unwrap(activated(z, g.relu))
 }
 
 /// See [`super::LearnOps::correlate`].
@@ -110,11 +164,11 @@ pub fn correlate<B: Backend>(
 /// See [`super::LearnOps::pool_forward`].
 pub fn pool_forward<B: Backend>(x: FloatTensor<B>, pool: Pool) -> FloatTensor<B> {
     let x = unwrap(wrap::<B, 4>(x).permute([0, 3, 1, 2]));
-    let w = pool.window;
+    let (k, s, p, ceil) = window::<B>(&x, &pool);
     let y = if pool.max {
-        B::max_pool2d(x, w, w, [0, 0], [1, 1], false)
+        B::max_pool2d(x, k, s, p, [1, 1], ceil)
     } else {
-        B::avg_pool2d(x, w, w, [0, 0], false, false)
+        B::avg_pool2d(x, k, s, p, false, ceil)
     };
     unwrap(wrap::<B, 4>(y).permute([0, 2, 3, 1]))
 }
@@ -126,15 +180,34 @@ pub fn pool_backward<B: Backend>(
     pool: Pool,
 ) -> FloatTensor<B> {
     let nchw = |t| unwrap(wrap::<B, 4>(t).permute([0, 3, 1, 2]));
-    let (x, grad, w) = (nchw(x), nchw(grad), pool.window);
-    let none = [0, 0];
+    let (x, grad) = (nchw(x), nchw(grad));
+    let (k, s, p, ceil) = window::<B>(&x, &pool);
     let dx = if pool.max {
-        let at = B::max_pool2d_with_indices(x.clone(), w, w, none, [1, 1], false).indices;
-        B::max_pool2d_with_indices_backward(x, w, w, none, [1, 1], false, grad, at).x_grad
+        let at = B::max_pool2d_with_indices(x.clone(), k, s, p, [1, 1], ceil).indices;
+        B::max_pool2d_with_indices_backward(x, k, s, p, [1, 1], ceil, grad, at).x_grad
     } else {
-        B::avg_pool2d_backward(x, grad, w, w, none, false, false)
+        B::avg_pool2d_backward(x, grad, k, s, p, false, ceil)
     };
     unwrap(wrap::<B, 4>(dx).permute([0, 2, 3, 1]))
+}
+
+/// Window, step, padding, and whether the last window may reach beyond the padded input `x` (NCHW).
+fn window<B: Backend>(
+    x: &FloatTensor<B>,
+    pool: &Pool,
+) -> ([usize; 2], [usize; 2], [usize; 2], bool) {
+    let [_, _, h, _] = x.shape().dims::<4>();
+    let (k, s, p) = (pool.window, pool.stride, pool.pad);
+    let whole = (h + 2 * p - k[0]) / s[0] + 1;
+    (k, s, [p, p], whole < pool.output[0])
+}
+
+fn activated<B: Backend>(x: Tensor<B, 4>, relu: bool) -> Tensor<B, 4> {
+    if relu {
+        burn::tensor::activation::relu(x)
+    } else {
+        x
+    }
 }
 
 fn rstd<B: Backend>(var: Tensor<B, 2>) -> Tensor<B, 2> {

@@ -1,7 +1,8 @@
 //! Our operations on burn's autodiff tape: the only place where a gradient is sent through a tensor
 //! other than the weights. Works for any inner backend.
 
-use super::{ConvGeometry, ConvOutput, ConvParams, ConvSaved, LearnOps, Pool, unwrap, wrap};
+use super::{ConvGeometry, ConvOutput, ConvParams, ConvSaved, LearnOps};
+use super::{NormSaved, Pool, unwrap, wrap};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -26,6 +27,23 @@ impl<B: LearnOps> Backward<B, 4> for ConvNode {
             grads.register::<B>(node.id, dx);
         }
         for (node, grad) in [(weight, d.weight), (gamma, d.gamma), (beta, d.beta)] {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NormNode;
+
+impl<B: LearnOps> Backward<B, 3> for NormNode {
+    type State = NormSaved<B>;
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let d = B::norm_backward(ops.state, grad);
+        for (node, grad) in ops.parents.into_iter().zip([d.x, d.gamma, d.beta]) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, grad);
             }
@@ -144,6 +162,31 @@ impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
             mean: Self::from_inner(y.mean),
             var: Self::from_inner(y.var),
         }
+    }
+
+    fn norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        let nodes = [x.node, gamma.node, beta.node];
+        let (x, gamma, beta) = (x.primitive, gamma.primitive, beta.primitive);
+        let [out, mean, var] = B::norm_forward(x.clone(), gamma.clone(), beta.clone());
+        let saved = NormSaved {
+            x,
+            mean: mean.clone(),
+            var: var.clone(),
+            gamma,
+            beta,
+        };
+        let out = match Backward::<B, 3>::prepare::<C>(NormNode, nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(saved, out),
+            OpsKind::UnTracked(prep) => prep.finish(out),
+        };
+        [out, Self::from_inner(mean), Self::from_inner(var)]
     }
 
     fn pool(x: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {

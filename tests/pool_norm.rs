@@ -1,0 +1,96 @@
+//! Pooling and batch norm on their own against burn's autodiff, on both CPU backends.
+
+use crate::gradient::{N, assert_close, draw, numbers, tensor};
+use aplysia_learn::burn::backend::{Autodiff, Flex, NdArray};
+use aplysia_learn::burn::tensor::Tensor;
+use aplysia_learn::ops::{LearnOps, Pool, composed, unwrap, wrap};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Windows of all networks: halving, those of the cells, of partial channels and of auxiliary heads, and
+/// the whole map.
+fn pools() -> Vec<Pool> {
+    let pool = |window: [usize; 2], stride: [usize; 2], pad, output| Pool {
+        max: false,
+        window,
+        stride,
+        pad,
+        output,
+    };
+    let all = [
+        pool([2; 2], [2; 2], 0, [2, 3]),
+        pool([3; 2], [1; 2], 1, [5, 6]),
+        pool([3; 2], [2; 2], 1, [3, 3]),
+        pool([2; 2], [2; 2], 0, [3, 3]),
+        pool([5; 2], [3; 2], 0, [1, 1]),
+        pool([5, 6], [5, 6], 0, [1, 1]),
+    ];
+    let max = all.map(|pool| Pool { max: true, ..pool });
+    [all, max].concat()
+}
+
+#[test]
+fn pooling_kernels_equal_autodiff() {
+    for pool in pools() {
+        let shape = [N, 5, 6, 12];
+        let rng = &mut ChaCha8Rng::seed_from_u64(7);
+        let x = draw(rng, shape.iter().product());
+        fn run<B: LearnOps>(x: &[f32], shape: [usize; 4], pool: Pool, ours: bool) -> [Vec<f32>; 2] {
+            let x = tensor::<Autodiff<B>, 4>(x, shape).require_grad();
+            let input = unwrap(x.clone());
+            let y: Tensor<Autodiff<B>, 4> = wrap(if ours {
+                Autodiff::<B>::pool(input, pool)
+            } else {
+                composed::pool_forward::<Autodiff<B>>(input, pool)
+            });
+            let [_, h, w, _] = y.dims();
+            assert_eq!([h, w], pool.output);
+            let grads = y.clone().powi_scalar(2).sum().backward();
+            [numbers(y.inner()), numbers(x.grad(&grads).unwrap())]
+        }
+        let want = run::<NdArray>(&x, shape, pool, false);
+        for got in [
+            run::<Flex>(&x, shape, pool, true),
+            run::<NdArray>(&x, shape, pool, true),
+        ] {
+            assert_close(&got[0], &want[0], &format!("{pool:?}"));
+            assert_close(&got[1], &want[1], &format!("gradient of {pool:?}"));
+        }
+    }
+}
+
+#[test]
+fn batch_norm_alone_equals_autodiff() {
+    fn run<B: LearnOps>(values: [&[f32]; 4], ours: bool) -> [Vec<f32>; 4] {
+        let c = values[1].len();
+        let shape = [N, 4, 5, c];
+        let x = tensor::<Autodiff<B>, 4>(values[0], shape).require_grad();
+        let [gamma, beta] = [1, 2].map(|i| tensor::<Autodiff<B>, 1>(values[i], [c]).require_grad());
+        let inputs = (
+            unwrap(x.clone()),
+            unwrap(gamma.clone()),
+            unwrap(beta.clone()),
+        );
+        let [out, ..] = if ours {
+            Autodiff::<B>::norm(inputs.0, inputs.1, inputs.2)
+        } else {
+            composed::norm_forward::<Autodiff<B>>(inputs.0, inputs.1, inputs.2, false)
+        };
+        let out: Tensor<Autodiff<B>, 4> = wrap(out);
+        let grads = (out.clone() * tensor(values[3], shape)).sum().backward();
+        let of = |t: &Tensor<Autodiff<B>, 1>| numbers(t.grad(&grads).unwrap());
+        let dx = numbers(x.grad(&grads).unwrap());
+        [numbers(out.inner()), dx, of(&gamma), of(&beta)]
+    }
+    let rng = &mut ChaCha8Rng::seed_from_u64(8);
+    let c = 12;
+    let [x, up] = [0, 1].map(|_| draw(rng, N * 20 * c));
+    let [gamma, beta] = [0, 1].map(|_| draw(rng, c));
+    let values = [&x[..], &gamma, &beta, &up];
+    let want = run::<NdArray>(values, false);
+    for got in [run::<Flex>(values, true), run::<NdArray>(values, true)] {
+        for (got, want) in got.iter().zip(&want) {
+            assert_close(got, want, "batch norm");
+        }
+    }
+}
