@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use std::ops::ControlFlow;
 
 const SEED: u32 = 9;
-const IMAGE_BYTES: usize = (SIDE * SIDE) as usize * 2;
+pub(crate) const IMAGE_BYTES: usize = (SIDE * SIDE) as usize * 2;
 
 const CONFIGS: [Config; 4] = [
     config(Some(4), Head::Instar { shift: 3 }),
@@ -28,13 +28,13 @@ const fn config(homeostasis: Option<u8>, head: Head) -> Config {
 }
 
 /// Labelled images, darker or brighter with their class.
-struct Labelled {
-    pixels: Vec<u8>,
-    labels: Vec<u16>,
+pub(crate) struct Labelled {
+    pub(crate) pixels: Vec<u8>,
+    pub(crate) labels: Vec<u16>,
 }
 
 impl Labelled {
-    fn new(n: usize, seed: u64) -> Self {
+    pub(crate) fn new(n: usize, seed: u64) -> Self {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
         let labels: Vec<u16> = (0..n)
             .map(|_| rng.random_range(0..N_CLASSES as u8).into())
@@ -51,7 +51,7 @@ impl Labelled {
         }
     }
 
-    fn images(&self) -> Images<'_> {
+    pub(crate) fn images(&self) -> Images<'_> {
         Images {
             pixels: &self.pixels,
             labels: &self.labels,
@@ -59,7 +59,7 @@ impl Labelled {
     }
 }
 
-fn go_on(_: usize) -> ControlFlow<()> {
+pub(crate) fn go_on(_: usize) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 

@@ -52,6 +52,8 @@ mod adaptation;
 mod bench;
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
+/// The guard and the flash of the emulated board: host's bits, restarts, kills.
+mod field;
 /// Frames of the serial line: round trip, damage, noise.
 mod protocol;
 

@@ -13,9 +13,9 @@ use aplysia_shared::blob::{GoldenKind, encode_with_golden, encoded_len, field};
 use aplysia_shared::store::Store;
 use proptest::prelude::*;
 
-const DELTA: Config = config(None, Head::Delta { rate: 4000 });
-const INSTAR: Config = config(None, Head::Instar { shift: 2 });
-const BOTH: Config = config(Some(2), Head::Delta { rate: 4000 });
+pub(crate) const DELTA: Config = config(None, Head::Delta { rate: 4000 });
+pub(crate) const INSTAR: Config = config(None, Head::Instar { shift: 2 });
+pub(crate) const BOTH: Config = config(Some(2), Head::Delta { rate: 4000 });
 const N_GOLDEN: usize = 24;
 const REGION: core::ops::Range<u32> = 0..16 * PAGE as u32;
 
@@ -33,7 +33,7 @@ fn unsigned(values: &[i8]) -> Vec<u8> {
 
 /// The toy model with a golden set whose labels are what `config` predicts before it learns, but for
 /// every sixth.
-fn guarded(kind: GoldenKind, config: Config) -> Vec<u8> {
+pub(crate) fn guarded(kind: GoldenKind, config: Config) -> Vec<u8> {
     let blob = measured(3);
     let samples = images(N_GOLDEN, 77);
     let label = |model: &Model<'_>, plastic: &mut Plastic<'_>, i: usize| {

@@ -17,6 +17,7 @@ struct Aligned<T>(T);
 
 static mut ARENA: Aligned<[i8; ARENA_BYTES]> = Aligned([0; ARENA_BYTES]);
 static mut STATE: Aligned<[u8; STATE_BYTES]> = Aligned([0; STATE_BYTES]);
+static mut SCRATCH: Aligned<[u8; STATE_BYTES]> = Aligned([0; STATE_BYTES]);
 static mut INPUT: Aligned<[i8; MAX_REQUEST_BYTES]> = Aligned([0; MAX_REQUEST_BYTES]);
 static mut LINE: Line = Line {
     decoder: Decoder::new(),
@@ -52,6 +53,7 @@ pub unsafe fn take() -> (Buffers<'static>, &'static mut Line) {
                 arena,
                 input,
                 state,
+                scratch: &mut (*addr_of_mut!(SCRATCH)).0,
             },
             &mut *addr_of_mut!(LINE),
         )

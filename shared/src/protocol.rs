@@ -7,16 +7,22 @@
 
 mod frame;
 mod server;
+mod watched;
 
 pub use frame::{CRC_BYTES, Decoder, FrameError, decode, send};
 pub use server::{Buffers, LoadError, Machine, Server};
 
+use crate::adapt::guard::{Commit, Limits, Report, Rollback, Verdict};
 use crate::adapt::{Config, Counters};
+use crate::store::Record;
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages. A device and a host that differ must not go on after `Hello`.
-pub const VERSION: u16 = 1;
+///
+/// 2 adds the guard and the store: `Guard`, `Check`, `Commit`, and more in `Learned` and `Stats`. `Hello` is
+/// encoded alike in every version, so that a mismatch is always seen.
+pub const VERSION: u16 = 2;
 
 /// Largest message from the host: the pixels of 4,064 bytes and what goes around them.
 pub const MAX_REQUEST_BYTES: usize = 4096;
@@ -40,8 +46,8 @@ pub enum Request<'a> {
     Hello,
     /// Which model? Answered by [`Response::Info`].
     Info,
-    /// Sets what learns from now on and forgets what was learned. Answered by
-    /// [`Response::Done`].
+    /// Sets what learns from now on and forgets what was learned; the guard starts anew by the same
+    /// limits. Answered by [`Response::Done`].
     Configure {
         /// The rules.
         config: Config,
@@ -69,14 +75,22 @@ pub enum Request<'a> {
     },
     /// Forgets everything learned. Answered by [`Response::Done`].
     Reset,
+    /// Watches what is learned by these limits from now on, counters at zero, or no longer. Answered by
+    /// [`Response::Done`].
+    Guard {
+        /// How careful; none = no guard.
+        limits: Option<Limits>,
+    },
+    /// Scores what is learned now, and takes it back if it is below the floor. Answered by
+    /// [`Response::Checked`].
+    Check,
+    /// Scores what is learned and, if it stays, makes it what the next start finds. Answered by
+    /// [`Response::Committed`].
+    Commit,
 }
 
 /// What the device answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is no heap, and one response at a time"
-)]
 pub enum Response<'a> {
     /// To [`Request::Hello`].
     Hello(Hello),
@@ -95,10 +109,14 @@ pub enum Response<'a> {
         /// From the offset asked for, at most [`CHUNK_BYTES`].
         bytes: &'a [u8],
     },
-    /// To [`Request::Configure`] and [`Request::Reset`].
+    /// To [`Request::Configure`], [`Request::Reset`] and [`Request::Guard`].
     Done,
     /// The request was refused; nothing changed.
     Error(Refusal),
+    /// To [`Request::Check`].
+    Checked(Verdict),
+    /// To [`Request::Commit`].
+    Committed(Commit),
 }
 
 /// The device and its program.
@@ -151,8 +169,10 @@ pub struct Inference {
 pub struct Update {
     /// Whether the prediction was right before the update.
     pub correct: bool,
-    /// Instructions of the update.
+    /// Instructions of the update, without the check.
     pub instructions: u32,
+    /// What the guard said.
+    pub verdict: Verdict,
 }
 
 /// Costs since the device started.
@@ -174,6 +194,50 @@ pub struct Stats {
     pub arena_bytes: u32,
     /// State in use by what learns.
     pub state_bytes: u32,
+    /// Of the guard and the store.
+    pub guard: GuardStats,
+}
+
+/// The guard and the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GuardStats {
+    /// In force; none = no guard.
+    pub limits: Option<Limits>,
+    /// Since the guard was made: samples, baseline, last score, checks, rollbacks, commits.
+    pub report: Report,
+    /// Why and to what the state was taken back last.
+    pub last_rollback: Option<Rollback>,
+    /// What the start found in flash.
+    pub boot: Boot,
+    /// The newest record in flash, with pages erased and bytes written by all commits so far.
+    pub newest: Option<Record>,
+    /// Instructions of the last check, a rollback included.
+    pub check_instructions: u32,
+}
+
+/// What the device found in its store when it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Boot {
+    /// No commit.
+    #[default]
+    Empty,
+    /// This commit is in place.
+    Restored {
+        /// Its number.
+        sequence: u32,
+    },
+    /// Dropped: it belongs to another model.
+    OtherModel {
+        /// Its number.
+        sequence: u32,
+    },
+    /// Dropped: it is whole, but no state this program can hold.
+    Unfit {
+        /// Its number.
+        sequence: u32,
+    },
+    /// Dropped: the flash could not be read.
+    Unreadable,
 }
 
 /// Why a request was refused.
@@ -229,6 +293,26 @@ pub enum Refusal {
     /// Channels are to keep their statistics, and the model has none to start from.
     #[error("the model holds no statistics for homeostasis: export it with them, or leave it out")]
     NoHomeostasis,
+    /// The guard has nothing to score.
+    #[error("the model holds no golden set: export it with --golden, or learn without the guard")]
+    NoGolden,
+    /// The golden set cannot see what homeostasis changes.
+    #[error("the golden set holds features, which homeostasis bypasses: export it with inputs")]
+    GoldenFeatures,
+    /// A check or commit without a guard.
+    #[error("no guard: set its limits first, since nothing is committed unscored")]
+    NoGuard,
+    /// What was learned does not fit a slot of the store.
+    #[error("the learned state has {need_bytes} bytes, a slot of the store takes {have_bytes}")]
+    StoreTooSmall {
+        /// Of the snapshot.
+        need_bytes: u32,
+        /// Of a slot.
+        have_bytes: u32,
+    },
+    /// The flash failed or read back damaged.
+    #[error("the flash failed: what was committed before stays, try again or replace the device")]
+    Flash,
     /// The device broke its own invariant.
     #[error("internal error of the device: report it with the model's blob")]
     Internal,

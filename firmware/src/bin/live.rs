@@ -2,11 +2,13 @@
 #![no_std]
 #![no_main]
 
-use aplysia_firmware::board::{self, Timer, Uart};
+use aplysia_firmware::board::{self, Flash, Timer, Uart};
 use aplysia_firmware::{log, memory, stack};
 use aplysia_shared::protocol::{Buffers, Machine, Server, send};
+use aplysia_shared::store::Store;
 use aplysia_shared::{BlobError, Model};
 use cortex_m_rt::entry;
+use embedded_storage::nor_flash::ReadNorFlash as _;
 
 struct Board(Timer);
 
@@ -28,10 +30,19 @@ impl Machine for Board {
 
 /// Not in the frame of `main`, where the copies made here would stay on the stack for ever.
 #[inline(never)]
-fn server<'a>(model: &'a Result<Model<'a>, BlobError>, buffers: Buffers<'a>) -> Server<'a, Board> {
+fn server<'a>(
+    model: &'a Result<Model<'a>, BlobError>,
+    buffers: Buffers<'a>,
+    flash: Flash,
+) -> Server<'a, Board, Flash> {
     let machine = Board(Timer::new());
+    let end = flash.capacity() as u32;
+    let store = match Store::open(flash, 0..end) {
+        Ok(store) => store,
+        Err(error) => panic!("{error}"),
+    };
     match model {
-        Ok(model) => match Server::with_model(machine, model, buffers) {
+        Ok(model) => match Server::with_model(machine, model, buffers, store) {
             Ok(server) => server,
             Err(error) => panic!("{error}: build a program with larger buffers"),
         },
@@ -49,7 +60,9 @@ fn main() -> ! {
     let (buffers, line) = unsafe { memory::take() };
     let mut uart = Uart::new();
     let model = Model::parse(memory::model());
-    let mut server = server(&model, buffers);
+    // SAFETY: as above.
+    let flash = unsafe { Flash::new() };
+    let mut server = server(&model, buffers, flash);
     loop {
         let byte = uart.read();
         if let Some(frame) = line.decoder.push(byte) {

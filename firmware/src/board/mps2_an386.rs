@@ -5,6 +5,10 @@
 //! 25 MHz make 25.6 ticks of it. Sources: Arm AN386 (DAI 0386), Arm Cortex-M System Design Kit
 //! TRM (DDI 0479), chapters "APB timer" and "APB UART".
 
+mod flash;
+
+pub use flash::Flash;
+
 use core::ptr::{read_volatile, write_volatile};
 
 /// Name of the board as the host sees it.

@@ -3,6 +3,8 @@
 //! What is printed about the device comes from the device; accuracies come from the host's kernels,
 //! which are the device's.
 
+mod guard;
+
 use crate::args::DataArgs;
 use crate::args::device::{
     AdaptArgs, BoardArgs, DeviceCommand, EmulateArgs, HeadKind, InferArgs, StatsArgs,
@@ -16,7 +18,9 @@ use aplysia_deploy::adaptation::{
 };
 use aplysia_deploy::device::{Device, DeviceError, Emulator, EmulatorServer, Line, Socket};
 use aplysia_deploy::evaluate::{Images, evaluate, input_of_pixels};
+use aplysia_deploy::guarded::{adapt_device_guarded, adapt_guarded};
 use aplysia_deploy::{compare, hex};
+use aplysia_shared::adapt::guard::Limits;
 use aplysia_shared::adapt::{Config, Head};
 use aplysia_shared::protocol::{Hello, Stats};
 use aplysia_shared::{Model, infer};
@@ -74,7 +78,8 @@ pub(crate) fn connect(board: &BoardArgs, blob: Option<&Path>) -> Result<(AnyDevi
         Some(socket) => Box::new(Socket::connect(socket)?),
         None => {
             let elf = firmware(board.firmware.as_deref());
-            Box::new(Emulator::start(&elf, blob).context(NO_BOARD)?)
+            let flash = board.flash.as_deref();
+            Box::new(Emulator::start_with_flash(&elf, blob, flash).context(NO_BOARD)?)
         }
     };
     Ok(Device::connect(line)?)
@@ -210,9 +215,26 @@ impl AdaptArgs {
     fn stream(&self, data: &DataArgs) -> Result<Dataset> {
         let validation = TrainingImages::load(data)?.splits.validation;
         let shift = images::shift(self.corruption, self.severity)?;
-        Ok(validation
+        let mut stream = validation
             .subset(self.samples, u64::from(self.seed))
-            .shifted(&shift))
+            .shifted(&shift);
+        if self.liar {
+            // Each wrong class in turn.
+            let n = stream.n_classes().max(2);
+            for (i, label) in stream.labels.iter_mut().enumerate() {
+                *label = ((usize::from(*label) + 1 + i % (n - 1)) % n) as u16;
+            }
+        }
+        Ok(stream)
+    }
+
+    /// Of the guard, where the model has a golden set and nobody switched it off.
+    fn limits(&self, model: &Model<'_>) -> Option<Limits> {
+        (!self.no_guard && model.golden().is_some()).then_some(Limits {
+            every: self.guard_every,
+            drop: self.guard_drop,
+            commit_every: 0,
+        })
     }
 }
 
@@ -224,12 +246,38 @@ fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outcome> {
     let bar = progress::bar(stream.len() as u64, "adapt");
     let mut on_step = progress::step(&bar, stop);
     let (config, learned_from) = (args.config(), images::images(&stream));
-    let on_device = adapt_device(&mut device, config, args.seed, learned_from, &mut on_step)?;
+    let flash = args.board.flash.as_deref().map(blob::read).transpose()?;
+    let flash = flash.unwrap_or_default();
+    let limits = args.limits(&model);
+    let seed = args.seed;
+    let (on_device, report) = match limits {
+        None => {
+            device.guard(None)?;
+            let run = adapt_device(&mut device, config, seed, learned_from, &mut on_step)?;
+            (run, None)
+        }
+        Some(limits) => {
+            let (device, stream) = (&mut device, learned_from);
+            let (run, report) =
+                adapt_device_guarded(device, config, seed, stream, limits, &mut on_step)?;
+            (run, Some(report))
+        }
+    };
     bar.finish_and_clear();
     if stop.load(Ordering::SeqCst) {
         return Ok(Outcome::Cancelled);
     }
-    let on_host = adapt(&model, config, args.seed, learned_from)?;
+    let (on_host, seen) = match limits {
+        None => (adapt(&model, config, seed, learned_from)?, None),
+        Some(limits) => {
+            let host = adapt_guarded(&model, config, seed, learned_from, limits, &flash)?;
+            (host.adapted, Some(host.report))
+        }
+    };
+    ensure!(
+        seen == report,
+        "guard: device {report:?}, host {seen:?}: please report this"
+    );
     ensure!(
         on_host == on_device.adapted,
         "the device learned {:#010x}, the host {:#010x}: please report this with the blob",
@@ -239,7 +287,15 @@ fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outcome> {
     if let Some(file) = &args.save {
         run_folder::write(file, &on_device.adapted.snapshot)?;
     }
-    report(args, &on_device, stream.len(), &model)?;
+    self::report(args, &on_device, stream.len(), &model)?;
+    guard::print(&device.stats()?.guard);
+    if args.commit {
+        ensure!(
+            limits.is_some(),
+            "nothing is committed unscored: the model has no golden set"
+        );
+        println!("commit        {:?}", device.commit()?);
+    }
     Ok(Outcome::Done)
 }
 
@@ -296,6 +352,7 @@ fn stats(args: &StatsArgs) -> Result<Outcome> {
         stack_bytes,
         arena_bytes,
         state_bytes,
+        guard: seen,
     } = device.stats()?;
     println!("model         {}", hex(device.info()?.model_id));
     println!(
@@ -308,6 +365,7 @@ fn stats(args: &StatsArgs) -> Result<Outcome> {
     );
     println!("instructions  {infer_instructions} last image, {update_instructions} last label");
     println!("bad frames    {bad_frames}");
+    guard::print(&seen);
     Ok(Outcome::Done)
 }
 

@@ -131,7 +131,7 @@ pub fn evaluate_snapshot(
 }
 
 /// Whether a label changes more than counters.
-fn learns_labels(config: &Config) -> bool {
+pub(crate) fn learns_labels(config: &Config) -> bool {
     !matches!(config.head, Head::Base)
 }
 
@@ -222,7 +222,7 @@ pub struct DeviceAdapted {
     pub arena_bytes: u32,
 }
 
-/// [`adapt`] on a device, whose earlier learning is forgotten. `on_step` hears of the number of images
+/// [`adapt`] on a device, whose earlier learning is forgotten; a guard that is set there stays. `on_step` hears of the number of images
 /// done after each; a break ends the stream there.
 ///
 /// # Errors

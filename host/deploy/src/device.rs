@@ -14,6 +14,7 @@ pub(crate) use emulator::{ICOUNT, MACHINE};
 pub use socket::Socket;
 
 use aplysia_shared::adapt::Config;
+use aplysia_shared::adapt::guard::{Commit, Limits, Verdict};
 use aplysia_shared::protocol::{
     CRC_BYTES, Decoder, FrameError, Hello, Inference, Info, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES,
     Refusal, Request, Response, Stats, Update, VERSION, decode, send,
@@ -172,6 +173,36 @@ impl<T: Line> Device<T> {
     /// [`DeviceError`].
     pub fn configure(&mut self, config: Config, seed: u32) -> Result<(), DeviceError> {
         self.ask(&Request::Configure { config, seed }, done)
+    }
+
+    /// Watches what is learned by `limits`, counters at zero; no longer without.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn guard(&mut self, limits: Option<Limits>) -> Result<(), DeviceError> {
+        self.ask(&Request::Guard { limits }, done)
+    }
+
+    /// Scores what is learned now.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn check(&mut self) -> Result<Verdict, DeviceError> {
+        self.ask(&Request::Check, |response| match response {
+            Response::Checked(verdict) => Some(verdict),
+            _ => None,
+        })
+    }
+
+    /// Scores what is learned and makes it what the next start finds.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn commit(&mut self) -> Result<Commit, DeviceError> {
+        self.ask(&Request::Commit, |response| match response {
+            Response::Committed(commit) => Some(commit),
+            _ => None,
+        })
     }
 
     /// Classifies `pixels`, `[h][w][c]` u8; `observe` lets homeostasis follow the image.

@@ -90,6 +90,9 @@ pub enum DeployError {
     /// The model has a golden set already.
     #[error("the model has a golden set already: use the blob that was exported without one")]
     GoldenTwice,
+    /// The host's copy of the store has no room.
+    #[error("the store does not open on the host: please report this")]
+    Store,
     /// The images do not fit the network.
     #[error("{got_bytes} bytes of images; {want_bytes} bytes each are needed for {n} labels")]
     Images {

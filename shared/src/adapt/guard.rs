@@ -19,9 +19,10 @@ use crate::blob::{GoldenKind, Model};
 use crate::network::infer_sample;
 use crate::store::{Record, Store, StoreError};
 use embedded_storage::nor_flash::NorFlash;
+use serde::{Deserialize, Serialize};
 
 /// How careful the guard is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Limits {
     /// Updates between two checks; 0 counts as 1.
@@ -33,7 +34,7 @@ pub struct Limits {
 }
 
 /// What a guard has seen since it was made; counters stop at their maximum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Report {
     /// Golden samples.
@@ -51,7 +52,7 @@ pub struct Report {
 }
 
 /// What was put in place of a refused state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Restored {
     /// What was committed last.
@@ -64,7 +65,7 @@ pub enum Restored {
 }
 
 /// Why and to what the state was taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Rollback {
     /// Golden samples that the refused state had right, fewer than `floor`.
@@ -76,7 +77,7 @@ pub struct Rollback {
 }
 
 /// The outcome of [`Guard::learned`] and [`Guard::check`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Verdict {
     /// No check was due.
@@ -91,7 +92,7 @@ pub enum Verdict {
 }
 
 /// The outcome of [`Guard::commit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Commit {
     /// The state is in flash.
@@ -137,6 +138,8 @@ pub struct Learner<'l, 'b, F> {
 pub struct Guard {
     limits: Limits,
     unchecked: u16,
+    /// An image was observed, and neither its label nor another image came yet.
+    unlabelled: bool,
     uncommitted: u32,
     report: Report,
 }
@@ -169,6 +172,7 @@ impl Guard {
         Ok(Self {
             limits,
             unchecked: 0,
+            unlabelled: false,
             uncommitted: 0,
             report: Report {
                 n_samples: model.golden().map_or(0, |golden| golden.n_samples()),
@@ -179,7 +183,27 @@ impl Guard {
         })
     }
 
-    /// To be called after every update, a label or an observed image; checks when it is time.
+    /// To be called before every image: one that was observed before and got no label counts as an update
+    /// now, as a check would have taken its label's place away.
+    ///
+    /// # Errors
+    /// As [`Guard::check`].
+    pub fn before_image<F: NorFlash>(
+        &mut self,
+        learner: &mut Learner<'_, '_, F>,
+    ) -> Result<Verdict, AdaptError> {
+        match self.unlabelled {
+            true => self.learned(learner),
+            false => Ok(Verdict::NotDue),
+        }
+    }
+
+    /// To be called after an image from which homeostasis learned.
+    pub fn observed(&mut self) {
+        self.unlabelled = true;
+    }
+
+    /// To be called after every label; checks when it is time.
     ///
     /// # Errors
     /// As [`Guard::check`].
@@ -187,6 +211,7 @@ impl Guard {
         &mut self,
         learner: &mut Learner<'_, '_, F>,
     ) -> Result<Verdict, AdaptError> {
+        self.unlabelled = false;
         self.unchecked = self.unchecked.saturating_add(1);
         self.uncommitted = self.uncommitted.saturating_add(1);
         if self.unchecked < self.limits.every {
@@ -206,7 +231,7 @@ impl Guard {
     ) -> Result<Verdict, AdaptError> {
         let score = learner.plastic.score_golden(learner.model, learner.arena)?;
         let floor = self.floor();
-        self.unchecked = 0;
+        (self.unchecked, self.unlabelled) = (0, false);
         self.report.last = score;
         self.report.checks = self.report.checks.saturating_add(1);
         if score >= floor {
@@ -237,6 +262,11 @@ impl Guard {
         self.uncommitted = 0;
         self.report.commits = self.report.commits.saturating_add(1);
         Ok(Commit::Done(record))
+    }
+
+    /// How careful it is.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Fewest golden samples that a state may have right.

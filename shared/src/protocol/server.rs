@@ -5,12 +5,16 @@
 //! response. The machine's clock and stack come through [`Machine`], so a test can drive the same
 //! server on the host.
 
+use super::watched::{Subject, Watched};
 use super::{
     CHUNK_BYTES, FrameError, Hello, Inference, Info, MAX_REQUEST_BYTES, Refusal, Request, Response,
     Stats, Update, VERSION, decode,
 };
+use crate::adapt::guard::Verdict;
 use crate::adapt::{AdaptError, Config, Head, Plastic, state_bytes};
-use crate::blob::{Model, RUNTIME_ABI};
+use crate::blob::{Golden, GoldenKind, Model, RUNTIME_ABI};
+use crate::store::Store;
+use embedded_storage::nor_flash::NorFlash;
 use heapless::{String, Vec};
 
 /// What the server wants to know of the machine it runs on.
@@ -34,6 +38,8 @@ pub struct Buffers<'a> {
     pub input: &'a mut [i8],
     /// What is learned.
     pub state: &'a mut [u8],
+    /// A snapshot on its way to or from the store; as long as `state` fits all.
+    pub scratch: &'a mut [u8],
 }
 
 /// What learns until the host configures something else: nothing.
@@ -44,14 +50,15 @@ const AT_START: Config = Config {
 
 /// The device: at most one model, and its answers.
 #[derive(Debug)]
-pub struct Server<'a, M> {
+pub struct Server<'a, M, F> {
     machine: M,
-    loaded: Option<Loaded<'a>>,
+    loaded: Option<Loaded<'a, F>>,
     stats: Stats,
 }
 
 #[derive(Debug)]
-struct Loaded<'a> {
+struct Loaded<'a, F> {
+    watched: Watched<'a, F>,
     model: &'a Model<'a>,
     plastic: Plastic<'a>,
     arena: &'a mut [i8],
@@ -59,7 +66,7 @@ struct Loaded<'a> {
     state_bytes: usize,
 }
 
-impl<'a, M: Machine> Server<'a, M> {
+impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
     /// A device without a model, which says so to whoever asks for more than `Hello` and `Stats`.
     pub fn without_model(machine: M) -> Self {
         Self {
@@ -69,7 +76,7 @@ impl<'a, M: Machine> Server<'a, M> {
         }
     }
 
-    /// A device with `model`, learning nothing yet.
+    /// A device with `model` and what `store` holds for it; else learning nothing yet.
     ///
     /// # Errors
     /// [`LoadError`] if a buffer is too small for the model or the model too large to learn.
@@ -77,11 +84,13 @@ impl<'a, M: Machine> Server<'a, M> {
         machine: M,
         model: &'a Model<'a>,
         buffers: Buffers<'a>,
+        store: Store<F>,
     ) -> Result<Self, LoadError> {
         let Buffers {
             arena,
             input,
             state,
+            scratch,
         } = buffers;
         let input_bytes = model.input().len();
         for (buffer, need_bytes, have_bytes) in [
@@ -99,8 +108,10 @@ impl<'a, M: Machine> Server<'a, M> {
         }
         let state_bytes = state.len();
         let input = input.get_mut(..input_bytes).unwrap_or_default();
-        let plastic = Plastic::new(model, AT_START, 0, state)?;
+        let mut plastic = Plastic::new(model, AT_START, 0, state)?;
+        let watched = Watched::boot(store, scratch, model, &mut plastic);
         let loaded = Loaded {
+            watched,
             model,
             plastic,
             arena,
@@ -158,10 +169,39 @@ impl<'a, M: Machine> Server<'a, M> {
                     .map_err(|_| Refusal::Internal)?;
                 Ok(Response::Done)
             }
+            Request::Guard { limits } => {
+                let loaded = self.loaded()?;
+                let (watched, subject) = loaded.parts();
+                watched.set(limits, subject)?;
+                Ok(Response::Done)
+            }
+            Request::Check => {
+                let check = |w: &mut Watched<'_, F>, s: Subject<'_, '_>| w.check(s);
+                self.timed(check).map(Response::Checked)
+            }
+            Request::Commit => {
+                let (watched, subject) = self.loaded()?.parts();
+                watched.commit(subject).map(Response::Committed)
+            }
         }
     }
 
-    fn loaded(&mut self) -> Result<&mut Loaded<'a>, Refusal> {
+    /// What the guard says, its instructions counted if it looked at all.
+    fn timed(
+        &mut self,
+        ask: impl FnOnce(&mut Watched<'a, F>, Subject<'_, 'a>) -> Result<Verdict, Refusal>,
+    ) -> Result<Verdict, Refusal> {
+        let start = self.machine.ticks();
+        let (watched, subject) = self.loaded.as_mut().ok_or(Refusal::NoModel)?.parts();
+        let verdict = ask(watched, subject)?;
+        if verdict != Verdict::NotDue {
+            let ticks = self.machine.ticks().wrapping_sub(start);
+            watched.count(self.machine.instructions(ticks));
+        }
+        Ok(verdict)
+    }
+
+    fn loaded(&mut self) -> Result<&mut Loaded<'a, F>, Refusal> {
         self.loaded.as_mut().ok_or(Refusal::NoModel)
     }
 
@@ -175,9 +215,9 @@ impl<'a, M: Machine> Server<'a, M> {
         }
     }
 
-    fn stats(&self) -> Stats {
+    fn stats(&mut self) -> Stats {
         let stack_bytes = self.machine.stack_bytes();
-        let Some(loaded) = &self.loaded else {
+        let Some(loaded) = &mut self.loaded else {
             return Stats {
                 stack_bytes,
                 ..self.stats
@@ -188,6 +228,7 @@ impl<'a, M: Machine> Server<'a, M> {
             counters: loaded.plastic.counters(),
             state_digest: loaded.plastic.digest(),
             stack_bytes,
+            guard: loaded.watched.stats(),
             arena_bytes: loaded.model.arena_bytes() as u32,
             state_bytes: state_bytes(loaded.model, &config).unwrap_or_default() as u32,
             ..self.stats
@@ -195,15 +236,16 @@ impl<'a, M: Machine> Server<'a, M> {
     }
 
     fn infer(&mut self, pixels: &[u8], observe: bool) -> Result<Inference, Refusal> {
-        let loaded = self.loaded.as_mut().ok_or(Refusal::NoModel)?;
-        loaded.set_input(pixels)?;
+        self.loaded()?.set_input(pixels)?;
+        self.timed(Watched::before_image)?;
         let Loaded {
+            watched,
             model,
             plastic,
             arena,
             input,
             ..
-        } = loaded;
+        } = self.loaded.as_mut().ok_or(Refusal::NoModel)?;
         let start = self.machine.ticks();
         let prediction = match observe {
             true => plastic.observe(model, arena, input),
@@ -214,6 +256,9 @@ impl<'a, M: Machine> Server<'a, M> {
             .instructions(self.machine.ticks().wrapping_sub(start));
         self.stats.infer_instructions = instructions;
         let class = prediction.map_err(|_| Refusal::Internal)?.class as u16;
+        if observe && plastic.config().homeostasis.is_some() {
+            watched.observed();
+        }
         let scores = Vec::from_slice(plastic.scores()).map_err(|_| Refusal::Internal)?;
         Ok(Inference {
             class,
@@ -238,14 +283,25 @@ impl<'a, M: Machine> Server<'a, M> {
             _ => Refusal::Internal,
         })?;
         self.stats.update_instructions = instructions;
+        let verdict = self.timed(Watched::learned)?;
         Ok(Update {
             correct,
             instructions,
+            verdict,
         })
     }
 }
 
-impl Loaded<'_> {
+impl<'a, F: NorFlash> Loaded<'a, F> {
+    fn parts(&mut self) -> (&mut Watched<'a, F>, Subject<'_, 'a>) {
+        let subject = Subject {
+            model: self.model,
+            plastic: &mut self.plastic,
+            arena: self.arena,
+        };
+        (&mut self.watched, subject)
+    }
+
     fn info(&self) -> Info {
         let input = self.model.input();
         Info {
@@ -268,9 +324,19 @@ impl Loaded<'_> {
                 have_bytes,
             });
         }
+        let blind = |golden: Golden<'_>| golden.kind() == GoldenKind::Features;
+        let limits = self.watched.limits();
+        if limits.is_some()
+            && config.homeostasis.is_some()
+            && self.model.golden().is_some_and(blind)
+        {
+            return Err(Refusal::GoldenFeatures);
+        }
         self.plastic
             .configure(self.model, config, seed)
-            .map_err(unsuitable)
+            .map_err(unsuitable)?;
+        let (watched, subject) = self.parts();
+        watched.set(limits, subject)
     }
 
     /// `q = pixel - 128`, which flips the top bit.

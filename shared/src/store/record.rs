@@ -18,13 +18,14 @@
 
 use crate::header::{CRC_WORD, HEADER_BYTES, sealed};
 use crate::quant::i32_at;
+use serde::{Deserialize, Serialize};
 
 /// Length of the header, and of the blocks in which the store reads and pads.
 pub(super) const BLOCK_BYTES: usize = HEADER_BYTES;
 const MAGIC_AND_VERSION: [u8; 8] = *b"APLR\x01\0\0\0";
 
 /// One committed snapshot, and what all commits together have cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Record {
     /// Number of the commit, the first is 1; wraps.

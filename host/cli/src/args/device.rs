@@ -43,6 +43,10 @@ pub(crate) struct BoardArgs {
     /// Use the running board behind this socket file instead: see `aplysia device emulate --socket`.
     #[arg(long, value_name = "PATH", conflicts_with = "firmware")]
     pub(crate) connect: Option<PathBuf>,
+    /// File that stands for the emulated board's flash: what is committed there is loaded at the next
+    /// start. Made if missing [default: a flash that forgets].
+    #[arg(long, value_name = "FILE", conflicts_with = "connect")]
+    pub(crate) flash: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -142,6 +146,21 @@ pub(crate) struct AdaptArgs {
         requires = "head"
     )]
     pub(crate) delta_rate: u16,
+    /// Learn without the guard, also where the model has a golden set.
+    #[arg(long)]
+    pub(crate) no_guard: bool,
+    /// Updates between two checks of the guard.
+    #[arg(long, value_name = "K", default_value_t = 10, value_parser = value_parser!(u16).range(1..))]
+    pub(crate) guard_every: u16,
+    /// Golden samples that may be lost before the guard takes back what was learned.
+    #[arg(long, value_name = "P", default_value_t = 0)]
+    pub(crate) guard_drop: u16,
+    /// Commit what is left to the flash, if it passes: the next start finds it.
+    #[arg(long, conflicts_with = "no_guard")]
+    pub(crate) commit: bool,
+    /// Teach wrong labels only.
+    #[arg(long)]
+    pub(crate) liar: bool,
     /// Seed of the stream's order and of stochastic rounding.
     #[arg(long, default_value_t = DEFAULT_SEED)]
     pub(crate) seed: u32,

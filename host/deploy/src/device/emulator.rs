@@ -36,6 +36,7 @@ impl Qemu {
     fn start(
         elf: &Path,
         blob: Option<&Path>,
+        flash: Option<&Path>,
         uart: &str,
         stdin: Stdio,
     ) -> Result<Self, DeviceError> {
@@ -46,17 +47,20 @@ impl Qemu {
                 });
             }
         }
+        let mut semihosting = "enable=on,target=native".to_owned();
+        if let Some(flash) = flash {
+            // Made if it is missing, kept as it is if not.
+            let made = File::options().append(true).create(true).open(flash);
+            made.and_then(|_| flash.canonicalize())
+                .map(|path| semihosting += &format!(",arg=flash,arg={}", escaped(&path)))
+                .map_err(DeviceError::Start)?;
+        }
         let log = tempfile::tempfile().map_err(DeviceError::Start)?;
         let print = || log.try_clone().map_err(DeviceError::Start);
         let mut command = tied(QEMU)?;
         command
             .args(["-machine", MACHINE, "-display", "none", "-monitor", "none"])
-            .args([
-                "-icount",
-                ICOUNT,
-                "-semihosting-config",
-                "enable=on,target=native",
-            ])
+            .args(["-icount", ICOUNT, "-semihosting-config", &semihosting])
             .args(["-chardev", uart, "-serial", "chardev:uart"])
             .arg("-kernel")
             .arg(elf);
@@ -139,11 +143,31 @@ impl Emulator {
     /// # Errors
     /// QEMU is not installed or does not start, or a file is missing.
     pub fn start(elf: &Path, blob: Option<&Path>) -> Result<Self, DeviceError> {
+        Self::start_with_flash(elf, blob, None)
+    }
+
+    /// [`Emulator::start`] with the store's flash in the file `flash`, which is made if it is missing: what
+    /// is committed there survives the emulator, however that ends.
+    ///
+    /// # Errors
+    /// As [`Emulator::start`], or `flash` cannot be written.
+    pub fn start_with_flash(
+        elf: &Path,
+        blob: Option<&Path>,
+        flash: Option<&Path>,
+    ) -> Result<Self, DeviceError> {
         let (line, uart) = UnixStream::pair().map_err(DeviceError::Start)?;
         let line = Socket::new(line).map_err(DeviceError::Start)?;
         let stdin = Stdio::from(OwnedFd::from(uart));
-        let qemu = Qemu::start(elf, blob, "socket,id=uart,fd=0", stdin)?;
+        let qemu = Qemu::start(elf, blob, flash, "socket,id=uart,fd=0", stdin)?;
         Ok(Self { qemu, line })
+    }
+}
+
+impl Emulator {
+    /// The emulator's process.
+    pub fn process_id(&self) -> u32 {
+        self.qemu.process.id()
     }
 }
 
@@ -192,7 +216,7 @@ impl EmulatorServer {
         }
         let uart = format!("socket,id=uart,path={},server=on,wait=off", escaped(socket));
         let mut server = Self {
-            qemu: Qemu::start(elf, blob, &uart, Stdio::null())?,
+            qemu: Qemu::start(elf, blob, None, &uart, Stdio::null())?,
             socket: socket.to_owned(),
         };
         while !socket.exists() {

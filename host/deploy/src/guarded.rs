@@ -1,0 +1,113 @@
+//! Streams of labelled images under the guard, on the host and on a device, bit for bit alike.
+//!
+//! Owns the order of the steps: `adaptation`'s, the guard asked before every image and after every label, a
+//! check behind the last one, so that what is left has passed, and a commit if wanted. The decisions are
+//! `aplysia_shared::adapt::guard`'s. Flow: blob with a golden set, stream → **`guarded`** → [`Guarded`].
+
+use crate::DeployError;
+use crate::adaptation::{Adapted, DeviceAdapted, adapt_device, learns_labels};
+use crate::device::{Device, Line};
+use crate::evaluate::{Images, input_of_pixels};
+use crate::flash::MemoryFlash;
+use aplysia_shared::Model;
+use aplysia_shared::adapt::guard::{Guard, Learner, Limits, Report};
+use aplysia_shared::adapt::{Config, Plastic, state_bytes};
+use aplysia_shared::store::Store;
+use std::ops::ControlFlow;
+
+/// What careful learning left, equal on host and device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guarded {
+    /// What was learned and kept. Its counters begin again with every rollback.
+    pub adapted: Adapted,
+    /// What the guard saw, the last check included.
+    pub report: Report,
+}
+
+/// As `adapt`, under a guard of `limits`; `flash` is what the board's store holds at the start.
+///
+/// # Errors
+/// As `adapt`, or the model has no golden set that the guard can use.
+pub fn adapt_guarded(
+    model: &Model<'_>,
+    config: Config,
+    seed: u32,
+    stream: Images<'_>,
+    limits: Limits,
+    flash: &[u8],
+) -> Result<Guarded, DeployError> {
+    stream.check(model)?;
+    let mut buffer = vec![0; state_bytes(model, &config)?];
+    let state_bytes = buffer.len();
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut plastic = Plastic::new(model, config, seed, &mut buffer)?;
+    let flash = MemoryFlash::holding(flash);
+    let end = flash_bytes(&flash);
+    let mut store = Store::open(flash, 0..end).map_err(|_| DeployError::Store)?;
+    let mut scratch = vec![0; end as usize];
+    let mut learner = Learner {
+        model,
+        plastic: &mut plastic,
+        arena: &mut arena,
+        store: &mut store,
+        scratch: &mut scratch,
+    };
+    let mut guard = Guard::new(limits, &mut learner)?;
+    let mut online_correct = 0;
+    for (pixels, &label) in stream.iter(model.input().len()) {
+        guard.before_image(&mut learner)?;
+        let input = input_of_pixels(pixels);
+        let prediction = match config.homeostasis {
+            Some(_) => learner.plastic.observe(model, learner.arena, &input)?,
+            None => learner.plastic.infer(model, learner.arena, &input)?,
+        };
+        if config.homeostasis.is_some() {
+            guard.observed();
+        }
+        online_correct += usize::from(prediction.class == usize::from(label));
+        if learns_labels(&config) {
+            learner.plastic.learn(model, usize::from(label))?;
+            guard.learned(&mut learner)?;
+        }
+    }
+    guard.check(&mut learner)?;
+    let report = guard.report();
+    let adapted = Adapted {
+        config,
+        digest: plastic.digest(),
+        counters: plastic.counters(),
+        snapshot: plastic.snapshot().to_vec(),
+        online_correct,
+        state_bytes,
+    };
+    Ok(Guarded { adapted, report })
+}
+
+fn flash_bytes(flash: &MemoryFlash) -> u32 {
+    use embedded_storage::nor_flash::ReadNorFlash as _;
+    flash.capacity() as u32
+}
+
+/// [`adapt_guarded`] on a device.
+///
+/// # Errors
+/// As `adapt_device`, or the model has no golden set that the guard can use.
+pub fn adapt_device_guarded<T: Line>(
+    device: &mut Device<T>,
+    config: Config,
+    seed: u32,
+    stream: Images<'_>,
+    limits: Limits,
+    on_step: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<(DeviceAdapted, Report), DeployError> {
+    device.guard(None)?;
+    device.configure(config, seed)?;
+    device.guard(Some(limits))?;
+    let mut run = adapt_device(device, config, seed, stream, on_step)?;
+    device.check()?;
+    let stats = device.stats()?;
+    run.adapted.snapshot = device.snapshot()?;
+    (run.adapted.digest, run.adapted.counters) = (stats.state_digest, stats.counters);
+    run.stack_bytes = stats.stack_bytes;
+    Ok((run, stats.guard.report))
+}
