@@ -41,6 +41,8 @@ mod refusal;
 /// Where the built programs are.
 mod program;
 
+/// The cell spaces on the command line: cut and resumed, by name, by string.
+mod cells_cli;
 /// The command line tool: killed and resumed, interrupted, out of disk, misused.
 mod cli;
 /// The whole way at a tiny budget, twice.
