@@ -11,8 +11,12 @@ mod guard;
 mod nor;
 /// The flash store: power cut at every step, damage, worn cells, misuse.
 mod power;
+/// A device with two model slots.
+mod slots;
 /// A small random network that can learn, for the tests of plasticity.
 mod toy;
+/// Another model: refusals, power cut at every step of an update.
+mod update;
 
 /// Export: int8 follows float, predicted costs equal exported costs, statistics, evaluation.
 mod deploy;
@@ -41,10 +45,14 @@ mod refusal;
 /// Where the built programs are.
 mod program;
 
+/// The cell spaces on the command line: cut and resumed, by name, by string.
+mod cells_cli;
 /// The command line tool: killed and resumed, interrupted, out of disk, misused.
 mod cli;
 /// The whole way at a tiny budget, twice.
 mod demo;
+/// Signatures of blobs, and the commands that make keys and signatures.
+mod signing;
 
 /// Learning from streams: host against single steps, device against host.
 mod adaptation;

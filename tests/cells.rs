@@ -304,6 +304,7 @@ impl Evaluate<darts::Genotype> for Largest {
             ram_bytes: 1,
             macs: network.macs(),
             instructions: network.macs(),
+            params: 0,
         })
     }
 
@@ -334,6 +335,8 @@ fn evolution_searches_the_space() {
             ram_bytes: 1,
             instructions: u64::MAX,
             min_accuracy: 0.0,
+            params: None,
+            macs: None,
         },
         evaluator: Default::default(),
         space: DartsSpace::new(skeleton),

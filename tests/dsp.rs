@@ -190,6 +190,11 @@ proptest! {
 #[test]
 fn the_deepest_layers_are_exact() {
     let three = Window::square(3, 1, 1);
+    // A fully connected layer is a window over all of its input.
+    for (n, seed) in [(640, 4), (1024, 5), (4, 6)] {
+        let side = [1, 1, 1, 1, 0, 1];
+        check_conv(case([side, side], [n, 9], seed)).unwrap();
+    }
     for (c, seed) in [(64, 1), (112, 2), (21, 3)] {
         let side = |size| [size, 3, 1, 1, 1, size];
         assert!(packing::packable(&three, c, 9), "{c}");

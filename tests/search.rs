@@ -32,6 +32,7 @@ impl Evaluate<Genotype> for Synthetic {
             ram_bytes: ram as u64,
             macs: n.macs(),
             instructions: 10 * n.macs() + 1000,
+            params: 0,
         })
     }
 
@@ -91,6 +92,8 @@ fn config(strategy: StrategyKind) -> StudyConfig<McuSpace> {
             ram_bytes: 16_000,
             instructions: 20_000_000,
             min_accuracy: 0.1,
+            params: None,
+            macs: None,
         },
         evaluator: "epochs_per_unit = 1".parse().unwrap(),
         space: McuSpace::new(input()).with_rules(&[Rule::Usf, Rule::Fa]),

@@ -1,7 +1,7 @@
 //! What every program of the firmware shares: the board, memory, and a loud death.
 //!
 //! `board` is the hardware, `log` what is said beside the serial line, `memory` the static buffers
-//! and the model's flash partition, `stack` the high-water mark. A panic or a HardFault logs its
+//! and the model's flash partition, `stack` the high-water mark, `trust` whose models are taken. A panic or a HardFault logs its
 //! message and ends the emulator with a non-zero exit status.
 #![no_std]
 
@@ -9,6 +9,7 @@ pub mod board;
 pub mod log;
 pub mod memory;
 pub mod stack;
+pub mod trust;
 
 use core::panic::PanicInfo;
 use cortex_m_rt::{ExceptionFrame, exception};

@@ -13,4 +13,4 @@ mod text;
 #[cfg(not(feature = "defmt"))]
 use text as form;
 
-pub use form::{hard_fault, no_model, panicked};
+pub use form::{hard_fault, no_model, panicked, untrusting};

@@ -9,7 +9,7 @@ mod encode;
 mod error;
 mod golden;
 
-pub use encode::{encode, encode_with_golden, encoded_len};
+pub use encode::{encode, encode_with_golden, encoded_len, set_counter, set_signature};
 pub use error::BlobError;
 pub use golden::{Golden, GoldenKind, MAX_GOLDEN};
 
@@ -59,7 +59,7 @@ pub mod field {
     pub const COUNTER: usize = 52;
     /// u32, first byte of the golden set in the blob, a multiple of 4; 0 = none.
     pub const GOLDEN: usize = 60;
-    /// `[u8; 64]`, signature over what the CRC covers and the CRC; zeros if unsigned.
+    /// `[u8; 64]`, Ed25519 signature, see [`crate::signature`]; zeros if unsigned.
     pub const SIGNATURE: usize = 64;
 }
 
@@ -238,6 +238,28 @@ impl<'a> Model<'a> {
             offset: 0,
         };
         self.graph.tensors.get(usize::from(index)).unwrap_or(NONE)
+    }
+}
+
+/// Length of the blob at the start of `bytes`, as its header says; nothing else of it is checked.
+///
+/// # Errors
+/// It is no blob, or `bytes` end before it does.
+pub fn total_len(bytes: &[u8]) -> Result<usize, BlobError> {
+    let truncated = |want_bytes| BlobError::Truncated {
+        got_bytes: bytes.len(),
+        want_bytes,
+    };
+    let header = bytes
+        .first_chunk::<HEADER_BYTES>()
+        .ok_or(truncated(HEADER_BYTES))?;
+    if !header.starts_with(&MAGIC) {
+        return Err(BlobError::Magic);
+    }
+    let len = i32_at(header, field::TOTAL_LEN / 4).cast_unsigned() as usize;
+    match (HEADER_BYTES..=bytes.len()).contains(&len) {
+        true => Ok(len),
+        false => Err(truncated(len.max(HEADER_BYTES))),
     }
 }
 

@@ -31,3 +31,8 @@ pub(crate) fn digest(header: &[u8; HEADER_BYTES]) -> Digest<'static, u32, NoTabl
     digest.update(header.get(..4 * CRC_WORD).unwrap_or_default());
     digest
 }
+
+/// The checksum over `bytes` alone.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    CRC.checksum(bytes)
+}

@@ -21,7 +21,9 @@ pub mod network;
 pub mod protocol;
 pub mod quant;
 pub mod rng;
+pub mod signature;
 pub mod store;
+pub mod update;
 
 pub use blob::{BlobError, Constants, Homeostasis, Model};
 pub use layer::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Scaling, Tensor, Window};

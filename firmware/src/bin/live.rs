@@ -3,10 +3,12 @@
 #![no_main]
 
 use aplysia_firmware::board::{self, Flash, Timer, Uart};
+use aplysia_firmware::trust::TRUST;
 use aplysia_firmware::{log, memory, stack};
+use aplysia_shared::Model;
 use aplysia_shared::protocol::{Buffers, Machine, Server, send};
+use aplysia_shared::signature::{Trust, TrustError};
 use aplysia_shared::store::Store;
-use aplysia_shared::{BlobError, Model};
 use cortex_m_rt::entry;
 use embedded_storage::nor_flash::ReadNorFlash as _;
 
@@ -31,7 +33,7 @@ impl Machine for Board {
 /// Not in the frame of `main`, where the copies made here would stay on the stack for ever.
 #[inline(never)]
 fn server<'a>(
-    model: &'a Result<Model<'a>, BlobError>,
+    model: &'a Result<Model<'a>, TrustError>,
     buffers: Buffers<'a>,
     flash: Flash,
 ) -> Server<'a, Board, Flash> {
@@ -59,7 +61,11 @@ fn main() -> ! {
     // SAFETY: `main` runs once, and nothing else takes the memory.
     let (buffers, line) = unsafe { memory::take() };
     let mut uart = Uart::new();
-    let model = Model::parse(memory::model());
+    if TRUST == Trust::Anyone {
+        log::untrusting();
+    }
+    let trusted = TRUST.verify(memory::model());
+    let model = trusted.and_then(|()| Ok(Model::parse(memory::model())?));
     // SAFETY: as above.
     let flash = unsafe { Flash::new() };
     let mut server = server(&model, buffers, flash);

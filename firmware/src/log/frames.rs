@@ -2,7 +2,7 @@
 //! book, Knurling. All of it is of level error: defmt leaves lower levels out unless `DEFMT_LOG` was set
 //! for the build.
 
-use aplysia_shared::BlobError;
+use aplysia_shared::signature::TrustError;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 use defmt::{Display2Format, error};
@@ -12,9 +12,16 @@ use defmt_semihosting as _;
 /// The logger panics when it is entered twice; that panic must not log.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// The model partition holds no sound model.
-pub fn no_model(error: &BlobError) {
+/// The model partition holds no model that is sound and trusted.
+pub fn no_model(error: &TrustError) {
     error!("no model: {}", error);
+}
+
+/// The program takes anybody's model.
+pub fn untrusting() {
+    defmt::warn!(
+        "development build: takes unsigned models; build with APLYSIA_PUBLIC_KEY to refuse them"
+    );
 }
 
 /// The program panicked.

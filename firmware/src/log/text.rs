@@ -1,12 +1,19 @@
 //! The log as text, readable without a tool.
 
-use aplysia_shared::BlobError;
+use aplysia_shared::signature::TrustError;
 use core::panic::PanicInfo;
 use cortex_m_semihosting::hprintln;
 
-/// The model partition holds no sound model.
-pub fn no_model(error: &BlobError) {
+/// The model partition holds no model that is sound and trusted.
+pub fn no_model(error: &TrustError) {
     hprintln!("no model: {}", error);
+}
+
+/// The program takes anybody's model.
+pub fn untrusting() {
+    hprintln!(
+        "development build: takes unsigned models; build with APLYSIA_PUBLIC_KEY to refuse them"
+    );
 }
 
 /// The program panicked.

@@ -2,10 +2,14 @@
 
 pub(crate) mod demo;
 pub(crate) mod device;
+mod recipe;
+pub(crate) mod sign;
+
+pub(crate) use recipe::{RecipeArgs, SkeletonArgs};
 
 use aplysia_data::{Corruption, Source};
 use aplysia_deploy::golden::{DEFAULT_GOLDEN, GoldenSpec};
-use aplysia_learn::{Augment, FeedbackScale};
+use aplysia_learn::FeedbackScale;
 use aplysia_shared::blob::GoldenKind;
 use aplysia_space::Rule;
 use clap::builder::RangedU64ValueParser;
@@ -38,13 +42,15 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  aplysia search studies/first --trials 24\n  \
                             aplysia search studies/first --resume\n  \
-                            aplysia search studies/small --strategy random --flash-bytes 32768"
+                            aplysia search studies/small --strategy random --flash-bytes 32768\n  \
+                            aplysia search studies/cells --space nasbench201 --channels 8 --cells 1"
     )]
     Search(SearchArgs),
     /// Train one genotype and write its parameters.
     #[command(
         after_help = "Examples:\n  aplysia train genotype.toml --out run --epochs 20\n  \
-                            aplysia train genotype.toml --out bp --rule bp --seed 2"
+                            aplysia train genotype.toml --out bp --rule bp --seed 2\n  \
+                            aplysia train BIODARTS --out cells --dataset fashion-mnist-32 --channels 8 --cells 5"
     )]
     Train(TrainArgs),
     /// Accuracy of a trained run (float) or of a blob (int8) on the test images.
@@ -84,6 +90,20 @@ pub(crate) enum Command {
                       aplysia device stats model.blob"
     )]
     Device(device::DeviceCommand),
+    /// Keys that models are signed with.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  aplysia key new release.pem\n  \
+                      APLYSIA_PUBLIC_KEY=$(aplysia key show release.pem) cargo xtask firmware"
+    )]
+    Key(sign::KeyCommand),
+    /// Sign a blob, or check its signature.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  aplysia model sign model.blob --key release.pem --counter 2\n  \
+                      aplysia model verify model.blob --key $(aplysia key show release.pem)"
+    )]
+    Model(sign::ModelCommand),
     /// What this machine has, what is missing, and how to get it.
     Doctor,
     /// Print a shell completion script.
@@ -144,9 +164,20 @@ pub(crate) struct SearchArgs {
     /// Accuracy in percent below which a candidate ranks behind all above it.
     #[arg(long, default_value_t = 0.0)]
     pub(crate) min_accuracy: f64,
-    /// Bounds of the search space (TOML: the section `space` of a study.toml) [default: the usual ones].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) space: Option<PathBuf>,
+    /// Limit: trained parameters.
+    #[arg(long)]
+    pub(crate) params: Option<u64>,
+    /// Limit: multiply-accumulates of one inference.
+    #[arg(long)]
+    pub(crate) macs: Option<u64>,
+    /// `mcu`, `darts`, `nasbench201`, or a file with bounds (TOML: the section `space` of a study.toml).
+    /// Networks of the cell spaces have no costs on a device yet: limit their parameters and MACs.
+    #[arg(long, value_name = "NAME|FILE", default_value = "mcu")]
+    pub(crate) space: String,
+    #[command(flatten)]
+    pub(crate) skeleton: SkeletonArgs,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
     /// Learning rules that a layer may carry [default: the space's; usually fa,usf,brsf,frsf,dfa].
     #[arg(long, value_delimiter = ',', value_name = "RULE,...")]
     pub(crate) rules: Vec<Rule>,
@@ -160,8 +191,9 @@ pub(crate) struct SearchArgs {
 
 #[derive(Args)]
 pub(crate) struct TrainArgs {
-    /// The genotype (TOML).
-    pub(crate) genotype: PathBuf,
+    /// A genotype (TOML file), a published one by name (`BIODARTS`, `DARTS_V2`, ...), or a cell of
+    /// NAS-Bench-201 (`|nor_conv_3x3~0|+|...`).
+    pub(crate) genotype: String,
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// Folder to write: genotype.toml, checkpoint, parameters and history.
@@ -170,18 +202,16 @@ pub(crate) struct TrainArgs {
     /// Passes over the training images.
     #[arg(long, default_value_t = 20, value_parser = at_least_one())]
     pub(crate) epochs: usize,
-    /// Images per step.
-    #[arg(long, default_value_t = 128, value_parser = at_least_one())]
-    pub(crate) batch: usize,
-    /// Peak learning rate.
-    #[arg(long, default_value_t = 0.1)]
-    pub(crate) lr: f64,
-    /// L2 penalty on the weights.
-    #[arg(long, default_value_t = 5e-4)]
-    pub(crate) weight_decay: f64,
-    /// Augmentation: each image is mirrored half of the time and moved by up to this many pixels.
-    #[arg(long, default_value_t = Augment::default().shift)]
-    pub(crate) shift: usize,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
+    #[command(flatten)]
+    pub(crate) skeleton: SkeletonArgs,
+    /// Weight of the auxiliary head's loss in a `darts` network; 0 for no head.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) auxiliary: f32,
+    /// Probability of drop-path in a `darts` network at the end of training, growing from 0.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) drop_path: f32,
     /// Seed of initialisation, feedback, order and augmentation.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

@@ -9,12 +9,12 @@ mod board;
 mod story;
 
 use crate::args::demo::DemoArgs;
-use crate::args::{ExportArgs, GoldenKindArgs, SearchArgs, TrainArgs};
+use crate::args::{ExportArgs, GoldenKindArgs, RecipeArgs, SearchArgs, SkeletonArgs, TrainArgs};
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, device, export, progress, run_folder, search, train};
 use anyhow::{Result, bail, ensure};
 use aplysia_data::{Corruption, Dataset};
-use aplysia_learn::{Augment, FeedbackScale};
+use aplysia_learn::FeedbackScale;
 use aplysia_search::{Study, Trial};
 use aplysia_shared::Model;
 use aplysia_space::{Genotype, McuSpace};
@@ -128,7 +128,7 @@ fn search(
     stop: &AtomicBool,
 ) -> Result<Option<(Study<McuSpace>, Trial<Genotype>)>> {
     let search = args.search();
-    let mut study = search::open(&search, data)?;
+    let mut study: Study<McuSpace> = search::open(&search, data)?;
     ensure!(
         *study.config() == search::config(&search, data)?,
         "{} holds a demo with other settings; choose another --out",
@@ -158,7 +158,11 @@ impl DemoArgs {
             ram_bytes: RAM_BYTES,
             instructions: INSTRUCTIONS,
             min_accuracy: MIN_ACCURACY_PCT,
-            space: None,
+            params: None,
+            macs: None,
+            space: "mcu".into(),
+            skeleton: SkeletonArgs::default(),
+            recipe: RecipeArgs::default(),
             rules: vec![],
             feedback_scale: FeedbackScale::WeightNorm,
             device: "cpu".into(),
@@ -167,14 +171,14 @@ impl DemoArgs {
 
     fn training(&self) -> TrainArgs {
         TrainArgs {
-            genotype: self.out.join("study/best.toml"),
+            genotype: self.out.join("study/best.toml").display().to_string(),
             data: self.data.clone(),
             out: self.out.join("run"),
             epochs: self.epochs,
-            batch: 128,
-            lr: 0.1,
-            weight_decay: 5e-4,
-            shift: Augment::default().shift,
+            recipe: RecipeArgs::default(),
+            skeleton: SkeletonArgs::default(),
+            auxiliary: 0.0,
+            drop_path: 0.0,
             seed: self.seed.into(),
             rule: None,
             rule_options: None,

@@ -104,12 +104,12 @@ fn introduce<T: Line>(device: &mut Device<T>, hello: &Hello, model: &Model<'_>) 
     ensure!(
         info.model_id == model.id(),
         "the device runs model {}, not {}: give that model's blob",
-        hex(info.model_id),
-        hex(model.id())
+        hex(&info.model_id),
+        hex(&model.id())
     );
     println!(
         "model         {}, {} bytes, {} multiply-accumulates",
-        hex(info.model_id),
+        hex(&info.model_id),
         info.blob_bytes,
         info.macs
     );
@@ -354,7 +354,7 @@ fn stats(args: &StatsArgs) -> Result<Outcome> {
         state_bytes,
         guard: seen,
     } = device.stats()?;
-    println!("model         {}", hex(device.info()?.model_id));
+    println!("model         {}", hex(&device.info()?.model_id));
     println!(
         "seen          {} images, {} labels, {} mistakes",
         counters.seen, counters.labels, counters.mistakes

@@ -5,7 +5,6 @@ use crate::run_folder::RunFolder;
 use crate::{Outcome, blob, images, train};
 use anyhow::Result;
 use aplysia_data::Dataset;
-use aplysia_space::Network;
 
 /// Prints the accuracy.
 ///
@@ -34,7 +33,7 @@ fn float(args: &EvaluateArgs, test: &Dataset) -> Result<Outcome> {
     let device = train::device(&args.device)?;
     let run = RunFolder::load(&args.what)?;
     let normalization = train::normalization(&args.data)?;
-    let network = Network::lower(&run.genotype, images::shape(test), test.n_classes())?;
+    let network = run.design.lower(images::shape(test), test.n_classes())?;
     let test_images = train::learn_images(test, &normalization);
     let result = aplysia_learn::evaluate(&network, &run.params, test_images, device)?;
     println!(

@@ -5,7 +5,7 @@ use crate::images::{self, TrainingImages};
 use crate::inspect;
 use crate::run_folder::{self, RunFolder, RunRecord};
 use crate::{Outcome, train};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aplysia_data::Dataset;
 use aplysia_deploy::adaptation::{DEFAULT, DEFAULT_SEED};
 use aplysia_deploy::assemble::network_memory_map;
@@ -15,7 +15,7 @@ use aplysia_deploy::card::{
 use aplysia_deploy::{Calibration, Card, Content, Export, cost_of_network, export};
 use aplysia_learn::{Device, TrainConfig, activation_ranges};
 use aplysia_shared::Model;
-use aplysia_space::Network;
+use aplysia_space::{Design, Genotype, Network};
 use std::path::Path;
 use std::process::Command;
 
@@ -54,7 +54,10 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
         .map(|dir| RunFolder::load(dir))
         .collect::<Result<_>>()?;
     let run = &runs[0];
-    let network = Network::lower(&run.genotype, images::shape(test), test.n_classes())?;
+    let Design::Mcu(genotype) = &run.design else {
+        bail!("cells cannot be deployed yet; export a run of the space mcu");
+    };
+    let network = run.design.lower(images::shape(test), test.n_classes())?;
     let content = Content {
         golden: args.kind.spec(args.golden),
         ..Content::new(&test.class_names)
@@ -67,12 +70,14 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
         measured.push(measure(repeat, data, test, &network, &made)?);
     }
     let accuracy = AccuracyCard::new(&measured);
-    let card = card(args, &runs, data, test, &network, &content, &made, accuracy);
+    let card = card(
+        args, genotype, &runs, data, test, &network, &content, &made, accuracy,
+    );
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
     run_folder::write(
         &args.out.join("genotype.toml"),
-        run.genotype.to_toml().as_bytes(),
+        run.design.to_toml().as_bytes(),
     )?;
     run_folder::write(&args.out.join("model.blob"), &made.blob)?;
     run_folder::write(&args.out.join("card.toml"), card.to_toml()?.as_bytes())?;
@@ -139,7 +144,7 @@ fn check_repeat(run: &RunFolder, repeat: &RunFolder, dir: &Path) -> Result<()> {
         ..repeat.record.config.clone()
     };
     ensure!(
-        repeat.genotype == run.genotype
+        repeat.design == run.design
             && reseeded == run.record.config
             && repeat.record.n_train == run.record.n_train,
         "{} is no repeat: its genotype, settings or data differ by more than the seed",
@@ -154,7 +159,11 @@ fn train_command(args: &ExportArgs, record: &RunRecord, data: &TrainingImages) -
         epochs,
         batch,
         lr,
+        warmup,
+        momentum,
         weight_decay,
+        clip_norm,
+        label_smoothing,
         augment,
         feedback_scale,
         seed,
@@ -168,6 +177,23 @@ fn train_command(args: &ExportArgs, record: &RunRecord, data: &TrainingImages) -
         args.data.dataset,
         augment.shift,
     );
+    let usual = TrainConfig::default();
+    for (flag, value, usual) in [
+        ("--warmup", warmup, usual.warmup),
+        ("--momentum", momentum, usual.momentum),
+        ("--clip-norm", clip_norm, usual.clip_norm),
+        ("--label-smoothing", label_smoothing, usual.label_smoothing),
+    ] {
+        if *value != usual {
+            command += &format!(" {flag} {value}");
+        }
+    }
+    if !augment.flip {
+        command += " --flip false";
+    }
+    if augment.cutout > 0 {
+        command += &format!(" --cutout {}", augment.cutout);
+    }
     if record.n_train < data.splits.train.len() {
         command += &format!(" --images {}", record.n_train);
     }
@@ -209,6 +235,7 @@ fn commands(args: &ExportArgs, runs: &[RunFolder], data: &TrainingImages) -> Vec
 )]
 fn card(
     args: &ExportArgs,
+    genotype: &Genotype,
     runs: &[RunFolder],
     data: &TrainingImages,
     test: &Dataset,
@@ -256,7 +283,7 @@ fn card(
         },
         rules: RulesCard::new(network),
         adaptation: AdaptationCard::new(network, content, DEFAULT, DEFAULT_SEED),
-        genotype: run.genotype.clone(),
+        genotype: genotype.clone(),
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &GoldenArgs) -> Result<Outcome> {
     let guarded = attach(&model, &set)?;
     let guarded_model = blob::parse(&guarded, &args.out)?;
     run_folder::write(&args.out, &guarded)?;
-    println!("model         {}", hex(guarded_model.id()));
+    println!("model         {}", hex(&guarded_model.id()));
     inspect::costs(&mut std::io::stdout(), Costs::of(&guarded_model))?;
     println!("wrote {}", args.out.display());
     Ok(Outcome::Done)

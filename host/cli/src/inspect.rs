@@ -44,7 +44,7 @@ fn genotype(out: &mut impl Write, genotype: &Genotype, data: &DataArgs) -> Resul
 }
 
 fn model(out: &mut impl Write, model: &Model<'_>) -> Result<()> {
-    writeln!(out, "model {}", hex(model.id()))?;
+    writeln!(out, "model {}", hex(&model.id()))?;
     for (i, layer) in model.layers().iter().enumerate() {
         let t = &model.tensors()[usize::from(layer.output)];
         let kind = kind(&layer.op);

@@ -19,6 +19,7 @@ mod progress;
 mod run;
 mod run_folder;
 mod search;
+mod sign;
 mod train;
 
 use aplysia_learn::LearnError;
@@ -57,6 +58,8 @@ fn main() -> ExitCode {
         Command::Inspect(a) => inspect::run(&a),
         Command::Run(a) => run::run(&a),
         Command::Device(c) => device::run(&c),
+        Command::Key(c) => sign::key(&c),
+        Command::Model(c) => sign::model(&c),
         Command::Doctor => doctor::run(),
         Command::Completions { shell } => {
             clap_complete::generate(

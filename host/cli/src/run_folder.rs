@@ -5,14 +5,14 @@
 
 use anyhow::{Context, Result};
 use aplysia_learn::{EpochRecord, TrainConfig};
-use aplysia_space::{Genotype, NetworkParams};
+use aplysia_space::{Design, NetworkParams};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// A finished run.
 pub(crate) struct RunFolder {
-    pub(crate) genotype: Genotype,
+    pub(crate) design: Design,
     pub(crate) record: RunRecord,
     pub(crate) params: NetworkParams,
 }
@@ -44,7 +44,7 @@ impl RunFolder {
         let text = std::fs::read_to_string(dir.join("genotype.toml"))
             .with_context(|| format!("{} is not a run folder", dir.display()))?;
         Ok(Self {
-            genotype: Genotype::from_toml(&text)?,
+            design: Design::from_toml(&text)?,
             record: read(&dir.join("run.json"))?,
             params: read(&dir.join("params.json"))?,
         })

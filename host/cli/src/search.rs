@@ -1,52 +1,51 @@
 //! `aplysia search`: a study of mixed-rule networks; killed at any moment, `--resume` goes on.
 
+mod spaces;
+
 use crate::args::SearchArgs;
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob, progress, run_folder, train};
 use anyhow::{Context, Result};
 use aplysia_data::{Dataset, Normalization};
-use aplysia_deploy::{Content, cost};
+use aplysia_deploy::Content;
 use aplysia_learn::{Device, FeedbackScale, LearnError, Progress, TrainConfig};
 use aplysia_search::{
     Costs, Evaluate, Halving, Job, Limits, Score, StrategyKind, Study, StudyConfig, TrainError,
     Trial,
 };
-use aplysia_space::{Genotype, McuSpace, Network, Shape};
+use aplysia_space::{DartsSpace, McuSpace, NasBench201Space, Network};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+pub(crate) use spaces::Searched;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 /// The stage behind the study: costs by `deploy`, training by `learn`.
-struct Trainer<'a> {
+struct Trainer<'a, S> {
+    space: S,
     train: &'a Dataset,
     valid: &'a Dataset,
     normalization: &'a Normalization,
     content: Content,
     schedule_epochs: usize,
-    feedback_scale: FeedbackScale,
+    settings: TrainConfig,
     device: Device,
 }
 
-impl Trainer<'_> {
-    fn input(&self) -> Shape {
-        images::shape(self.train)
+impl<S: Searched> Trainer<'_, S> {
+    fn network(&self, genotype: &S::Genotype) -> Result<Network, String> {
+        let design = self.space.design(genotype);
+        let network = design.lower(images::shape(self.train), self.train.n_classes());
+        network.map_err(|e| e.to_string())
     }
 }
 
-impl Evaluate<Genotype> for Trainer<'_> {
-    fn cost(&self, genotype: &Genotype) -> Result<Costs, String> {
-        let c = cost(genotype, self.input(), &self.content).map_err(|e| e.to_string())?;
-        Ok(Costs {
-            flash_bytes: c.flash_bytes,
-            ram_bytes: c.ram_bytes,
-            macs: c.macs,
-            instructions: c.instructions,
-        })
+impl<S: Searched> Evaluate<S::Genotype> for Trainer<'_, S> {
+    fn cost(&self, genotype: &S::Genotype) -> Result<Costs, String> {
+        S::cost(&self.network(genotype)?, &self.content)
     }
 
-    fn train(&mut self, job: &Job<'_, Genotype>) -> Result<Score, TrainError> {
-        let network = Network::lower(job.genotype, self.input(), self.train.n_classes())
-            .map_err(|e| TrainError::Failed(e.to_string()))?;
+    fn train(&mut self, job: &Job<'_, S::Genotype>) -> Result<Score, TrainError> {
+        let network = self.network(job.genotype).map_err(TrainError::Failed)?;
         let checkpoint = job.dir.join("checkpoint.bin");
         if let (Some(previous), false) = (&job.previous, checkpoint.exists()) {
             let copied = blob::read(&previous.join("checkpoint.bin"))
@@ -57,8 +56,7 @@ impl Evaluate<Genotype> for Trainer<'_> {
             epochs: job.budget as usize,
             schedule_epochs: self.schedule_epochs,
             seed: job.seed,
-            feedback_scale: self.feedback_scale,
-            ..TrainConfig::default()
+            ..self.settings.clone()
         };
         let learn_job = aplysia_learn::Job {
             network: &network,
@@ -97,6 +95,9 @@ struct Settings {
     feedback_scale: FeedbackScale,
     /// `cpu`, `ndarray` or `cuda`: results are the same bits on one device only.
     device: String,
+    /// All other settings of the training, where they are not the usual ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<TrainConfig>,
 }
 
 /// Runs or resumes the study, then prints the front.
@@ -104,8 +105,16 @@ struct Settings {
 /// # Errors
 /// Missing data, a folder that holds another study, a full disk.
 pub(crate) fn run(args: &SearchArgs) -> Result<Outcome> {
+    match spaces::name(args)?.as_str() {
+        "darts" => search::<DartsSpace>(args),
+        "nasbench201" => search::<NasBench201Space>(args),
+        _ => search::<McuSpace>(args),
+    }
+}
+
+fn search<S: Searched>(args: &SearchArgs) -> Result<Outcome> {
     let data = TrainingImages::load(&args.data)?;
-    let mut study = open(args, &data)?;
+    let mut study = open::<S>(args, &data)?;
     let stop = progress::stop_flag()?;
     if !advance(&mut study, &data, &stop)? {
         eprintln!(
@@ -114,7 +123,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Outcome> {
         );
         return Ok(Outcome::Interrupted);
     }
-    print_front(&study, data.splits.train.n_classes())?;
+    print_front(&study, &data.splits.train)?;
     Ok(Outcome::Done)
 }
 
@@ -123,7 +132,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<Outcome> {
 /// # Errors
 /// A device that is not there; a folder that holds another study, or none to resume; other data; a full
 /// disk.
-pub(crate) fn open(args: &SearchArgs, data: &TrainingImages) -> Result<Study<McuSpace>> {
+pub(crate) fn open<S: Searched>(args: &SearchArgs, data: &TrainingImages) -> Result<Study<S>> {
     let study = if args.resume {
         Study::open(&args.study)?
     } else {
@@ -139,8 +148,8 @@ pub(crate) fn open(args: &SearchArgs, data: &TrainingImages) -> Result<Study<Mcu
 ///
 /// # Errors
 /// A device that is not there, a full disk.
-pub(crate) fn advance(
-    study: &mut Study<McuSpace>,
+pub(crate) fn advance<S: Searched>(
+    study: &mut Study<S>,
     data: &TrainingImages,
     stop: &AtomicBool,
 ) -> Result<bool> {
@@ -150,12 +159,16 @@ pub(crate) fn advance(
     let part = data.splits.train.subset(settings.images, seed);
     let budgets = &study.config().halving.budgets;
     let mut trainer = Trainer {
+        space: study.config().space.clone(),
         train: &part,
         valid: &data.splits.validation,
         normalization: &data.normalization,
         content: Content::new(&data.splits.train.class_names),
         schedule_epochs: budgets.last().copied().unwrap_or(1) as usize,
-        feedback_scale: settings.feedback_scale,
+        settings: TrainConfig {
+            feedback_scale: settings.feedback_scale,
+            ..settings.training.unwrap_or_default()
+        },
         device,
     };
     let bar = progress::bar(study.config().n_jobs() as u64, "search");
@@ -168,7 +181,10 @@ pub(crate) fn advance(
 ///
 /// # Errors
 /// A strategy that does not exist.
-pub(crate) fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyConfig<McuSpace>> {
+pub(crate) fn config<S: Searched>(
+    args: &SearchArgs,
+    data: &TrainingImages,
+) -> Result<StudyConfig<S>> {
     let strategy = match args.strategy.as_str() {
         "evolution" => StrategyKind::Evolution,
         "random" => StrategyKind::Random,
@@ -178,14 +194,10 @@ pub(crate) fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyCo
         images: args.images,
         feedback_scale: args.feedback_scale,
         device: args.device.clone(),
+        training: Some(args.recipe.settings()).filter(|c| *c != TrainConfig::default()),
     };
-    let mut space = match &args.space {
-        Some(path) => read_space(path)?,
-        None => McuSpace::new(images::shape(&data.splits.train)),
-    };
-    if !args.rules.is_empty() {
-        space = space.with_rules(&args.rules);
-    }
+    let part = &data.splits.train;
+    let space = S::new(args, images::shape(part), part.n_classes())?;
     Ok(StudyConfig {
         seed: args.seed,
         strategy,
@@ -200,6 +212,8 @@ pub(crate) fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyCo
             flash_bytes: args.flash_bytes,
             ram_bytes: args.ram_bytes,
             instructions: args.instructions,
+            params: args.params,
+            macs: args.macs,
             min_accuracy: args.min_accuracy / 100.0,
         },
         evaluator: toml::Table::try_from(settings)?,
@@ -207,17 +221,7 @@ pub(crate) fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyCo
     })
 }
 
-/// The bounds in the TOML file `path`.
-fn read_space(path: &Path) -> Result<McuSpace> {
-    let text = String::from_utf8(blob::read(path)?)
-        .with_context(|| format!("{} is not text", path.display()))?;
-    let space: McuSpace = toml::from_str(&text)
-        .with_context(|| format!("{} holds no search space", path.display()))?;
-    space.check()?;
-    Ok(space)
-}
-
-fn report(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, Genotype>) {
+fn report<G>(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, G>) {
     match p {
         aplysia_search::Progress::Proposed(_) => {}
         aplysia_search::Progress::Started {
@@ -252,21 +256,31 @@ fn report(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, Genotype
     }
 }
 
-fn print_front(study: &Study<McuSpace>, n_classes: usize) -> Result<()> {
-    println!("\nPareto front (validation accuracy, flash, RAM, MACs, estimated instructions):");
+fn print_front<S: Searched>(study: &Study<S>, train: &Dataset) -> Result<()> {
+    let on_device = study
+        .front()
+        .first()
+        .is_some_and(|t| t.costs.flash_bytes > 0);
+    let columns = match on_device {
+        true => "flash, RAM, MACs, estimated instructions",
+        false => "parameters, MACs",
+    };
+    println!("\nPareto front (validation accuracy, {columns}):");
     for t in study.front() {
-        println!(
-            "  trial {:>3}  {:.2} %  {} B  {} B  {}  {}",
-            t.index,
-            100.0 * t.accuracy().unwrap_or(0.0),
-            t.costs.flash_bytes,
-            t.costs.ram_bytes,
-            t.costs.macs,
-            t.costs.instructions
-        );
+        let c = t.costs;
+        let costs = match on_device {
+            true => format!(
+                "{} B  {} B  {}  {}",
+                c.flash_bytes, c.ram_bytes, c.macs, c.instructions
+            ),
+            false => format!("{}  {}", c.params, c.macs),
+        };
+        let accuracy = 100.0 * t.accuracy().unwrap_or(0.0);
+        println!("  trial {:>3}  {accuracy:.2} %  {costs}", t.index);
     }
     let (path, best) = write_winner(study)?;
-    let network = Network::lower(&best.genotype, study.config().space.input, n_classes)?;
+    let design = study.config().space.design(&best.genotype);
+    let network = design.lower(images::shape(train), train.n_classes())?;
     println!("\nthe most accurate:\n{}", network.draw());
     println!("wrote {}", path.display());
     Ok(())
@@ -276,10 +290,11 @@ fn print_front(study: &Study<McuSpace>, n_classes: usize) -> Result<()> {
 ///
 /// # Errors
 /// No trial was trained to the end, or the disk is full.
-pub(crate) fn write_winner(study: &Study<McuSpace>) -> Result<(PathBuf, Trial<Genotype>)> {
+pub(crate) fn write_winner<S: Searched>(study: &Study<S>) -> Result<(PathBuf, Trial<S::Genotype>)> {
     let best = study.front().first().copied().cloned();
     let best = best.context("no trial trained on every rung")?;
     let path = study.dir().join("best.toml");
-    run_folder::write(&path, best.genotype.to_toml().as_bytes())?;
+    let design = study.config().space.design(&best.genotype);
+    run_folder::write(&path, design.to_toml().as_bytes())?;
     Ok((path, best))
 }

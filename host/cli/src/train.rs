@@ -6,10 +6,8 @@ use crate::run_folder::{self, RunFolder, RunRecord};
 use crate::{Outcome, progress};
 use anyhow::{Context, Result, bail};
 use aplysia_data::{Dataset, Normalization};
-use aplysia_learn::{
-    Augment, Device, Images, Job, LocalConfig, Progress, RuleOptions, TrainConfig, train,
-};
-use aplysia_space::{Genotype, Network, Rule};
+use aplysia_learn::{Device, Images, Job, LocalConfig, Progress, RuleOptions, TrainConfig, train};
+use aplysia_space::{Design, Rule};
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -38,13 +36,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
 /// As [`run`], without the data.
 pub(crate) fn fit(args: &TrainArgs, data: &TrainingImages, stop: &AtomicBool) -> Result<bool> {
     let device = device(&args.device)?;
-    let genotype = read_genotype(args)?;
     let mut part = data.splits.train.clone();
     if let Some(n) = args.images {
         part = part.subset(n, args.seed);
     }
-    let network = Network::lower(&genotype, images::shape(&part), part.n_classes())?;
-    prepare(args, &genotype)?;
+    let design = design(args, &part)?;
+    let network = design.lower(images::shape(&part), part.n_classes())?;
+    prepare(args, &design)?;
     let config = config(args)?;
     let checkpoint = args.out.join("checkpoint.bin");
     if is_finished(&args.out, &config, &part) {
@@ -136,37 +134,38 @@ pub(crate) fn normalization(args: &DataArgs) -> Result<Normalization> {
     Ok(TrainingImages::load(args)?.normalization)
 }
 
-fn read_genotype(args: &TrainArgs) -> Result<Genotype> {
-    let path = &args.genotype;
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the genotype {}", path.display()))?;
-    let mut genotype = Genotype::from_toml(&text)
-        .with_context(|| format!("{} is not a genotype", path.display()))?;
-    if let Some(rule) = args.rule {
-        set_rule(&mut genotype, rule);
-    }
-    Ok(genotype)
-}
-
-/// Gives every weighted layer the same rule.
-fn set_rule(genotype: &mut Genotype, rule: Rule) {
-    genotype.stem.rule = rule;
-    genotype.head.rule = rule;
-    genotype.blocks.iter_mut().for_each(|b| b.rules.fill(rule));
+/// What to train on images like those of `part`.
+fn design(args: &TrainArgs, part: &Dataset) -> Result<Design> {
+    let name = &args.genotype;
+    let design = match Design::named(name)? {
+        Some(design) => design,
+        None => {
+            let text = std::fs::read_to_string(name)
+                .with_context(|| format!("cannot read the genotype {name}"))?;
+            Design::from_toml(&text).with_context(|| format!("{name} is not a genotype"))?
+        }
+    };
+    let images = (images::shape(part), part.n_classes());
+    let extra = (args.auxiliary > 0.0, args.drop_path > 0.0);
+    let design = args.skeleton.apply(design, images, extra);
+    Ok(match args.rule {
+        Some(rule) => design.with_rule(rule),
+        None => design,
+    })
 }
 
 /// Makes the run folder, or checks that the one there belongs to the same genotype.
-fn prepare(args: &TrainArgs, genotype: &Genotype) -> Result<()> {
+fn prepare(args: &TrainArgs, design: &Design) -> Result<()> {
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
     let path = args.out.join("genotype.toml");
     match std::fs::read_to_string(&path) {
-        Ok(text) if Genotype::from_toml(&text)? != *genotype => bail!(
+        Ok(text) if Design::from_toml(&text)? != *design => bail!(
             "{} holds a run of another genotype; choose another --out",
             args.out.display()
         ),
         Ok(_) => Ok(()),
-        Err(_) => run_folder::write(&path, genotype.to_toml().as_bytes()),
+        Err(_) => run_folder::write(&path, design.to_toml().as_bytes()),
     }
 }
 
@@ -189,19 +188,17 @@ fn rule_settings(path: Option<&Path>) -> Result<RuleSettings> {
 
 fn config(args: &TrainArgs) -> Result<TrainConfig> {
     let options = rule_settings(args.rule_options.as_deref())?;
+    let mut settings = args.recipe.settings();
+    if args.auxiliary > 0.0 {
+        settings.auxiliary_weight = args.auxiliary;
+    }
     Ok(TrainConfig {
         epochs: args.epochs,
-        batch: args.batch,
-        lr: args.lr as f32,
-        weight_decay: args.weight_decay as f32,
-        augment: Augment {
-            shift: args.shift,
-            ..Augment::default()
-        },
+        drop_path: args.drop_path,
         feedback_scale: args.feedback_scale,
         rules: options.rules,
         local: options.local,
         seed: args.seed,
-        ..TrainConfig::default()
+        ..settings
     })
 }

@@ -59,13 +59,13 @@ impl Export {
 
     /// The model id in hexadecimal.
     pub fn model_id_hex(&self) -> String {
-        hex(self.model_id)
+        hex(&self.model_id)
     }
 }
 
-/// A model id in hexadecimal, as cards and the command line show it.
-pub fn hex(model_id: [u8; 16]) -> String {
-    model_id.iter().map(|b| format!("{b:02x}")).collect()
+/// Lower-case hexadecimal: model ids, as cards and the command line show them, and keys.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Quantizes and assembles a trained network.

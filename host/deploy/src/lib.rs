@@ -33,6 +33,7 @@ pub mod pack;
 mod parts;
 pub mod plan;
 pub mod quantize;
+pub mod sign;
 pub mod statistics;
 
 pub use adaptation::{Adapted, adapt, adapt_device};

@@ -45,7 +45,10 @@ impl Identity {
             ("seed", seed.to_string()),
             ("device", format!("{:?}", job.device)),
             ("rules", rules(job.network)),
-            ("network", hex(format!("{:?}", job.network).as_bytes())),
+            (
+                "network",
+                hex(&Sha256::digest(format!("{:?}", job.network))),
+            ),
             (
                 "epochs of the schedule",
                 job.config.n_schedule().to_string(),
@@ -123,11 +126,11 @@ fn digest(images: &Images) -> String {
     }
     sha.update(images.mean_pixel);
     sha.update(images.std.to_le_bytes());
-    format!("{:x}", sha.finalize())
+    hex(&sha.finalize())
 }
 
 fn hex(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// State of a run after `step` optimizer steps.

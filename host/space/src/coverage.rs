@@ -16,6 +16,17 @@ pub enum Coverage {
     Paper,
 }
 
+impl std::str::FromStr for Coverage {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "all" => Ok(Coverage::All),
+            "paper" => Ok(Coverage::Paper),
+            _ => Err(format!("unknown coverage `{s}`; use all or paper")),
+        }
+    }
+}
+
 impl Coverage {
     /// The rule of a layer that is no operation on an edge and whose gene says `rule`.
     pub(crate) fn off_edge(self, rule: Rule) -> Rule {

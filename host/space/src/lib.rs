@@ -9,6 +9,7 @@
 
 pub mod coverage;
 pub mod darts;
+mod design;
 pub mod drawing;
 pub mod gene;
 pub mod genotype;
@@ -23,6 +24,7 @@ pub mod variation;
 
 pub use coverage::Coverage;
 pub use darts::DartsSpace;
+pub use design::Design;
 pub use gene::{Gene, Operation};
 pub use genotype::{Block, BlockOp, Genotype, GenotypeError, Head, Pool, Stem};
 pub use mcu::{McuSpace, SpaceError};

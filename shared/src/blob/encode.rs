@@ -91,6 +91,19 @@ pub fn encode_with_golden(
     Ok(total)
 }
 
+/// Sets the update counter of `blob`, which must be one, and takes the signature away.
+pub fn set_counter(blob: &mut [u8], counter: u64) {
+    put(blob, field::COUNTER, &counter.to_le_bytes());
+    put(blob, field::SIGNATURE, &[0; 64]);
+    let crc = crc32(blob);
+    put(blob, field::CRC, &crc.to_le_bytes());
+}
+
+/// Sets the signature of `blob`, made over [`crate::signature::message`].
+pub fn set_signature(blob: &mut [u8], signature: &[u8; 64]) {
+    put(blob, field::SIGNATURE, signature);
+}
+
 /// Encoded length of the graph and of the whole blob.
 fn layout(graph: &GraphV1, data_len: usize) -> Result<(usize, usize), BlobError> {
     let body = Blob::V1(graph.clone());

@@ -69,6 +69,21 @@ pub struct Strip<'a> {
     pub step: [usize; 2],
 }
 
+/// Pairs of output pixels whose windows, and outputs, are evenly spaced.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// First values of the windows of the first pair.
+    pub starts: [usize; 2],
+    /// Values from the windows of one pair to those of the next.
+    pub ahead: usize,
+    /// First outputs of the first pair.
+    pub at: [usize; 2],
+    /// Values from the outputs of one pair to those of the next.
+    pub out_ahead: usize,
+    /// Pairs.
+    pub n: usize,
+}
+
 /// An instruction set. The first five are the instructions of the same name.
 pub trait Simd: Sized {
     /// Bytes 0 and 2, sign-extended to halfwords.
@@ -106,7 +121,7 @@ pub trait Simd: Sized {
         })
     }
 
-    /// All blocks of a packed convolution for two pixels: `out[at[p] + 4·b + i]` is channel `i` of
+    /// All blocks of a packed convolution for two pixels, or twice the same: `out[at[p] + 4·b + i]` is channel `i` of
     /// block `b` and pixel `p`, limited to i8. Slices that are too short give a wrong result.
     fn blocks(
         columns: &[u32],
@@ -115,6 +130,24 @@ pub trait Simd: Sized {
         out: &mut [i8],
         at: [usize; 2],
     );
+
+    /// [`Simd::gather`], then [`Simd::blocks`], for each pair of a batch; `columns` as long as one window.
+    #[inline]
+    fn pairs(
+        src: &[i8],
+        rows: Rows,
+        columns: &mut [u32],
+        (weights, epilogues): (&[u8], &[Epilogue]),
+        out: &mut [i8],
+        batch: &Batch,
+    ) {
+        for i in 0..batch.n {
+            let starts = batch.starts.map(|start| start + i * batch.ahead);
+            let at = batch.at.map(|at| at + i * batch.out_ahead);
+            Self::gather(src, starts, rows, columns);
+            Self::blocks(columns, weights, epilogues, out, at);
+        }
+    }
 
     /// Rows of a depthwise convolution into `out[y·step[0] + x·step[1] + channel]`, limited to i8.
     /// Slices that are too short give a wrong result.

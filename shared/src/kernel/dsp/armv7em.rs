@@ -11,8 +11,8 @@
 use core::arch::asm;
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Portable, Rows, Simd, Strip};
-use matrix::{Dot4, Gemm, dot4, expand, gemm};
+use super::{Batch, Portable, Rows, Simd, Strip};
+use matrix::{Dot4, Gather, Gemm, Pairs, dot4, expand, gemm, gemv, pairs};
 use rows::{Kernel, RowJob, spread};
 
 /// Cortex-M4, M7.
@@ -101,6 +101,67 @@ macro_rules! requantize {
 mod matrix;
 mod rows;
 
+/// The job of `expand` for windows at `starts`, if it stays inside `src` and `to` from there to `last`
+/// bytes behind.
+#[inline]
+fn gathering(
+    src: &[i8],
+    starts: [usize; 2],
+    last: usize,
+    rows: Rows,
+    to: &mut [u32],
+) -> Option<Gather> {
+    let fours = rows.bytes / 4;
+    let fits = fours > 0
+        && rows.n > 0
+        && (rows.n == 1 || rows.down >= rows.bytes)
+        && starts[0].max(starts[1]) + last + rows.reach() <= src.len()
+        && 4 * fours * rows.n <= to.len();
+    fits.then(|| Gather {
+        // Inside `src`, as checked.
+        from: starts.map(|start| src.as_ptr().wrapping_add(start)),
+        to: to.as_mut_ptr(),
+        fours,
+        rows: rows.n,
+        skip: rows.down.wrapping_sub(4 * fours),
+    })
+}
+
+/// The job of `gemm`, or of `gemv`, with `turn` groups of columns a turn, if it stays inside all of the
+/// slices for outputs at `at` and up to `last` bytes behind.
+#[inline]
+fn product(
+    columns: &[u32],
+    weights: &[u8],
+    epilogues: &[Epilogue],
+    out: &mut [i8],
+    (at, last): ([usize; 2], usize),
+    turn: usize,
+) -> Option<Gemm> {
+    let n = epilogues.len();
+    let groups = columns.len() / 4;
+    let fits = columns.len() == 4 * groups
+        && groups > 0
+        && n > 0
+        && weights.len() >= n * 4 * columns.len()
+        && weights.as_ptr().addr().is_multiple_of(4)
+        && at[0].max(at[1]) + last + n * BLOCK <= out.len();
+    // Code of one group of columns.
+    let bytes = if turn == 4 { 96 } else { 56 };
+    let (columns, epilogue) = (columns.as_ptr_range(), epilogues.as_ptr_range());
+    let out = out.as_mut_ptr();
+    fits.then(|| Gemm {
+        columns: columns.start,
+        columns_end: columns.end,
+        weights: weights.as_ptr(),
+        epilogue: epilogue.start,
+        epilogue_end: epilogue.end,
+        // Inside `out`, as checked.
+        out: at.map(|at| out.wrapping_add(at)),
+        skip: bytes * (groups.wrapping_neg() % turn),
+    })
+}
+
 impl Simd for Armv7em {
     #[inline(always)]
     fn sxtb16(x: u32) -> u32 {
@@ -144,28 +205,9 @@ impl Simd for Armv7em {
 
     #[inline]
     fn gather(src: &[i8], starts: [usize; 2], rows: Rows, to: &mut [u32]) {
-        let [first, second] = starts;
-        let fours = rows.bytes / 4;
-        let fits = fours > 0
-            && rows.n > 0
-            && rows.down >= rows.bytes
-            && first.max(second) + rows.reach() <= src.len()
-            && 4 * fours * rows.n <= to.len();
-        if !fits {
-            return;
-        }
-        let at = |start| src.as_ptr().wrapping_add(start);
-        let (first, second) = (at(first), at(second));
-        // SAFETY: `fits` is the contract of `expand`.
-        unsafe {
-            expand(
-                first,
-                second,
-                to.as_mut_ptr(),
-                fours,
-                rows.n,
-                rows.down - 4 * fours,
-            )
+        if let Some(job) = gathering(src, starts, 0, rows, to) {
+            // SAFETY: the contract of `gathering` is that of `expand`.
+            unsafe { expand(&job) }
         }
     }
 
@@ -177,31 +219,56 @@ impl Simd for Armv7em {
         out: &mut [i8],
         at: [usize; 2],
     ) {
-        let n = epilogues.len();
-        let groups = columns.len() / 4;
-        let fits = columns.len() == 4 * groups
-            && groups > 0
-            && n > 0
-            && weights.len() >= n * 4 * columns.len()
-            && weights.as_ptr().addr().is_multiple_of(4)
-            && at.iter().all(|at| at + n * BLOCK <= out.len());
-        if !fits {
+        let single = at[0] == at[1];
+        let turn = if single { 8 } else { 4 };
+        let Some(job) = product(columns, weights, epilogues, out, (at, 0), turn) else {
             return Portable::blocks(columns, weights, epilogues, out, at);
-        }
-        let (columns, epilogue) = (columns.as_ptr_range(), epilogues.as_ptr_range());
-        let out = out.as_mut_ptr();
-        let job = Gemm {
-            columns: columns.start,
-            columns_end: columns.end,
-            weights: weights.as_ptr(),
-            epilogue: epilogue.start,
-            epilogue_end: epilogue.end,
-            // Inside `out`, as checked.
-            out: at.map(|at| out.wrapping_add(at)),
-            skip: 96 * (groups.wrapping_neg() % 4),
         };
-        // SAFETY: `fits` is the contract of `gemm`.
-        unsafe { gemm(&job) }
+        // SAFETY: the contract of `product` is that of `gemm`, and with eight groups a turn of `gemv`.
+        unsafe { if single { gemv(&job) } else { gemm(&job) } }
+    }
+
+    #[inline]
+    fn pairs(
+        src: &[i8],
+        rows: Rows,
+        columns: &mut [u32],
+        (weights, epilogues): (&[u8], &[Epilogue]),
+        out: &mut [i8],
+        batch: &Batch,
+    ) {
+        let Some(last) = batch.n.checked_sub(1) else {
+            return;
+        };
+        let [ahead, out_ahead] = [batch.ahead, batch.out_ahead];
+        let n = columns.len();
+        let gemm = product(
+            columns,
+            weights,
+            epilogues,
+            out,
+            (batch.at, last * out_ahead),
+            4,
+        );
+        let gather = gathering(src, batch.starts, last * ahead, rows, columns);
+        let (Some(gather), Some(gemm)) = (gather, gemm) else {
+            return Portable::pairs(src, rows, columns, (weights, epilogues), out, batch);
+        };
+        // One pointer writes the columns and reads them.
+        let (columns, columns_end) = (gather.to.cast_const(), gather.to.wrapping_add(n));
+        let mut job = Pairs {
+            gather,
+            gemm: Gemm {
+                columns,
+                columns_end,
+                ..gemm
+            },
+            ahead,
+            out_ahead,
+            n: batch.n,
+        };
+        // SAFETY: both jobs hold from the first pair to the last, and so in between.
+        unsafe { pairs(&mut job) }
     }
 
     #[inline]

@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use super::packing::{Depth, MAX_BYTES};
-use super::{SCRATCH_WORDS, Simd};
+use super::{Batch, SCRATCH_WORDS, Simd};
 use crate::kernel::{Axis, Src, axes};
 use crate::layer::{Clamp, Window};
 use crate::quant::saturate;
@@ -100,6 +100,18 @@ impl Inside {
     }
 }
 
+impl Inside {
+    /// Output pixels from one to the next of which the windows are evenly spaced, out of `w` a row.
+    fn span(&self, [h, w]: [usize; 2]) -> usize {
+        let even = self.stride[0] * self.line == w * self.stride[1] * self.pixel;
+        // Without padding the first window of a row follows the last of the row above.
+        match even && self.pad == [0, 0] {
+            true => h * w,
+            false => w,
+        }
+    }
+}
+
 impl Columns {
     /// For windows that [`super::packing::packable`] accepts.
     pub(crate) fn new(src: &Src<'_>, window: &Window) -> Self {
@@ -116,6 +128,35 @@ impl Columns {
     #[inline]
     pub(crate) fn words(&self) -> &[u32] {
         self.words.get(..self.depth.len()).unwrap_or_default()
+    }
+
+    /// The most pairs of output pixels from `pixel` on, in an output of `[h, w]`, whose windows are
+    /// evenly spaced and can be read in whole words; `out_ch` outputs a pixel.
+    #[inline]
+    pub(crate) fn batch(&self, pixel: usize, [h, w]: [usize; 2], out_ch: usize) -> Option<Batch> {
+        let span = self.inside.span([h, w]);
+        let start = |pixel: usize| self.inside.start((pixel / w, pixel % w));
+        let first = start(pixel)?;
+        let most = (span - pixel % span) / 2;
+        // The last pairs of a row may have an edge.
+        let n = (most.saturating_sub(2)..=most)
+            .rev()
+            .find(|&n| n > 0 && start(pixel + 2 * n - 1).is_some())?;
+        let step = self.inside.stride[1] * self.inside.pixel;
+        Some(Batch {
+            starts: [first, first + step],
+            ahead: 2 * step,
+            at: [pixel * out_ch, (pixel + 1) * out_ch],
+            out_ahead: 2 * out_ch,
+            n,
+        })
+    }
+
+    /// Image rows that a batch reads, and where its columns go.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> (Rows, &mut [u32]) {
+        let words = self.words.get_mut(..self.depth.len());
+        (self.inside.rows, words.unwrap_or_default())
     }
 
     /// Gathers the windows of output pixels `at = [(y, x); 2]`. Windows inside the image are read in

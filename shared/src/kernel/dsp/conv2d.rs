@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::columns::Columns;
 use super::packing::{BLOCK, Depth, Epilogue, Reach, block_channels, first_channel};
 use super::strip::{STRIP_BYTES, Strip};
-use super::{GROUP, Simd};
+use super::{Batch, GROUP, Simd};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::{Clamp, Window};
 use crate::quant::{i32_at, saturate};
@@ -70,6 +70,7 @@ pub fn packed_conv2d_s8<S: Simd>(
             None => work.rows::<S>(src, window, 0..h),
         }
     }
+    dst.limit();
 }
 
 /// Output channels of one group, pixel by pixel.
@@ -103,22 +104,22 @@ impl Work<'_, '_, '_> {
         let mut columns = Columns::new(src, window);
         let (w, c) = (self.dst.w.max(1), self.dst.c);
         let pixels = rows.len() * w;
-        let before = rows.start * w;
-        let (mut y, mut x) = (0, 0);
-        for pixel in (0..pixels).step_by(2) {
-            let here = (y, x);
-            let next = if x + 1 < w { (y, x + 1) } else { (y + 1, 0) };
-            // The last of an odd number of pixels is computed twice.
-            let second = if pixel + 1 < pixels { next } else { here };
-            (y, x) = if next.1 + 1 < w {
-                (next.0, next.1 + 1)
-            } else {
-                (next.0 + 1, 0)
-            };
-            columns.fill::<S>(src, window, [here, second]);
-            let at = [pixel, (pixel + 1).min(pixels - 1)].map(|p| (before + p) * c);
+        let before = rows.start * w * c;
+        let mut pixel = 0;
+        while pixel < pixels {
+            let batch = columns.batch(pixel, [rows.len(), w], c);
+            if let (Some(runs), Some(batch)) = (&self.runs, batch) {
+                let at = batch.at.map(|at| before + at);
+                runs.batch::<S>(src.data, &mut columns, self.dst, &Batch { at, ..batch });
+                pixel += 2 * batch.n;
+                continue;
+            }
+            // The last of an odd number of pixels is alone.
+            let pair = [pixel, (pixel + 1).min(pixels - 1)];
+            columns.fill::<S>(src, window, pair.map(|p| (p / w, p % w)));
+            let at = pair.map(|p| before + p * c);
             match &self.runs {
-                Some(runs) => runs.run::<S>(columns.words(), self.dst, at),
+                Some(runs) => runs.pair::<S>(columns.words(), self.dst, at),
                 None => {
                     let (dst, constants) = (&mut *self.dst, &mut *self.constants);
                     let zero_point = src.zero_point;
@@ -126,6 +127,7 @@ impl Work<'_, '_, '_> {
                         .raw::<S>(columns.words(), zero_point, dst, constants, at);
                 }
             }
+            pixel += 2;
         }
     }
 }
@@ -151,7 +153,8 @@ impl Group<'_> {
         for (epilogue, block) in epilogues.iter_mut().zip(blocks) {
             let first = first_channel(block, dst.c);
             let channels = block_channels(&constants.requant, self.packed.sums, first, zero_point);
-            match Epilogue::new(channels, dst.zero_point, self.packed.reach) {
+            let exact = channels.and_then(|c| Epilogue::new(c, dst.zero_point, self.packed.reach));
+            match exact {
                 Some(exact) => *epilogue = exact,
                 None => return false,
             }
@@ -171,19 +174,13 @@ impl Group<'_> {
         let (epilogues, rest) = epilogues.split_at(whole);
         let split = self.weights.split_at_checked(whole * bytes);
         let (weights, last) = split.unwrap_or_default();
-        let tail = out_ch - BLOCK;
-        let end = begin + whole * BLOCK;
-        match whole < self.n {
-            true => Runs {
-                whole: (begin, weights, epilogues),
-                tail: Some((tail, last, rest.get(..1).unwrap_or_default())),
-                channels: begin.min(tail)..out_ch,
-            },
-            false => Runs {
-                whole: (begin, weights, epilogues),
-                tail: None,
-                channels: begin..end,
-            },
+        let tail = (whole < self.n).then(|| {
+            let epilogue = rest.get(..1).unwrap_or_default();
+            (out_ch - BLOCK, last, epilogue)
+        });
+        Runs {
+            whole: (begin, weights, epilogues),
+            tail,
         }
     }
 
@@ -222,25 +219,29 @@ type Run<'a> = (usize, &'a [u8], &'a [Epilogue]);
 struct Runs<'a> {
     whole: Run<'a>,
     tail: Option<Run<'a>>,
-    channels: Range<usize>,
 }
 
 impl Runs<'_> {
+    fn each(&self) -> impl Iterator<Item = Run<'_>> {
+        core::iter::once(self.whole).chain(self.tail)
+    }
+
     #[inline]
-    fn run<S: Simd>(&self, columns: &[u32], dst: &mut Dst<'_>, at: [usize; 2]) {
-        let (first, weights, epilogues) = self.whole;
-        S::blocks(columns, weights, epilogues, dst.data, at.map(|a| a + first));
-        if let Some((first, weights, epilogues)) = self.tail {
+    fn pair<S: Simd>(&self, columns: &[u32], dst: &mut Dst<'_>, at: [usize; 2]) {
+        for (first, weights, epilogues) in self.each() {
             S::blocks(columns, weights, epilogues, dst.data, at.map(|a| a + first));
         }
-        if dst.clamp != Clamp::FULL {
-            let (min, max) = (dst.clamp.min, dst.clamp.max.max(dst.clamp.min));
-            for at in at {
-                let outputs = at + self.channels.start..at + self.channels.end;
-                for out in dst.data.get_mut(outputs).unwrap_or_default() {
-                    *out = (*out).clamp(min, max);
-                }
-            }
+    }
+
+    #[inline]
+    fn batch<S: Simd>(&self, src: &[i8], columns: &mut Columns, dst: &mut Dst<'_>, batch: &Batch) {
+        let (rows, words) = columns.parts();
+        for (first, weights, epilogues) in self.each() {
+            let batch = Batch {
+                at: batch.at.map(|at| at + first),
+                ..*batch
+            };
+            S::pairs(src, rows, words, (weights, epilogues), dst.data, &batch);
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::packing::{BLOCK, Channel, Epilogue, Reach};
 use super::{SCRATCH_WORDS, Simd, Strip};
 use crate::kernel::{Dst, Src, Weighted, generic};
-use crate::layer::{Clamp, Window};
+use crate::layer::Window;
 
 /// Largest window side.
 const MAX_KERNEL: usize = 5;
@@ -62,12 +62,7 @@ pub fn depthwise_conv2d_s8<S: Simd>(
             S::rows(&strip, dst.data.get_mut(from..).unwrap_or_default());
         }
     }
-    if dst.clamp != Clamp::FULL {
-        let (min, max) = (dst.clamp.min, dst.clamp.max.max(dst.clamp.min));
-        for out in &mut *dst.data {
-            *out = (*out).clamp(min, max);
-        }
-    }
+    dst.limit();
 }
 
 /// Expands the weights of four channels and gives their constants.

@@ -16,7 +16,7 @@
 //! [`Epilogue::new`] proves from the bias and the layer's [reach](Reach).
 
 use crate::layer::Window;
-use crate::quant::{Requant, high_product, i32_at};
+use crate::quant::{Requant, high_product};
 
 /// Channels of a block.
 pub const BLOCK: usize = 4;
@@ -142,24 +142,24 @@ impl Epilogue {
     /// sum leaves 32 bits.
     pub fn new(channels: [Channel; BLOCK], zero_point: i32, reach: Reach) -> Option<Self> {
         let mut epilogue = Self::default();
+        let mut exact = true;
         for (i, channel) in channels.iter().enumerate() {
             let right = u32::from(channel.shift.unsigned_abs());
-            let exact = u64::from(channel.bias.unsigned_abs()) + u64::from(reach.0) < 1 << 23
+            // At most 2^31 and 2^24.
+            exact &= channel.bias.unsigned_abs() + reach.0.min(1 << 24) < 1 << 23
                 && channel.multiplier >= 1 << 30
                 && (-22..=-1).contains(&channel.shift);
-            if !exact {
-                return None;
-            }
             let even = channels[i & !1].bias;
             epilogue.bias[i] = match i % 2 {
                 0 => even,
                 _ => channel.bias.wrapping_mul(256).wrapping_add(even),
             };
             epilogue.multiplier[i] = channel.multiplier.wrapping_mul(2);
-            epilogue.round[i] = (1 << (right - 1)) + (zero_point << right);
+            let half = 1i32.wrapping_shl(right.wrapping_sub(1));
+            epilogue.round[i] = half.wrapping_add(zero_point.wrapping_shl(right));
             epilogue.shift[i] = i32::from(channel.shift.unsigned_abs());
         }
-        Some(epilogue)
+        exact.then_some(epilogue)
     }
 
     /// The bias of channel `lane` alone.
@@ -197,12 +197,25 @@ pub fn channel(requant: &Requant<'_>, sum: i32, channel: usize, zero_point: i32)
     }
 }
 
-/// [`channel`] of four channels from `first` on, sums of weights in `sums` (i32 LE).
+/// [`channel`] of four channels from `first` on, sums of weights in `sums` (i32 LE); none if they are not
+/// all there.
 pub(crate) fn block_channels(
     requant: &Requant<'_>,
     sums: &[u8],
     first: usize,
     zero_point: i32,
-) -> [Channel; BLOCK] {
-    core::array::from_fn(|i| channel(requant, i32_at(sums, first + i), first + i, zero_point))
+) -> Option<[Channel; BLOCK]> {
+    fn four<T: Copy>(values: &[T], first: usize) -> Option<&[T; BLOCK]> {
+        values.get(first..)?.first_chunk()
+    }
+    let words = |bytes: &[u8]| -> Option<[i32; BLOCK]> {
+        Some(four(bytes.as_chunks().0, first)?.map(i32::from_le_bytes))
+    };
+    let (bias, multiplier) = (words(requant.bias)?, words(requant.multiplier)?);
+    let (sums, shift) = (words(sums)?, four(requant.shift, first)?);
+    Some(core::array::from_fn(|i| Channel {
+        bias: bias[i].wrapping_sub(zero_point.wrapping_mul(sums[i])),
+        multiplier: multiplier[i],
+        shift: shift[i].cast_signed(),
+    }))
 }

@@ -25,24 +25,29 @@ macro_rules! step {
     };
 }
 
-/// Fours of bytes of two places as halfwords, `fours` a row.
+/// What [`expand`] works on.
+#[repr(C)]
+pub(super) struct Gather {
+    pub(super) from: [*const i8; 2],
+    pub(super) to: *mut u32,
+    /// Fours of bytes of a row.
+    pub(super) fours: usize,
+    pub(super) rows: usize,
+    /// Bytes from behind a row to the next one.
+    pub(super) skip: usize,
+}
+
+/// Fours of bytes of two places as halfwords.
 ///
 /// # Safety
-/// `rows` times, `first` and `second` are readable for `4·fours` bytes, and again `skip` bytes behind
+/// `rows` times, both places `from` are readable for `4·fours` bytes, and again `skip` bytes behind
 /// that; `to` takes four words for each of the fours and is aligned to 4; `fours` and `rows` are at
 /// least 1.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn expand(
-    first: *const i8,
-    second: *const i8,
-    to: *mut u32,
-    fours: usize,
-    rows: usize,
-    skip: usize,
-) {
+pub(super) unsafe extern "C" fn expand(job: &Gather) {
     naked_asm!(
         "push {{r4-r8, lr}}",
-        "ldrd r12, lr, [sp, #24]",
+        "ldm r0, {{r0-r3, r12, lr}}",
         "1:",
         "mov r8, r3",
         "2:",
@@ -140,6 +145,149 @@ pub(super) unsafe extern "C" fn gemm(job: &Gemm) {
         "str r12, [sp, #12]",
         "ldr r8, [sp, #16]",
         "cmp r12, r8",
+        "mov r12, lr",
+        "bne 1b",
+        "add sp, sp, #32",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// What [`pairs`] works on; it moves the places that are read and written.
+#[repr(C)]
+pub(super) struct Pairs {
+    pub(super) gather: Gather,
+    pub(super) gemm: Gemm,
+    /// Bytes from the windows of one pair of pixels to those of the next.
+    pub(super) ahead: usize,
+    /// Bytes from the outputs of one pair to those of the next.
+    pub(super) out_ahead: usize,
+    pub(super) n: usize,
+}
+
+/// [`expand`], then [`gemm`], for `n` pairs of pixels.
+///
+/// # Safety
+/// The contracts of both functions hold for every pair; `n` is at least 1.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn pairs(job: &mut Pairs) {
+    naked_asm!(
+        "push {{r4, lr}}",
+        "mov r4, r0",
+        "1:",
+        "mov r0, r4",
+        "bl {expand}",
+        "add r0, r4, #24",
+        "bl {gemm}",
+        "ldrd r0, r1, [r4]",
+        "ldrd r2, r3, [r4, #56]",
+        "add r0, r0, r2",
+        "add r1, r1, r2",
+        "strd r0, r1, [r4]",
+        "ldrd r0, r1, [r4, #44]",
+        "ldr r2, [r4, #64]",
+        "add r0, r0, r3",
+        "add r1, r1, r3",
+        "strd r0, r1, [r4, #44]",
+        "subs r2, r2, #1",
+        "str r2, [r4, #64]",
+        "bne 1b",
+        "pop {{r4, pc}}",
+        expand = sym expand,
+        gemm = sym gemm,
+    )
+}
+
+/// Four depths of four channels and the first of two pixels: 16 products. Exactly 56 bytes of code, on
+/// which [`gemv`] counts.
+macro_rules! group {
+    () => {
+        "ldm lr!, {{r4-r7}}
+        ldm r12!, {{r8-r11}}
+        smlad r1, r4, r8, r1
+        sxtb16 r8, r8
+        smlad r3, r4, r9, r3
+        sxtb16 r9, r9
+        smlad r0, r4, r8, r0
+        smlad r2, r4, r9, r2
+        smlad r1, r6, r10, r1
+        sxtb16 r10, r10
+        smlad r3, r6, r11, r3
+        sxtb16 r11, r11
+        smlad r0, r6, r10, r0
+        smlad r2, r6, r11, r2
+        "
+    };
+}
+
+/// Blocks of four channels for the first of two pixels; r0 to r3 accumulate, r4 to r11 hold operands.
+///
+/// # Safety
+/// As [`gemm`], with 32 words of columns a turn less `skip / 14`, and the first `out` only.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn gemv(job: &Gemm) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldm r0, {{r1-r8}}",
+        "adr r9, 2f",
+        "add r8, r8, r9",
+        "orr r8, r8, #1",
+        "push {{r1-r8}}",
+        "mov r12, r3",
+        "1:",
+        "ldr lr, [sp, #12]",
+        "ldm lr, {{r0-r3}}",
+        "ldr lr, [sp]",
+        "ldr pc, [sp, #28]",
+        ".p2align 2",
+        "2:",
+        group!(),
+        group!(),
+        group!(),
+        group!(),
+        group!(),
+        group!(),
+        group!(),
+        group!(),
+        "ldr r8, [sp, #4]",
+        "cmp lr, r8",
+        "bne 2b",
+        "mov lr, r12",
+        "ldr r12, [sp, #12]",
+        "add r12, r12, #16",
+        "sub r1, r1, r0",
+        "sub r3, r3, r2",
+        "asr r1, r1, #8",
+        "asr r3, r3, #8",
+        "ldm r12!, {{r4-r11}}",
+        "smmlar r0, r0, r4, r0",
+        "smmlar r1, r1, r5, r1",
+        "smmlar r2, r2, r6, r2",
+        "smmlar r3, r3, r7, r3",
+        "add r0, r0, r0, asr #31",
+        "add r1, r1, r1, asr #31",
+        "add r2, r2, r2, asr #31",
+        "add r3, r3, r3, asr #31",
+        "ldm r12!, {{r4-r7}}",
+        "add r0, r0, r8",
+        "add r1, r1, r9",
+        "add r2, r2, r10",
+        "add r3, r3, r11",
+        "asr r0, r0, r4",
+        "asr r1, r1, r5",
+        "asr r2, r2, r6",
+        "asr r3, r3, r7",
+        "ssat r0, #8, r0",
+        "ssat r1, #8, r1",
+        "ssat r2, #8, r2",
+        "ssat r3, #8, r3",
+        "ldrd r7, r8, [sp, #16]",
+        "strb r0, [r8], #1",
+        "strb r1, [r8], #1",
+        "strb r2, [r8], #1",
+        "strb r3, [r8], #1",
+        "str r8, [sp, #20]",
+        "str r12, [sp, #12]",
+        "cmp r12, r7",
         "mov r12, lr",
         "bne 1b",
         "add sp, sp, #32",

@@ -1,0 +1,158 @@
+//! Flags that searching and training share: how a network is trained, and the skeleton around cells.
+
+use super::at_least_one;
+use aplysia_learn::{Augment, TrainConfig};
+use aplysia_space::darts::Stem;
+use aplysia_space::{Coverage, Design, Shape, darts, nasbench201};
+use clap::{ArgAction, Args};
+
+/// How a network is trained.
+#[derive(Args, Clone)]
+pub(crate) struct RecipeArgs {
+    /// Images per step.
+    #[arg(long, default_value_t = 128, value_parser = at_least_one())]
+    pub(crate) batch: usize,
+    /// Peak learning rate.
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) lr: f64,
+    /// Share of the schedule spent warming up, 0 to 1.
+    #[arg(long, default_value_t = 0.05)]
+    pub(crate) warmup: f32,
+    /// Nesterov momentum.
+    #[arg(long, default_value_t = 0.9)]
+    pub(crate) momentum: f32,
+    /// L2 penalty on the weights.
+    #[arg(long, default_value_t = 5e-4)]
+    pub(crate) weight_decay: f64,
+    /// Largest norm of the whole gradient, 0 for no limit.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) clip_norm: f32,
+    /// Share of the target spread over all classes.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) label_smoothing: f32,
+    /// Augmentation: random crop with so many pixels of padding (each image moves by up to as many).
+    #[arg(long, default_value_t = Augment::default().shift)]
+    pub(crate) shift: usize,
+    /// Augmentation: each image is mirrored half of the time.
+    #[arg(long, default_value_t = true, action = ArgAction::Set)]
+    pub(crate) flip: bool,
+    /// Augmentation: side of a square set to zero at a random place, 0 for none.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) cutout: usize,
+}
+
+impl Default for RecipeArgs {
+    fn default() -> Self {
+        let c = TrainConfig::default();
+        Self {
+            batch: c.batch,
+            lr: 0.1,
+            warmup: c.warmup,
+            momentum: c.momentum,
+            weight_decay: 5e-4,
+            clip_norm: c.clip_norm,
+            label_smoothing: c.label_smoothing,
+            shift: c.augment.shift,
+            flip: c.augment.flip,
+            cutout: c.augment.cutout,
+        }
+    }
+}
+
+impl RecipeArgs {
+    /// The settings that these flags stand for; all others as usual.
+    pub(crate) fn settings(&self) -> TrainConfig {
+        TrainConfig {
+            batch: self.batch,
+            lr: self.lr as f32,
+            warmup: self.warmup,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay as f32,
+            clip_norm: self.clip_norm,
+            label_smoothing: self.label_smoothing,
+            augment: Augment {
+                shift: self.shift,
+                flip: self.flip,
+                cutout: self.cutout,
+            },
+            ..TrainConfig::default()
+        }
+    }
+}
+
+/// The skeleton around the cells of `darts` and `nasbench201`.
+#[derive(Args, Clone, Default)]
+pub(crate) struct SkeletonArgs {
+    /// Channels C of the first cells [default: the genotype's, else 16].
+    #[arg(long, value_parser = at_least_one())]
+    pub(crate) channels: Option<usize>,
+    /// Cells: all L of `darts`, those of one of three stages of `nasbench201` [default: the genotype's,
+    /// else 8 and 5].
+    #[arg(long, value_parser = at_least_one())]
+    pub(crate) cells: Option<usize>,
+    /// `all`: every layer follows its rule; `paper`: only the operations on edges, all else is
+    /// back-propagation [default: the genotype's, else all].
+    #[arg(long)]
+    pub(crate) coverage: Option<Coverage>,
+}
+
+/// Images from this height on get the stem of ImageNet, which takes the map to an eighth.
+const LARGE: usize = 128;
+
+impl SkeletonArgs {
+    /// `s` with what the flags and the images say.
+    pub(crate) fn darts(&self, s: darts::Skeleton, input: Shape, n: usize) -> darts::Skeleton {
+        let stem = match input.h >= LARGE {
+            true => Stem::Imagenet,
+            false => Stem::Cifar,
+        };
+        darts::Skeleton {
+            input,
+            n_classes: n,
+            channels: self.channels.unwrap_or(s.channels),
+            n_cells: self.cells.unwrap_or(s.n_cells),
+            stem,
+            coverage: self.coverage.unwrap_or(s.coverage),
+            ..s
+        }
+    }
+
+    /// `s` with what the flags and the images say.
+    pub(crate) fn nasbench201(
+        &self,
+        s: nasbench201::Skeleton,
+        input: Shape,
+        n: usize,
+    ) -> nasbench201::Skeleton {
+        nasbench201::Skeleton {
+            input,
+            n_classes: n,
+            channels: self.channels.unwrap_or(s.channels),
+            n_cells: self.cells.unwrap_or(s.n_cells),
+            coverage: self.coverage.unwrap_or(s.coverage),
+        }
+    }
+
+    /// `design` with what the flags and the images say; with the parts that only training has.
+    pub(crate) fn apply(
+        &self,
+        design: Design,
+        (input, n): (Shape, usize),
+        (auxiliary, drop_path): (bool, bool),
+    ) -> Design {
+        match design {
+            Design::Mcu(_) => design,
+            Design::Darts(genotype, s) => {
+                let s = darts::Skeleton {
+                    auxiliary,
+                    drop_path,
+                    ..self.darts(s, input, n)
+                };
+                Design::Darts(genotype, s)
+            }
+            Design::NasBench201(genotype, s) => {
+                Design::NasBench201(genotype, self.nasbench201(s, input, n))
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What `aplysia search` asks of each space: its bounds, its networks, their costs.
+
+use crate::args::SearchArgs;
+use crate::blob;
+use anyhow::{Context, Result};
+use aplysia_deploy::{Content, cost_of_network};
+use aplysia_search::{Costs, Space};
+use aplysia_space::{DartsSpace, Design, Genotype, McuSpace, NasBench201Space, Network, Shape};
+use aplysia_space::{darts, nasbench201};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+
+/// A space that the command searches.
+pub(crate) trait Searched:
+    Space + Clone + PartialEq + Serialize + DeserializeOwned + 'static
+{
+    /// The space with the bounds that `args` names, for these images.
+    fn new(args: &SearchArgs, input: Shape, n_classes: usize) -> Result<Self>;
+    /// The plan of a candidate's network.
+    fn design(&self, genotype: &Self::Genotype) -> Design;
+    /// What the network costs.
+    fn cost(network: &Network, content: &Content) -> Result<Costs, String>;
+}
+
+impl Searched for McuSpace {
+    fn new(args: &SearchArgs, input: Shape, _: usize) -> Result<Self> {
+        let space = bounds(args, "mcu")?.unwrap_or_else(|| McuSpace::new(input));
+        Ok(match args.rules.as_slice() {
+            [] => space,
+            rules => space.with_rules(rules),
+        })
+    }
+
+    fn design(&self, genotype: &Genotype) -> Design {
+        Design::Mcu(genotype.clone())
+    }
+
+    fn cost(network: &Network, content: &Content) -> Result<Costs, String> {
+        let c = cost_of_network(network, content).map_err(|e| e.to_string())?;
+        Ok(Costs {
+            flash_bytes: c.flash_bytes,
+            ram_bytes: c.ram_bytes,
+            macs: c.macs,
+            instructions: c.instructions,
+            params: 0,
+        })
+    }
+}
+
+/// The cell spaces differ in their types only.
+macro_rules! searched {
+    ($space:ident, $name:literal, $genotype:ty, $skeleton:ident, $usual:expr, $design:ident) => {
+        impl Searched for $space {
+            fn new(args: &SearchArgs, input: Shape, n_classes: usize) -> Result<Self> {
+                let mut space = bounds(args, $name)?.unwrap_or_else(|| $space::new($usual));
+                space.skeleton = args.skeleton.$skeleton(space.skeleton, input, n_classes);
+                if !args.rules.is_empty() {
+                    space.rules = args.rules.clone();
+                }
+                Ok(space)
+            }
+
+            fn design(&self, genotype: &$genotype) -> Design {
+                Design::$design(genotype.clone(), self.skeleton)
+            }
+
+            fn cost(network: &Network, _: &Content) -> Result<Costs, String> {
+                let inference = network.inference().0;
+                Ok(Costs {
+                    flash_bytes: 0,
+                    ram_bytes: 0,
+                    macs: inference.macs(),
+                    instructions: 0,
+                    params: inference.total_params() as u64,
+                })
+            }
+        }
+    };
+}
+
+searched!(
+    DartsSpace,
+    "darts",
+    darts::Genotype,
+    darts,
+    darts::Skeleton::search(),
+    Darts
+);
+searched!(
+    NasBench201Space,
+    "nasbench201",
+    nasbench201::Genotype,
+    nasbench201,
+    nasbench201::Skeleton::published(32, 10),
+    NasBench201
+);
+
+/// The spaces by name.
+const NAMES: [&str; 3] = ["mcu", "darts", "nasbench201"];
+
+/// The name of the space that `args` means: by the flag, or that of the bounds in its file or study.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn name(args: &SearchArgs) -> Result<String> {
+    let table = if args.resume {
+        let mut study: toml::Table = read_toml(&args.study.join("study.toml"))?;
+        study.remove("space").and_then(|s| s.try_into().ok())
+    } else if NAMES.contains(&args.space.as_str()) {
+        return Ok(args.space.clone());
+    } else {
+        Some(read_toml(Path::new(&args.space))?)
+    };
+    Ok(table.as_ref().map_or(NAMES[0], name_of).to_string())
+}
+
+/// Which space has the bounds in `table`: only `darts` has a stem in its skeleton, `mcu` has none.
+fn name_of(table: &toml::Table) -> &'static str {
+    match table.get("skeleton").and_then(|s| s.get("stem")) {
+        Some(_) => "darts",
+        None if table.contains_key("skeleton") => "nasbench201",
+        None => "mcu",
+    }
+}
+
+/// The bounds that `args` names; none for the usual ones, which go by the name of the space.
+fn bounds<S: Searched>(args: &SearchArgs, name: &str) -> Result<Option<S>> {
+    if args.space == name {
+        return Ok(None);
+    }
+    let space: S = read_toml(Path::new(&args.space))?;
+    match space.fault() {
+        None => Ok(Some(space)),
+        Some(fault) => anyhow::bail!("{}: {fault}", args.space),
+    }
+}
+
+fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = String::from_utf8(blob::read(path)?)
+        .with_context(|| format!("{} is not text", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} holds no search space", path.display()))
+}

@@ -1,0 +1,86 @@
+//! `aplysia key` and `aplysia model`: who may give a device its model.
+
+use crate::args::sign::{KeyCommand, ModelCommand};
+use crate::{Outcome, blob, run_folder};
+use anyhow::{Context, Result};
+use aplysia_deploy::sign::{Key, trust};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+/// Makes or shows a key.
+///
+/// # Errors
+/// The file exists already, cannot be written or read, or holds no key.
+pub(crate) fn key(command: &KeyCommand) -> Result<Outcome> {
+    match command {
+        KeyCommand::New { file } => {
+            let key = Key::generate()?;
+            // Only the owner may read it, and an old key is never overwritten.
+            let mut new = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(file)
+                .with_context(|| format!("cannot make {}", file.display()))?;
+            new.write_all(key.to_pem()?.as_bytes())
+                .and_then(|()| new.sync_all())
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            println!("{}", key.public_hex());
+        }
+        KeyCommand::Show { file } => println!("{}", read_key(file)?.public_hex()),
+    }
+    Ok(Outcome::Done)
+}
+
+/// Signs or verifies a blob.
+///
+/// # Errors
+/// A file cannot be read or written, or the blob or its signature is refused.
+pub(crate) fn model(command: &ModelCommand) -> Result<Outcome> {
+    match command {
+        ModelCommand::Sign {
+            blob,
+            key,
+            counter,
+            out,
+        } => {
+            let key = read_key(key)?;
+            let mut bytes = blob::read(blob)?;
+            let len = blob::parse(&bytes, blob)?.blob_bytes();
+            bytes.truncate(len);
+            key.sign(&mut bytes, *counter)?;
+            let out = out.as_deref().unwrap_or(blob);
+            run_folder::write(out, &bytes)?;
+            let counter = blob::parse(&bytes, out)?.counter();
+            println!(
+                "{} signed with {}, counter {counter}",
+                out.display(),
+                key.public_hex()
+            );
+        }
+        ModelCommand::Verify { blob, key } => {
+            let bytes = blob::read(blob)?;
+            let public = match Path::new(key).is_file() {
+                true => read_key(Path::new(key))?.public_hex(),
+                false => key.clone(),
+            };
+            trust(&public)?
+                .verify(&bytes)
+                .with_context(|| format!("{} is refused", blob.display()))?;
+            let model = blob::parse(&bytes, blob)?;
+            println!(
+                "{}: signed with {public}, counter {}",
+                blob.display(),
+                model.counter()
+            );
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn read_key(file: &Path) -> Result<Key> {
+    let text = String::from_utf8(blob::read(file)?).unwrap_or_default();
+    Key::from_pem(&text).with_context(|| format!("{}", file.display()))
+}

@@ -1,0 +1,92 @@
+//! Who may give a device its model: Ed25519 over a blob.
+//!
+//! It owns what is signed and how that is verified; it must not know where keys are kept. Signed are 96
+//! bytes: bytes 0–63 of the header (lengths, CRC, id, update counter), then the SHA-256 of everything
+//! behind the header. So every byte of the blob but the signature itself is covered, and a signature
+//! is checked before a byte of the graph is decoded.
+//!
+//! Verification is the strict one of RFC 8032, section 5.1.7, with small-order keys refused (crate
+//! `ed25519-dalek`).
+
+use ed25519_dalek::{Signature, VerifyingKey};
+use sha2::{Digest as _, Sha256};
+
+use crate::blob::{BlobError, HEADER_BYTES, field, total_len};
+
+/// Length of a public key.
+pub const PUBLIC_KEY_BYTES: usize = 32;
+/// Length of what is signed.
+pub const MESSAGE_BYTES: usize = field::SIGNATURE + 32;
+
+/// Whose models a device takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Anybody's: for development only.
+    #[default]
+    Anyone,
+    /// Those signed with the private half of this key.
+    Key([u8; PUBLIC_KEY_BYTES]),
+}
+
+/// Why a blob is not trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum TrustError {
+    /// It is no blob, or not all of one.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The public key is no point of the curve, or of small order.
+    #[error(
+        "the public key is no Ed25519 key: build the firmware with what `aplysia key show` prints"
+    )]
+    Key,
+    /// The signature is zeros.
+    #[error("the model is unsigned: sign it with `aplysia model sign`")]
+    Unsigned,
+    /// The signature does not belong to this key and these bytes.
+    #[error("the model's signature is wrong: it was changed, or signed with another key")]
+    Wrong,
+}
+
+/// What is signed of the blob at the start of `bytes`.
+///
+/// # Errors
+/// It is no blob or a truncated one; nothing behind the length is looked at.
+pub fn message(bytes: &[u8]) -> Result<[u8; MESSAGE_BYTES], BlobError> {
+    let len = total_len(bytes)?;
+    let signed = bytes.get(..field::SIGNATURE).unwrap_or_default();
+    let body = bytes.get(HEADER_BYTES..len).unwrap_or_default();
+    let digest = Sha256::digest(body);
+    let mut message = [0; MESSAGE_BYTES];
+    for (to, &from) in message.iter_mut().zip(signed.iter().chain(&digest)) {
+        *to = from;
+    }
+    Ok(message)
+}
+
+impl Trust {
+    /// Whether the blob at the start of `bytes` may be used; `Anyone` accepts whatever it is.
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    // Not in the caller's frame: the points of the curve take several KiB of stack.
+    #[inline(never)]
+    pub fn verify(&self, bytes: &[u8]) -> Result<(), TrustError> {
+        let Self::Key(key) = self else {
+            return Ok(());
+        };
+        let message = message(bytes)?;
+        let signature = bytes.get(field::SIGNATURE..).and_then(|b| b.first_chunk());
+        let signature: &[u8; 64] = signature.ok_or(TrustError::Unsigned)?;
+        if signature.iter().all(|&byte| byte == 0) {
+            return Err(TrustError::Unsigned);
+        }
+        let key = VerifyingKey::from_bytes(key).map_err(|_| TrustError::Key)?;
+        if key.is_weak() {
+            return Err(TrustError::Key);
+        }
+        key.verify_strict(&message, &Signature::from_bytes(signature))
+            .map_err(|_| TrustError::Wrong)
+    }
+}

@@ -1,0 +1,117 @@
+//! Why an update is refused.
+//!
+//! It owns the messages, with numbers and what to do next; it must not know how a case is found.
+
+use crate::blob::BlobError;
+use crate::network::ArenaError;
+use crate::signature::TrustError;
+use crate::store::StoreError;
+
+/// Why an update is refused; the model in use stays. `E` is the flash driver's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum UpdateError<E> {
+    /// The flash driver failed.
+    #[error("the flash failed ({0:?}): restart, and replace the device if it stays")]
+    Flash(E),
+    /// The boot record cannot be kept.
+    #[error("boot record: {0}")]
+    Record(#[from] StoreError<E>),
+    /// A part of the flash is not where it can be.
+    #[error(
+        "{start:#x}..{end:#x} is empty, overlaps, or ends off a page of {page_bytes} bytes: fix the memory map"
+    )]
+    Layout {
+        /// First byte.
+        start: u32,
+        /// Behind the last byte.
+        end: u32,
+        /// What the flash erases at once.
+        page_bytes: usize,
+    },
+    /// The other slot is the way back.
+    #[error("a model is on trial: confirm it, or restart to give it up")]
+    Trial,
+    /// Nothing to confirm.
+    #[error("no model is on trial: send one and restart")]
+    NoTrial,
+    /// The blob does not fit in a slot.
+    #[error("the model has {got_bytes} bytes, a slot {max_bytes}")]
+    Length {
+        /// Of the blob.
+        got_bytes: u32,
+        /// Of the slot.
+        max_bytes: u32,
+    },
+    /// The bytes cannot be written there.
+    #[error(
+        "{bytes} bytes at {offset}: give whole words of {word_bytes} within one page of {page_bytes} and the slot"
+    )]
+    Place {
+        /// In the blob.
+        offset: u32,
+        /// How many.
+        bytes: u32,
+        /// What the flash writes at once.
+        word_bytes: usize,
+        /// What it erases at once.
+        page_bytes: usize,
+    },
+    /// The blob is older than the model in use.
+    #[error(
+        "update counter {got}, the device has {want}: sign the model with a counter of at least that"
+    )]
+    Counter {
+        /// Of the blob.
+        got: u64,
+        /// Least.
+        want: u64,
+    },
+    /// The device has less memory.
+    #[error("the model needs an arena of {got_bytes} bytes, the device has {max_bytes}")]
+    Arena {
+        /// Of the blob.
+        got_bytes: usize,
+        /// Of the device.
+        max_bytes: usize,
+    },
+    /// The device has other images.
+    #[error("the model takes {got:?} (height, width, channels), the device gives {want:?}")]
+    Input {
+        /// Of the blob.
+        got: [u16; 3],
+        /// Of the device.
+        want: [u16; 3],
+    },
+    /// The model does not work here.
+    #[error("only {right} of {n_samples} golden samples are right on this device: export it again")]
+    SelfTest {
+        /// Right ones.
+        right: u16,
+        /// All.
+        n_samples: u16,
+    },
+    /// Not signed, or not rightly.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The blob is damaged or for another runtime.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The self-test has too small an arena.
+    #[error(transparent)]
+    Arenas(#[from] ArenaError),
+}
+
+/// Why a start has no model. `E` is the flash driver's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum BootError<E> {
+    /// The boot record could not be committed.
+    #[error("no start: {0}")]
+    Flash(UpdateError<E>),
+    /// The slot that counts holds no model that may be used.
+    #[error("no model to start: {0}")]
+    NoModel(UpdateError<E>),
+}

@@ -1,0 +1,106 @@
+//! The cell spaces on the command line: searched, cut and resumed, trained, evaluated.
+
+use crate::program::aplysia_binary;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn aplysia(line: &str, paths: &[&Path]) -> Output {
+    let mut paths = paths.iter();
+    let words = line.split(' ').map(|word| match word {
+        "PATH" => paths.next().unwrap().display().to_string(),
+        word => word.to_string(),
+    });
+    Command::new(aplysia_binary()).args(words).output().unwrap()
+}
+
+/// Standard output of a command that must end well.
+#[track_caller]
+fn finish(line: &str, paths: &[&Path]) -> String {
+    let output = aplysia(line, paths);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_search_of_cells_cut_and_resumed_equals_an_uninterrupted_one() {
+    let dir = tempfile::tempdir().unwrap();
+    for (space, skeleton) in [("nasbench201", "4 --cells 1"), ("darts", "2 --cells 2")] {
+        let (whole, cut) = (
+            dir.path().join(space),
+            dir.path().join(format!("{space}-cut")),
+        );
+        let line = format!(
+            "search PATH --space {space} --channels {skeleton} --trials 3 --population 2 \
+             --images 64 --rungs 1,2 --seed 5 --macs 9000000 --batch 32 --clip-norm 5"
+        );
+        let story = finish(&line, &[&whole]);
+        assert!(
+            story.contains("validation accuracy, parameters, MACs"),
+            "{story}"
+        );
+        fs::create_dir(&cut).unwrap();
+        fs::copy(whole.join("study.toml"), cut.join("study.toml")).unwrap();
+        let ledger = fs::read_to_string(whole.join("ledger.jsonl")).unwrap();
+        // The candidates of the first generation; no training, whose checkpoint would be missed.
+        let kept: Vec<&str> = ledger.split_inclusive('\n').take(2).collect();
+        fs::write(cut.join("ledger.jsonl"), kept.concat()).unwrap();
+        finish("search PATH --resume", &[&cut]);
+        for file in ["ledger.jsonl", "front.json", "best.toml"] {
+            let text = |study: &Path| fs::read_to_string(study.join(file)).unwrap();
+            assert_eq!(text(&cut), text(&whole), "{file}");
+        }
+    }
+    // The winner is trained in the skeleton it was found in, and evaluated from its folder.
+    let (winner, run) = (
+        dir.path().join("nasbench201/best.toml"),
+        dir.path().join("run"),
+    );
+    finish(
+        "train PATH --out PATH --images 64 --epochs 1",
+        &[&winner, &run],
+    );
+    let kept = fs::read_to_string(run.join("genotype.toml")).unwrap();
+    assert_eq!(kept, fs::read_to_string(&winner).unwrap());
+    assert!(finish("evaluate PATH", &[&run]).contains("float accuracy"));
+}
+
+#[test]
+fn cells_are_trained_by_name_and_by_string() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("darts");
+    let line = "train BIODARTS --out PATH --channels 2 --cells 3 --auxiliary 0.4 --drop-path 0.2 \
+                --cutout 8 --clip-norm 5 --images 64 --epochs 2 --batch 32";
+    finish(line, &[&run]);
+    let kept = fs::read_to_string(run.join("genotype.toml")).unwrap();
+    for words in [
+        "sep_conv_3x3:frsf~1",
+        "[skeleton]",
+        "channels = 2",
+        "auxiliary = true",
+    ] {
+        assert!(kept.contains(words), "no `{words}` in {kept}");
+    }
+    // A finished run is left as it is; another skeleton is another run.
+    let before = fs::read(run.join("run.json")).unwrap();
+    finish(line, &[&run]);
+    assert_eq!(fs::read(run.join("run.json")).unwrap(), before);
+    let other = aplysia(&line.replace("--cells 3", "--cells 4"), &[&run]);
+    assert!(String::from_utf8_lossy(&other.stderr).contains("another genotype"));
+    let refused = aplysia("export PATH --out PATH", &[&run, &dir.path().join("model")]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("cells cannot be deployed yet"));
+
+    let cell =
+        "|nor_conv_3x3:usf~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|";
+    let run = dir.path().join("nasbench201");
+    let line = format!("train {cell} --out PATH --channels 2 --cells 1 --images 64 --epochs 1");
+    finish(&line, &[&run]);
+    assert!(
+        fs::read_to_string(run.join("genotype.toml"))
+            .unwrap()
+            .contains(cell)
+    );
+    let unknown = aplysia("train BIODART --out PATH", &[&run]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("cannot read the genotype BIODART"));
+}
