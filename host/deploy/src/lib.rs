@@ -32,6 +32,7 @@ pub mod import;
 pub mod pack;
 mod parts;
 pub mod plan;
+pub mod processor;
 pub mod quantize;
 pub mod statistics;
 

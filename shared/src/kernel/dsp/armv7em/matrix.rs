@@ -41,6 +41,7 @@ pub(super) unsafe extern "C" fn expand(
     skip: usize,
 ) {
     naked_asm!(
+        processor!(),
         "push {{r4-r8, lr}}",
         "ldrd r12, lr, [sp, #24]",
         "1:",
@@ -86,6 +87,7 @@ pub(super) struct Gemm {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn gemm(job: &Gemm) {
     naked_asm!(
+        processor!(),
         "push {{r4-r11, lr}}",
         "ldm r0, {{r1-r8}}",
         "adr r9, 2f",
@@ -164,6 +166,7 @@ pub(super) struct Dot4 {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn dot4(job: &mut Dot4) {
     naked_asm!(
+        processor!(),
         "push {{r4-r11, lr}}",
         "push {{r0}}",
         "ldm r0, {{r4-r7, r12, lr}}",
