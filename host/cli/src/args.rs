@@ -4,6 +4,7 @@ pub(crate) mod demo;
 pub(crate) mod device;
 
 use aplysia_data::{Corruption, Source};
+use aplysia_deploy::energy::{CHIPS, Chip};
 use aplysia_deploy::golden::{DEFAULT_GOLDEN, GoldenSpec};
 use aplysia_learn::{Augment, FeedbackScale};
 use aplysia_shared::blob::GoldenKind;
@@ -18,6 +19,14 @@ const DEVICES: [&str; 3] = ["cpu", "ndarray", "cuda"];
 /// A number of things of which there must be one.
 fn at_least_one() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
+}
+
+/// The chip that the text names, or all names.
+fn chip(text: &str) -> Result<Chip, String> {
+    let all = || CHIPS.map(|chip| chip.name).join(", ");
+    Chip::named(text)
+        .copied()
+        .ok_or_else(|| format!("one of {}", all()))
 }
 
 /// Networks found on a workstation, run on a microcontroller, and still learning there.
@@ -141,6 +150,12 @@ pub(crate) struct SearchArgs {
     /// Limit: estimated instructions of one inference.
     #[arg(long, default_value_t = 40_000_000)]
     pub(crate) instructions: u64,
+    /// Limit: estimated microjoules of one inference on the chip of `--chip`, kept as instructions.
+    #[arg(long, value_name = "UJ", requires = "chip")]
+    pub(crate) energy_uj: Option<f64>,
+    /// The chip of `--energy-uj`: `aplysia inspect` lists them.
+    #[arg(long, value_name = "NAME", requires = "energy_uj", value_parser = chip)]
+    pub(crate) chip: Option<Chip>,
     /// Accuracy in percent below which a candidate ranks behind all above it.
     #[arg(long, default_value_t = 0.0)]
     pub(crate) min_accuracy: f64,

@@ -186,6 +186,8 @@ pub(crate) fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyCo
     if !args.rules.is_empty() {
         space = space.with_rules(&args.rules);
     }
+    let energy = args.chip.zip(args.energy_uj);
+    let within = energy.map_or(u64::MAX, |(chip, uj)| chip.instructions_within(uj));
     Ok(StudyConfig {
         seed: args.seed,
         strategy,
@@ -199,7 +201,7 @@ pub(crate) fn config(args: &SearchArgs, data: &TrainingImages) -> Result<StudyCo
         limits: Limits {
             flash_bytes: args.flash_bytes,
             ram_bytes: args.ram_bytes,
-            instructions: args.instructions,
+            instructions: args.instructions.min(within),
             min_accuracy: args.min_accuracy / 100.0,
         },
         evaluator: toml::Table::try_from(settings)?,

@@ -22,6 +22,7 @@ pub mod card;
 pub mod comparison;
 pub mod cost;
 pub mod device;
+pub mod energy;
 mod error;
 pub mod evaluate;
 pub mod export;
