@@ -19,6 +19,23 @@ use super::{Portable, Simd, Strip};
 #[derive(Clone, Copy, Debug)]
 pub struct Multiply;
 
+/// Two output pixels, or twice the same, of four channels of a depthwise convolution.
+#[repr(C)]
+struct Windows {
+    /// The first window, two words a tap.
+    pixels: *const u32,
+    /// Two words a tap.
+    weights: *const u32,
+    epilogue: *const Epilogue,
+    out: [*mut i8; 2],
+    /// Rows and columns.
+    side: usize,
+    /// Bytes from behind one row of the window to the next.
+    skip: usize,
+    /// Bytes from the first window to the second.
+    ahead: usize,
+}
+
 impl Simd for Multiply {
     #[inline]
     fn sxtb16(x: u32) -> u32 {
@@ -87,32 +104,38 @@ impl Simd for Multiply {
     }
 
     fn rows(strip: &Strip<'_>, out: &mut [i8]) {
-        let [n_rows, n] = strip.n;
-        let last_row = n_rows.wrapping_sub(1) * strip.stride + strip.kernel;
-        let reach = last_row.wrapping_sub(1) * strip.pitch
-            + 2 * (n.wrapping_sub(1) * strip.stride + strip.kernel);
+        let ([n_rows, n], [line, step]) = (strip.n, strip.step);
+        let (last_row, last) = (n_rows.wrapping_sub(1), n.wrapping_sub(1));
+        let side = strip.kernel;
         let fits = n_rows >= 1
             && n >= 1
-            && strip.kernel >= 1
-            && strip.pitch >= 2 * strip.kernel
-            && strip.pixels.len() >= reach
-            && strip.weights.len() >= 2 * strip.kernel * strip.kernel;
+            && side >= 1
+            && strip.pitch >= 2 * side
+            && strip.pixels.len()
+                >= (last_row * strip.stride + side - 1) * strip.pitch
+                    + 2 * (last * strip.stride + side)
+            && strip.weights.len() >= 2 * side * side
+            && out.len() >= last_row * line + last * step + BLOCK;
         if !fits {
             return Portable::rows(strip, out);
         }
-        let taps = strip.kernel * strip.kernel;
-        let shape = [strip.kernel, 4 * (strip.pitch - 2 * strip.kernel), 8 * taps];
-        for (y, x) in (0..n_rows).flat_map(|y| (0..n).map(move |x| (y, x))) {
-            let from = y * strip.stride * strip.pitch + 2 * x * strip.stride;
-            let pixels = strip.pixels.as_ptr().wrapping_add(from);
-            let mut acc = strip.epilogue.bias;
-            // SAFETY: `fits` covers the window of every output and all of its weights.
-            unsafe { loops::window(pixels, strip.weights.as_ptr(), &mut acc, &shape) }
-            let outputs = out.get_mut(y * strip.step[0] + x * strip.step[1]..);
-            if let Some(outputs) = outputs.and_then(|out| out.first_chunk_mut::<BLOCK>()) {
-                for (lane, (out, acc)) in outputs.iter_mut().zip(acc).enumerate() {
-                    *out = strip.epilogue.requantize(lane, acc);
-                }
+        for y in 0..n_rows {
+            for x in (0..n).step_by(2) {
+                let from = strip.stride * (y * strip.pitch + 2 * x);
+                let out = out.as_mut_ptr().wrapping_add(y * line + x * step);
+                // The last of an odd number of pixels is its own second.
+                let more = usize::from(x < last);
+                let job = Windows {
+                    pixels: strip.pixels.as_ptr().wrapping_add(from),
+                    weights: strip.weights.as_ptr(),
+                    epilogue: strip.epilogue,
+                    out: [out, out.wrapping_add(more * step)],
+                    side,
+                    skip: 4 * (strip.pitch - 2 * side),
+                    ahead: more * 8 * strip.stride,
+                };
+                // SAFETY: `fits` covers the windows of all outputs, and these are among them.
+                unsafe { loops::windows(&job) }
             }
         }
     }

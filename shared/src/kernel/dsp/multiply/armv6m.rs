@@ -3,6 +3,7 @@
 
 use core::arch::naked_asm;
 
+use super::Windows;
 use crate::kernel::dsp::packing::{BLOCK, Epilogue};
 
 /// Two depths of two channels and two pixels: 8 products. r0 points to columns; r2 and r3 hold a pair of
@@ -181,13 +182,34 @@ pub(super) unsafe extern "C" fn dot4(
     )
 }
 
+/// Two windows of four channels.
+///
+/// # Safety
+/// Either window's pixels and the weights are readable for two words a tap, all aligned to 4; the side is
+/// at least 1; `epilogue` is readable, and each `out` takes four bytes.
+pub(super) unsafe fn windows(job: &Windows) {
+    // SAFETY: the caller gives a readable one.
+    let epilogue = unsafe { &*job.epilogue };
+    let shape = [job.side, job.skip, 8 * job.side * job.side];
+    let second = job.pixels.wrapping_byte_add(job.ahead);
+    let n = if job.ahead == 0 { 1 } else { 2 };
+    for (pixels, out) in [job.pixels, second].into_iter().zip(job.out).take(n) {
+        let mut acc = epilogue.bias;
+        // SAFETY: the same contract, of one window.
+        unsafe { window(pixels, job.weights, &mut acc, &shape) }
+        let outputs: [i8; BLOCK] = core::array::from_fn(|i| epilogue.requantize(i, acc[i]));
+        // SAFETY: the caller gives room for four.
+        unsafe { out.cast::<[i8; BLOCK]>().write(outputs) }
+    }
+}
+
 /// `acc[i] += Σ pixel·w` of a window of four channels; `shape` is its side, the bytes from behind one row
 /// of pixels to the next, and the bytes of all weights.
 ///
 /// # Safety
 /// `pixels` and `weights` are readable for two words a tap and aligned to 4; the side is at least 1.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn window(
+unsafe extern "C" fn window(
     pixels: *const u32,
     weights: *const u32,
     acc: &mut [i32; 4],

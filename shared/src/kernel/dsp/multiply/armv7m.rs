@@ -2,6 +2,7 @@
 
 use core::arch::naked_asm;
 
+use super::Windows;
 use crate::kernel::dsp::packing::Epilogue;
 
 /// One depth of four channels and two pixels: 8 products. lr points to columns, r12 to weights, 16 bytes
@@ -231,45 +232,132 @@ pub(super) unsafe extern "C" fn dot4(
     )
 }
 
-/// `acc[i] += Σ pixel·w` of a window of four channels; `shape` is its side, the bytes from behind one row
-/// of pixels to the next, and the bytes of all weights.
+/// One channel of a tap of two windows: lr and r10 point to pixels, r12 to weights.
+macro_rules! channel {
+    ($at:literal, $first:literal, $second:literal) => {
+        concat!(
+            "ldrsh r8, [r12",
+            $at,
+            "\n ldrsh r9, [lr",
+            $at,
+            "\n mla ",
+            $first,
+            ", r8, r9, ",
+            $first,
+            "\n ldrsh r9, [r10",
+            $at,
+            "\n mla ",
+            $second,
+            ", r8, r9, ",
+            $second,
+            "\n",
+        )
+    };
+}
+
+/// Two windows of four channels; r0 to r3 and r4 to r7 accumulate, r11 counts taps of a row.
 ///
 /// # Safety
-/// `pixels` and `weights` are readable for two words a tap and aligned to 4; the side is at least 1.
+/// Either window's pixels and the weights are readable for two words a tap, all aligned to 4; the side is
+/// at least 1; each `out` takes four bytes.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn window(
-    pixels: *const u32,
-    weights: *const u32,
-    acc: &mut [i32; 4],
-    shape: &[usize; 3],
-) {
+pub(super) unsafe extern "C" fn windows(job: &Windows) {
     naked_asm!(
-        "push {{r2, r4-r10, lr}}",
-        "ldm r3, {{r10, r12}}",
-        "ldm r2, {{r4-r7}}",
-        "mov lr, r10",
+        "push {{r0, r4-r11, lr}}",
+        "ldm r0, {{r1, r12, lr}}",
+        "ldrd r11, r8, [r0, #20]",
+        "ldr r10, [r0, #28]",
+        // Rows left, then bytes to the next one.
+        "push {{r11}}",
+        "push {{r8}}",
+        "add r10, r10, r1",
+        "mov r8, lr",
+        "mov lr, r1",
+        "ldm r8, {{r0-r3}}",
+        "mov r4, r0",
+        "mov r5, r1",
+        "mov r6, r2",
+        "mov r7, r3",
         "1:",
-        "mov r3, r10",
-        "2:",
-        "ldrsh r8, [r0, #2]",
-        "ldrsh r9, [r1, #2]",
-        "mla r6, r8, r9, r6",
-        "ldrsh r8, [r0, #4]",
-        "ldrsh r9, [r1, #4]",
-        "mla r5, r8, r9, r5",
-        "ldrsh r8, [r0, #6]",
-        "ldrsh r9, [r1, #6]",
-        "mla r7, r8, r9, r7",
-        "ldrsh r8, [r0], #8",
-        "ldrsh r9, [r1], #8",
-        "mla r4, r8, r9, r4",
-        "subs r3, r3, #1",
-        "bne 2b",
-        "add r0, r0, r12",
-        "subs lr, lr, #1",
+        channel!(", #2]", "r2", "r6"),
+        channel!(", #4]", "r1", "r5"),
+        channel!(", #6]", "r3", "r7"),
+        channel!("], #8", "r0", "r4"),
+        "subs r11, r11, #1",
         "bne 1b",
-        "pop {{r2}}",
-        "stm r2, {{r4-r7}}",
-        "pop {{r4-r10, pc}}",
+        "ldrd r8, r9, [sp]",
+        "add lr, lr, r8",
+        "add r10, r10, r8",
+        "ldr r11, [sp, #8]",
+        "ldr r11, [r11, #20]",
+        "subs r9, r9, #1",
+        "str r9, [sp, #4]",
+        "bne 1b",
+        "ldr r12, [sp, #8]",
+        "ldr r12, [r12, #8]",
+        "add r12, r12, #16",
+        "ldm r12!, {{r8-r11}}",
+        "mov lr, #0x80000000",
+        "smlal lr, r0, r0, r8",
+        "mov lr, #0x80000000",
+        "smlal lr, r1, r1, r9",
+        "mov lr, #0x80000000",
+        "smlal lr, r2, r2, r10",
+        "mov lr, #0x80000000",
+        "smlal lr, r3, r3, r11",
+        "mov lr, #0x80000000",
+        "smlal lr, r4, r4, r8",
+        "mov lr, #0x80000000",
+        "smlal lr, r5, r5, r9",
+        "mov lr, #0x80000000",
+        "smlal lr, r6, r6, r10",
+        "mov lr, #0x80000000",
+        "smlal lr, r7, r7, r11",
+        "ldm r12!, {{r8-r11}}",
+        "add r0, r0, r0, asr #31",
+        "add r0, r0, r8",
+        "add r1, r1, r1, asr #31",
+        "add r1, r1, r9",
+        "add r2, r2, r2, asr #31",
+        "add r2, r2, r10",
+        "add r3, r3, r3, asr #31",
+        "add r3, r3, r11",
+        "add r4, r4, r4, asr #31",
+        "add r4, r4, r8",
+        "add r5, r5, r5, asr #31",
+        "add r5, r5, r9",
+        "add r6, r6, r6, asr #31",
+        "add r6, r6, r10",
+        "add r7, r7, r7, asr #31",
+        "add r7, r7, r11",
+        "ldm r12!, {{r8-r11}}",
+        "asr r0, r0, r8",
+        "ssat r0, #8, r0",
+        "asr r1, r1, r9",
+        "ssat r1, #8, r1",
+        "asr r2, r2, r10",
+        "ssat r2, #8, r2",
+        "asr r3, r3, r11",
+        "ssat r3, #8, r3",
+        "asr r4, r4, r8",
+        "ssat r4, #8, r4",
+        "asr r5, r5, r9",
+        "ssat r5, #8, r5",
+        "asr r6, r6, r10",
+        "ssat r6, #8, r6",
+        "asr r7, r7, r11",
+        "ssat r7, #8, r7",
+        "ldr r8, [sp, #8]",
+        "ldrd r8, r9, [r8, #12]",
+        "strb r0, [r8, #0]",
+        "strb r1, [r8, #1]",
+        "strb r2, [r8, #2]",
+        "strb r3, [r8, #3]",
+        "strb r4, [r9, #0]",
+        "strb r5, [r9, #1]",
+        "strb r6, [r9, #2]",
+        "strb r7, [r9, #3]",
+        "add sp, sp, #12",
+        "pop {{r4-r11, pc}}",
     )
 }
