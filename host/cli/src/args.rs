@@ -47,6 +47,11 @@ pub(crate) enum Command {
                             aplysia train genotype.toml --out bp --rule bp --seed 2"
     )]
     Train(TrainArgs),
+    /// A study as one HTML page: Pareto front, history, networks by rule, costs; with runs and models.
+    #[command(after_help = "Examples:\n  aplysia report studies/first\n  \
+                      aplysia report studies/first --run run-1,run-2 --model models/mine --svg figures\n  \
+                      aplysia report studies/first --optuna first.log   # optuna-dashboard first.log")]
+    Report(ReportArgs),
     /// Accuracy of a trained run (float) or of a blob (int8) on the test images.
     #[command(after_help = "Examples:\n  aplysia evaluate run\n  \
                             aplysia evaluate model.blob --corruption rotation --severity 3")]
@@ -201,6 +206,29 @@ pub(crate) struct TrainArgs {
     /// `cpu`, `ndarray` or `cuda`.
     #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
+}
+
+#[derive(Args)]
+pub(crate) struct ReportArgs {
+    /// The study folder; a search may be running in it.
+    pub(crate) study: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// The page to write [default: report.html in the study folder].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Finished training runs: accuracy by seed, curves, alignment angles.
+    #[arg(long = "run", value_delimiter = ',', value_name = "RUN,...")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Exported models: accuracy by seed on the test images, costs.
+    #[arg(long = "model", value_delimiter = ',', value_name = "MODEL,...")]
+    pub(crate) models: Vec<PathBuf>,
+    /// Folder for the figures, one SVG file each.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) svg: Option<PathBuf>,
+    /// The study as an Optuna journal (for `optuna-dashboard FILE`).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) optuna: Option<PathBuf>,
 }
 
 #[derive(Args)]
