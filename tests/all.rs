@@ -42,6 +42,9 @@ mod oracle;
 /// Every rule of parsing, broken one at a time.
 mod refusal;
 
+/// Reports: every trial shown, well-formed, nothing from outside, hostile names, the Optuna journal.
+mod report;
+
 /// Where the built programs are.
 mod program;
 

@@ -1,45 +1,75 @@
-//! The stored counts of the emulated device: measured again, equal bits, and what the cost model says.
+//! The stored counts of the emulated devices: measured again, equal bits, and what the cost model says.
 //!
-//! It owns the tolerances. `cargo xtask bench-device` writes the counts anew.
+//! It owns the tolerances. `cargo xtask bench-device` writes the counts anew. Of the processors beside the
+//! Cortex-M4, whole networks are measured again, on those whose program is built.
 
 use aplysia_deploy::bench::{CASES, Record, record};
+use aplysia_deploy::processor::{M0, M3, M4, M7, M33, PROCESSORS, Processor};
+use std::path::PathBuf;
 
 /// Relinking moves copies in memory by a few bytes.
 const TOLERANCE: f64 = 0.005;
 /// Largest relative error of the cost model over the cases.
 const MODEL_ERROR: f64 = 0.08;
 
-fn stored() -> Vec<Record> {
-    serde_json::from_str(include_str!("../models/bench/m4.json")).unwrap()
+fn stored(processor: &Processor) -> Vec<Record> {
+    let text = match *processor {
+        M4 => include_str!("../models/bench/m4.json"),
+        M7 => include_str!("../models/bench/m7.json"),
+        M33 => include_str!("../models/bench/m33.json"),
+        M3 => include_str!("../models/bench/m3.json"),
+        M0 => include_str!("../models/bench/m0.json"),
+        _ => panic!("no counts of {}", processor.name),
+    };
+    serde_json::from_str(text).unwrap()
+}
+
+/// The program that counts, beside that of the device.
+fn program(processor: &Processor) -> PathBuf {
+    let elf = crate::program::firmware();
+    let built = elf.ancestors().nth(3).unwrap();
+    built.join(processor.target).join("release/bench")
 }
 
 #[test]
 fn counts_are_the_stored_ones() {
-    let elf = crate::program::firmware().with_file_name("bench");
-    let stored = stored();
-    assert_eq!(stored.len(), CASES.len());
-    for (case, stored) in CASES.iter().zip(stored) {
-        let now = record(&elf, case).unwrap();
-        assert!(now.exact, "{}: the device computes other bits", now.name);
-        let change = now.instructions as f64 / stored.instructions as f64 - 1.0;
-        assert!(
-            change.abs() <= TOLERANCE,
-            "{}: {} instructions, stored are {}; if that is meant, run `cargo xtask bench-device`",
-            now.name,
-            now.instructions,
-            stored.instructions
-        );
-        assert_eq!(
-            (now.name, now.macs, now.predicted),
-            (stored.name, stored.macs, stored.predicted)
-        );
+    for processor in &PROCESSORS {
+        let stored = stored(processor);
+        assert_eq!(stored.len(), CASES.len(), "{}", processor.name);
+        let elf = program(processor);
+        if *processor != M4 && !elf.is_file() {
+            eprintln!("{} left out: no program {}", processor.name, elf.display());
+            continue;
+        }
+        for (case, stored) in CASES.iter().zip(stored) {
+            if case.whole || *processor == M4 {
+                let now = record(processor, &elf, case).unwrap().unwrap();
+                check(processor, &now, &stored);
+            }
+        }
     }
+}
+
+fn check(processor: &Processor, now: &Record, stored: &Record) {
+    let name = format!("{} on {}", now.name, processor.name);
+    assert!(now.exact, "{name}: the device computes other bits");
+    let change = now.instructions as f64 / stored.instructions as f64 - 1.0;
+    assert!(
+        change.abs() <= TOLERANCE,
+        "{name}: {} instructions, stored are {}; if that is meant, run `cargo xtask bench-device`",
+        now.instructions,
+        stored.instructions
+    );
+    assert_eq!(
+        (&now.name, now.macs, now.cmsis_nn, now.predicted),
+        (&stored.name, stored.macs, stored.cmsis_nn, stored.predicted)
+    );
 }
 
 #[test]
 fn the_cost_model_predicts_the_counts() {
-    for r in stored() {
-        let error = r.predicted as f64 / r.instructions as f64 - 1.0;
+    for r in stored(&M4) {
+        let error = r.predicted.unwrap() as f64 / r.instructions as f64 - 1.0;
         assert!(
             error.abs() <= MODEL_ERROR,
             "{}: {:.1} %",

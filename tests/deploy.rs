@@ -361,3 +361,23 @@ fn the_card_round_trips() {
         Err(DeployError::Card(_))
     ));
 }
+
+/// A limit of energy lets exactly the instructions through whose estimate is within it.
+#[test]
+fn a_limit_of_energy_is_one_of_instructions() {
+    use aplysia_deploy::energy::{CHIPS, Chip};
+    for chip in &CHIPS {
+        assert_eq!(Chip::named(chip.name), Some(chip));
+        for energy_uj in [0.5, 12.0, 777.7] {
+            let n = chip.instructions_within(energy_uj);
+            assert!(chip.energy_uj(n).mid <= energy_uj + 1e-9, "{}", chip.name);
+            assert!(chip.energy_uj(n + 1).mid > energy_uj, "{}", chip.name);
+            let band = chip.energy_uj(n);
+            assert!(band.low < band.mid && band.mid < band.high);
+        }
+    }
+    // 1.4 cycles of 347 pJ each.
+    let uj = Chip::named("stm32l4r5").unwrap().energy_uj(1_000_000).mid;
+    assert!((uj - 485.8).abs() < 1e-6);
+    assert_eq!(Chip::named("abacus"), None);
+}

@@ -7,6 +7,7 @@ use aplysia_deploy::pack::{PackedWeights, pack};
 use aplysia_shared::kernel::dsp::packing::{self, Depth, Reach};
 use aplysia_shared::kernel::dsp::{self, Native, Packed, Portable, Simd};
 use aplysia_shared::kernel::{Dst, Src, Weighted, generic};
+use aplysia_shared::quant::high_product_by_parts;
 use aplysia_shared::{AddScales, ChannelStat, Scaling, Window};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -169,6 +170,12 @@ proptest! {
             run([shape[0], shape[1]], shape[2], &to, |dst| add(&view(&lhs), &view(&rhs), dst, &scales))
         };
         prop_assert_eq!(with(dsp::add_s8), with(generic::add_s8));
+    }
+
+    #[test]
+    fn high_products_by_parts_are_exact(a in -(1 << 23) + 1..1 << 23, b in 0..=i32::MAX) {
+        let want = (i64::from(a) * i64::from(b) + (1 << 30)) >> 31;
+        prop_assert_eq!(i64::from(high_product_by_parts(a, b)), want);
     }
 
     #[test]

@@ -15,14 +15,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("host/learn/Cargo.toml", &["data", "space"]),
     ("host/search/Cargo.toml", &["data", "space"]),
     ("host/deploy/Cargo.toml", &["data", "space", "shared"]),
+    ("host/report/Cargo.toml", &["space", "search"]),
     (
         "host/cli/Cargo.toml",
-        &["data", "space", "learn", "search", "deploy", "shared"],
+        &[
+            "data", "space", "learn", "search", "deploy", "report", "shared",
+        ],
     ),
     ("host/xtask/Cargo.toml", &[]),
     (
         "tests/Cargo.toml",
-        &["data", "space", "learn", "search", "deploy", "shared"],
+        &[
+            "data", "space", "learn", "search", "deploy", "report", "shared",
+        ],
     ),
 ];
 

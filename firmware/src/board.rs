@@ -1,12 +1,20 @@
 //! The board the firmware is built for: exactly one file of `board/`, chosen by a feature.
 //!
 //! Every board gives the same names: `NAME`, `Uart` (`new`, `read`, `write`), `Timer` (`new`,
-//! `ticks`, `instructions`), `Flash` (`new`, an `embedded_storage` NorFlash all of which the store takes). A board must not know the protocol or the model.
+//! `ticks`, `instructions`), and, if it runs the program `live`, `Flash` (`new`, an `embedded_storage`
+//! NorFlash all of which the store takes). A board must not know the protocol or the model.
+
+mod cmsdk;
 
 #[cfg(feature = "board-mps2-an386")]
 mod mps2_an386;
 #[cfg(feature = "board-mps2-an386")]
 pub use mps2_an386::{Flash, NAME, Timer, Uart};
 
-#[cfg(not(feature = "board-mps2-an386"))]
-compile_error!("choose a board: --features board-mps2-an386");
+#[cfg(feature = "board-mps2-an505")]
+mod mps2_an505;
+#[cfg(feature = "board-mps2-an505")]
+pub use mps2_an505::{NAME, Timer, Uart};
+
+#[cfg(not(any(feature = "board-mps2-an386", feature = "board-mps2-an505")))]
+compile_error!("choose a board: --features board-mps2-an386 or board-mps2-an505");

@@ -87,6 +87,23 @@ pub(crate) fn high_product(a: i32, b: i32) -> i32 {
     }
 }
 
+/// `floor((a·b + 2^30) / 2^31)` for `|a| < 2^23` and `b >= 0` from products of 32 bits, for processors that
+/// have no longer ones: of `a = 2^11·h + l` and `b = 2^16·m + n`. Other arguments give another number.
+#[inline]
+pub fn high_product_by_parts(a: i32, b: i32) -> i32 {
+    let (h, l) = (a >> 11, a & 0x7FF);
+    let (m, n) = (b >> 16, b & 0xFFFF);
+    let high = h.wrapping_mul(m);
+    let middle = h.wrapping_mul(n);
+    // l·b / 2^11, rounded down: as much as 2^32 − 1.
+    let low = (l.wrapping_mul(m).wrapping_mul(32)).wrapping_add(l.wrapping_mul(n) >> 11);
+    // Half of middle + low, which may have 33 bits, rounded down.
+    let halves = (middle >> 1).wrapping_add((low.cast_unsigned() >> 1).cast_signed());
+    let half = halves.wrapping_add(middle & low & 1);
+    let rest = ((high & 15) << 15).wrapping_add(half).wrapping_add(1 << 18);
+    (high >> 4).wrapping_add(rest >> 19)
+}
+
 /// `x` limited to `clamp`: the one place where 32 bits become 8.
 #[inline]
 pub fn saturate(x: i32, clamp: Clamp) -> i8 {

@@ -8,6 +8,7 @@ pub(crate) mod sign;
 pub(crate) use recipe::{RecipeArgs, SkeletonArgs};
 
 use aplysia_data::{Corruption, Source};
+use aplysia_deploy::energy::{CHIPS, Chip};
 use aplysia_deploy::golden::{DEFAULT_GOLDEN, GoldenSpec};
 use aplysia_learn::FeedbackScale;
 use aplysia_shared::blob::GoldenKind;
@@ -22,6 +23,14 @@ const DEVICES: [&str; 3] = ["cpu", "ndarray", "cuda"];
 /// A number of things of which there must be one.
 fn at_least_one() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
+}
+
+/// The chip that the text names, or all names.
+fn chip(text: &str) -> Result<Chip, String> {
+    let all = || CHIPS.map(|chip| chip.name).join(", ");
+    Chip::named(text)
+        .copied()
+        .ok_or_else(|| format!("one of {}", all()))
 }
 
 /// Networks found on a workstation, run on a microcontroller, and still learning there.
@@ -45,7 +54,7 @@ pub(crate) enum Command {
                             aplysia search studies/small --strategy random --flash-bytes 32768\n  \
                             aplysia search studies/cells --space nasbench201 --channels 8 --cells 1"
     )]
-    Search(SearchArgs),
+    Search(Box<SearchArgs>),
     /// Train one genotype and write its parameters.
     #[command(
         after_help = "Examples:\n  aplysia train genotype.toml --out run --epochs 20\n  \
@@ -53,6 +62,11 @@ pub(crate) enum Command {
                             aplysia train BIODARTS --out cells --dataset fashion-mnist-32 --channels 8 --cells 5"
     )]
     Train(TrainArgs),
+    /// A study as one HTML page: Pareto front, history, networks by rule, costs; with runs and models.
+    #[command(after_help = "Examples:\n  aplysia report studies/first\n  \
+                      aplysia report studies/first --run run-1,run-2 --model models/mine --svg figures\n  \
+                      aplysia report studies/first --optuna first.log   # optuna-dashboard first.log")]
+    Report(ReportArgs),
     /// Accuracy of a trained run (float) or of a blob (int8) on the test images.
     #[command(after_help = "Examples:\n  aplysia evaluate run\n  \
                             aplysia evaluate model.blob --corruption rotation --severity 3")]
@@ -161,6 +175,12 @@ pub(crate) struct SearchArgs {
     /// Limit: estimated instructions of one inference.
     #[arg(long, default_value_t = 40_000_000)]
     pub(crate) instructions: u64,
+    /// Limit: estimated microjoules of one inference on the chip of `--chip`, kept as instructions.
+    #[arg(long, value_name = "UJ", requires = "chip")]
+    pub(crate) energy_uj: Option<f64>,
+    /// The chip of `--energy-uj`: `aplysia inspect` lists them.
+    #[arg(long, value_name = "NAME", requires = "energy_uj", value_parser = chip)]
+    pub(crate) chip: Option<Chip>,
     /// Accuracy in percent below which a candidate ranks behind all above it.
     #[arg(long, default_value_t = 0.0)]
     pub(crate) min_accuracy: f64,
@@ -231,6 +251,29 @@ pub(crate) struct TrainArgs {
     /// `cpu`, `ndarray` or `cuda`.
     #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
+}
+
+#[derive(Args)]
+pub(crate) struct ReportArgs {
+    /// The study folder; a search may be running in it.
+    pub(crate) study: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// The page to write [default: report.html in the study folder].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Finished training runs: accuracy by seed, curves, alignment angles.
+    #[arg(long = "run", value_delimiter = ',', value_name = "RUN,...")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Exported models: accuracy by seed on the test images, costs.
+    #[arg(long = "model", value_delimiter = ',', value_name = "MODEL,...")]
+    pub(crate) models: Vec<PathBuf>,
+    /// Folder for the figures, one SVG file each.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) svg: Option<PathBuf>,
+    /// The study as an Optuna journal (for `optuna-dashboard FILE`).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) optuna: Option<PathBuf>,
 }
 
 #[derive(Args)]

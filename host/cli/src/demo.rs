@@ -157,6 +157,8 @@ impl DemoArgs {
             flash_bytes: FLASH_BYTES,
             ram_bytes: RAM_BYTES,
             instructions: INSTRUCTIONS,
+            energy_uj: None,
+            chip: None,
             min_accuracy: MIN_ACCURACY_PCT,
             params: None,
             macs: None,

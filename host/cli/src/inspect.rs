@@ -4,6 +4,7 @@ use crate::args::{DataArgs, InspectArgs};
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob};
 use anyhow::{Context, Result};
+use aplysia_deploy::energy::CHIPS;
 use aplysia_deploy::plan::{Buffer, Plan, memory_map, plan};
 use aplysia_deploy::{Content, Costs, cost_of_network, hex};
 use aplysia_shared::{Model, Op};
@@ -40,7 +41,9 @@ fn genotype(out: &mut impl Write, genotype: &Genotype, data: &DataArgs) -> Resul
     let network = Network::lower(genotype, input, n_classes)?;
     write!(out, "{}", network.draw())?;
     let content = Content::new(&images.class_names);
-    costs(out, cost_of_network(&network, &content)?)
+    let cost = cost_of_network(&network, &content)?;
+    costs(out, cost)?;
+    energy(out, cost.instructions)
 }
 
 fn model(out: &mut impl Write, model: &Model<'_>) -> Result<()> {
@@ -51,7 +54,34 @@ fn model(out: &mut impl Write, model: &Model<'_>) -> Result<()> {
         writeln!(out, "{:>3} {kind:<24} -> {}x{}x{}", i + 1, t.h, t.w, t.c)?;
     }
     write!(out, "\n{}\n", arena(model))?;
-    costs(out, Costs::of(model))
+    let cost = Costs::of(model);
+    costs(out, cost)?;
+    energy(out, cost.instructions)
+}
+
+/// Estimated cycles and microjoules of an inference on every known chip, with their bands.
+fn energy(out: &mut impl Write, instructions: u64) -> Result<()> {
+    writeln!(
+        out,
+        "\nestimates per inference, lowest to highest; not measured:"
+    )?;
+    for chip in &CHIPS {
+        let cycles = chip.processor.cpi.times(instructions as f64 / 1e6);
+        let uj = chip.energy_uj(instructions);
+        writeln!(
+            out,
+            "{:<14} {:>8.2} M cycles ({:.2} to {:.2}) {:>9.1} uJ ({:.1} to {:.1}), {}",
+            chip.name,
+            cycles.mid,
+            cycles.low,
+            cycles.high,
+            uj.mid,
+            uj.low,
+            uj.high,
+            chip.conditions
+        )?;
+    }
+    Ok(())
 }
 
 /// Every tensor with its place and its lifetime: layer `i` above is step `i`, the input is there at 0.

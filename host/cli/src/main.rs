@@ -16,6 +16,7 @@ mod images;
 mod import;
 mod inspect;
 mod progress;
+mod report;
 mod run;
 mod run_folder;
 mod search;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Command::Import(a) => import::run(&a),
         Command::Inspect(a) => inspect::run(&a),
         Command::Run(a) => run::run(&a),
+        Command::Report(a) => report::run(&a),
         Command::Device(c) => device::run(&c),
         Command::Key(c) => sign::key(&c),
         Command::Model(c) => sign::model(&c),

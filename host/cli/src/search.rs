@@ -198,6 +198,8 @@ pub(crate) fn config<S: Searched>(
     };
     let part = &data.splits.train;
     let space = S::new(args, images::shape(part), part.n_classes())?;
+    let energy = args.chip.zip(args.energy_uj);
+    let within = energy.map_or(u64::MAX, |(chip, uj)| chip.instructions_within(uj));
     Ok(StudyConfig {
         seed: args.seed,
         strategy,
@@ -211,7 +213,7 @@ pub(crate) fn config<S: Searched>(
         limits: Limits {
             flash_bytes: args.flash_bytes,
             ram_bytes: args.ram_bytes,
-            instructions: args.instructions,
+            instructions: args.instructions.min(within),
             params: args.params,
             macs: args.macs,
             min_accuracy: args.min_accuracy / 100.0,

@@ -1,23 +1,39 @@
-//! Measures every case with a bench firmware: `bench_device ELF FOLDER` writes `FOLDER/m4.json` and
-//! `FOLDER/m4.md`. `cargo xtask bench-device` calls it.
+//! Measures every case on every processor whose bench firmware is built: `bench_device BUILT FOLDER`
+//! looks for it in `BUILT/TARGET/release/bench` and writes `FOLDER/m4.json`, `FOLDER/m4.md` and so on.
+//! `cargo xtask bench-device` calls it.
 
 use aplysia_deploy::bench::{CASES, record, table, toolchain};
+use aplysia_deploy::processor::{PROCESSORS, Processor};
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
-    let (Some(elf), Some(folder)) = (args.next(), args.next()) else {
-        return Err("bench_device ELF FOLDER".into());
+    let (Some(built), Some(folder)) = (args.next(), args.next()) else {
+        return Err("bench_device BUILT FOLDER".into());
     };
-    let toolchain = toolchain(&std::fs::read(&elf)?).ok_or("the firmware names no compiler")?;
-    let records = CASES.iter().map(|case| record(&elf, case));
-    let records = records.collect::<Result<Vec<_>, _>>()?;
     std::fs::create_dir_all(&folder)?;
-    let json = serde_json::to_string_pretty(&records)?;
-    std::fs::write(folder.join("m4.json"), json + "\n")?;
-    let table = table(&records, &toolchain);
-    std::fs::write(folder.join("m4.md"), &table)?;
-    print!("{table}");
+    for processor in &PROCESSORS {
+        let elf = built.join(processor.target).join("release/bench");
+        let name = processor.name;
+        if elf.is_file() {
+            println!("\n{name}\n\n{}", measured(processor, &elf, &folder)?);
+        } else {
+            eprintln!("{name} left out: no program {}", elf.display());
+        }
+    }
     Ok(())
+}
+
+/// Measures one processor, writes its two files and gives the table.
+fn measured(processor: &Processor, elf: &Path, folder: &Path) -> Result<String, Box<dyn Error>> {
+    let toolchain = toolchain(&std::fs::read(elf)?).ok_or("the firmware names no compiler")?;
+    let records = CASES.iter().map(|case| record(processor, elf, case));
+    let records = records.collect::<Result<Vec<_>, _>>()?;
+    let records: Vec<_> = records.into_iter().flatten().collect();
+    let file = |extension| folder.join(processor.name).with_extension(extension);
+    std::fs::write(file("json"), serde_json::to_string_pretty(&records)? + "\n")?;
+    let table = table(processor, &records, &toolchain);
+    std::fs::write(file("md"), &table)?;
+    Ok(table)
 }

@@ -1,4 +1,4 @@
-//! What layers and networks cost on the emulated device, next to CMSIS-NN.
+//! What layers and networks cost on the emulated devices, next to CMSIS-NN.
 //!
 //! Owns the measurement: a blob goes into the bench firmware, which answers with the instructions of
 //! every layer and a digest of the arena; the digest is compared with the host's. It must not know how
@@ -7,11 +7,13 @@
 
 mod cases;
 mod model;
+mod peers;
 
 pub use cases::{CASES, Case};
 
 use crate::DeployError;
-use crate::device::{DeviceError, Emulator, ICOUNT, Line as _, MACHINE};
+use crate::device::{DeviceError, Emulator, ICOUNT, Line as _};
+use crate::processor::{M4, Processor};
 use aplysia_shared::{Model, infer};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -64,8 +66,11 @@ pub struct Record {
     pub cmsis_nn: u64,
     /// `instructions / cmsis_nn`.
     pub ratio: f64,
-    /// Instructions that the cost model predicts.
-    pub predicted: u64,
+    /// Instructions that the cost model, which is of the M4, predicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<u64>,
+    /// Estimated cycles: [`crate::processor`].
+    pub cycles_est: u64,
     /// Arena of the model, bytes.
     pub ram_bytes: u64,
     /// Blob of the model, bytes.
@@ -74,15 +79,15 @@ pub struct Record {
     pub exact: bool,
 }
 
-/// Runs `blob` once in the bench firmware `elf`.
+/// Runs `blob` once in the bench firmware `elf` for `processor`.
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn measure(elf: &Path, blob: &[u8]) -> Result<Measurement, BenchError> {
+pub fn measure(processor: &Processor, elf: &Path, blob: &[u8]) -> Result<Measurement, BenchError> {
     let mut file = tempfile::NamedTempFile::new().map_err(BenchError::File)?;
     file.write_all(blob).map_err(BenchError::File)?;
     let model = Model::parse(blob).map_err(DeployError::from)?;
-    let mut emulator = Emulator::start(elf, Some(file.path()))?;
+    let mut emulator = Emulator::start_on(&processor.board, elf, Some(file.path()))?;
     let mut next = || line(&mut emulator);
     let number = |line: String| line.parse().map_err(|_| BenchError::Answer { line });
     let layers: Result<Vec<u64>, _> = model.layers().iter().map(|_| number(next()?)).collect();
@@ -120,14 +125,21 @@ fn host_digest(model: &Model<'_>) -> Result<u32, DeployError> {
     Ok(arena.iter().fold(0x811C_9DC5, step))
 }
 
-/// Measures `case` with the bench firmware `elf`.
+/// Measures `case` with the bench firmware `elf` for `processor`; none where CMSIS-NN was not measured.
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn record(elf: &Path, case: &Case) -> Result<Record, BenchError> {
+pub fn record(
+    processor: &Processor,
+    elf: &Path,
+    case: &Case,
+) -> Result<Option<Record>, BenchError> {
+    let Some(cmsis_nn) = case.cmsis_nn(processor) else {
+        return Ok(None);
+    };
     let blob = case.blob()?;
     let model = Model::parse(&blob).map_err(DeployError::from)?;
-    let measured = measure(elf, &blob)?;
+    let measured = measure(processor, elf, &blob)?;
     let (instructions, cost) = if case.whole {
         let (macs, instructions) = (model.macs(), model.instructions());
         (measured.layers.iter().sum(), (macs, instructions))
@@ -135,28 +147,36 @@ pub fn record(elf: &Path, case: &Case) -> Result<Record, BenchError> {
         let cost = model.layer_cost(0);
         (measured.layers[0], (cost.macs, cost.instructions))
     };
-    Ok(Record {
+    let cycles = processor.cpi.times(instructions as f64);
+    Ok(Some(Record {
         name: case.name.to_owned(),
         macs: cost.0,
         instructions,
-        cmsis_nn: case.cmsis_nn,
-        ratio: (1000.0 * instructions as f64 / case.cmsis_nn as f64).round() / 1000.0,
-        predicted: cost.1,
+        cmsis_nn,
+        ratio: (1000.0 * instructions as f64 / cmsis_nn as f64).round() / 1000.0,
+        predicted: (*processor == M4).then_some(cost.1),
+        cycles_est: cycles.mid.round() as u64,
         ram_bytes: model.arena_bytes() as u64,
         flash_bytes: model.blob_bytes() as u64,
         exact: measured.exact,
-    })
+    }))
 }
 
-/// The records as a Markdown table with its conditions; `toolchain` is [`toolchain`] of the firmware.
-pub fn table(records: &[Record], toolchain: &str) -> String {
+/// The records of `processor` as a Markdown table with its conditions; `toolchain` is [`toolchain`] of
+/// the firmware.
+pub fn table(processor: &Processor, records: &[Record], toolchain: &str) -> String {
+    let (machine, target, cpi) = (processor.board.machine, processor.target, processor.cpi);
     let mut text = format!(
-        "Executed Thumb instructions, not cycles, of the bench firmware ({toolchain}, opt-level 3) in QEMU, \
-         board {MACHINE}, `-icount {ICOUNT}`; a layer includes the interpreter's work around it, a \
-         network is the sum of its layers. `ratio` is instructions over those of CMSIS-NN, `predicted` \
-         the cost model's count, `bits` whether every byte of the arena is the host's.\n\n{}\n\n\
-         | layer or network | MACs | instructions | per MAC | CMSIS-NN | ratio | predicted | bits |\n\
-         |---|--:|--:|--:|--:|--:|--:|---|\n",
+        "Executed Thumb instructions, not cycles, of the bench firmware ({toolchain}, {target}, opt-level 3) \
+         in QEMU, board {machine}, `-icount {ICOUNT}`; a layer includes the interpreter's work around it, a \
+         network is the sum of its layers. `ratio` is instructions over those of CMSIS-NN, `cycles` an \
+         estimate, {} per instruction ({} to {}: `host/deploy/src/processor.rs`), `predicted` the cost \
+         model's count, which is of the M4, `bits` whether every byte of the arena is the host's.\n\n{}\n\n\
+         | layer or network | MACs | instructions | per MAC | CMSIS-NN | ratio | cycles | predicted | bits |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|---|\n",
+        cpi.mid,
+        cpi.low,
+        cpi.high,
         cases::CMSIS_NN
     );
     for r in records {
@@ -165,10 +185,11 @@ pub fn table(records: &[Record], toolchain: &str) -> String {
             macs => format!("{:.3}", r.instructions as f64 / macs as f64),
         };
         let bits = if r.exact { "equal" } else { "DIFFERENT" };
+        let predicted = r.predicted.map_or(String::new(), |n| n.to_string());
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {per_mac} | {} | {:.3} | {} | {bits} |",
-            r.name, r.macs, r.instructions, r.cmsis_nn, r.ratio, r.predicted
+            "| {} | {} | {} | {per_mac} | {} | {:.3} | {} | {predicted} | {bits} |",
+            r.name, r.macs, r.instructions, r.cmsis_nn, r.ratio, r.cycles_est
         );
     }
     text

@@ -9,8 +9,8 @@
 mod emulator;
 mod socket;
 
-pub use emulator::{Emulator, EmulatorServer};
-pub(crate) use emulator::{ICOUNT, MACHINE};
+pub(crate) use emulator::ICOUNT;
+pub use emulator::{Board, Emulator, EmulatorServer};
 pub use socket::Socket;
 
 use aplysia_shared::adapt::Config;

@@ -124,6 +124,34 @@ impl Ledger {
     }
 }
 
+/// The events of the ledger at `path`, which is neither locked nor changed; a torn last line is left out.
+///
+/// # Errors
+/// Unreadable, or damaged before its last line.
+pub fn read<G: DeserializeOwned>(path: &Path) -> Result<Vec<Event<G>>, SearchError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(source) => {
+            return Err(SearchError::Io {
+                path: path.into(),
+                doing: "read the ledger",
+                source,
+            });
+        }
+    };
+    Ok(parse(path, &bytes)?.0)
+}
+
+/// The error of a line, counted from 1, that cannot follow the lines before it.
+pub(crate) fn stray(path: &Path, line: usize) -> SearchError {
+    SearchError::Ledger {
+        path: path.into(),
+        line,
+        fault: "this event does not follow from study.toml and the lines before it".into(),
+    }
+}
+
 /// The events and the length of the part of `bytes` that holds them.
 fn parse<G: DeserializeOwned>(
     path: &Path,

@@ -93,6 +93,31 @@ impl<S: Space> StudyConfig<S> {
     }
 }
 
+impl<S: Space + DeserializeOwned> StudyConfig<S> {
+    /// Reads and checks `study.toml`.
+    ///
+    /// # Errors
+    /// It is not there, or is not the config of a study of this space.
+    pub(crate) fn read(path: &Path) -> Result<Self, SearchError> {
+        let text = std::fs::read_to_string(path).map_err(|source| SearchError::Io {
+            path: path.into(),
+            doing: "read the study's config",
+            source,
+        })?;
+        let config: Self = toml::from_str(&text).map_err(|e| SearchError::Config {
+            path: path.into(),
+            fault: e.to_string(),
+        })?;
+        if let Some(fault) = config.fault() {
+            return Err(SearchError::Config {
+                path: path.into(),
+                fault,
+            });
+        }
+        Ok(config)
+    }
+}
+
 /// An open study. Dropping it releases the lock; the folder can be opened again at any time.
 pub struct Study<S: Space> {
     dir: PathBuf,
@@ -136,19 +161,7 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
     /// # Errors
     /// No study there, another process is running it, or a file is damaged.
     pub fn open(dir: &Path) -> Result<Self, SearchError> {
-        let path = dir.join("study.toml");
-        let text = std::fs::read_to_string(&path).map_err(|source| SearchError::Io {
-            path: path.clone(),
-            doing: "read the study's config",
-            source,
-        })?;
-        let config: StudyConfig<S> = toml::from_str(&text).map_err(|e| SearchError::Config {
-            path: path.clone(),
-            fault: e.to_string(),
-        })?;
-        if let Some(fault) = config.fault() {
-            return Err(SearchError::Config { path, fault });
-        }
+        let config = StudyConfig::read(&dir.join("study.toml"))?;
         let (ledger, events) = Ledger::open(&dir.join("ledger.jsonl"))?;
         let dir = dir.to_path_buf();
         let mut study = Self {

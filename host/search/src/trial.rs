@@ -1,5 +1,6 @@
 //! One candidate and what is known of it so far.
 
+use crate::ledger::Event;
 use crate::objective::{Costs, Limits};
 use crate::pareto::{Point, non_dominated_sort};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,46 @@ impl<G> Trial<G> {
     pub fn point(&self, limits: &Limits) -> Option<Point> {
         let accuracy = self.accuracy().filter(|_| self.failure.is_none())?;
         Some(limits.point(&self.costs, accuracy))
+    }
+}
+
+/// Takes an event of the ledger into the trials before it; false if it cannot follow them.
+pub(crate) fn take<G>(trials: &mut Vec<Trial<G>>, event: Event<G>) -> bool {
+    match event {
+        Event::Trial {
+            trial: index,
+            generation,
+            n_rejected,
+            costs,
+            genotype,
+        } => {
+            let fits = index == trials.len();
+            let (accuracies, failure) = (vec![], None);
+            trials.push(Trial {
+                index,
+                generation,
+                genotype,
+                costs,
+                n_rejected,
+                accuracies,
+                failure,
+            });
+            fits
+        }
+        Event::Score {
+            trial,
+            rung,
+            accuracy,
+            ..
+        } => {
+            let found = trials.get_mut(trial);
+            let trial = found.filter(|t| t.accuracies.len() == rung);
+            trial.map(|t| t.accuracies.push(accuracy)).is_some()
+        }
+        Event::Failed { trial, error, .. } => {
+            let trial = trials.get_mut(trial);
+            trial.map(|t| t.failure = Some(error)).is_some()
+        }
     }
 }
 

@@ -17,15 +17,17 @@ use crate::tree::{Tree, cargo};
 /// Target of the emulated board, a Cortex-M4 with FPU.
 pub(crate) const TARGET: &str = "thumbv7em-none-eabihf";
 
-/// Targets for which the device code is only checked: Cortex-M0+, M3, M33.
+/// Targets for which the device program is only checked and the counting program built: Cortex-M0+, M3,
+/// M33.
 pub(crate) const CHECK_TARGETS: [&str; 3] = [
     "thumbv6m-none-eabi",
     "thumbv7m-none-eabi",
     "thumbv8m.main-none-eabihf",
 ];
 
-/// Name of the program in the firmware crate.
+/// Programs of the firmware crate: the device, and the counter of instructions.
 const PROGRAM: &str = "live";
+const BENCH: &str = "bench";
 
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -127,6 +129,23 @@ pub(crate) fn build(tree: &Tree) -> Result<PathBuf> {
         bail!("the build passed but {} does not exist", elf.display());
     }
     Ok(elf)
+}
+
+/// Builds the counting program for a target of [`CHECK_TARGETS`].
+///
+/// # Errors
+/// The target's `core` is not installed, or the build fails.
+pub(crate) fn build_bench(tree: &Tree, target: &str) -> Result<()> {
+    let mut cargo = cargo_in_firmware(tree, Route::Prebuilt);
+    cargo.args(["build", "--release", "--bin", BENCH, "--target", target]);
+    // The boards of the other processors have the default board's map.
+    if target.starts_with("thumbv8m") {
+        cargo.args(["--no-default-features", "--features", "board-mps2-an505"]);
+        // A Cortex-M33 with the DSP extension, which the target leaves open; the key of a target with a
+        // dot in its name does not work in `.cargo/config.toml`.
+        cargo.env("RUSTFLAGS", "-Ctarget-cpu=cortex-m33");
+    }
+    command::run(&mut cargo)
 }
 
 /// A cargo command in the firmware's workspace, set up for the route.

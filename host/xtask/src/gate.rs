@@ -104,7 +104,7 @@ fn firmware_lints(tree: &Tree, report: &mut Report) {
     });
 }
 
-/// Compiles the device code, without linking, for the cores that no board file serves yet.
+/// Compiles the device code for the other cores, and builds the program that counts instructions there.
 fn cross_checks(tree: &Tree, report: &mut Report) {
     for target in CHECK_TARGETS {
         let name = format!("check for {target}");
@@ -121,6 +121,7 @@ fn cross_checks(tree: &Tree, report: &mut Report) {
             )?;
             if tree.has_firmware() {
                 command::run(firmware::cargo_in_firmware(tree, Route::Prebuilt).args(check))?;
+                firmware::build_bench(tree, target)?;
             }
             Ok(())
         });

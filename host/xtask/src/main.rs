@@ -60,14 +60,23 @@ fn run() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the bench firmware and has `deploy` measure with it.
+/// Builds the bench firmware for every target that is installed and has `deploy` measure with it.
 fn bench_device(tree: &Tree) -> Result<()> {
-    let elf = firmware::build(tree)?.with_file_name("bench");
+    firmware::build(tree)?;
+    for target in firmware::CHECK_TARGETS {
+        if firmware::has_core(target) {
+            firmware::build_bench(tree, target)?;
+        } else {
+            eprintln!(
+                "{target} left out: its `core` is not installed (`rustup target add {target}`)"
+            );
+        }
+    }
     let mut cargo = Command::new(tree::cargo());
     cargo.args(["run", "--release", "--package", "aplysia-deploy"]);
     cargo.args(["--example", "bench_device", "--"]);
-    cargo.current_dir(tree.root()).arg(elf).arg("models/bench");
-    command::run(&mut cargo)
+    cargo.current_dir(tree.root());
+    command::run(cargo.arg(tree.firmware_target()).arg("models/bench"))
 }
 
 /// Set-up and firmware, then becomes `aplysia demo`: its exit code and its way of handling Ctrl-C

@@ -12,7 +12,7 @@ cargo xtask TASK [OPTIONS]
   test          set up what is missing, then format, lints, all tests, cross checks
   setup         only the set-up: ARM target, qemu-system-arm, Fashion-MNIST, C compiler
   firmware      build the device program by the route that setup chose, print its path
-  bench-device  measure layers and networks in the emulator, write models/bench
+  bench-device  measure layers and networks on every emulated core, write models/bench
 
 Options of setup and test, and of demo before or among ARGS:
   --data DIR             the Fashion-MNIST files are here; nothing is installed for them

@@ -1,4 +1,5 @@
-//! The fast kernels: SIMD within 32-bit registers (Armv7E-M DSP), SSE2 on x86-64, plain Rust elsewhere.
+//! The fast kernels: SIMD within 32-bit registers (Armv7E-M DSP), multiplications one by one on the
+//! smaller Cortex-M, SSE2 on x86-64, plain Rust elsewhere.
 //!
 //! It owns the choice of the instruction set and the algorithms that all of them share; it must not
 //! know the graph. Every kernel is generic over [`Simd`], so that one algorithm runs with [`Native`]
@@ -20,6 +21,8 @@ mod strip;
 
 #[cfg(dsp)]
 mod armv7em;
+#[cfg(multiply)]
+mod multiply;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
 
@@ -37,7 +40,9 @@ use packing::Epilogue;
 /// What this build runs on.
 #[cfg(dsp)]
 pub use armv7em::Armv7em as Native;
-#[cfg(not(any(dsp, target_arch = "x86_64")))]
+#[cfg(multiply)]
+pub use multiply::Multiply as Native;
+#[cfg(not(any(dsp, multiply, target_arch = "x86_64")))]
 pub use portable::Portable as Native;
 #[cfg(target_arch = "x86_64")]
 pub use sse2::Sse2 as Native;

@@ -3,28 +3,38 @@
 //! Owns the list and [`CMSIS_NN`], the conditions of the counts it is compared with.
 
 use super::model::{Builder, Taps};
+use super::peers;
 use crate::DeployError;
+use crate::processor::{M4, Processor};
 use aplysia_shared::Op;
 
 /// Where the counts of CMSIS-NN come from.
 pub(super) const CMSIS_NN: &str = "CMSIS-NN: commit 99f736a (15 July 2026), arm-none-eabi-gcc 12.2.1 -O3, \
     its public wrappers called on the same shapes, executed instructions in QEMU 7.2 on the same board; \
     whole networks without an interpreter. Measured once; the numbers are kept in \
-    `host/deploy/src/bench/cases.rs`.";
+    `host/deploy/src/bench/cases.rs` (M4) and `peers.rs` (the others).";
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     /// As in the table.
     pub name: &'static str,
-    /// Instructions of CMSIS-NN.
-    pub cmsis_nn: u64,
+    /// Instructions of CMSIS-NN on the M4.
+    cmsis_nn: u64,
     /// The first layer of the model alone, or all of it.
     pub whole: bool,
     build: fn() -> Result<Vec<u8>, DeployError>,
 }
 
 impl Case {
+    /// Instructions of CMSIS-NN on `processor`; none where it was not measured.
+    pub fn cmsis_nn(&self, processor: &Processor) -> Option<u64> {
+        match *processor {
+            M4 => Some(self.cmsis_nn),
+            _ => peers::count(self.name, processor.name),
+        }
+    }
+
     /// The model to run.
     ///
     /// # Errors

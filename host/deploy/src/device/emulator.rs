@@ -14,14 +14,27 @@ use std::time::Duration;
 const QEMU: &str = "qemu-system-arm";
 /// Of util-linux: ends QEMU with the thread that started it, also where nothing is dropped (a signal).
 const TIE: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
-/// The emulated board.
-pub(crate) const MACHINE: &str = "mps2-an386";
-/// Where the firmware looks for its model.
-const MODEL_ADDRESS: u32 = 0x0010_0000;
 /// One instruction lasts 2^10 ns of virtual time; the firmware's clock counts on it.
 pub(crate) const ICOUNT: &str = "shift=10";
 /// Between two looks whether a starting emulator listens.
 const LISTEN_POLL: Duration = Duration::from_millis(20);
+
+/// A board that QEMU emulates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Board {
+    /// QEMU's name of the machine.
+    pub machine: &'static str,
+    /// Where the firmware looks for its model.
+    pub model_address: u32,
+}
+
+impl Board {
+    /// The Cortex-M4 that the firmware is built for unless another board is named.
+    pub const MPS2_AN386: Self = Self {
+        machine: "mps2-an386",
+        model_address: 0x0010_0000,
+    };
+}
 
 /// A running QEMU; ended when dropped, and with its starting thread where `setpriv` is installed.
 #[derive(Debug)]
@@ -34,6 +47,7 @@ struct Qemu {
 impl Qemu {
     /// Runs the firmware `elf` with the model `blob`; `uart` is QEMU's chardev behind the UART.
     fn start(
+        board: &Board,
         elf: &Path,
         blob: Option<&Path>,
         flash: Option<&Path>,
@@ -59,14 +73,16 @@ impl Qemu {
         let print = || log.try_clone().map_err(DeviceError::Start);
         let mut command = tied(QEMU)?;
         command
-            .args(["-machine", MACHINE, "-display", "none", "-monitor", "none"])
+            .args(["-machine", board.machine])
+            .args(["-display", "none", "-monitor", "none"])
             .args(["-icount", ICOUNT, "-semihosting-config", &semihosting])
             .args(["-chardev", uart, "-serial", "chardev:uart"])
             .arg("-kernel")
             .arg(elf);
         if let Some(blob) = blob {
             let file = escaped(blob);
-            let device = format!("loader,file={file},addr={MODEL_ADDRESS:#x},force-raw=on");
+            let address = board.model_address;
+            let device = format!("loader,file={file},addr={address:#x},force-raw=on");
             command.arg("-device").arg(device);
         }
         let process = command
@@ -143,7 +159,15 @@ impl Emulator {
     /// # Errors
     /// QEMU is not installed or does not start, or a file is missing.
     pub fn start(elf: &Path, blob: Option<&Path>) -> Result<Self, DeviceError> {
-        Self::start_with_flash(elf, blob, None)
+        Self::boot(&Board::MPS2_AN386, elf, blob, None)
+    }
+
+    /// [`Emulator::start`] on another board.
+    ///
+    /// # Errors
+    /// As [`Emulator::start`].
+    pub fn start_on(board: &Board, elf: &Path, blob: Option<&Path>) -> Result<Self, DeviceError> {
+        Self::boot(board, elf, blob, None)
     }
 
     /// [`Emulator::start`] with the store's flash in the file `flash`, which is made if it is missing: what
@@ -156,10 +180,19 @@ impl Emulator {
         blob: Option<&Path>,
         flash: Option<&Path>,
     ) -> Result<Self, DeviceError> {
+        Self::boot(&Board::MPS2_AN386, elf, blob, flash)
+    }
+
+    fn boot(
+        board: &Board,
+        elf: &Path,
+        blob: Option<&Path>,
+        flash: Option<&Path>,
+    ) -> Result<Self, DeviceError> {
         let (line, uart) = UnixStream::pair().map_err(DeviceError::Start)?;
         let line = Socket::new(line).map_err(DeviceError::Start)?;
         let stdin = Stdio::from(OwnedFd::from(uart));
-        let qemu = Qemu::start(elf, blob, flash, "socket,id=uart,fd=0", stdin)?;
+        let qemu = Qemu::start(board, elf, blob, flash, "socket,id=uart,fd=0", stdin)?;
         Ok(Self { qemu, line })
     }
 }
@@ -216,7 +249,7 @@ impl EmulatorServer {
         }
         let uart = format!("socket,id=uart,path={},server=on,wait=off", escaped(socket));
         let mut server = Self {
-            qemu: Qemu::start(elf, blob, None, &uart, Stdio::null())?,
+            qemu: Qemu::start(&Board::MPS2_AN386, elf, blob, None, &uart, Stdio::null())?,
             socket: socket.to_owned(),
         };
         while !socket.exists() {

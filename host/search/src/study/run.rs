@@ -4,10 +4,10 @@ use super::Study;
 use crate::error::SearchError;
 use crate::evaluate::{Evaluate, Job, TrainError};
 use crate::halving::Halving;
-use crate::ledger::Event;
+use crate::ledger::{self, Event};
 use crate::pareto::Point;
 use crate::strategy::{Space, Strategy};
-use crate::trial::Trial;
+use crate::trial::{self, Trial};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::OpenOptions;
@@ -303,55 +303,15 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
 
     /// Takes the event at the cursor into the trials.
     pub(super) fn apply(&mut self, event: Event<S::Genotype>) -> Result<(), SearchError> {
-        let stray = self.stray();
-        match event {
-            Event::Trial {
-                trial: index,
-                generation,
-                n_rejected,
-                costs,
-                genotype,
-            } => {
-                if index != self.trials.len() {
-                    return Err(stray);
-                }
-                let (accuracies, failure) = (vec![], None);
-                self.trials.push(Trial {
-                    index,
-                    generation,
-                    genotype,
-                    costs,
-                    n_rejected,
-                    accuracies,
-                    failure,
-                });
-            }
-            Event::Score {
-                trial,
-                rung,
-                accuracy,
-                ..
-            } => {
-                let trial = self
-                    .trials
-                    .get_mut(trial)
-                    .filter(|t| t.accuracies.len() == rung);
-                trial.ok_or(stray)?.accuracies.push(accuracy);
-            }
-            Event::Failed { trial, error, .. } => {
-                self.trials.get_mut(trial).ok_or(stray)?.failure = Some(error);
-            }
+        if !trial::take(&mut self.trials, event) {
+            return Err(self.stray());
         }
         self.cursor += 1;
         Ok(())
     }
 
     fn stray(&self) -> SearchError {
-        SearchError::Ledger {
-            path: self.dir.join("ledger.jsonl"),
-            line: self.cursor + 1,
-            fault: "this event does not follow from study.toml and the lines before it".into(),
-        }
+        ledger::stray(&self.dir.join("ledger.jsonl"), self.cursor + 1)
     }
 
     fn write_timing(&self, trial: usize, rung: usize, seconds: f64) -> Result<(), SearchError> {

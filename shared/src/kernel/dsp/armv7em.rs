@@ -1,4 +1,4 @@
-//! The DSP extension of Armv7E-M: Cortex-M4 and M7.
+//! The DSP extension of Armv7E-M and Armv8-M: Cortex-M4, M7 and M33.
 //!
 //! It owns every instruction written by hand and must not know layers: lengths and alignment are checked
 //! here, in front of each call, and what does not fit goes to the twin in plain Rust. Registers: r0 to
@@ -15,9 +15,17 @@ use super::{Batch, Portable, Rows, Simd, Strip};
 use matrix::{Dot4, Gather, Gemm, Pairs, dot4, expand, gemm, gemv, pairs};
 use rows::{Kernel, RowJob, spread};
 
-/// Cortex-M4, M7.
+/// Cortex-M4, M7, M33.
 #[derive(Clone, Copy, Debug)]
 pub struct Armv7em;
+
+/// Names the processor to the assembler, as each naked function has to: link-time optimization reads them
+/// once without the options of the compiler.
+macro_rules! processor {
+    () => {
+        concat!(".cpu ", env!("DSP_CPU"))
+    };
+}
 
 /// Requantizes r0 to r7 with the constants at r12, one line per operation and channel: the rounded
 /// high product `(acc·2^32 + acc·(2M − 2^32) + 2^31) >> 32`, ties away from zero, rounding and zero

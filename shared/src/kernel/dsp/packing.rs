@@ -16,7 +16,7 @@
 //! [`Epilogue::new`] proves from the bias and the layer's [reach](Reach).
 
 use crate::layer::Window;
-use crate::quant::{Requant, high_product};
+use crate::quant::{Requant, high_product, high_product_by_parts};
 
 /// Channels of a block.
 pub const BLOCK: usize = 4;
@@ -176,8 +176,11 @@ impl Epilogue {
     #[inline]
     pub(crate) fn requantize(&self, lane: usize, acc: i32) -> i8 {
         let multiplier = (self.multiplier[lane].cast_unsigned() >> 1).cast_signed();
-        // |acc| < 2^23 by construction, so that no sum leaves 32 bits.
-        let high = high_product(acc, multiplier);
+        // |acc| < 2^23 by construction, so that no sum leaves 32 bits. Cortex-M0 has no long product.
+        let high = match cfg!(all(multiply, not(armv7m))) {
+            true => high_product_by_parts(acc, multiplier),
+            false => high_product(acc, multiplier),
+        };
         let sum = high.wrapping_add(high >> 31).wrapping_add(self.round[lane]);
         crate::quant::saturate(
             sum.wrapping_shr(self.shift[lane].cast_unsigned()),

@@ -46,6 +46,7 @@ pub(super) struct Gather {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn expand(job: &Gather) {
     naked_asm!(
+        processor!(),
         "push {{r4-r8, lr}}",
         "ldm r0, {{r0-r3, r12, lr}}",
         "1:",
@@ -91,6 +92,7 @@ pub(super) struct Gemm {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn gemm(job: &Gemm) {
     naked_asm!(
+        processor!(),
         "push {{r4-r11, lr}}",
         "ldm r0, {{r1-r8}}",
         "adr r9, 2f",
@@ -171,6 +173,7 @@ pub(super) struct Pairs {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn pairs(job: &mut Pairs) {
     naked_asm!(
+        processor!(),
         "push {{r4, lr}}",
         "mov r4, r0",
         "1:",
@@ -226,6 +229,7 @@ macro_rules! group {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn gemv(job: &Gemm) {
     naked_asm!(
+        processor!(),
         "push {{r4-r11, lr}}",
         "ldm r0, {{r1-r8}}",
         "adr r9, 2f",
@@ -312,6 +316,7 @@ pub(super) struct Dot4 {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn dot4(job: &mut Dot4) {
     naked_asm!(
+        processor!(),
         "push {{r4-r11, lr}}",
         "push {{r0}}",
         "ldm r0, {{r4-r7, r12, lr}}",

@@ -99,6 +99,7 @@ macro_rules! kernel {
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name(job: &RowJob) {
             naked_asm!(
+                processor!(),
                 "push {{r4-r11, lr}}",
                 "ldm r0, {{r1-r8}}",
                 "push {{r1-r8}}",
@@ -182,6 +183,7 @@ kernel!(
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn spread(from: *const i8, step: usize, to: *mut [u32; 2], n: usize) {
     naked_asm!(
+        processor!(),
         "push {{r4-r5}}",
         "1:",
         "ldr r12, [r0]",

@@ -1,0 +1,149 @@
+//! `aplysia report`: a study, training runs and models as a page, figures and an Optuna journal.
+//!
+//! The study is read, never opened: a search may be running in it.
+
+use crate::args::ReportArgs;
+use crate::images::{self, TrainingImages};
+use crate::run_folder::{self, RunFolder};
+use crate::{Outcome, blob};
+use anyhow::{Context, Result, ensure};
+use aplysia_deploy::Card;
+use aplysia_learn::TrainConfig;
+use aplysia_report::{Epoch, Findings, Release, Run, Search, optuna, page};
+use aplysia_search::{Costs, Record};
+use aplysia_space::{DartsSpace, McuSpace, NasBench201Space, Network, Shape};
+use std::path::Path;
+
+/// Writes what was asked for.
+///
+/// # Errors
+/// No study, no finished run, no card there; other data; a folder that cannot be written.
+pub(crate) fn run(args: &ReportArgs) -> Result<Outcome> {
+    let data = TrainingImages::load(&args.data)?.splits.train;
+    let (input, n_classes) = (images::shape(&data), data.n_classes());
+    let findings = Findings {
+        search: search(&args.study, &data.digest, n_classes)?,
+        runs: args
+            .runs
+            .iter()
+            .map(|dir| training(dir, input, n_classes))
+            .collect::<Result<_>>()?,
+        releases: args
+            .models
+            .iter()
+            .map(|dir| release(dir))
+            .collect::<Result<_>>()?,
+    };
+    let out = args.out.clone();
+    let out = out.unwrap_or_else(|| args.study.join("report.html"));
+    run_folder::write(&out, page::html(&findings).as_bytes())?;
+    println!("wrote {}", out.display());
+    if let Some(dir) = &args.svg {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let figures = page::figures(&findings);
+        for figure in &figures {
+            let path = dir.join(format!("{}.svg", figure.name));
+            run_folder::write(&path, figure.file().as_bytes())?;
+        }
+        println!("wrote {} figures to {}", figures.len(), dir.display());
+    }
+    if let Some(path) = &args.optuna {
+        run_folder::write(path, optuna::journal(&findings.search).as_bytes())?;
+        println!("wrote {}", path.display());
+    }
+    Ok(Outcome::Done)
+}
+
+/// The last part of a path, the name that its owner gave it.
+fn name(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.into());
+    let last = whole.file_name().map(|n| n.to_string_lossy().into());
+    last.unwrap_or_else(|| path.display().to_string())
+}
+
+/// The study in `dir`, of whichever space.
+fn search(dir: &Path, digest: &str, n_classes: usize) -> Result<Search> {
+    let text = String::from_utf8(blob::read(&dir.join("study.toml"))?)?;
+    let table: toml::Table = text.parse().context("study.toml is damaged")?;
+    let got = table.get("dataset_digest").and_then(|d| d.as_str());
+    ensure!(
+        got.is_none_or(|got| got == digest),
+        "the study was made with other images than --dataset gives: it says {}, these are {digest}",
+        got.unwrap_or_default()
+    );
+    let space = table.get("space");
+    let has = |key: &str| space.and_then(|s| s.get(key)).is_some();
+    if !has("skeleton") {
+        let record: Record<McuSpace> = Record::read(dir)?;
+        let input = record.config.space.input;
+        return Search::new::<_, anyhow::Error>(name(dir), &record, |g| {
+            Ok(Network::lower(g, input, n_classes)?)
+        });
+    }
+    // Of the two cell spaces only `darts` has a choice of stems.
+    let stem = space.and_then(|s| s.get("skeleton")?.get("stem"));
+    if stem.is_some() {
+        let record: Record<DartsSpace> = Record::read(dir)?;
+        let skeleton = record.config.space.skeleton;
+        return Search::new::<_, anyhow::Error>(name(dir), &record, |g| Ok(skeleton.lower(g)?));
+    }
+    let record: Record<NasBench201Space> = Record::read(dir)?;
+    let skeleton = record.config.space.skeleton;
+    Search::new::<_, anyhow::Error>(name(dir), &record, |g| Ok(skeleton.lower(g)?))
+}
+
+/// The finished training run in `dir`.
+fn training(dir: &Path, input: Shape, n_classes: usize) -> Result<Run> {
+    let run = RunFolder::load(dir)?;
+    let seedless = TrainConfig {
+        seed: 0,
+        ..run.record.config.clone()
+    };
+    let settings = (run.design.to_toml(), seedless, run.record.n_train);
+    let epochs = run.record.history.iter().map(|e| Epoch {
+        train_accuracy: f64::from(e.train_accuracy),
+        valid_accuracy: e.valid_accuracy.map(f64::from),
+        angles_deg: e
+            .alignment
+            .iter()
+            .map(|a| a.map(|a| f64::from(a.angle_deg)))
+            .collect(),
+    });
+    Ok(Run {
+        name: name(dir),
+        settings: serde_json::to_string(&settings)?,
+        seed: run.record.config.seed,
+        n_train: run.record.n_train,
+        network: run
+            .design
+            .lower(input, n_classes)
+            .with_context(|| format!("{} was not trained on these images", dir.display()))?,
+        epochs: epochs.collect(),
+    })
+}
+
+/// The exported model in `dir`.
+fn release(dir: &Path) -> Result<Release> {
+    let path = dir.join("card.toml");
+    let text = String::from_utf8(blob::read(&path)?)?;
+    let card: Card =
+        toml::from_str(&text).with_context(|| format!("{} is no card", path.display()))?;
+    let bytes = blob::read(&dir.join("model.blob"))?;
+    let n_classes = blob::parse(&bytes, &dir.join("model.blob"))?.n_classes();
+    let [h, w, c] = card.input.shape_hwc;
+    Ok(Release {
+        name: card.name,
+        network: Network::lower(&card.genotype, Shape { h, w, c }, n_classes)?,
+        seeds: card.accuracy.seeds,
+        float_pct: card.accuracy.float_per_seed_pct,
+        int8_pct: card.accuracy.int8_per_seed_pct,
+        n_test: card.data.n_test,
+        costs: Costs {
+            flash_bytes: card.costs.flash_bytes,
+            ram_bytes: card.costs.ram_bytes,
+            macs: card.costs.macs,
+            instructions: card.costs.instructions,
+            params: 0,
+        },
+    })
+}

@@ -1,0 +1,22 @@
+//! The figures. Each is a function of the findings.
+
+pub mod cell;
+pub mod curves;
+pub mod frame;
+pub mod graph;
+pub mod history;
+pub mod layout;
+pub mod pareto;
+pub mod share;
+
+use aplysia_space::Network;
+
+/// The rules of a network by the share of weights they train, as `frsf 64 %, usf 31 %`, largest first.
+pub fn rules_in_words(network: &Network) -> String {
+    let mut shares: Vec<_> = network.rule_share().into_iter().collect();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let words = shares
+        .iter()
+        .map(|(rule, part)| format!("{rule} {:.0} %", 100.0 * part));
+    words.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,20 @@
+//! What a study found, for people: one HTML page, its figures as SVG, an Optuna journal.
+//!
+//! Owns the figures ([`figure`]), the page around them ([`page`]) and the journal ([`optuna`]). Figures
+//! are SVG written by hand ([`svg`]): a page needs six of them, and a plotting library would bring fonts,
+//! colours and scripts of its own. Invariants: nothing that is written refers to the network; every text
+//! from outside (names of folders, errors) is escaped in [`svg::escape`], the only way into a page; the
+//! output is a function of the input, without clocks.
+//!
+//! Flow: `space`, `search` → **`report`** → `cli`.
+
+pub mod figure;
+pub mod findings;
+pub mod optuna;
+pub mod page;
+pub mod palette;
+pub mod scale;
+pub mod svg;
+
+pub use findings::{Candidate, Epoch, Findings, Release, Run, Search};
+pub use svg::Figure;
