@@ -57,6 +57,8 @@ mod demo;
 /// Signatures of blobs, and the commands that make keys and signatures.
 mod signing;
 
+/// Learning methods compared: kept features, wrong labels, the table, cut and gone on.
+mod adapt_bench;
 /// Learning from streams: host against single steps, device against host.
 mod adaptation;
 /// Stored instruction counts of layers and networks, and the cost model against them.

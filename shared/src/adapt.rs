@@ -11,6 +11,7 @@ mod error;
 pub mod guard;
 pub mod homeostasis;
 pub mod instar;
+mod kept;
 mod overlay;
 mod scaled;
 mod snapshot;

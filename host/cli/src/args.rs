@@ -1,5 +1,6 @@
 //! The command line's grammar: every flag, its default and its help.
 
+pub(crate) mod adapt_bench;
 pub(crate) mod demo;
 pub(crate) mod device;
 mod recipe;
@@ -118,6 +119,12 @@ pub(crate) enum Command {
                       aplysia model verify model.blob --key $(aplysia key show release.pem)"
     )]
     Model(sign::ModelCommand),
+    /// Learning on the device against its baselines: every corruption, severity and seed; can be resumed.
+    #[command(after_help = "Examples:\n  aplysia adapt-bench\n  \
+                      aplysia adapt-bench model.blob --out bench --seeds 2 --severities 3 --validation\n\n\
+                      The streams are drawn from the validation images, so that no test image is ever \
+                      learned from.")]
+    AdaptBench(adapt_bench::AdaptBenchArgs),
     /// What this machine has, what is missing, and how to get it.
     Doctor,
     /// Print a shell completion script.

@@ -4,6 +4,7 @@
 //! errors. Exit codes: 0 done, 1 failed, 2 asked for something this machine lacks (or bad usage),
 //! 130 interrupted, after saving what can be saved.
 
+mod adapt_bench;
 mod args;
 mod blob;
 mod demo;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Command::Device(c) => device::run(&c),
         Command::Key(c) => sign::key(&c),
         Command::Model(c) => sign::model(&c),
+        Command::AdaptBench(a) => adapt_bench::run(&a),
         Command::Doctor => doctor::run(),
         Command::Completions { shell } => {
             clap_complete::generate(

@@ -15,6 +15,7 @@
 //! genotype ────────────────→ cost (the same assembly, placeholder numbers)
 //! ```
 
+pub mod adapt_bench;
 pub mod adaptation;
 pub mod assemble;
 pub mod bench;

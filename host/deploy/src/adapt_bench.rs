@@ -1,0 +1,189 @@
+//! What learning on the device is worth: every method on the same shifted streams, in the int8 engine.
+//!
+//! Owns the list of methods, one cell of the protocol (a stream, the images it is measured on) and the
+//! table over all cells. It must not know data sets or files: the caller brings images and keeps lines.
+//! Flow: streams of every shift and seed → [`measure`] → [`Outcome`]s → [`summary`] → report.
+//!
+//! The layers below the head are run once per trunk (with homeostasis or without) and their features are
+//! kept; heads learn from features ([`Plastic::infer_features`]), which gives the device's bits.
+//!
+//! [`Plastic::infer_features`]: aplysia_shared::adapt::Plastic::infer_features
+
+mod float_head;
+mod head;
+mod labels;
+pub mod summary;
+mod trunk;
+
+use crate::DeployError;
+use crate::evaluate::Images;
+use aplysia_shared::Model;
+use aplysia_shared::adapt::{Config, Head, state_bytes};
+use serde::{Deserialize, Serialize};
+use trunk::Trunk;
+
+/// Labelled images of a stream after which accuracy is measured.
+pub const CHECKPOINTS: [usize; 3] = [50, 100, 300];
+
+/// Shares of wrong labels in percent; 100 is the adversary who always lies.
+pub const NOISE_PCT: [u8; 4] = [0, 10, 30, 100];
+
+/// What learns at the head.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Learner {
+    /// A rule of the device.
+    Device(Head),
+    /// Baseline: float gradient descent on the last layer, one step per label, over int8 features.
+    FloatSgd {
+        /// Learning rate in real (dequantized) units.
+        rate: f32,
+    },
+    /// Baseline without labels: the mean of the features is moved back to that of training.
+    Recentre,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Method {
+    /// As reports call it.
+    pub name: &'static str,
+    /// Momentum shift of homeostasis below the head, if it is on.
+    pub momentum: Option<u8>,
+    /// At the head.
+    pub learner: Learner,
+}
+
+const fn method(name: &'static str, momentum: Option<u8>, learner: Learner) -> Method {
+    Method {
+        name,
+        momentum,
+        learner,
+    }
+}
+
+const fn instar(shift: u8) -> Learner {
+    Learner::Device(Head::Instar { shift })
+}
+
+const fn delta(rate: u16) -> Learner {
+    Learner::Device(Head::Delta { rate })
+}
+
+const fn sgd(rate: f32) -> Learner {
+    Learner::FloatSgd { rate }
+}
+
+const BASE: Learner = Learner::Device(Head::Base);
+
+/// Every method, baselines first. Rates of delta are those of the float descent in 1/65536.
+pub const METHODS: [Method; 16] = [
+    method("none", None, BASE),
+    method("re-centring", None, Learner::Recentre),
+    method("float last layer, rate 0.005", None, sgd(0.005)),
+    method("float last layer, rate 0.02", None, sgd(0.02)),
+    method("float last layer, rate 0.08", None, sgd(0.08)),
+    method("instar 3", None, instar(3)),
+    method("instar 4", None, instar(4)),
+    method("delta 328", None, delta(328)),
+    method("delta 1311", None, delta(1311)),
+    method("delta 5243", None, delta(5243)),
+    method("homeostasis 5", Some(5), BASE),
+    method("homeostasis 5 + instar 3", Some(5), instar(3)),
+    method("homeostasis 5 + instar 4", Some(5), instar(4)),
+    method("homeostasis 5 + delta 328", Some(5), delta(328)),
+    method("homeostasis 5 + delta 1311", Some(5), delta(1311)),
+    method("homeostasis 5 + delta 5243", Some(5), delta(5243)),
+];
+
+impl Method {
+    /// What a device is told; none for a baseline of the host.
+    pub fn config(&self) -> Option<Config> {
+        match self.learner {
+            Learner::Device(head) => Some(Config {
+                homeostasis: self.momentum,
+                head,
+            }),
+            Learner::FloatSgd { .. } | Learner::Recentre => None,
+        }
+    }
+
+    /// Bytes of learned state in RAM on a device; none for a baseline of the host.
+    ///
+    /// # Errors
+    /// `model` cannot learn so.
+    pub fn ram_bytes(&self, model: &Model<'_>) -> Result<Option<usize>, DeployError> {
+        let bytes = self.config().map(|config| state_bytes(model, &config));
+        Ok(bytes.transpose()?)
+    }
+
+    fn learns_labels(&self) -> bool {
+        !matches!(
+            self.learner,
+            Learner::Recentre | Learner::Device(Head::Base)
+        )
+    }
+}
+
+/// One cell of the protocol: one shift, one seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell<'a> {
+    /// Shifted images with labels; learned from in order, once.
+    pub stream: Images<'a>,
+    /// Images under the same shift that are not in the stream.
+    pub shifted: Images<'a>,
+    /// Images without the shift.
+    pub clean: Images<'a>,
+    /// Of stochastic rounding and of wrong labels.
+    pub seed: u32,
+    /// Shares of wrong labels to try, of [`NOISE_PCT`].
+    pub noise_pct: &'a [u8],
+}
+
+/// One method in one cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// [`Method::name`].
+    pub method: String,
+    /// Share of wrong labels.
+    pub noise_pct: u8,
+    /// Accuracy in percent on the shifted images after each of [`CHECKPOINTS`], as far as the stream goes.
+    pub shifted_pct: Vec<f64>,
+    /// Accuracy in percent on the clean images at the end.
+    pub clean_pct: f64,
+}
+
+/// Every method on one cell, one after the other on this thread: the same bits however many cells are
+/// measured beside it. Methods that need no label are measured at the first noise share only.
+///
+/// # Errors
+/// The images do not fit `model`, or it has no prototypes, no statistics or no fully connected head.
+pub fn measure(model: &Model<'_>, cell: &Cell<'_>) -> Result<Vec<Outcome>, DeployError> {
+    for images in [cell.stream, cell.shifted, cell.clean] {
+        images.check(model)?;
+    }
+    let mut outcomes = Vec::new();
+    let mut trunks: Vec<Trunk> = Vec::new();
+    for method in &METHODS {
+        let known = trunks.iter().position(|t| t.momentum == method.momentum);
+        let at = known.unwrap_or(trunks.len());
+        if known.is_none() {
+            trunks.push(Trunk::run(model, method.momentum, cell)?);
+        }
+        for (i, &noise_pct) in cell.noise_pct.iter().enumerate() {
+            if i > 0 && !method.learns_labels() {
+                continue;
+            }
+            let taught =
+                labels::taught(cell.stream.labels, noise_pct, cell.seed, model.n_classes());
+            let (shifted_pct, clean_pct) =
+                head::measure(model, method.learner, &trunks[at], cell, &taught)?;
+            outcomes.push(Outcome {
+                method: method.name.into(),
+                noise_pct,
+                shifted_pct,
+                clean_pct,
+            });
+        }
+    }
+    Ok(outcomes)
+}

@@ -1,0 +1,152 @@
+//! The table over all cells.
+//!
+//! Owns means and their Markdown form. Every number is a mean over the cells given, in the order given, so
+//! that equal cells give equal bytes. With `A_0` the shifted accuracy of `none`, `A` that of a method and
+//! `A_c` the clean accuracy of `none`, the recovered share is `(A − A_0)/(A_c − A_0)` of the means.
+
+use super::{CHECKPOINTS, METHODS, NOISE_PCT, Outcome};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// One finished cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Name of the corruption.
+    pub corruption: String,
+    /// 1 to 5.
+    pub severity: u8,
+    /// Of camera, stream and stochastic rounding.
+    pub seed: u32,
+    /// Every method.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// One method over all cells.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// [`super::Method::name`].
+    pub method: String,
+    /// Mean shifted accuracy after each of [`CHECKPOINTS`].
+    pub shifted_pct: Vec<f64>,
+    /// The same at the end for severities 1 to 5; none for one without cells.
+    pub severity_pct: [Option<f64>; 5],
+    /// Mean clean accuracy at the end.
+    pub clean_pct: f64,
+    /// Recovered share at the end in percent.
+    pub recovered_pct: f64,
+    /// First checkpoint with 90 % of the gain at the end; none without a gain.
+    pub samples_to_90_pct: Option<usize>,
+    /// Mean shifted accuracy at the end for each of [`NOISE_PCT`], over the cells that tried it; none for
+    /// methods without labels.
+    pub noise_pct: Vec<Option<f64>>,
+    /// Learned state in RAM on the device.
+    pub ram_bytes: Option<usize>,
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (mut sum, mut n) = (0.0, 0_u32);
+    for value in values {
+        sum += value;
+        n += 1;
+    }
+    (n > 0).then(|| sum / f64::from(n))
+}
+
+/// One row per method that `groups` hold; `ram_bytes` as [`METHODS`].
+pub fn rows(groups: &[Group], ram_bytes: &[Option<usize>]) -> Vec<Row> {
+    let of = |method: &'static str, noise: u8| {
+        let outcomes = groups
+            .iter()
+            .flat_map(|g| g.outcomes.iter().map(move |o| (g, o)));
+        outcomes.filter(move |(_, o)| o.method == method && o.noise_pct == noise)
+    };
+    let last = |o: &Outcome| o.shifted_pct.last().copied().unwrap_or(0.0);
+    let none = METHODS[0].name;
+    let base = mean(of(none, 0).map(|(_, o)| last(o))).unwrap_or(0.0);
+    let clean = mean(of(none, 0).map(|(_, o)| o.clean_pct)).unwrap_or(0.0);
+    let row = |(method, &ram_bytes): (&super::Method, &Option<usize>)| {
+        let at = |i: usize| {
+            let values = of(method.name, 0).filter_map(|(_, o)| o.shifted_pct.get(i).copied());
+            mean(values)
+        };
+        let shifted_pct: Vec<f64> = (0..CHECKPOINTS.len()).map_while(at).collect();
+        let end = *shifted_pct.last()?;
+        let severity = |s: u8| {
+            mean(
+                of(method.name, 0)
+                    .filter(|(g, _)| g.severity == s)
+                    .map(|(_, o)| last(o)),
+            )
+        };
+        let noise = |&noise: &u8| {
+            let tried = groups
+                .iter()
+                .filter(|g| g.outcomes.iter().any(|o| o.noise_pct > 0));
+            let outcomes = tried.flat_map(|g| &g.outcomes);
+            let outcomes = outcomes.filter(|o| o.method == method.name && o.noise_pct == noise);
+            mean(outcomes.map(last)).filter(|_| method.learns_labels())
+        };
+        let reached = |&(_, &pct): &(usize, &f64)| end > base && pct - base >= 0.9 * (end - base);
+        Some(Row {
+            method: method.name.into(),
+            severity_pct: [1, 2, 3, 4, 5].map(severity),
+            clean_pct: mean(of(method.name, 0).map(|(_, o)| o.clean_pct))?,
+            recovered_pct: 100.0 * (end - base) / (clean - base),
+            samples_to_90_pct: shifted_pct
+                .iter()
+                .enumerate()
+                .find(reached)
+                .map(|(i, _)| CHECKPOINTS[i]),
+            noise_pct: NOISE_PCT.iter().map(noise).collect(),
+            ram_bytes,
+            shifted_pct,
+        })
+    };
+    METHODS.iter().zip(ram_bytes).filter_map(row).collect()
+}
+
+fn or_dash(pct: Option<f64>) -> String {
+    pct.map_or("–".into(), |pct| format!("{pct:.2}"))
+}
+
+/// The rows as two Markdown tables.
+pub fn markdown(rows: &[Row]) -> String {
+    let mut text = String::from("| method |");
+    for n in CHECKPOINTS {
+        let _ = write!(text, " after {n} |");
+    }
+    text += " recovered | severity 1 | 2 | 3 | 4 | 5 | clean after | 90 % of the gain at | RAM |\n|---|";
+    text += &"--:|".repeat(CHECKPOINTS.len() + 9);
+    text += "\n";
+    for row in rows {
+        let _ = write!(text, "| {} |", row.method);
+        for pct in &row.shifted_pct {
+            let _ = write!(text, " {pct:.2} |");
+        }
+        let _ = write!(text, " {:.1} % |", row.recovered_pct);
+        for pct in row.severity_pct {
+            let _ = write!(text, " {} |", or_dash(pct));
+        }
+        let samples = row.samples_to_90_pct.map_or("–".into(), |n| n.to_string());
+        let ram = row.ram_bytes.map_or("host".into(), |n| format!("{n} B"));
+        let _ = writeln!(text, " {:.2} | {samples} | {ram} |", row.clean_pct);
+    }
+    text += "\n| wrong labels: |";
+    for pct in NOISE_PCT {
+        let _ = write!(text, " {pct} % |");
+    }
+    text += "\n|---|";
+    text += &"--:|".repeat(NOISE_PCT.len());
+    text += "\n";
+    for row in rows
+        .iter()
+        .filter(|row| row.noise_pct.iter().any(Option::is_some))
+    {
+        let _ = write!(text, "| {} |", row.method);
+        for pct in &row.noise_pct {
+            let _ = write!(text, " {} |", or_dash(*pct));
+        }
+        text += "\n";
+    }
+    text
+}

@@ -1,0 +1,221 @@
+//! The comparison of learning methods: kept features against whole images, wrong labels, the table, and the
+//! command cut and gone on with.
+
+use crate::adaptation::Labelled;
+use crate::program::aplysia_binary;
+use crate::toy;
+use aplysia_deploy::adapt;
+use aplysia_deploy::adapt_bench::summary::{Group, markdown, rows};
+use aplysia_deploy::adapt_bench::{Cell, METHODS, Outcome, measure};
+use aplysia_deploy::evaluate::Images;
+use aplysia_shared::Model;
+use aplysia_shared::adapt::{AdaptError, Plastic, state_bytes};
+use std::path::Path;
+use std::process::Command;
+
+const SEED: u32 = 9;
+const D: usize = toy::D;
+
+fn first(images: Images<'_>, n: usize) -> Images<'_> {
+    let image_bytes = images.pixels.len() / images.labels.len();
+    Images {
+        pixels: &images.pixels[..n * image_bytes],
+        labels: &images.labels[..n],
+    }
+}
+
+#[test]
+fn kept_features_give_what_whole_streams_give() {
+    let blob = toy::measured(3);
+    let model = Model::parse(&blob).unwrap();
+    let (stream, shifted, clean) = (
+        Labelled::new(110, 1),
+        Labelled::new(80, 2),
+        Labelled::new(70, 3),
+    );
+    let cell = Cell {
+        stream: stream.images(),
+        shifted: shifted.images(),
+        clean: clean.images(),
+        seed: SEED,
+        noise_pct: &[0],
+    };
+    let outcomes = measure(&model, &cell).unwrap();
+    assert_eq!(outcomes.len(), METHODS.len());
+    let (mut n_device, mut gains) = (0, 0);
+    for (method, outcome) in METHODS.iter().zip(&outcomes) {
+        assert_eq!(outcome.shifted_pct.len(), 2, "{}", method.name);
+        gains += usize::from(outcome.shifted_pct != outcomes[0].shifted_pct);
+        let Some(config) = method.config() else {
+            continue;
+        };
+        n_device += 1;
+        for (n, &pct) in [50, 100].into_iter().zip(&outcome.shifted_pct) {
+            let learned = adapt(&model, config, SEED, first(cell.stream, n)).unwrap();
+            let found = learned.evaluate(&model, cell.shifted).unwrap();
+            assert_eq!(found.accuracy_pct(), pct, "{} after {n}", method.name);
+        }
+        let learned = adapt(&model, config, SEED, cell.stream).unwrap();
+        let found = learned.evaluate(&model, cell.clean).unwrap();
+        assert_eq!(found.accuracy_pct(), outcome.clean_pct, "{}", method.name);
+    }
+    assert!(n_device >= 12 && gains >= 5, "{n_device} {gains}");
+}
+
+#[test]
+fn wrong_labels_reach_only_what_learns_from_labels() {
+    let blob = toy::measured(3);
+    let model = Model::parse(&blob).unwrap();
+    let (stream, test) = (Labelled::new(60, 1), Labelled::new(80, 2));
+    let with = |noise_pct: &[u8]| {
+        let cell = Cell {
+            stream: stream.images(),
+            shifted: test.images(),
+            clean: test.images(),
+            seed: SEED,
+            noise_pct,
+        };
+        measure(&model, &cell).unwrap()
+    };
+    let (none, all) = (with(&[0]), with(&[0, 100]));
+    let right: Vec<&Outcome> = all.iter().filter(|o| o.noise_pct == 0).collect();
+    assert_eq!(right, none.iter().collect::<Vec<_>>());
+    let n_labelled = METHODS.len() - 3;
+    assert_eq!(all.len() - none.len(), n_labelled);
+    // What a lie does to accuracy is no matter for a random network: it must only reach the head.
+    let differs = |liar: &&Outcome| {
+        let mut honest = right.iter().filter(|o| o.method == liar.method);
+        honest.any(|o| (&o.shifted_pct, o.clean_pct) != (&liar.shifted_pct, liar.clean_pct))
+    };
+    let n_reached = all
+        .iter()
+        .filter(|o| o.noise_pct == 100)
+        .filter(differs)
+        .count();
+    assert!(n_reached >= n_labelled / 2, "{n_reached} of {n_labelled}");
+}
+
+#[test]
+fn features_of_another_length_are_refused() {
+    let blob = toy::measured(3);
+    let model = Model::parse(&blob).unwrap();
+    let config = METHODS[0].config().unwrap();
+    let mut buffer = vec![0; state_bytes(&model, &config).unwrap()];
+    let mut plastic = Plastic::new(&model, config, SEED, &mut buffer).unwrap();
+    let mut arena = vec![0; model.arena_bytes()];
+    for len in [0, D - 1, D + 1] {
+        assert!(matches!(
+            plastic.infer_features(&model, &mut arena, &vec![0; len]),
+            Err(AdaptError::Arena(_))
+        ));
+    }
+    let image = &toy::images(1, 4)[0];
+    let class = plastic.infer(&model, &mut arena, image).unwrap();
+    let (scores, kept) = (
+        plastic.scores().to_vec(),
+        plastic.features().unwrap().to_vec(),
+    );
+    assert_eq!(plastic.infer_features(&model, &mut arena, &kept), Ok(class));
+    assert_eq!(plastic.scores(), scores);
+}
+
+/// The definitions of `adapt_bench::summary` on numbers small enough to follow by hand.
+#[test]
+fn the_table_holds_the_means_of_its_definitions() {
+    let outcome = |method: &str, noise_pct, shifted_pct: [f64; 3], clean_pct| Outcome {
+        method: method.into(),
+        noise_pct,
+        shifted_pct: shifted_pct.to_vec(),
+        clean_pct,
+    };
+    let group = |severity, seed, outcomes| Group {
+        corruption: "blur".into(),
+        severity,
+        seed,
+        outcomes,
+    };
+    let groups = [
+        group(
+            1,
+            1,
+            vec![
+                outcome("none", 0, [40.0; 3], 90.0),
+                outcome("delta 328", 0, [50.0, 60.0, 61.0], 80.0),
+            ],
+        ),
+        group(
+            3,
+            1,
+            vec![
+                outcome("none", 0, [20.0; 3], 90.0),
+                outcome("delta 328", 0, [30.0, 58.0, 59.0], 70.0),
+                outcome("delta 328", 100, [0.0, 0.0, 7.0], 5.0),
+            ],
+        ),
+    ];
+    let rows = rows(&groups, &[Some(123); METHODS.len()]);
+    assert_eq!(rows.len(), 2);
+    let (none, delta) = (&rows[0], &rows[1]);
+    assert_eq!((none.recovered_pct, none.samples_to_90_pct), (0.0, None));
+    assert_eq!(delta.shifted_pct, [40.0, 59.0, 60.0]);
+    assert_eq!(
+        delta.severity_pct,
+        [Some(61.0), None, Some(59.0), None, None]
+    );
+    assert_eq!(delta.clean_pct, 75.0);
+    assert_eq!(delta.recovered_pct, 50.0);
+    assert_eq!(delta.samples_to_90_pct, Some(100));
+    assert_eq!(delta.noise_pct, [Some(59.0), None, None, Some(7.0)]);
+    let text = markdown(&rows);
+    assert!(
+        text.contains("| delta 328 | 40.00 | 59.00 | 60.00 | 50.0 % |"),
+        "{text}"
+    );
+    assert!(
+        text.contains("| delta 328 | 59.00 | – | – | 7.00 |"),
+        "{text}"
+    );
+}
+
+fn bench(out: &Path, threads: &str) -> std::process::Output {
+    let blob = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fashion-mnist-m4/model.blob");
+    let mut command = Command::new(aplysia_binary());
+    command.arg("adapt-bench").arg(blob).arg("--out").arg(out);
+    let size = ["--seeds", "1", "--severities", "3", "--samples", "50"];
+    command
+        .args(size)
+        .args(["--test-images", "20", "--threads", threads]);
+    command.output().unwrap()
+}
+
+#[test]
+fn a_bench_cut_in_a_line_goes_on_to_the_same_bits_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    let read = |out: &Path, name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    for out in [&whole, &cut] {
+        let output = bench(out, "1");
+        assert!(output.status.success(), "{output:?}");
+    }
+    let lines = read(&whole, "groups.jsonl");
+    assert_eq!(lines.lines().count(), 11);
+    std::fs::write(cut.join("groups.jsonl"), &lines[..lines.len() / 2]).unwrap();
+    std::fs::remove_file(cut.join("summary.json")).unwrap();
+    assert!(bench(&cut, "2").status.success());
+    for name in ["summary.json", "README.md"] {
+        assert_eq!(read(&cut, name), read(&whole, name));
+    }
+    let sorted = |out: &Path| {
+        let text = read(out, "groups.jsonl");
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&cut), sorted(&whole));
+    let mut other = lines.clone();
+    other = other.replacen("\"test_images\":20", "\"test_images\":21", 1);
+    std::fs::write(cut.join("groups.jsonl"), other).unwrap();
+    let refused = bench(&cut, "1");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("choose another --out"));
+}
