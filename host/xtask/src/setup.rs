@@ -180,7 +180,18 @@ fn install(packages: &[&str]) -> Result<()> {
     }
     eprintln!("installing the Debian packages {list}");
     command::run(&mut apt_get(&["update"]))?;
-    command::run(apt_get(&["install", "-y", "--no-install-recommends"]).args(packages))
+    let install = ["install", "-y", "--no-install-recommends"];
+    let plan = command::output(apt_get(&install).arg("--simulate").args(packages))?;
+    let removed: Vec<_> = plan.lines().filter_map(removed_package).collect();
+    if !removed.is_empty() {
+        eprintln!("this removes {}, in conflict with them", removed.join(", "));
+    }
+    command::run(apt_get(&install).args(packages))
+}
+
+/// The package that a line of `apt-get --simulate` says would be removed.
+fn removed_package(line: &str) -> Option<&str> {
+    line.strip_prefix("Remv ")?.split(' ').next()
 }
 
 /// `apt-get` that never asks and waits up to two minutes for another one to end.
