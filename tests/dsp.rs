@@ -8,7 +8,7 @@ use aplysia_shared::kernel::dsp::packing::{self, Depth, Reach};
 use aplysia_shared::kernel::dsp::{self, Native, Packed, Portable, Simd};
 use aplysia_shared::kernel::{Dst, Src, Weighted, generic};
 use aplysia_shared::quant::high_product_by_parts;
-use aplysia_shared::{AddScales, ChannelStat, Scaling, Window};
+use aplysia_shared::{AddScales, ChannelStat, Clamp, Scaling, Window};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -169,7 +169,41 @@ proptest! {
         let with = |add: fn(&Src<'_>, &Src<'_>, &mut Dst<'_>, &AddScales)| {
             run([shape[0], shape[1]], shape[2], &to, |dst| add(&view(&lhs), &view(&rhs), dst, &scales))
         };
-        prop_assert_eq!(with(dsp::add_s8), with(generic::add_s8));
+        let want = with(generic::add_s8);
+        prop_assert_eq!(&with(dsp::add_s8::<Native>), &want);
+        prop_assert_eq!(&with(dsp::add_s8::<Portable>), &want);
+    }
+
+    #[test]
+    fn pools_are_the_generic_ones(axes in [axis(1), axis(1)], c in 1..=37usize, seed: u64) {
+        check_pools(&case(axes, [c, 1], seed))?;
+    }
+
+    #[test]
+    fn large_pools_are_the_generic_ones(
+        [h, w] in [[1..=40usize, 1..=17usize, 1..=9usize], [1..=40usize, 1..=17usize, 1..=9usize]],
+        c in 1..=9usize, seed: u64,
+    ) {
+        let side = |[size, kernel, pad]: [usize; 3]| {
+            let pad = pad.min(kernel - 1);
+            [size, kernel, 1, 1, pad, size]
+        };
+        check_pools(&case([side(h), side(w)], [c, 1], seed))?;
+    }
+
+    #[test]
+    fn global_avg_pool_is_the_generic_one(
+        shape in [1..=17usize, 1..=17usize, 1..=37usize], seed: u64,
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (src, to) = (image(shape, &mut rng), output(1, &mut rng));
+        let scaling = Scaling::new(to.multiplier[0], to.shift[0]);
+        let with = |pool: fn(&Src<'_>, &mut Dst<'_>, Scaling)| {
+            run([1, 1], shape[2], &to, |dst| pool(&view(&src), dst, scaling))
+        };
+        let want = with(generic::global_avg_pool_s8);
+        prop_assert_eq!(&with(dsp::global_avg_pool_s8::<Native>), &want);
+        prop_assert_eq!(&with(dsp::global_avg_pool_s8::<Portable>), &want);
     }
 
     #[test]
@@ -189,6 +223,84 @@ proptest! {
         let want = i64::from(acc) + i64::from(x0) * i64::from(y0) + i64::from(x1) * i64::from(y1);
         prop_assert_eq!(Native::smlad(x, y, acc), want as i32);
         prop_assert_eq!(halves(Native::ssub16(x, y)), [x0 - y0, x1 - y1].map(|h| i32::from(h as i16)));
+        prop_assert_eq!(halves(Native::sxtab16(y, x)), [y0 + a, y1 + c].map(|h| i32::from(h as i16)));
+        prop_assert_eq!(halves(Native::sxtab16_ror8(y, x)), [y0 + b, y1 + d].map(|h| i32::from(h as i16)));
+        let pairs = || bytes(x).into_iter().zip(bytes(y));
+        prop_assert_eq!(bytes(Native::max4(x, y)).to_vec(), pairs().map(|(x, y)| x.max(y)).collect::<Vec<_>>());
+        prop_assert_eq!(bytes(Native::min4(x, y)).to_vec(), pairs().map(|(x, y)| x.min(y)).collect::<Vec<_>>());
+        let wide = |h: i32| (i64::from(acc) + (i64::from(x as i32) * i64::from(h)).div_euclid(1 << 16)) as i32;
+        prop_assert_eq!([Native::smlawb(x as i32, y, acc), Native::smlawt(x as i32, y, acc)], [y0, y1].map(wide));
+        let product = i128::from(x as i32) * i128::from(y as i32) + (1 << 31);
+        prop_assert_eq!(Native::smmlar(x as i32, y as i32, acc), (i128::from(acc) + product.div_euclid(1 << 32)) as i32);
+    }
+}
+
+fn check_pools(k: &Case) -> Result<(), TestCaseError> {
+    type Pool = fn(&Src<'_>, &mut Dst<'_>, &Window);
+    let with = |pool: Pool| {
+        run(k.geometry.out, k.src.c, &k.to, |dst| {
+            pool(&view(&k.src), dst, &k.window);
+        })
+    };
+    let fast: [[Pool; 3]; 2] = [
+        [
+            generic::max_pool_s8,
+            dsp::max_pool_s8::<Native>,
+            dsp::max_pool_s8::<Portable>,
+        ],
+        [
+            generic::avg_pool_s8,
+            dsp::avg_pool_s8::<Native>,
+            dsp::avg_pool_s8::<Portable>,
+        ],
+    ];
+    for [want, native, portable] in fast {
+        let want = with(want);
+        prop_assert_eq!(&with(native), &want);
+        prop_assert_eq!(&with(portable), &want);
+    }
+    Ok(())
+}
+
+/// Sums over up to 255 values in a row of pixels: every one up to 40 values, then those next to a tie
+/// and to an integer.
+#[test]
+fn means_round_as_the_generic_ones() {
+    for n in 1..=255u8 {
+        let window = Window {
+            kernel_w: n,
+            ..Window::square(1, 1, 0)
+        };
+        let n = usize::from(n);
+        let near = |i: usize| n <= 40 || (n / 2).abs_diff(i) <= 1 || i <= 1 || i + 1 == n;
+        for (low, more) in (-128..=127i8).flat_map(|low| (0..n).map(move |more| (low, more))) {
+            if !near(more) {
+                continue;
+            }
+            let value = |i: usize| low.saturating_add(i8::from(i / 4 < more));
+            let data: Vec<_> = (0..4 * n).map(value).collect();
+            let src = Src {
+                data: &data,
+                h: 1,
+                w: n,
+                c: 4,
+                zero_point: 0,
+            };
+            let mut out = [0; 4];
+            let mut dst = Dst {
+                data: &mut out,
+                h: 1,
+                w: 1,
+                c: 4,
+                zero_point: 0,
+                clamp: Clamp::FULL,
+            };
+            dsp::avg_pool_s8::<Portable>(&src, &mut dst, &window);
+            let sum: i32 = data.iter().step_by(4).map(|&q| i32::from(q)).sum();
+            let n = n as i32;
+            let half = if sum > 0 { n / 2 } else { -(n / 2) };
+            assert_eq!(out, [((sum + half) / n) as i8; 4], "{sum} / {n}");
+        }
     }
 }
 

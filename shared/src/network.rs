@@ -232,10 +232,10 @@ fn run_layer(
     let src = source(first)?;
     let mut dst = Dst::new(output, data, layer.clamp);
     match &layer.op {
-        Op::Add(scales) => dsp::add_s8(&src, &source(second)?, &mut dst, scales),
-        Op::MaxPool(window) => generic::max_pool_s8(&src, &mut dst, window),
-        Op::AvgPool(window) => generic::avg_pool_s8(&src, &mut dst, window),
-        Op::GlobalAvgPool(scaling) => generic::global_avg_pool_s8(&src, &mut dst, *scaling),
+        Op::Add(scales) => dsp::add_s8::<Native>(&src, &source(second)?, &mut dst, scales),
+        Op::MaxPool(window) => dsp::max_pool_s8::<Native>(&src, &mut dst, window),
+        Op::AvgPool(window) => dsp::avg_pool_s8::<Native>(&src, &mut dst, window),
+        Op::GlobalAvgPool(scaling) => dsp::global_avg_pool_s8::<Native>(&src, &mut dst, *scaling),
         Op::Softmax(scaling) => generic::softmax_s8(&src, &mut dst, *scaling),
         op => {
             let (mut constants, packed) = choose(model, index, hooks)?;

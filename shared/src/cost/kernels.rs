@@ -2,7 +2,7 @@
 //! above.
 
 use crate::kernel::dsp::packing::{BLOCK, Depth};
-use crate::kernel::dsp::{Cut, GROUP, PaddedStrip};
+use crate::kernel::dsp::{Cut, GROUP, MIN_ADD_ELEMENTS, PaddedStrip, in_words};
 use crate::layer::{Op, Tensor, Window};
 
 /// Estimated instructions of `op` from `src` to `dst`.
@@ -10,6 +10,7 @@ pub(super) fn instructions(op: &Op, src: &Tensor, dst: &Tensor) -> u64 {
     let (inputs, outputs) = (src.len() as u64, dst.len() as u64);
     let pixels = outputs / u64::from(dst.c).max(1);
     let in_ch = u64::from(src.c);
+    let src_pixels = usize::from(src.h) * usize::from(src.w);
     match op {
         Op::PackedConv2d(window) => packed(window, src, dst),
         Op::Conv2d(w) => {
@@ -29,8 +30,18 @@ pub(super) fn instructions(op: &Op, src: &Tensor, dst: &Tensor) -> u64 {
         // 21 for 16 MACs and the loop; constants and rounding; the input.
         Op::FullyConnected => 1455 * inputs * outputs / 1000 + 111 * outputs + 2483,
         // Look-ups and one requantization, behind two tables; three requantizations.
-        Op::Add(_) if outputs >= 1024 => 29 * outputs + 14_000,
+        Op::Add(_) if outputs >= MIN_ADD_ELEMENTS as u64 => 18 * outputs + 14_000,
         Op::Add(_) => 59 * outputs,
+        // Per tap and channel, per output, per pixel.
+        Op::MaxPool(w) if in_words(src.c.into(), 1) => {
+            w.taps() as u64 * 3 * outputs / 2 + 5 * outputs + 80 * pixels
+        }
+        Op::AvgPool(w) if in_words(src.c.into(), w.taps()) => {
+            (17 * w.taps() as u64 + 85) * outputs / 10 + 90 * pixels
+        }
+        Op::GlobalAvgPool(_) if in_words(src.c.into(), src_pixels) => {
+            19 * inputs / 10 + 32 * outputs
+        }
         // Per tap and channel, per tap of each pixel, per output.
         Op::MaxPool(w) => w.taps() as u64 * (11 * outputs + 41 * pixels),
         Op::AvgPool(w) => w.taps() as u64 * (5 * outputs + 84 * pixels) + 36 * outputs,

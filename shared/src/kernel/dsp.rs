@@ -16,6 +16,7 @@ mod conv2d;
 mod depthwise;
 mod fully_connected;
 pub mod packing;
+mod pool;
 mod portable;
 mod strip;
 
@@ -26,14 +27,19 @@ mod multiply;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
 
+pub(crate) use add::MIN_ELEMENTS as MIN_ADD_ELEMENTS;
 pub use add::add_s8;
 pub use columns::Rows;
 pub use conv2d::{Packed, packed_conv2d_s8};
 pub(crate) use depthwise::Cut;
 pub use depthwise::depthwise_conv2d_s8;
 pub use fully_connected::fully_connected_s8;
+pub(crate) use pool::in_words;
+pub use pool::{avg_pool_s8, global_avg_pool_s8, max_pool_s8};
 pub use portable::Portable;
 pub(crate) use strip::Strip as PaddedStrip;
+
+use core::array;
 
 use packing::Epilogue;
 
@@ -89,7 +95,15 @@ pub struct Batch {
     pub n: usize,
 }
 
-/// An instruction set. The first five are the instructions of the same name.
+#[inline]
+fn low_word(x: i64) -> i32 {
+    #[expect(clippy::cast_possible_truncation, reason = "the modulus is meant")]
+    {
+        x as i32
+    }
+}
+
+/// An instruction set. Methods named like an instruction do what it does.
 pub trait Simd: Sized {
     /// Bytes 0 and 2, sign-extended to halfwords.
     fn sxtb16(x: u32) -> u32;
@@ -99,6 +113,53 @@ pub trait Simd: Sized {
     fn ssub16(x: u32, y: u32) -> u32;
     /// `acc` plus the two products of the signed halfwords of `x` and `y`, modulo 2^32.
     fn smlad(x: u32, y: u32, acc: i32) -> i32;
+
+    /// Halfwords of `acc` plus bytes 0 and 2 of `x`, sign-extended.
+    #[inline]
+    fn sxtab16(acc: u32, x: u32) -> u32 {
+        let minus = |x: u32| Self::ssub16(0, x);
+        Self::ssub16(acc, minus(Self::sxtb16(x)))
+    }
+
+    /// Halfwords of `acc` plus bytes 1 and 3 of `x`, sign-extended.
+    #[inline]
+    fn sxtab16_ror8(acc: u32, x: u32) -> u32 {
+        Self::sxtab16(acc, x >> 8)
+    }
+
+    /// The larger of the signed bytes of `x` and `y`, byte by byte.
+    #[inline]
+    fn max4(x: u32, y: u32) -> u32 {
+        let [x, y] = [x, y].map(|x| x.to_le_bytes().map(u8::cast_signed));
+        u32::from_le_bytes(array::from_fn(|i| x[i].max(y[i]).cast_unsigned()))
+    }
+
+    /// The smaller of the signed bytes of `x` and `y`, byte by byte.
+    #[inline]
+    fn min4(x: u32, y: u32) -> u32 {
+        let [x, y] = [x, y].map(|x| x.to_le_bytes().map(u8::cast_signed));
+        u32::from_le_bytes(array::from_fn(|i| x[i].min(y[i]).cast_unsigned()))
+    }
+
+    /// `acc + floor(x · low halfword of y / 2^16)`, modulo 2^32.
+    #[inline]
+    fn smlawb(x: i32, y: u32, acc: i32) -> i32 {
+        Self::smlawt(x, y << 16, acc)
+    }
+
+    /// `acc + floor(x · high halfword of y / 2^16)`, modulo 2^32.
+    #[inline]
+    fn smlawt(x: i32, y: u32, acc: i32) -> i32 {
+        let product = i64::from(x) * i64::from(y.cast_signed() >> 16);
+        acc.wrapping_add(low_word(product >> 16))
+    }
+
+    /// `acc + floor((x·y + 2^31) / 2^32)`, modulo 2^32.
+    #[inline]
+    fn smmlar(x: i32, y: i32, acc: i32) -> i32 {
+        let product = i64::from(x) * i64::from(y) + (1 << 31);
+        acc.wrapping_add(low_word(product >> 32))
+    }
 
     /// Reads rows at two places of `src` into columns: of each four bytes of either, bytes 0 and 2,
     /// then 1 and 3. Slices that are too short give a wrong result.

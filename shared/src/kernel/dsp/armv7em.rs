@@ -211,6 +211,76 @@ impl Simd for Armv7em {
         z
     }
 
+    #[inline(always)]
+    fn sxtab16(acc: u32, x: u32) -> u32 {
+        let z;
+        // SAFETY: one instruction on registers.
+        unsafe {
+            asm!("sxtab16 {}, {}, {}", lateout(reg) z, in(reg) acc, in(reg) x, options(pure, nomem, nostack))
+        };
+        z
+    }
+
+    #[inline(always)]
+    fn sxtab16_ror8(acc: u32, x: u32) -> u32 {
+        let z;
+        // SAFETY: one instruction on registers.
+        unsafe {
+            asm!("sxtab16 {}, {}, {}, ror #8", lateout(reg) z, in(reg) acc, in(reg) x, options(pure, nomem, nostack))
+        };
+        z
+    }
+
+    #[inline(always)]
+    fn max4(x: u32, y: u32) -> u32 {
+        let z;
+        // SAFETY: registers and flags only.
+        unsafe {
+            asm!("ssub8 {z}, {x}, {y}\n sel {z}, {x}, {y}", z = out(reg) z, x = in(reg) x, y = in(reg) y, options(pure, nomem, nostack))
+        };
+        z
+    }
+
+    #[inline(always)]
+    fn min4(x: u32, y: u32) -> u32 {
+        let z;
+        // SAFETY: registers and flags only.
+        unsafe {
+            asm!("ssub8 {z}, {x}, {y}\n sel {z}, {y}, {x}", z = out(reg) z, x = in(reg) x, y = in(reg) y, options(pure, nomem, nostack))
+        };
+        z
+    }
+
+    #[inline(always)]
+    fn smlawb(x: i32, y: u32, acc: i32) -> i32 {
+        let z;
+        // SAFETY: one instruction on registers; it sets flags.
+        unsafe {
+            asm!("smlawb {}, {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, in(reg) acc, options(pure, nomem, nostack))
+        };
+        z
+    }
+
+    #[inline(always)]
+    fn smlawt(x: i32, y: u32, acc: i32) -> i32 {
+        let z;
+        // SAFETY: one instruction on registers; it sets flags.
+        unsafe {
+            asm!("smlawt {}, {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, in(reg) acc, options(pure, nomem, nostack))
+        };
+        z
+    }
+
+    #[inline(always)]
+    fn smmlar(x: i32, y: i32, acc: i32) -> i32 {
+        let z;
+        // SAFETY: one instruction on registers.
+        unsafe {
+            asm!("smmlar {}, {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, in(reg) acc, options(pure, nomem, nostack))
+        };
+        z
+    }
+
     #[inline]
     fn gather(src: &[i8], starts: [usize; 2], rows: Rows, to: &mut [u32]) {
         if let Some(job) = gathering(src, starts, 0, rows, to) {
