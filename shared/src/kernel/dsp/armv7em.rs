@@ -27,6 +27,16 @@ macro_rules! processor {
     };
 }
 
+/// One instruction that gives a word from words; it may set flags.
+macro_rules! instruction {
+    ($text:literal, $($word:expr),+) => {{
+        let to;
+        // SAFETY: one instruction on registers.
+        unsafe { asm!($text, lateout(reg) to, $(in(reg) $word),+, options(pure, nomem, nostack)) };
+        to
+    }};
+}
+
 /// Requantizes r0 to r7 with the constants at r12, one line per operation and channel: the rounded
 /// high product `(acc·2^32 + acc·(2M − 2^32) + 2^31) >> 32`, ties away from zero, rounding and zero
 /// point, shift. `$c0` to `$c7` name the constant of each accumulator.
@@ -173,62 +183,32 @@ fn product(
 impl Simd for Armv7em {
     #[inline(always)]
     fn sxtb16(x: u32) -> u32 {
-        let y;
-        // SAFETY: one instruction on registers.
-        unsafe {
-            asm!("sxtb16 {}, {}", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags))
-        };
-        y
+        instruction!("sxtb16 {}, {}", x)
     }
 
     #[inline(always)]
     fn sxtb16_ror8(x: u32) -> u32 {
-        let y;
-        // SAFETY: one instruction on registers.
-        unsafe {
-            asm!("sxtb16 {}, {}, ror #8", lateout(reg) y, in(reg) x, options(pure, nomem, nostack, preserves_flags))
-        };
-        y
+        instruction!("sxtb16 {}, {}, ror #8", x)
     }
 
     #[inline(always)]
     fn ssub16(x: u32, y: u32) -> u32 {
-        let z;
-        // SAFETY: one instruction on registers; it sets flags.
-        unsafe {
-            asm!("ssub16 {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, options(pure, nomem, nostack))
-        };
-        z
+        instruction!("ssub16 {}, {}, {}", x, y)
     }
 
     #[inline(always)]
     fn smlad(x: u32, y: u32, acc: i32) -> i32 {
-        let z;
-        // SAFETY: one instruction on registers; it sets flags.
-        unsafe {
-            asm!("smlad {}, {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, in(reg) acc, options(pure, nomem, nostack))
-        };
-        z
+        instruction!("smlad {}, {}, {}, {}", x, y, acc)
     }
 
     #[inline(always)]
     fn sxtab16(acc: u32, x: u32) -> u32 {
-        let z;
-        // SAFETY: one instruction on registers.
-        unsafe {
-            asm!("sxtab16 {}, {}, {}", lateout(reg) z, in(reg) acc, in(reg) x, options(pure, nomem, nostack))
-        };
-        z
+        instruction!("sxtab16 {}, {}, {}", acc, x)
     }
 
     #[inline(always)]
     fn sxtab16_ror8(acc: u32, x: u32) -> u32 {
-        let z;
-        // SAFETY: one instruction on registers.
-        unsafe {
-            asm!("sxtab16 {}, {}, {}, ror #8", lateout(reg) z, in(reg) acc, in(reg) x, options(pure, nomem, nostack))
-        };
-        z
+        instruction!("sxtab16 {}, {}, {}, ror #8", acc, x)
     }
 
     #[inline(always)]
@@ -253,32 +233,17 @@ impl Simd for Armv7em {
 
     #[inline(always)]
     fn smlawb(x: i32, y: u32, acc: i32) -> i32 {
-        let z;
-        // SAFETY: one instruction on registers; it sets flags.
-        unsafe {
-            asm!("smlawb {}, {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, in(reg) acc, options(pure, nomem, nostack))
-        };
-        z
+        instruction!("smlawb {}, {}, {}, {}", x, y, acc)
     }
 
     #[inline(always)]
     fn smlawt(x: i32, y: u32, acc: i32) -> i32 {
-        let z;
-        // SAFETY: one instruction on registers; it sets flags.
-        unsafe {
-            asm!("smlawt {}, {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, in(reg) acc, options(pure, nomem, nostack))
-        };
-        z
+        instruction!("smlawt {}, {}, {}, {}", x, y, acc)
     }
 
     #[inline(always)]
     fn smmlar(x: i32, y: i32, acc: i32) -> i32 {
-        let z;
-        // SAFETY: one instruction on registers.
-        unsafe {
-            asm!("smmlar {}, {}, {}, {}", lateout(reg) z, in(reg) x, in(reg) y, in(reg) acc, options(pure, nomem, nostack))
-        };
-        z
+        instruction!("smmlar {}, {}, {}, {}", x, y, acc)
     }
 
     #[inline]
