@@ -124,6 +124,15 @@ impl Ledger {
     }
 }
 
+/// A child that was forked but has not begun its own program still shares the file, and closing it here would
+/// leave the lock with the child: unlocking does not.
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        // Where the lock cannot be given up, it ends with the process.
+        let _ = self.file.unlock();
+    }
+}
+
 /// The events of the ledger at `path`, which is neither locked nor changed; a torn last line is left out.
 ///
 /// # Errors
@@ -176,4 +185,25 @@ fn parse<G: DeserializeOwned>(
         n_good = end;
     }
     Ok((events, n_good))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_ledger_is_free_although_a_child_shares_its_file() {
+        let path = std::env::temp_dir().join(format!("ledger-{}.jsonl", std::process::id()));
+        let (ledger, _) = Ledger::open::<u32>(&path).unwrap();
+        assert!(matches!(
+            Ledger::open::<u32>(&path),
+            Err(SearchError::Locked { .. })
+        ));
+        let shared = ledger.file.try_clone().unwrap();
+        drop(ledger);
+        let again = Ledger::open::<u32>(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert!(again.is_ok());
+        drop(shared);
+    }
 }
