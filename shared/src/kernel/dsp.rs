@@ -95,6 +95,19 @@ pub struct Batch {
     pub n: usize,
 }
 
+/// The low and the high halfword.
+#[inline]
+fn halves(x: u32) -> [i32; 2] {
+    let [a, b, c, d] = x.to_le_bytes();
+    [[a, b], [c, d]].map(|half| i32::from(i16::from_le_bytes(half)))
+}
+
+/// Of the low 16 bits of either.
+#[inline]
+fn word(low: i32, high: i32) -> u32 {
+    (low.cast_unsigned() & 0xFFFF) | (high.cast_unsigned() << 16)
+}
+
 #[inline]
 fn low_word(x: i64) -> i32 {
     #[expect(clippy::cast_possible_truncation, reason = "the modulus is meant")]
@@ -103,16 +116,34 @@ fn low_word(x: i64) -> i32 {
     }
 }
 
-/// An instruction set. Methods named like an instruction do what it does.
+/// An instruction set. Methods named like an instruction do what it does, in plain Rust unless it is there.
 pub trait Simd: Sized {
     /// Bytes 0 and 2, sign-extended to halfwords.
-    fn sxtb16(x: u32) -> u32;
+    #[inline]
+    fn sxtb16(x: u32) -> u32 {
+        let [a, _, c, _] = x.to_le_bytes().map(u8::cast_signed);
+        word(a.into(), c.into())
+    }
+
     /// Bytes 1 and 3, sign-extended to halfwords.
-    fn sxtb16_ror8(x: u32) -> u32;
+    #[inline]
+    fn sxtb16_ror8(x: u32) -> u32 {
+        Self::sxtb16(x >> 8)
+    }
+
     /// Halfwords of `x` less those of `y`.
-    fn ssub16(x: u32, y: u32) -> u32;
+    #[inline]
+    fn ssub16(x: u32, y: u32) -> u32 {
+        let ([a, b], [c, d]) = (halves(x), halves(y));
+        word(a - c, b - d)
+    }
+
     /// `acc` plus the two products of the signed halfwords of `x` and `y`, modulo 2^32.
-    fn smlad(x: u32, y: u32, acc: i32) -> i32;
+    #[inline]
+    fn smlad(x: u32, y: u32, acc: i32) -> i32 {
+        let ([a, b], [c, d]) = (halves(x), halves(y));
+        acc.wrapping_add(a * c).wrapping_add(b * d)
+    }
 
     /// Halfwords of `acc` plus bytes 0 and 2 of `x`, sign-extended.
     #[inline]

@@ -38,26 +38,6 @@ struct Windows {
 
 impl Simd for Multiply {
     #[inline]
-    fn sxtb16(x: u32) -> u32 {
-        Portable::sxtb16(x)
-    }
-
-    #[inline]
-    fn sxtb16_ror8(x: u32) -> u32 {
-        Portable::sxtb16_ror8(x)
-    }
-
-    #[inline]
-    fn ssub16(x: u32, y: u32) -> u32 {
-        Portable::ssub16(x, y)
-    }
-
-    #[inline]
-    fn smlad(x: u32, y: u32, acc: i32) -> i32 {
-        Portable::smlad(x, y, acc)
-    }
-
-    #[inline]
     fn dot4(input: &[u32], rows: [&[u8]; 4]) -> [i32; 4] {
         let fits = !input.is_empty()
             && input.len().is_multiple_of(2)

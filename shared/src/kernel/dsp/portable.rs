@@ -2,48 +2,13 @@
 //! others in tests. It owns no algorithm beyond what an instruction set has to give.
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Simd, Strip};
+use super::{Simd, Strip, halves};
 
 /// Plain Rust.
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
-/// The low and the high halfword.
-#[inline]
-fn halves(x: u32) -> [i32; 2] {
-    let [a, b, c, d] = x.to_le_bytes();
-    [[a, b], [c, d]].map(|half| i32::from(i16::from_le_bytes(half)))
-}
-
-#[inline]
-fn word(low: i32, high: i32) -> u32 {
-    (low.cast_unsigned() & 0xFFFF) | (high.cast_unsigned() << 16)
-}
-
 impl Simd for Portable {
-    #[inline]
-    fn sxtb16(x: u32) -> u32 {
-        let [a, _, c, _] = x.to_le_bytes().map(u8::cast_signed);
-        word(a.into(), c.into())
-    }
-
-    #[inline]
-    fn sxtb16_ror8(x: u32) -> u32 {
-        Self::sxtb16(x >> 8)
-    }
-
-    #[inline]
-    fn ssub16(x: u32, y: u32) -> u32 {
-        let ([a, b], [c, d]) = (halves(x), halves(y));
-        word(a - c, b - d)
-    }
-
-    #[inline]
-    fn smlad(x: u32, y: u32, acc: i32) -> i32 {
-        let ([a, b], [c, d]) = (halves(x), halves(y));
-        acc.wrapping_add(a * c).wrapping_add(b * d)
-    }
-
     fn blocks(
         columns: &[u32],
         weights: &[u8],

@@ -193,26 +193,6 @@ fn rows<const K: usize>(strip: &Strip<'_>, out: &mut [i8]) {
 
 impl Simd for Sse2 {
     #[inline]
-    fn sxtb16(x: u32) -> u32 {
-        Portable::sxtb16(x)
-    }
-
-    #[inline]
-    fn sxtb16_ror8(x: u32) -> u32 {
-        Portable::sxtb16_ror8(x)
-    }
-
-    #[inline]
-    fn ssub16(x: u32, y: u32) -> u32 {
-        Portable::ssub16(x, y)
-    }
-
-    #[inline]
-    fn smlad(x: u32, y: u32, acc: i32) -> i32 {
-        Portable::smlad(x, y, acc)
-    }
-
-    #[inline]
     fn blocks(
         columns: &[u32],
         weights: &[u8],

@@ -6,6 +6,31 @@ use core::arch::naked_asm;
 use super::Windows;
 use crate::kernel::dsp::packing::{BLOCK, Epilogue};
 
+/// Puts r8 to r11 on the stack; r4 to r7 have been saved.
+macro_rules! save {
+    () => {
+        "mov r4, r8\n mov r5, r9\n mov r6, r10\n mov r7, r11\n push {{r4-r7}}"
+    };
+}
+
+/// Sums of 0 in r8 to r11.
+macro_rules! clear {
+    () => {
+        "movs r4, #0\n mov r8, r4\n mov r9, r4\n mov r10, r4\n mov r11, r4"
+    };
+}
+
+/// Writes the sums to the place that is on the stack above what [`save`] put there, and takes that back.
+macro_rules! deliver {
+    () => {
+        concat!(
+            "ldr r0, [sp, #16]\n mov r1, r8\n mov r2, r9\n mov r3, r10\n mov r4, r11\n",
+            "stm r0!, {{r1-r4}}\n",
+            "pop {{r4-r7}}\n mov r8, r4\n mov r9, r5\n mov r10, r6\n mov r11, r7",
+        )
+    };
+}
+
 /// Two depths of two channels and two pixels: 8 products. r0 points to columns; r2 and r3 hold a pair of
 /// depths of either pixel, r4 their weights.
 macro_rules! depths {
@@ -80,35 +105,17 @@ unsafe extern "C" fn pair(
 ) {
     naked_asm!(
         "push {{r3-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r4-r7}}",
+        save!(),
         "mov r12, r1",
         "mov r1, r2",
-        "movs r4, #0",
-        "mov r8, r4",
-        "mov r9, r4",
-        "mov r10, r4",
-        "mov r11, r4",
+        clear!(),
         "1:",
         depths!("0"),
         depths!("8"),
         "adds r1, #16",
         "cmp r0, r12",
         "bne 1b",
-        "ldr r0, [sp, #16]",
-        "mov r1, r8",
-        "mov r2, r9",
-        "mov r3, r10",
-        "mov r4, r11",
-        "stm r0!, {{r1-r4}}",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
+        deliver!(),
         "pop {{r3-r7, pc}}",
     )
 }
@@ -143,21 +150,13 @@ pub(super) unsafe extern "C" fn dot4(
 ) {
     naked_asm!(
         "push {{r3-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r4-r7}}",
+        save!(),
         // Depths are half as many as bytes of input.
         "mov r7, r0",
         "subs r1, r1, r0",
         "lsrs r1, r1, #1",
         "mov r12, r1",
-        "movs r4, #0",
-        "mov r8, r4",
-        "mov r9, r4",
-        "mov r10, r4",
-        "mov r11, r4",
+        clear!(),
         "ldm r2, {{r0-r3}}",
         "1:",
         // Depths 0, 1, 2, 3 of four lie at bytes 0, 4, 2, 6.
@@ -167,17 +166,7 @@ pub(super) unsafe extern "C" fn dot4(
         rows!("adds r7, #1"),
         "cmp r4, r12",
         "bne 1b",
-        "ldr r0, [sp, #16]",
-        "mov r1, r8",
-        "mov r2, r9",
-        "mov r3, r10",
-        "mov r4, r11",
-        "stm r0!, {{r1-r4}}",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
+        deliver!(),
         "pop {{r3-r7, pc}}",
     )
 }
@@ -217,11 +206,7 @@ unsafe extern "C" fn window(
 ) {
     naked_asm!(
         "push {{r2, r4-r7, lr}}",
-        "mov r4, r8",
-        "mov r5, r9",
-        "mov r6, r10",
-        "mov r7, r11",
-        "push {{r4-r7}}",
+        save!(),
         "ldm r2!, {{r4-r7}}",
         "mov r8, r4",
         "mov r9, r5",
@@ -262,17 +247,7 @@ unsafe extern "C" fn window(
         "cmp r1, lr",
         "bne 1b",
         "pop {{r4, r5}}",
-        "ldr r0, [sp, #16]",
-        "mov r1, r8",
-        "mov r2, r9",
-        "mov r3, r10",
-        "mov r4, r11",
-        "stm r0!, {{r1-r4}}",
-        "pop {{r4-r7}}",
-        "mov r8, r4",
-        "mov r9, r5",
-        "mov r10, r6",
-        "mov r11, r7",
+        deliver!(),
         "pop {{r2, r4-r7, pc}}",
     )
 }

@@ -27,6 +27,85 @@ macro_rules! depth {
     };
 }
 
+/// Requantizes r0 to r7 with the constants at r12, which moves behind them; each is in the register named
+/// for it, lr is overwritten. The doubling high product is `(acc·2^32 + acc·(2M − 2^32) + 2^31) >> 32`.
+macro_rules! requantize {
+    ($r0:literal $r1:literal $r2:literal $r3:literal $r4:literal $r5:literal $r6:literal $r7:literal) => {
+        concat!(
+            "ldm r12!, {{r8-r11}}\n",
+            high_product!("r0", $r0),
+            high_product!("r1", $r1),
+            high_product!("r2", $r2),
+            high_product!("r3", $r3),
+            high_product!("r4", $r4),
+            high_product!("r5", $r5),
+            high_product!("r6", $r6),
+            high_product!("r7", $r7),
+            "ldm r12!, {{r8-r11}}\n",
+            round!("r0", $r0),
+            round!("r1", $r1),
+            round!("r2", $r2),
+            round!("r3", $r3),
+            round!("r4", $r4),
+            round!("r5", $r5),
+            round!("r6", $r6),
+            round!("r7", $r7),
+            "ldm r12!, {{r8-r11}}\n",
+            narrow!("r0", $r0),
+            narrow!("r1", $r1),
+            narrow!("r2", $r2),
+            narrow!("r3", $r3),
+            narrow!("r4", $r4),
+            narrow!("r5", $r5),
+            narrow!("r6", $r6),
+            narrow!("r7", $r7),
+        )
+    };
+}
+
+macro_rules! high_product {
+    ($acc:literal, $by:literal) => {
+        concat!(
+            "mov lr, #0x80000000\n smlal lr, ",
+            $acc,
+            ", ",
+            $acc,
+            ", ",
+            $by,
+            "\n"
+        )
+    };
+}
+
+macro_rules! round {
+    ($acc:literal, $by:literal) => {
+        concat!(
+            "add ",
+            $acc,
+            ", ",
+            $acc,
+            ", ",
+            $acc,
+            ", asr #31\n",
+            "add ",
+            $acc,
+            ", ",
+            $acc,
+            ", ",
+            $by,
+            "\n",
+        )
+    };
+}
+
+macro_rules! narrow {
+    ($acc:literal, $by:literal) => {
+        concat!(
+            "asr ", $acc, ", ", $acc, ", ", $by, "\n", "ssat ", $acc, ", #8, ", $acc, "\n",
+        )
+    };
+}
+
 /// What [`gemm`] works on; it copies the fields to its stack in this order.
 #[repr(C)]
 struct Gemm {
@@ -62,8 +141,7 @@ pub(super) unsafe fn blocks(
     unsafe { gemm(&job) }
 }
 
-/// Blocks of four channels for two pixels. Accumulators: r0, r2, r4, r6 of the first pixel. The doubling
-/// high product is `(acc·2^32 + acc·(2M − 2^32) + 2^31) >> 32`.
+/// Blocks of four channels for two pixels. Accumulators: r0, r2, r4, r6 of the first pixel.
 ///
 /// # Safety
 /// As [`blocks`].
@@ -102,57 +180,7 @@ unsafe extern "C" fn gemm(job: &Gemm) {
         "asr r3, r3, #8",
         "asr r6, r6, #8",
         "asr r7, r7, #8",
-        "ldm r12!, {{r8-r11}}",
-        "mov lr, #0x80000000",
-        "smlal lr, r0, r0, r8",
-        "mov lr, #0x80000000",
-        "smlal lr, r1, r1, r8",
-        "mov lr, #0x80000000",
-        "smlal lr, r2, r2, r9",
-        "mov lr, #0x80000000",
-        "smlal lr, r3, r3, r9",
-        "mov lr, #0x80000000",
-        "smlal lr, r4, r4, r10",
-        "mov lr, #0x80000000",
-        "smlal lr, r5, r5, r10",
-        "mov lr, #0x80000000",
-        "smlal lr, r6, r6, r11",
-        "mov lr, #0x80000000",
-        "smlal lr, r7, r7, r11",
-        "ldm r12!, {{r8-r11}}",
-        "add r0, r0, r0, asr #31",
-        "add r0, r0, r8",
-        "add r1, r1, r1, asr #31",
-        "add r1, r1, r8",
-        "add r2, r2, r2, asr #31",
-        "add r2, r2, r9",
-        "add r3, r3, r3, asr #31",
-        "add r3, r3, r9",
-        "add r4, r4, r4, asr #31",
-        "add r4, r4, r10",
-        "add r5, r5, r5, asr #31",
-        "add r5, r5, r10",
-        "add r6, r6, r6, asr #31",
-        "add r6, r6, r11",
-        "add r7, r7, r7, asr #31",
-        "add r7, r7, r11",
-        "ldm r12!, {{r8-r11}}",
-        "asr r0, r0, r8",
-        "ssat r0, #8, r0",
-        "asr r1, r1, r8",
-        "ssat r1, #8, r1",
-        "asr r2, r2, r9",
-        "ssat r2, #8, r2",
-        "asr r3, r3, r9",
-        "ssat r3, #8, r3",
-        "asr r4, r4, r10",
-        "ssat r4, #8, r4",
-        "asr r5, r5, r10",
-        "ssat r5, #8, r5",
-        "asr r6, r6, r11",
-        "ssat r6, #8, r6",
-        "asr r7, r7, r11",
-        "ssat r7, #8, r7",
+        requantize!("r8" "r8" "r9" "r9" "r10" "r10" "r11" "r11"),
         "ldrd r8, r9, [sp, #20]",
         "strb r0, [r8], #1",
         "strb r2, [r8], #1",
@@ -296,57 +324,7 @@ pub(super) unsafe extern "C" fn windows(job: &Windows) {
         "ldr r12, [sp, #8]",
         "ldr r12, [r12, #8]",
         "add r12, r12, #16",
-        "ldm r12!, {{r8-r11}}",
-        "mov lr, #0x80000000",
-        "smlal lr, r0, r0, r8",
-        "mov lr, #0x80000000",
-        "smlal lr, r1, r1, r9",
-        "mov lr, #0x80000000",
-        "smlal lr, r2, r2, r10",
-        "mov lr, #0x80000000",
-        "smlal lr, r3, r3, r11",
-        "mov lr, #0x80000000",
-        "smlal lr, r4, r4, r8",
-        "mov lr, #0x80000000",
-        "smlal lr, r5, r5, r9",
-        "mov lr, #0x80000000",
-        "smlal lr, r6, r6, r10",
-        "mov lr, #0x80000000",
-        "smlal lr, r7, r7, r11",
-        "ldm r12!, {{r8-r11}}",
-        "add r0, r0, r0, asr #31",
-        "add r0, r0, r8",
-        "add r1, r1, r1, asr #31",
-        "add r1, r1, r9",
-        "add r2, r2, r2, asr #31",
-        "add r2, r2, r10",
-        "add r3, r3, r3, asr #31",
-        "add r3, r3, r11",
-        "add r4, r4, r4, asr #31",
-        "add r4, r4, r8",
-        "add r5, r5, r5, asr #31",
-        "add r5, r5, r9",
-        "add r6, r6, r6, asr #31",
-        "add r6, r6, r10",
-        "add r7, r7, r7, asr #31",
-        "add r7, r7, r11",
-        "ldm r12!, {{r8-r11}}",
-        "asr r0, r0, r8",
-        "ssat r0, #8, r0",
-        "asr r1, r1, r9",
-        "ssat r1, #8, r1",
-        "asr r2, r2, r10",
-        "ssat r2, #8, r2",
-        "asr r3, r3, r11",
-        "ssat r3, #8, r3",
-        "asr r4, r4, r8",
-        "ssat r4, #8, r4",
-        "asr r5, r5, r9",
-        "ssat r5, #8, r5",
-        "asr r6, r6, r10",
-        "ssat r6, #8, r6",
-        "asr r7, r7, r11",
-        "ssat r7, #8, r7",
+        requantize!("r8" "r9" "r10" "r11" "r8" "r9" "r10" "r11"),
         "ldr r8, [sp, #8]",
         "ldrd r8, r9, [r8, #12]",
         "strb r0, [r8, #0]",
