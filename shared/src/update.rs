@@ -189,7 +189,8 @@ impl<F: MappedFlash> Updater<F> {
 
     /// Longest blob that a transfer takes, and bytes of a page, the unit of [`Updater::digest`].
     pub fn room(&mut self) -> (u32, u32) {
-        let range = self.target();
+        let record = self.record();
+        let range = self.target(record);
         (range.end - range.start, F::ERASE_SIZE as u32)
     }
 
@@ -199,7 +200,7 @@ impl<F: MappedFlash> Updater<F> {
     /// A model is on trial, or the blob is too long, too old or needs a larger arena.
     pub fn begin(&mut self, header: &[u8; HEADER_BYTES]) -> Result<(), UpdateError<F::Error>> {
         let record = self.idle()?;
-        let range = self.target();
+        let range = self.target(record);
         let word = |at| crate::quant::i32_at(header, at / 4).cast_unsigned();
         let (got_bytes, max_bytes) = (word(field::TOTAL_LEN), range.end - range.start);
         if got_bytes > max_bytes {
@@ -219,8 +220,8 @@ impl<F: MappedFlash> Updater<F> {
     /// # Errors
     /// A model is on trial, the bytes are not whole words or outside the slot, or the flash fails.
     pub fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), UpdateError<F::Error>> {
-        self.idle()?;
-        let range = self.target();
+        let record = self.idle()?;
+        let range = self.target(record);
         let page = F::ERASE_SIZE as u32;
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let end = offset.checked_add(len);
@@ -247,7 +248,8 @@ impl<F: MappedFlash> Updater<F> {
 
     /// CRC-32 (IEEE) of `bytes` bytes of the new blob from `offset` on; none if they leave the slot.
     pub fn digest(&mut self, offset: u32, bytes: u32) -> Option<u32> {
-        let range = self.target();
+        let record = self.record();
+        let range = self.target(record);
         let start = range.start.checked_add(offset)?;
         let end = start.checked_add(bytes).filter(|&end| end <= range.end)?;
         Some(crc32(self.flash.bytes(start..end)))
@@ -261,8 +263,7 @@ impl<F: MappedFlash> Updater<F> {
     pub fn activate(&mut self, arena: &mut [i8]) -> Result<(), UpdateError<F::Error>> {
         let record = self.idle()?;
         let candidate = record.slot ^ 1;
-        self.check(candidate)?;
-        let model = Model::parse(self.slot(candidate))?;
+        let model = self.check(candidate)?;
         self.admit(model.arena_bytes(), model.counter(), record)?;
         if let Some(golden) = model.golden() {
             let (n_samples, right) = (golden.n_samples(), n_right(&model, arena)?);
@@ -300,8 +301,8 @@ impl<F: MappedFlash> Updater<F> {
         self.flash
     }
 
-    /// Whether slot `slot` holds a model that the policy takes, whatever its counter.
-    fn check(&self, slot: u8) -> Result<(), UpdateError<F::Error>> {
+    /// The model of slot `slot`, if the policy takes it, whatever its counter.
+    fn check(&self, slot: u8) -> Result<Model<'_>, UpdateError<F::Error>> {
         let bytes = self.slot(slot);
         total_len(bytes)?;
         self.policy.trust.verify(bytes)?;
@@ -311,7 +312,7 @@ impl<F: MappedFlash> Updater<F> {
         let (got, want) = ([input.h, input.w, input.c], self.policy.input);
         match want {
             Some(want) if want != got => Err(UpdateError::Input { got, want }),
-            _ => Ok(()),
+            _ => Ok(model),
         }
     }
 
@@ -351,9 +352,9 @@ impl<F: MappedFlash> Updater<F> {
     }
 
     /// The slot that transfers go to.
-    fn target(&mut self) -> Range<u32> {
+    fn target(&self, record: BootRecord) -> Range<u32> {
         let [first, second] = self.layout.slots.clone();
-        match self.record().slot {
+        match record.slot {
             0 => second,
             _ => first,
         }
