@@ -50,21 +50,24 @@ fn darts(input: Shape, auxiliary: bool, mut rule: impl FnMut() -> Rule) -> Netwo
     skeleton.lower(&genotype.map_rules(|_| rule())).unwrap()
 }
 
+const NB201_SKELETON: nb201::Skeleton = nb201::Skeleton {
+    input: SHAPE,
+    n_classes: CLASSES,
+    channels: 4,
+    n_cells: 1,
+    coverage: Coverage::All,
+};
+
 fn nasbench201(mut rule: impl FnMut() -> Rule) -> Network {
-    let skeleton = nb201::Skeleton {
-        input: SHAPE,
-        n_classes: CLASSES,
-        channels: 4,
-        n_cells: 1,
-        coverage: Coverage::All,
-    };
     let cell =
         "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|nor_conv_3x3~1|avg_pool_3x3~2|";
     let genotype = nb201::Genotype {
         cell: cell.parse().unwrap(),
         rules: nb201::PlaceRules::all(Rule::Bp),
     };
-    skeleton.lower(&genotype.map_rules(|_| rule())).unwrap()
+    NB201_SKELETON
+        .lower(&genotype.map_rules(|_| rule()))
+        .unwrap()
 }
 
 /// Calls go through `rules` again and again.
@@ -294,20 +297,18 @@ fn inference_needs_neither_auxiliary_head_nor_dead_edges() {
 /// A cell of nothing: the classifier learns from zeros, everything else stays as it was drawn.
 #[test]
 fn a_network_that_hands_nothing_on_trains_its_bias() {
-    let skeleton = nb201::Skeleton {
-        input: SHAPE,
-        n_classes: CLASSES,
-        channels: 4,
-        n_cells: 1,
-        coverage: Coverage::All,
-    };
     let genotype = nb201::Genotype {
         cell: "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
             .parse()
             .unwrap(),
         rules: nb201::PlaceRules::all(Rule::Fa),
     };
-    let some = run(&skeleton.lower(&genotype).unwrap(), &config(), None, 0);
+    let some = run(
+        &NB201_SKELETON.lower(&genotype).unwrap(),
+        &config(),
+        None,
+        0,
+    );
     assert!(
         some.history[3].valid_accuracy > Some(0.3),
         "{:?}",
@@ -319,7 +320,7 @@ fn a_network_that_hands_nothing_on_trains_its_bias() {
             .unwrap(),
         ..genotype
     };
-    let network = skeleton.lower(&nothing).unwrap();
+    let network = NB201_SKELETON.lower(&nothing).unwrap();
     let trained = run(&network, &config(), None, 0);
     let stem = &trained.params.layers[0];
     let untouched = run(

@@ -9,7 +9,7 @@ use crate::DeployError;
 use crate::device::{Device, Line};
 use crate::evaluate::{Evaluation, Images, input_of_pixels};
 use aplysia_shared::Model;
-use aplysia_shared::adapt::{Config, Counters, Head, Plastic, state_bytes};
+use aplysia_shared::adapt::{AdaptError, Config, Counters, Head, Plastic, Prediction, state_bytes};
 use rayon::prelude::*;
 use std::ops::ControlFlow;
 
@@ -79,6 +79,18 @@ pub struct Adapted {
 }
 
 impl Adapted {
+    /// What `plastic` holds now.
+    pub(crate) fn of(plastic: &mut Plastic<'_>, online_correct: usize, state_bytes: usize) -> Self {
+        Self {
+            config: plastic.config(),
+            digest: plastic.digest(),
+            counters: plastic.counters(),
+            snapshot: plastic.snapshot().to_vec(),
+            online_correct,
+            state_bytes,
+        }
+    }
+
     /// Labels learned: 0 where no label teaches anything.
     pub fn n_labels(&self) -> usize {
         self.counters.labels as usize
@@ -135,6 +147,20 @@ pub(crate) fn learns_labels(config: &Config) -> bool {
     !matches!(config.head, Head::Base)
 }
 
+/// Classifies one image of a stream, homeostasis following it if that learns.
+pub(crate) fn see(
+    plastic: &mut Plastic<'_>,
+    model: &Model<'_>,
+    arena: &mut [i8],
+    pixels: &[u8],
+) -> Result<Prediction, AdaptError> {
+    let input = input_of_pixels(pixels);
+    match plastic.config().homeostasis {
+        Some(_) => plastic.observe(model, arena, &input),
+        None => plastic.infer(model, arena, &input),
+    }
+}
+
 /// Goes once through `stream`, in order: classifies each image, homeostasis following it if configured,
 /// then learns its label if the head learns. `seed` is that of the stochastic rounding.
 ///
@@ -153,24 +179,13 @@ pub fn adapt(
     let mut plastic = Plastic::new(model, config, seed, &mut buffer)?;
     let mut online_correct = 0;
     for (pixels, &label) in stream.iter(model.input().len()) {
-        let input = input_of_pixels(pixels);
-        let prediction = match config.homeostasis {
-            Some(_) => plastic.observe(model, &mut arena, &input)?,
-            None => plastic.infer(model, &mut arena, &input)?,
-        };
+        let prediction = see(&mut plastic, model, &mut arena, pixels)?;
         online_correct += usize::from(prediction.class == usize::from(label));
         if learns_labels(&config) {
             plastic.learn(model, usize::from(label))?;
         }
     }
-    Ok(Adapted {
-        config,
-        digest: plastic.digest(),
-        counters: plastic.counters(),
-        snapshot: plastic.snapshot().to_vec(),
-        online_correct,
-        state_bytes,
-    })
+    Ok(Adapted::of(&mut plastic, online_correct, state_bytes))
 }
 
 /// Instructions of a repeated step, counted by the device.

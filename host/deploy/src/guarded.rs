@@ -5,9 +5,9 @@
 //! `aplysia_shared::adapt::guard`'s. Flow: blob with a golden set, stream → **`guarded`** → [`Guarded`].
 
 use crate::DeployError;
-use crate::adaptation::{Adapted, DeviceAdapted, adapt_device, learns_labels};
+use crate::adaptation::{Adapted, DeviceAdapted, adapt_device, learns_labels, see};
 use crate::device::{Device, Line};
-use crate::evaluate::{Images, input_of_pixels};
+use crate::evaluate::Images;
 use crate::flash::MemoryFlash;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::guard::{Guard, Learner, Limits, Report};
@@ -56,11 +56,7 @@ pub fn adapt_guarded(
     let mut online_correct = 0;
     for (pixels, &label) in stream.iter(model.input().len()) {
         guard.before_image(&mut learner)?;
-        let input = input_of_pixels(pixels);
-        let prediction = match config.homeostasis {
-            Some(_) => learner.plastic.observe(model, learner.arena, &input)?,
-            None => learner.plastic.infer(model, learner.arena, &input)?,
-        };
+        let prediction = see(learner.plastic, model, learner.arena, pixels)?;
         if config.homeostasis.is_some() {
             guard.observed();
         }
@@ -72,14 +68,7 @@ pub fn adapt_guarded(
     }
     guard.check(&mut learner)?;
     let report = guard.report();
-    let adapted = Adapted {
-        config,
-        digest: plastic.digest(),
-        counters: plastic.counters(),
-        snapshot: plastic.snapshot().to_vec(),
-        online_correct,
-        state_bytes,
-    };
+    let adapted = Adapted::of(&mut plastic, online_correct, state_bytes);
     Ok(Guarded { adapted, report })
 }
 

@@ -2,6 +2,7 @@
 
 use super::{CHECKPOINTS, Cell};
 use crate::DeployError;
+use crate::adaptation::see;
 use crate::evaluate::{Images, input_of_pixels};
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Head, Plastic, state_bytes};
@@ -33,11 +34,7 @@ impl Trunk {
         let mut plastic = Plastic::new(model, config, cell.seed, &mut buffer)?;
         let (mut stream, mut shifted) = (Vec::new(), Vec::new());
         for (i, (pixels, _)) in cell.stream.iter(model.input().len()).enumerate() {
-            let input = input_of_pixels(pixels);
-            match momentum {
-                Some(_) => plastic.observe(model, &mut arena, &input)?,
-                None => plastic.infer(model, &mut arena, &input)?,
-            };
+            see(&mut plastic, model, &mut arena, pixels)?;
             stream.extend_from_slice(plastic.features()?);
             if CHECKPOINTS.contains(&(i + 1)) {
                 // Without homeostasis nothing below the head changes.
