@@ -3,17 +3,18 @@
 pub(crate) mod adapt_bench;
 pub(crate) mod demo;
 pub(crate) mod device;
+mod export;
 mod recipe;
+mod search;
 pub(crate) mod sign;
+mod train;
 
+pub(crate) use export::{ExportArgs, GoldenArgs, GoldenKindArgs};
 pub(crate) use recipe::{RecipeArgs, SkeletonArgs};
+pub(crate) use search::SearchArgs;
+pub(crate) use train::TrainArgs;
 
 use aplysia_data::{Corruption, Source};
-use aplysia_deploy::energy::{CHIPS, Chip};
-use aplysia_deploy::golden::{DEFAULT_GOLDEN, GoldenSpec};
-use aplysia_learn::FeedbackScale;
-use aplysia_shared::blob::GoldenKind;
-use aplysia_space::Rule;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, value_parser};
 use std::path::PathBuf;
@@ -24,14 +25,6 @@ const DEVICES: [&str; 3] = ["cpu", "ndarray", "cuda"];
 /// A number of things of which there must be one.
 fn at_least_one() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
-}
-
-/// The chip that the text names, or all names.
-fn chip(text: &str) -> Result<Chip, String> {
-    let all = || CHIPS.map(|chip| chip.name).join(", ");
-    Chip::named(text)
-        .copied()
-        .ok_or_else(|| format!("one of {}", all()))
 }
 
 /// Networks found on a workstation, run on a microcontroller, and still learning there.
@@ -147,120 +140,6 @@ pub(crate) struct DataArgs {
 }
 
 #[derive(Args)]
-pub(crate) struct SearchArgs {
-    /// The study folder.
-    pub(crate) study: PathBuf,
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
-    /// Go on with the study in the folder; its own configuration is used.
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// `evolution` or `random`.
-    #[arg(long, default_value = "evolution")]
-    pub(crate) strategy: String,
-    /// Candidates to evaluate.
-    #[arg(long, default_value_t = 24, value_parser = at_least_one())]
-    pub(crate) trials: usize,
-    /// Candidates per generation.
-    #[arg(long, default_value_t = 8, value_parser = at_least_one())]
-    pub(crate) population: usize,
-    /// Training images per candidate and epoch.
-    #[arg(long, default_value_t = 10_000, value_parser = at_least_one())]
-    pub(crate) images: usize,
-    /// Epochs of the successive-halving rungs.
-    #[arg(long, value_delimiter = ',', default_value = "1,3", value_parser = at_least_one())]
-    pub(crate) rungs: Vec<usize>,
-    /// Seed of the whole study.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Limit: bytes of the blob.
-    #[arg(long, default_value_t = 65_536)]
-    pub(crate) flash_bytes: u64,
-    /// Limit: bytes of the arena.
-    #[arg(long, default_value_t = 32_768)]
-    pub(crate) ram_bytes: u64,
-    /// Limit: estimated instructions of one inference.
-    #[arg(long, default_value_t = 40_000_000)]
-    pub(crate) instructions: u64,
-    /// Limit: estimated microjoules of one inference on the chip of `--chip`, kept as instructions.
-    #[arg(long, value_name = "UJ", requires = "chip")]
-    pub(crate) energy_uj: Option<f64>,
-    /// The chip of `--energy-uj`: `aplysia inspect` lists them.
-    #[arg(long, value_name = "NAME", requires = "energy_uj", value_parser = chip)]
-    pub(crate) chip: Option<Chip>,
-    /// Accuracy in percent below which a candidate ranks behind all above it.
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) min_accuracy: f64,
-    /// Limit: trained parameters.
-    #[arg(long)]
-    pub(crate) params: Option<u64>,
-    /// Limit: multiply-accumulates of one inference.
-    #[arg(long)]
-    pub(crate) macs: Option<u64>,
-    /// `mcu`, `darts`, `nasbench201`, or a file with bounds (TOML: the section `space` of a study.toml).
-    /// Networks of the cell spaces have no costs on a device yet: limit their parameters and MACs.
-    #[arg(long, value_name = "NAME|FILE", default_value = "mcu")]
-    pub(crate) space: String,
-    #[command(flatten)]
-    pub(crate) skeleton: SkeletonArgs,
-    #[command(flatten)]
-    pub(crate) recipe: RecipeArgs,
-    /// Learning rules that a layer may carry [default: the space's; usually fa,usf,brsf,frsf,dfa].
-    #[arg(long, value_delimiter = ',', value_name = "RULE,...")]
-    pub(crate) rules: Vec<Rule>,
-    /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.
-    #[arg(long, default_value_t = FeedbackScale::WeightNorm)]
-    pub(crate) feedback_scale: FeedbackScale,
-    /// `cpu`, `ndarray` or `cuda`.
-    #[arg(long, default_value = "cpu", value_parser = DEVICES)]
-    pub(crate) device: String,
-}
-
-#[derive(Args)]
-pub(crate) struct TrainArgs {
-    /// A genotype (TOML file), a published one by name (`BIODARTS`, `DARTS_V2`, ...), or a cell of
-    /// NAS-Bench-201 (`|nor_conv_3x3~0|+|...`).
-    pub(crate) genotype: String,
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
-    /// Folder to write: genotype.toml, checkpoint, parameters and history.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Passes over the training images.
-    #[arg(long, default_value_t = 20, value_parser = at_least_one())]
-    pub(crate) epochs: usize,
-    #[command(flatten)]
-    pub(crate) recipe: RecipeArgs,
-    #[command(flatten)]
-    pub(crate) skeleton: SkeletonArgs,
-    /// Weight of the auxiliary head's loss in a `darts` network; 0 for no head.
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) auxiliary: f32,
-    /// Probability of drop-path in a `darts` network at the end of training, growing from 0.
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) drop_path: f32,
-    /// Seed of initialisation, feedback, order and augmentation.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Use this one rule in every layer instead of the genotype's.
-    #[arg(long)]
-    pub(crate) rule: Option<Rule>,
-    /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.
-    #[arg(long, default_value_t = FeedbackScale::WeightNorm)]
-    pub(crate) feedback_scale: FeedbackScale,
-    /// TOML file with tables `rules.RULE` (init, gradient_clip, constrain_weights) and `local`
-    /// (feedback, hebb_rate, softhebb_rate, ...) [default: as documented in `learn`].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) rule_options: Option<PathBuf>,
-    /// Train on a random subset of this many images.
-    #[arg(long, value_parser = at_least_one())]
-    pub(crate) images: Option<usize>,
-    /// `cpu`, `ndarray` or `cuda`.
-    #[arg(long, default_value = "cpu", value_parser = DEVICES)]
-    pub(crate) device: String,
-}
-
-#[derive(Args)]
 pub(crate) struct ReportArgs {
     /// The study folder; a search may be running in it.
     pub(crate) study: PathBuf,
@@ -303,68 +182,6 @@ pub(crate) struct EvaluateArgs {
     /// `cpu`, `ndarray` or `cuda` (float only).
     #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
-}
-
-#[derive(Args)]
-pub(crate) struct ExportArgs {
-    /// The run folder that `train` wrote.
-    pub(crate) run: PathBuf,
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
-    /// Folder to write: genotype.toml, model.blob, card.toml.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Training images used for calibration.
-    #[arg(long, default_value_t = 1000, value_parser = at_least_one())]
-    pub(crate) calibration: usize,
-    /// Further runs of the same genotype and settings with other seeds: their accuracies go into the
-    /// card, with the mean and the spread.
-    #[arg(long, value_delimiter = ',', value_name = "RUN,...")]
-    pub(crate) repeats: Vec<PathBuf>,
-    /// Samples of the golden set, on which the guard scores what a device learns; 0 = none, at most 256.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_GOLDEN)]
-    pub(crate) golden: usize,
-    #[command(flatten)]
-    pub(crate) kind: GoldenKindArgs,
-}
-
-/// What a golden set holds.
-#[derive(Args)]
-pub(crate) struct GoldenKindArgs {
-    /// Keep inputs of the last layer instead of images: smaller, a check costs that layer only, and
-    /// blind to homeostasis, which the guard refuses then.
-    #[arg(long)]
-    pub(crate) golden_features: bool,
-}
-
-impl GoldenKindArgs {
-    /// A golden set of `n` samples; none of 0.
-    pub(crate) fn spec(&self, n: usize) -> Option<GoldenSpec> {
-        let kind = match self.golden_features {
-            true => GoldenKind::Features,
-            false => GoldenKind::Inputs,
-        };
-        (n > 0).then_some(GoldenSpec { kind, n })
-    }
-}
-
-#[derive(Args)]
-pub(crate) struct GoldenArgs {
-    /// The blob, without a golden set.
-    pub(crate) blob: PathBuf,
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
-    /// The blob to write.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
-    /// Samples of the golden set, at most 256.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_GOLDEN, value_parser = at_least_one())]
-    pub(crate) golden: usize,
-    #[command(flatten)]
-    pub(crate) kind: GoldenKindArgs,
-    /// Seed of the choice among the validation images; `export` uses the run's.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
 }
 
 #[derive(Args)]

@@ -1,0 +1,69 @@
+//! `aplysia export` and `aplysia golden`.
+
+use super::{DataArgs, at_least_one};
+use aplysia_deploy::golden::{DEFAULT_GOLDEN, GoldenSpec};
+use aplysia_shared::blob::GoldenKind;
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    /// The run folder that `train` wrote.
+    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Folder to write: genotype.toml, model.blob, card.toml.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Training images used for calibration.
+    #[arg(long, default_value_t = 1000, value_parser = at_least_one())]
+    pub(crate) calibration: usize,
+    /// Further runs of the same genotype and settings with other seeds: their accuracies go into the
+    /// card, with the mean and the spread.
+    #[arg(long, value_delimiter = ',', value_name = "RUN,...")]
+    pub(crate) repeats: Vec<PathBuf>,
+    /// Samples of the golden set, on which the guard scores what a device learns; 0 = none, at most 256.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_GOLDEN)]
+    pub(crate) golden: usize,
+    #[command(flatten)]
+    pub(crate) kind: GoldenKindArgs,
+}
+
+/// What a golden set holds.
+#[derive(Args)]
+pub(crate) struct GoldenKindArgs {
+    /// Keep inputs of the last layer instead of images: smaller, a check costs that layer only, and
+    /// blind to homeostasis, which the guard refuses then.
+    #[arg(long)]
+    pub(crate) golden_features: bool,
+}
+
+impl GoldenKindArgs {
+    /// A golden set of `n` samples; none of 0.
+    pub(crate) fn spec(&self, n: usize) -> Option<GoldenSpec> {
+        let kind = match self.golden_features {
+            true => GoldenKind::Features,
+            false => GoldenKind::Inputs,
+        };
+        (n > 0).then_some(GoldenSpec { kind, n })
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct GoldenArgs {
+    /// The blob, without a golden set.
+    pub(crate) blob: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// The blob to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Samples of the golden set, at most 256.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_GOLDEN, value_parser = at_least_one())]
+    pub(crate) golden: usize,
+    #[command(flatten)]
+    pub(crate) kind: GoldenKindArgs,
+    /// Seed of the choice among the validation images; `export` uses the run's.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}

@@ -1,0 +1,86 @@
+//! `aplysia search`.
+
+use super::{DEVICES, DataArgs, RecipeArgs, SkeletonArgs, at_least_one};
+use aplysia_deploy::energy::{CHIPS, Chip};
+use aplysia_learn::FeedbackScale;
+use aplysia_space::Rule;
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(crate) struct SearchArgs {
+    /// The study folder.
+    pub(crate) study: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Go on with the study in the folder; its own configuration is used.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// `evolution` or `random`.
+    #[arg(long, default_value = "evolution")]
+    pub(crate) strategy: String,
+    /// Candidates to evaluate.
+    #[arg(long, default_value_t = 24, value_parser = at_least_one())]
+    pub(crate) trials: usize,
+    /// Candidates per generation.
+    #[arg(long, default_value_t = 8, value_parser = at_least_one())]
+    pub(crate) population: usize,
+    /// Training images per candidate and epoch.
+    #[arg(long, default_value_t = 10_000, value_parser = at_least_one())]
+    pub(crate) images: usize,
+    /// Epochs of the successive-halving rungs.
+    #[arg(long, value_delimiter = ',', default_value = "1,3", value_parser = at_least_one())]
+    pub(crate) rungs: Vec<usize>,
+    /// Seed of the whole study.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Limit: bytes of the blob.
+    #[arg(long, default_value_t = 65_536)]
+    pub(crate) flash_bytes: u64,
+    /// Limit: bytes of the arena.
+    #[arg(long, default_value_t = 32_768)]
+    pub(crate) ram_bytes: u64,
+    /// Limit: estimated instructions of one inference.
+    #[arg(long, default_value_t = 40_000_000)]
+    pub(crate) instructions: u64,
+    /// Limit: estimated microjoules of one inference on the chip of `--chip`, kept as instructions.
+    #[arg(long, value_name = "UJ", requires = "chip")]
+    pub(crate) energy_uj: Option<f64>,
+    /// The chip of `--energy-uj`: `aplysia inspect` lists them.
+    #[arg(long, value_name = "NAME", requires = "energy_uj", value_parser = chip)]
+    pub(crate) chip: Option<Chip>,
+    /// Accuracy in percent below which a candidate ranks behind all above it.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) min_accuracy: f64,
+    /// Limit: trained parameters.
+    #[arg(long)]
+    pub(crate) params: Option<u64>,
+    /// Limit: multiply-accumulates of one inference.
+    #[arg(long)]
+    pub(crate) macs: Option<u64>,
+    /// `mcu`, `darts`, `nasbench201`, or a file with bounds (TOML: the section `space` of a study.toml).
+    /// Networks of the cell spaces have no costs on a device yet: limit their parameters and MACs.
+    #[arg(long, value_name = "NAME|FILE", default_value = "mcu")]
+    pub(crate) space: String,
+    #[command(flatten)]
+    pub(crate) skeleton: SkeletonArgs,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
+    /// Learning rules that a layer may carry [default: the space's; usually fa,usf,brsf,frsf,dfa].
+    #[arg(long, value_delimiter = ',', value_name = "RULE,...")]
+    pub(crate) rules: Vec<Rule>,
+    /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.
+    #[arg(long, default_value_t = FeedbackScale::WeightNorm)]
+    pub(crate) feedback_scale: FeedbackScale,
+    /// `cpu`, `ndarray` or `cuda`.
+    #[arg(long, default_value = "cpu", value_parser = DEVICES)]
+    pub(crate) device: String,
+}
+
+/// The chip that the text names, or all names.
+fn chip(text: &str) -> Result<Chip, String> {
+    let all = || CHIPS.map(|chip| chip.name).join(", ");
+    Chip::named(text)
+        .copied()
+        .ok_or_else(|| format!("one of {}", all()))
+}

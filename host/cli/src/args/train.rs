@@ -1,0 +1,51 @@
+//! `aplysia train`.
+
+use super::{DEVICES, DataArgs, RecipeArgs, SkeletonArgs, at_least_one};
+use aplysia_learn::FeedbackScale;
+use aplysia_space::Rule;
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(crate) struct TrainArgs {
+    /// A genotype (TOML file), a published one by name (`BIODARTS`, `DARTS_V2`, ...), or a cell of
+    /// NAS-Bench-201 (`|nor_conv_3x3~0|+|...`).
+    pub(crate) genotype: String,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Folder to write: genotype.toml, checkpoint, parameters and history.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Passes over the training images.
+    #[arg(long, default_value_t = 20, value_parser = at_least_one())]
+    pub(crate) epochs: usize,
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
+    #[command(flatten)]
+    pub(crate) skeleton: SkeletonArgs,
+    /// Weight of the auxiliary head's loss in a `darts` network; 0 for no head.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) auxiliary: f32,
+    /// Probability of drop-path in a `darts` network at the end of training, growing from 0.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) drop_path: f32,
+    /// Seed of initialisation, feedback, order and augmentation.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Use this one rule in every layer instead of the genotype's.
+    #[arg(long)]
+    pub(crate) rule: Option<Rule>,
+    /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.
+    #[arg(long, default_value_t = FeedbackScale::WeightNorm)]
+    pub(crate) feedback_scale: FeedbackScale,
+    /// TOML file with tables `rules.RULE` (init, gradient_clip, constrain_weights) and `local`
+    /// (feedback, hebb_rate, softhebb_rate, ...) [default: as documented in `learn`].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rule_options: Option<PathBuf>,
+    /// Train on a random subset of this many images.
+    #[arg(long, value_parser = at_least_one())]
+    pub(crate) images: Option<usize>,
+    /// `cpu`, `ndarray` or `cuda`.
+    #[arg(long, default_value = "cpu", value_parser = DEVICES)]
+    pub(crate) device: String,
+}
