@@ -234,7 +234,9 @@ fn wrong_usage_ends_with_status_2_and_names_the_word() {
         ("search here --rules usf,oja", "oja"),
         ("search here --device tpu", "tpu"),
         ("search here --device cuda", "cuda"),
-        ("search here --population 0", "--population"),
+        ("search here --population 0", "at least 1"),
+        ("search here --resume --trials 3", "--trials"),
+        ("search here --resume --lr 0.1", "--lr"),
         ("train genotype.toml --out run --epochs 0", "--epochs"),
         ("train genotype.toml --out run --lr fast", "fast"),
         ("train genotype.toml --out run --ephocs 3", "--ephocs"),
@@ -251,6 +253,44 @@ fn wrong_usage_ends_with_status_2_and_names_the_word() {
         refused(&mut aplysia(&args), 2, &[word]);
     }
     assert!(!Path::new("here").exists(), "a study without a device");
+}
+
+#[test]
+fn what_is_not_there_is_named_with_what_to_do() {
+    for (line, words) in [
+        (
+            "search nothing --resume",
+            ["nothing holds no study", "without --resume"],
+        ),
+        ("evaluate nothing", ["nothing", "aplysia export"]),
+        (
+            "export nothing --out here",
+            ["nothing", "aplysia train --out"],
+        ),
+    ] {
+        let args: Vec<&str> = line.split(' ').collect();
+        refused(&mut aplysia(&args), 1, &words);
+    }
+}
+
+#[test]
+fn a_full_standard_output_is_said() {
+    let blob = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../models/fashion-mnist-m4/model.blob"
+    );
+    for args in [
+        &["run", blob][..],
+        &["inspect", blob],
+        &["completions", "bash"],
+    ] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let command = &mut aplysia(args);
+        refused(command.stdout(full), 1, &["No space left on device"]);
+    }
 }
 
 #[test]

@@ -238,6 +238,6 @@ fn summarize(
         args.samples,
     );
     run_folder::write(&args.out.join("README.md"), text.as_bytes())?;
-    print!("{table}");
+    say!("{}", table.trim_end());
     Ok(Outcome::Done)
 }

@@ -15,7 +15,6 @@ pub(crate) use search::SearchArgs;
 pub(crate) use train::TrainArgs;
 
 use aplysia_data::{Corruption, Source};
-use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, value_parser};
 use std::path::PathBuf;
 
@@ -23,8 +22,12 @@ use std::path::PathBuf;
 const DEVICES: [&str; 3] = ["cpu", "ndarray", "cuda"];
 
 /// A number of things of which there must be one.
-fn at_least_one() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..)
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1 is needed".into()),
+        Ok(n) => Ok(n),
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 /// Networks found on a workstation, run on a microcontroller, and still learning there.
@@ -212,6 +215,6 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// How many test images.
-    #[arg(long, default_value_t = 10, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 10, value_parser = at_least_one)]
     pub(crate) images: usize,
 }

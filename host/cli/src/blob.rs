@@ -4,8 +4,18 @@ use anyhow::{Context, Result};
 use aplysia_shared::Model;
 use std::path::Path;
 
-/// The bytes of the file.
+/// The bytes of a blob.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| {
+        format!(
+            "cannot read {}; give a blob that `aplysia export` or `aplysia import` wrote",
+            path.display()
+        )
+    })
+}
+
+/// The bytes of a file.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         run_folder::write(file, &serde_json::to_vec_pretty(&story.figures)?)?;
     }
     told?;
-    println!("\n{story}");
+    say!("\n{story}");
     match story.differences.as_slice() {
         [] => Ok(Outcome::Done),
         differences => bail!(
@@ -80,21 +80,22 @@ fn phases(args: &DemoArgs, stop: &AtomicBool, story: &mut Story) -> Result<()> {
     let test = test.select(&(0..args.test_images.min(test.len())).collect::<Vec<_>>());
     story.dataset(&data.splits, &test);
 
-    println!("[1/5] search: {} candidates", args.trials);
+    say!("[1/5] search: {} candidates", args.trials);
     let Some((study, winner)) = search(args, &data, stop)? else {
         return Ok(());
     };
     story.search(&study, &winner);
 
-    println!(
+    say!(
         "[2/5] training of trial {}: {} epochs",
-        winner.index, args.epochs
+        winner.index,
+        args.epochs
     );
     if !train::fit(&args.training(), &data, stop)? {
         return Ok(());
     }
 
-    println!("[3/5] export to int8");
+    say!("[3/5] export to int8");
     let exported = export::write(&args.export(), &data, &test)?;
     story.export(&exported);
 
@@ -106,10 +107,10 @@ fn phases(args: &DemoArgs, stop: &AtomicBool, story: &mut Story) -> Result<()> {
         stop,
     };
     let compared = args.device_images.min(test.len());
-    println!("[4/5] emulated Cortex-M4: {compared} test images on device and host");
+    say!("[4/5] emulated Cortex-M4: {compared} test images on device and host");
     story.comparison(&board.compare(&test.subset(compared, args.seed.into()))?);
 
-    println!(
+    say!(
         "[5/5] learning on the device: {} labels each of {} (severity {SEVERITY})",
         args.samples,
         CORRUPTIONS.map(Corruption::name).join(" and ")

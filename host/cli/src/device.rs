@@ -99,7 +99,7 @@ fn introduce<T: Line>(device: &mut Device<T>, hello: &Hello, model: &Model<'_>) 
         abi,
         ..
     } = hello;
-    println!("device        {board}, protocol {protocol}, runtime {abi}");
+    say!("device        {board}, protocol {protocol}, runtime {abi}");
     let info = device.info()?;
     ensure!(
         info.model_id == model.id(),
@@ -107,7 +107,7 @@ fn introduce<T: Line>(device: &mut Device<T>, hello: &Hello, model: &Model<'_>) 
         hex(&info.model_id),
         hex(&model.id())
     );
-    println!(
+    say!(
         "model         {}, {} bytes, {} multiply-accumulates",
         hex(&info.model_id),
         info.blob_bytes,
@@ -128,7 +128,7 @@ fn emulate(args: &EmulateArgs, stop: &AtomicBool) -> Result<Outcome> {
     let server = EmulatorServer::start(&elf, Some(&args.blob), path);
     let mut server = server.context(NO_BOARD)?;
     self_check(Socket::connect(path)?, &model)?;
-    println!("listening     {} (Ctrl-C ends the board)", path.display());
+    say!("listening     {} (Ctrl-C ends the board)", path.display());
     while !stop.load(Ordering::SeqCst) {
         ensure!(server.is_running(), "the emulator has ended by itself");
         thread::sleep(POLL);
@@ -149,7 +149,7 @@ fn self_check<T: Line>(line: T, model: &Model<'_>) -> Result<()> {
         "self-check: the device gives {:?}, the host {scores:?}: please report this with the blob",
         inference.scores
     );
-    println!(
+    say!(
         "self-check    passed: {} instructions, {} predicted",
         inference.instructions,
         model.instructions()
@@ -178,7 +178,7 @@ fn infer_images(args: &InferArgs, stop: &AtomicBool) -> Result<Outcome> {
         let (n_equal, n) = (compared.n_equal, compared.n);
         bail!("{n_equal} of {n} images equal; {difference}: please report this with the blob");
     }
-    println!(
+    say!(
         "accuracy      {:.2} % of {} test images, every score equal to the host's",
         host.accuracy_pct(),
         test.len()
@@ -188,7 +188,7 @@ fn infer_images(args: &InferArgs, stop: &AtomicBool) -> Result<Outcome> {
 }
 
 fn print_instructions(step: &str, cost: &Instructions) {
-    println!(
+    say!(
         "instructions  {:.0} {step}, {} at most",
         cost.mean(),
         cost.max
@@ -294,14 +294,14 @@ fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outcome> {
             limits.is_some(),
             "nothing is committed unscored: the model has no golden set"
         );
-        println!("commit        {:?}", device.commit()?);
+        say!("commit        {:?}", device.commit()?);
     }
     Ok(Outcome::Done)
 }
 
 fn report(args: &AdaptArgs, run: &DeviceAdapted, n_stream: usize, model: &Model<'_>) -> Result<()> {
     let learned = &run.adapted;
-    println!(
+    say!(
         "stream        {n_stream} images, {} severity {}; {} labels; {:.1} % right when first seen",
         args.corruption,
         args.severity,
@@ -312,20 +312,22 @@ fn report(args: &AdaptArgs, run: &DeviceAdapted, n_stream: usize, model: &Model<
     let shifted = clean.shifted(&images::shift(args.corruption, args.severity)?);
     for (name, test) in [("shifted test", &shifted), ("clean test", &clean)] {
         let test: Images<'_> = images::images(test);
-        println!(
+        say!(
             "{name:<13} before {:.2} %, after {:.2} % of {} images",
             evaluate(model, test)?.accuracy_pct(),
             learned.evaluate(model, test)?.accuracy_pct(),
             test.labels.len()
         );
     }
-    println!(
+    say!(
         "digest        {:#010x}, device and host agree",
         learned.digest
     );
-    println!(
+    say!(
         "RAM           {} bytes of learned state, {} of arena, {} of stack",
-        learned.state_bytes, run.arena_bytes, run.stack_bytes
+        learned.state_bytes,
+        run.arena_bytes,
+        run.stack_bytes
     );
     print_instructions("per image", &run.inference);
     if learned.n_labels() > 0 {
@@ -354,17 +356,19 @@ fn stats(args: &StatsArgs) -> Result<Outcome> {
         state_bytes,
         guard: seen,
     } = device.stats()?;
-    println!("model         {}", hex(&device.info()?.model_id));
-    println!(
+    say!("model         {}", hex(&device.info()?.model_id));
+    say!(
         "seen          {} images, {} labels, {} mistakes",
-        counters.seen, counters.labels, counters.mistakes
+        counters.seen,
+        counters.labels,
+        counters.mistakes
     );
-    println!("digest        {state_digest:#010x}");
-    println!(
+    say!("digest        {state_digest:#010x}");
+    say!(
         "RAM           {state_bytes} bytes of learned state, {arena_bytes} of arena, {stack_bytes} of stack"
     );
-    println!("instructions  {infer_instructions} last image, {update_instructions} last label");
-    println!("bad frames    {bad_frames}");
+    say!("instructions  {infer_instructions} last image, {update_instructions} last label");
+    say!("bad frames    {bad_frames}");
     guard::print(&seen);
     Ok(Outcome::Done)
 }

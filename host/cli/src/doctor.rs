@@ -7,6 +7,8 @@ use std::process::Command;
 struct Check {
     what: &'static str,
     needed_for: &'static str,
+    /// All else works without it.
+    optional: bool,
     /// What was found, or how to get it.
     found: Result<String, String>,
 }
@@ -20,36 +22,42 @@ pub(crate) fn run() -> anyhow::Result<Outcome> {
         Check {
             what: "Fashion-MNIST",
             needed_for: "search, train, evaluate, export",
+            optional: false,
             found: data(),
         },
         Check {
             what: "qemu-system-arm",
             needed_for: "the emulated device",
+            optional: false,
             found: version("qemu-system-arm", "apt-get install qemu-system-arm"),
         },
         Check {
             what: "ARM target",
             needed_for: "building the firmware",
+            optional: false,
             found: arm_target(),
         },
         Check {
             what: "firmware",
             needed_for: "device, demo",
+            optional: false,
             found: firmware(),
         },
         Check {
             what: "CUDA",
-            needed_for: "--device cuda (optional)",
+            needed_for: "--device cuda",
+            optional: true,
             found: cuda(),
         },
     ];
     let mut lacking = false;
     for c in &checks {
         match &c.found {
-            Ok(what) => println!("ok       {:<16} {what}", c.what),
+            Ok(what) => say!("ok       {:<16} {what}", c.what),
             Err(how) => {
-                lacking |= !c.needed_for.ends_with("(optional)");
-                println!("missing  {:<16} needed for {}: {how}", c.what, c.needed_for);
+                lacking |= !c.optional;
+                let state = if c.optional { "optional" } else { "missing" };
+                say!("{state:<8} {:<16} for {}: {how}", c.what, c.needed_for);
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::args::EvaluateArgs;
 use crate::run_folder::RunFolder;
 use crate::{Outcome, blob, images, train};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use aplysia_data::Dataset;
 
 /// Prints the accuracy.
@@ -18,10 +18,10 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     if args.what.is_dir() {
         return float(args, &test);
     }
-    let bytes = blob::read(&args.what)?;
+    let bytes = blob::read(&args.what).context("this is no run folder")?;
     let model = blob::parse(&bytes, &args.what)?;
     let result = aplysia_deploy::evaluate(&model, images::images(&test))?;
-    println!(
+    say!(
         "int8 accuracy {:.2} % of {} test images",
         result.accuracy_pct(),
         test.len()
@@ -36,7 +36,7 @@ fn float(args: &EvaluateArgs, test: &Dataset) -> Result<Outcome> {
     let network = run.design.lower(images::shape(test), test.n_classes())?;
     let test_images = train::learn_images(test, &normalization);
     let result = aplysia_learn::evaluate(&network, &run.params, test_images, device)?;
-    println!(
+    say!(
         "float accuracy {:.2} % of {} test images",
         100.0 * result.accuracy,
         test.len()

@@ -34,13 +34,15 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
     let data = TrainingImages::load(&args.data)?;
     let test = images::load_test(&args.data)?;
     let Exported { network, card, .. } = write(args, &data, &test)?;
-    print!("{}", network.draw());
+    say!("{}", network.draw().trim_end());
     inspect::costs(&mut std::io::stdout(), card.costs)?;
-    println!(
+    say!(
         "accuracy      float {:.2} %, int8 {:.2} % of {} test images",
-        card.accuracy.float_pct, card.accuracy.int8_pct, card.data.n_test
+        card.accuracy.float_pct,
+        card.accuracy.int8_pct,
+        card.data.n_test
     );
-    println!("wrote {}", args.out.display());
+    say!("wrote {}", args.out.display());
     Ok(Outcome::Done)
 }
 
@@ -64,8 +66,8 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
     };
     let made = quantize(args, run, data, &network, &content)?;
     let mut measured = vec![measure(run, data, test, &network, &made)?];
-    for (repeat, dir) in runs[1..].iter().zip(&args.repeats) {
-        check_repeat(run, repeat, dir)?;
+    for (i, (repeat, dir)) in runs[1..].iter().zip(&args.repeats).enumerate() {
+        check_repeat(&runs[..=i], repeat, dir)?;
         let made = quantize(args, repeat, data, &network, &content)?;
         measured.push(measure(repeat, data, test, &network, &made)?);
     }
@@ -137,8 +139,16 @@ fn measure(
     Ok((run.record.config.seed, float_pct, int8.accuracy_pct()))
 }
 
-/// A repeat differs from the exported run in its seed only.
-fn check_repeat(run: &RunFolder, repeat: &RunFolder, dir: &Path) -> Result<()> {
+/// A repeat differs from the exported run, which is the first of `runs`, in its seed only, and from all
+/// others in that too.
+fn check_repeat(runs: &[RunFolder], repeat: &RunFolder, dir: &Path) -> Result<()> {
+    let seed = repeat.record.config.seed;
+    ensure!(
+        runs.iter().all(|r| r.record.config.seed != seed),
+        "{} is no repeat: another run has its seed {seed}; train it with a seed of its own",
+        dir.display()
+    );
+    let run = &runs[0];
     let reseeded = TrainConfig {
         seed: run.record.config.seed,
         ..repeat.record.config.clone()
@@ -272,7 +282,7 @@ fn card(
             shape_hwc: [test.shape.h, test.shape.w, test.shape.c],
             mean_pixel: data.normalization.mean_pixel[0],
             std: data.normalization.std[0],
-            n_calibration: args.calibration,
+            n_calibration: args.calibration.min(data.splits.train.len()),
         },
         accuracy,
         costs: made.costs,

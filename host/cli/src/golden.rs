@@ -22,8 +22,8 @@ pub(crate) fn run(args: &GoldenArgs) -> Result<Outcome> {
     let guarded = attach(&model, &set)?;
     let guarded_model = blob::parse(&guarded, &args.out)?;
     run_folder::write(&args.out, &guarded)?;
-    println!("model         {}", hex(&guarded_model.id()));
+    say!("model         {}", hex(&guarded_model.id()));
     inspect::costs(&mut std::io::stdout(), Costs::of(&guarded_model))?;
-    println!("wrote {}", args.out.display());
+    say!("wrote {}", args.out.display());
     Ok(Outcome::Done)
 }

@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 /// # Errors
 /// The model cannot be read or converted, or the blob cannot be written.
 pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
-    let file = blob::read(&args.model)?;
+    let file = blob::read_file(&args.model)?;
     let imported = aplysia_deploy::import(&file, &args.classes)
         .with_context(|| format!("cannot import {}", args.model.display()))?;
     run_folder::write(&args.out, &imported.blob)?;
-    println!("model {}", imported.model_id_hex());
+    say!("model {}", imported.model_id_hex());
     inspect::costs(&mut std::io::stdout().lock(), imported.costs)?;
     Ok(Outcome::Done)
 }

@@ -4,6 +4,9 @@
 //! errors. Exit codes: 0 done, 1 failed, 2 asked for something this machine lacks (or bad usage),
 //! 130 interrupted, after saving what can be saved.
 
+#[macro_use]
+mod output;
+
 mod adapt_bench;
 mod args;
 mod blob;
@@ -27,6 +30,7 @@ mod train;
 use aplysia_learn::LearnError;
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
+use std::io::Write;
 use std::process::ExitCode;
 
 // Training frees and takes large blocks at every step; glibc gives them back to the kernel each time.
@@ -66,12 +70,9 @@ fn main() -> ExitCode {
         Command::AdaptBench(a) => adapt_bench::run(&a),
         Command::Doctor => doctor::run(),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "aplysia",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "aplysia", &mut script);
+            output::or_end(std::io::stdout().write_all(&script));
             Ok(Outcome::Done)
         }
     };

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Outcome> {
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| args.study.join("report.html"));
     run_folder::write(&out, page::html(&findings).as_bytes())?;
-    println!("wrote {}", out.display());
+    say!("wrote {}", out.display());
     if let Some(dir) = &args.svg {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let figures = page::figures(&findings);
@@ -45,11 +45,11 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Outcome> {
             let path = dir.join(format!("{}.svg", figure.name));
             run_folder::write(&path, figure.file().as_bytes())?;
         }
-        println!("wrote {} figures to {}", figures.len(), dir.display());
+        say!("wrote {} figures to {}", figures.len(), dir.display());
     }
     if let Some(path) = &args.optuna {
         run_folder::write(path, optuna::journal(&findings.search).as_bytes())?;
-        println!("wrote {}", path.display());
+        say!("wrote {}", path.display());
     }
     Ok(Outcome::Done)
 }
@@ -63,7 +63,7 @@ fn name(path: &Path) -> String {
 
 /// The study in `dir`, of whichever space.
 fn search(dir: &Path, digest: &str, n_classes: usize) -> Result<Search> {
-    let text = String::from_utf8(blob::read(&dir.join("study.toml"))?)?;
+    let text = String::from_utf8(blob::read_file(&dir.join("study.toml"))?)?;
     let table: toml::Table = text.parse().context("study.toml is damaged")?;
     let got = table.get("dataset_digest").and_then(|d| d.as_str());
     ensure!(
@@ -125,7 +125,7 @@ fn training(dir: &Path, input: Shape, n_classes: usize) -> Result<Run> {
 /// The exported model in `dir`.
 fn release(dir: &Path) -> Result<Release> {
     let path = dir.join("card.toml");
-    let text = String::from_utf8(blob::read(&path)?)?;
+    let text = String::from_utf8(blob::read_file(&path)?)?;
     let card: Card =
         toml::from_str(&text).with_context(|| format!("{} is no card", path.display()))?;
     let bytes = blob::read(&dir.join("model.blob"))?;

@@ -19,12 +19,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Outcome> {
     for (i, (&label, &class)) in first.labels.iter().zip(&result.predictions).enumerate() {
         let (label, class) = (usize::from(label), usize::from(class));
         let mark = if label == class { "right" } else { "WRONG" };
-        println!(
+        say!(
             "{i:>5} {mark} {:<12} (is {})",
             model.label(class),
             model.label(label)
         );
     }
-    println!("{} of {n} right", result.n_correct);
+    say!("{} of {n} right", result.n_correct);
     Ok(Outcome::Done)
 }

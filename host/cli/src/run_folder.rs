@@ -41,8 +41,12 @@ impl RunFolder {
     /// # Errors
     /// A file is missing (the training is not finished) or damaged.
     pub(crate) fn load(dir: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(dir.join("genotype.toml"))
-            .with_context(|| format!("{} is not a run folder", dir.display()))?;
+        let text = std::fs::read_to_string(dir.join("genotype.toml")).with_context(|| {
+            format!(
+                "{} is not a run folder; give one that `aplysia train --out` wrote",
+                dir.display()
+            )
+        })?;
         Ok(Self {
             design: Design::from_toml(&text)?,
             record: read(&dir.join("run.json"))?,

@@ -48,7 +48,7 @@ impl<S: Searched> Evaluate<S::Genotype> for Trainer<'_, S> {
         let network = self.network(job.genotype).map_err(TrainError::Failed)?;
         let checkpoint = job.dir.join("checkpoint.bin");
         if let (Some(previous), false) = (&job.previous, checkpoint.exists()) {
-            let copied = blob::read(&previous.join("checkpoint.bin"))
+            let copied = blob::read_file(&previous.join("checkpoint.bin"))
                 .and_then(|bytes| run_folder::write(&checkpoint, &bytes));
             copied.map_err(|e| TrainError::Fatal(e.into()))?;
         }
@@ -253,7 +253,7 @@ fn report<G>(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, G>) {
                 (None, a) => format!("validation {:.2} %", 100.0 * a.unwrap_or(0.0)),
             };
             let line = format!("trial {:>3} rung {rung}  {result}", trial.index);
-            bar.suspend(|| println!("{line}"));
+            bar.suspend(|| say!("{line}"));
         }
     }
 }
@@ -267,7 +267,7 @@ fn print_front<S: Searched>(study: &Study<S>, train: &Dataset) -> Result<()> {
         true => "flash, RAM, MACs, estimated instructions",
         false => "parameters, MACs",
     };
-    println!("\nPareto front (validation accuracy, {columns}):");
+    say!("\nPareto front (validation accuracy, {columns}):");
     for t in study.front() {
         let c = t.costs;
         let costs = match on_device {
@@ -278,13 +278,13 @@ fn print_front<S: Searched>(study: &Study<S>, train: &Dataset) -> Result<()> {
             false => format!("{}  {}", c.params, c.macs),
         };
         let accuracy = 100.0 * t.accuracy().unwrap_or(0.0);
-        println!("  trial {:>3}  {accuracy:.2} %  {costs}", t.index);
+        say!("  trial {:>3}  {accuracy:.2} %  {costs}", t.index);
     }
     let (path, best) = write_winner(study)?;
     let design = study.config().space.design(&best.genotype);
     let network = design.lower(images::shape(train), train.n_classes())?;
-    println!("\nthe most accurate:\n{}", network.draw());
-    println!("wrote {}", path.display());
+    say!("\nthe most accurate:\n{}", network.draw());
+    say!("wrote {}", path.display());
     Ok(())
 }
 

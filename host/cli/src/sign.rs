@@ -27,9 +27,9 @@ pub(crate) fn key(command: &KeyCommand) -> Result<Outcome> {
             new.write_all(key.to_pem()?.as_bytes())
                 .and_then(|()| new.sync_all())
                 .with_context(|| format!("cannot write {}", file.display()))?;
-            println!("{}", key.public_hex());
+            say!("{}", key.public_hex());
         }
-        KeyCommand::Show { file } => println!("{}", read_key(file)?.public_hex()),
+        KeyCommand::Show { file } => say!("{}", read_key(file)?.public_hex()),
     }
     Ok(Outcome::Done)
 }
@@ -54,7 +54,7 @@ pub(crate) fn model(command: &ModelCommand) -> Result<Outcome> {
             let out = out.as_deref().unwrap_or(blob);
             run_folder::write(out, &bytes)?;
             let counter = blob::parse(&bytes, out)?.counter();
-            println!(
+            say!(
                 "{} signed with {}, counter {counter}",
                 out.display(),
                 key.public_hex()
@@ -70,7 +70,7 @@ pub(crate) fn model(command: &ModelCommand) -> Result<Outcome> {
                 .verify(&bytes)
                 .with_context(|| format!("{} is refused", blob.display()))?;
             let model = blob::parse(&bytes, blob)?;
-            println!(
+            say!(
                 "{}: signed with {public}, counter {}",
                 blob.display(),
                 model.counter()
@@ -81,6 +81,6 @@ pub(crate) fn model(command: &ModelCommand) -> Result<Outcome> {
 }
 
 fn read_key(file: &Path) -> Result<Key> {
-    let text = String::from_utf8(blob::read(file)?).unwrap_or_default();
+    let text = String::from_utf8(blob::read_file(file)?).unwrap_or_default();
     Key::from_pem(&text).with_context(|| format!("{}", file.display()))
 }

@@ -4,7 +4,7 @@ use crate::args::{DataArgs, TrainArgs};
 use crate::images::{self, TrainingImages};
 use crate::run_folder::{self, RunFolder, RunRecord};
 use crate::{Outcome, progress};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use aplysia_data::{Dataset, Normalization};
 use aplysia_learn::{Device, Images, Job, LocalConfig, Progress, RuleOptions, TrainConfig, train};
 use aplysia_space::{Design, Rule};
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     if !fit(args, &data, &stop)? {
         return Ok(Outcome::Interrupted);
     }
-    println!("wrote {}", args.out.display());
+    say!("wrote {}", args.out.display());
     Ok(Outcome::Done)
 }
 
@@ -38,6 +38,11 @@ pub(crate) fn fit(args: &TrainArgs, data: &TrainingImages, stop: &AtomicBool) ->
     let device = device(&args.device)?;
     let mut part = data.splits.train.clone();
     if let Some(n) = args.images {
+        ensure!(
+            n <= part.len(),
+            "--images {n}: there are {} training images; give at most as many",
+            part.len()
+        );
         part = part.subset(n, args.seed);
     }
     let design = design(args, &part)?;
@@ -97,7 +102,7 @@ fn report(bar: &ProgressBar, p: Progress<'_>) {
                 e.loss,
                 100.0 * e.train_accuracy
             );
-            bar.suspend(|| println!("{line}"));
+            bar.suspend(|| say!("{line}"));
         }
     }
 }
@@ -140,8 +145,9 @@ fn design(args: &TrainArgs, part: &Dataset) -> Result<Design> {
     let design = match Design::named(name)? {
         Some(design) => design,
         None => {
-            let text = std::fs::read_to_string(name)
-                .with_context(|| format!("cannot read the genotype {name}"))?;
+            let text = std::fs::read_to_string(name).with_context(|| {
+                format!("cannot read the genotype {name}; give a TOML file or a published name")
+            })?;
             Design::from_toml(&text).with_context(|| format!("{name} is not a genotype"))?
         }
     };

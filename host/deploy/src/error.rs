@@ -94,7 +94,10 @@ pub enum DeployError {
     #[error("the store does not open on the host: please report this")]
     Store,
     /// The images do not fit the network.
-    #[error("{got_bytes} bytes of images; {want_bytes} bytes each are needed for {n} labels")]
+    #[error(
+        "{n} images of {got_bytes} bytes in all, but the network takes {want_bytes} bytes each: give the \
+         dataset that the network was made for"
+    )]
     Images {
         /// Bytes given.
         got_bytes: usize,

@@ -19,6 +19,12 @@ pub enum SearchError {
         /// The cause.
         source: std::io::Error,
     },
+    /// The folder holds no study.
+    #[error("{path} holds no study; begin one without --resume", path = path.display())]
+    Nothing {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder already holds a study.
     #[error("{path} already holds a study; resume it, or choose another folder", path = path.display())]
     Exists {

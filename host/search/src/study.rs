@@ -161,7 +161,11 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
     /// # Errors
     /// No study there, another process is running it, or a file is damaged.
     pub fn open(dir: &Path) -> Result<Self, SearchError> {
-        let config = StudyConfig::read(&dir.join("study.toml"))?;
+        let config = dir.join("study.toml");
+        if !config.exists() {
+            return Err(SearchError::Nothing { path: dir.into() });
+        }
+        let config = StudyConfig::read(&config)?;
         let (ledger, events) = Ledger::open(&dir.join("ledger.jsonl"))?;
         let dir = dir.to_path_buf();
         let mut study = Self {

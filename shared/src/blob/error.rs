@@ -12,7 +12,9 @@ pub enum BlobError {
     #[error("blob has {got_bytes} bytes, needs {want_bytes}: transfer it again")]
     Truncated { got_bytes: usize, want_bytes: usize },
     /// The first eight bytes are not those of a blob.
-    #[error("this is no Aplysia model: give a file written by `deploy`")]
+    #[error(
+        "this is no Aplysia model: give a blob that `aplysia export` or `aplysia import` wrote"
+    )]
     Magic,
     /// The format or the graph version is not one this runtime reads.
     #[error("format version {got}, this runtime reads {want}: update the runtime or export again")]

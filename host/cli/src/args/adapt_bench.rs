@@ -18,7 +18,7 @@ pub(crate) struct AdaptBenchArgs {
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
     pub(crate) seeds: u32,
     /// Shifted images to measure on, and as many clean ones.
-    #[arg(long, default_value_t = 1000, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
     pub(crate) test_images: usize,
     /// Images of a stream; 50, 100 and 300 are measured.
     #[arg(long, default_value_t = 300, value_parser = value_parser!(u32).range(50..))]
@@ -35,6 +35,6 @@ pub(crate) struct AdaptBenchArgs {
     #[arg(long)]
     pub(crate) validation: bool,
     /// Threads; the results do not depend on them.
-    #[arg(long, default_value_t = 2, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 2, value_parser = at_least_one)]
     pub(crate) threads: usize,
 }

@@ -70,7 +70,7 @@ pub(crate) struct InferArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// How many test images.
-    #[arg(long, default_value_t = 100, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 100, value_parser = at_least_one)]
     pub(crate) images: usize,
 }
 
@@ -110,10 +110,10 @@ pub(crate) struct AdaptArgs {
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u8).range(1..=5))]
     pub(crate) severity: u8,
     /// Images of the stream.
-    #[arg(long, default_value_t = 300, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 300, value_parser = at_least_one)]
     pub(crate) samples: usize,
     /// Shifted test images to measure on, and as many clean ones.
-    #[arg(long, default_value_t = 2000, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 2000, value_parser = at_least_one)]
     pub(crate) test_images: usize,
     /// Momentum shift of homeostasis, 1 to 10: it follows about the last 2^S images.
     #[arg(

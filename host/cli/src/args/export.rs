@@ -16,7 +16,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Training images used for calibration.
-    #[arg(long, default_value_t = 1000, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
     pub(crate) calibration: usize,
     /// Further runs of the same genotype and settings with other seeds: their accuracies go into the
     /// card, with the mean and the spread.
@@ -59,7 +59,7 @@ pub(crate) struct GoldenArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Samples of the golden set, at most 256.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_GOLDEN, value_parser = at_least_one())]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_GOLDEN, value_parser = at_least_one)]
     pub(crate) golden: usize,
     #[command(flatten)]
     pub(crate) kind: GoldenKindArgs,

@@ -10,7 +10,7 @@ use clap::{ArgAction, Args};
 #[derive(Args, Clone)]
 pub(crate) struct RecipeArgs {
     /// Images per step.
-    #[arg(long, default_value_t = 128, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 128, value_parser = at_least_one)]
     pub(crate) batch: usize,
     /// Peak learning rate.
     #[arg(long, default_value_t = 0.1)]
@@ -84,11 +84,11 @@ impl RecipeArgs {
 #[derive(Args, Clone, Default)]
 pub(crate) struct SkeletonArgs {
     /// Channels C of the first cells [default: the genotype's, else 16].
-    #[arg(long, value_parser = at_least_one())]
+    #[arg(long, value_parser = at_least_one)]
     pub(crate) channels: Option<usize>,
     /// Cells: all L of `darts`, those of one of three stages of `nasbench201` [default: the genotype's,
     /// else 8 and 5].
-    #[arg(long, value_parser = at_least_one())]
+    #[arg(long, value_parser = at_least_one)]
     pub(crate) cells: Option<usize>,
     /// `all`: every layer follows its rule; `paper`: only the operations on edges, all else is
     /// back-propagation [default: the genotype's, else all].

@@ -7,29 +7,53 @@ use aplysia_space::Rule;
 use clap::Args;
 use std::path::PathBuf;
 
+/// The flags that a study keeps.
+const SETTINGS: [&str; 20] = [
+    "strategy",
+    "trials",
+    "population",
+    "images",
+    "rungs",
+    "seed",
+    "flash_bytes",
+    "ram_bytes",
+    "instructions",
+    "energy_uj",
+    "chip",
+    "min_accuracy",
+    "params",
+    "macs",
+    "space",
+    "rules",
+    "feedback_scale",
+    "device",
+    "SkeletonArgs",
+    "RecipeArgs",
+];
+
 #[derive(Args)]
 pub(crate) struct SearchArgs {
     /// The study folder.
     pub(crate) study: PathBuf,
     #[command(flatten)]
     pub(crate) data: DataArgs,
-    /// Go on with the study in the folder; its own configuration is used.
-    #[arg(long)]
+    /// Go on with the study in the folder: its own settings are used, so that none can be given.
+    #[arg(long, conflicts_with_all = SETTINGS)]
     pub(crate) resume: bool,
     /// `evolution` or `random`.
     #[arg(long, default_value = "evolution")]
     pub(crate) strategy: String,
     /// Candidates to evaluate.
-    #[arg(long, default_value_t = 24, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 24, value_parser = at_least_one)]
     pub(crate) trials: usize,
     /// Candidates per generation.
-    #[arg(long, default_value_t = 8, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     pub(crate) population: usize,
     /// Training images per candidate and epoch.
-    #[arg(long, default_value_t = 10_000, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
     pub(crate) images: usize,
     /// Epochs of the successive-halving rungs.
-    #[arg(long, value_delimiter = ',', default_value = "1,3", value_parser = at_least_one())]
+    #[arg(long, value_delimiter = ',', default_value = "1,3", value_parser = at_least_one)]
     pub(crate) rungs: Vec<usize>,
     /// Seed of the whole study.
     #[arg(long, default_value_t = 1)]

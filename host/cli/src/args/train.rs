@@ -17,7 +17,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Passes over the training images.
-    #[arg(long, default_value_t = 20, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 20, value_parser = at_least_one)]
     pub(crate) epochs: usize,
     #[command(flatten)]
     pub(crate) recipe: RecipeArgs,
@@ -43,7 +43,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) rule_options: Option<PathBuf>,
     /// Train on a random subset of this many images.
-    #[arg(long, value_parser = at_least_one())]
+    #[arg(long, value_parser = at_least_one)]
     pub(crate) images: Option<usize>,
     /// `cpu`, `ndarray` or `cuda`.
     #[arg(long, default_value = "cpu", value_parser = DEVICES)]

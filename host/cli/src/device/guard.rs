@@ -4,30 +4,42 @@ use aplysia_shared::protocol::GuardStats;
 
 /// Prints what the start found, wear, limits, counters and the last rollback.
 pub(super) fn print(guard: &GuardStats) {
-    println!("flash         at the start: {:?}", guard.boot);
+    say!("flash         at the start: {:?}", guard.boot);
     if let Some(newest) = guard.newest {
-        println!(
+        say!(
             "              commit {}, {} bytes; by all commits {} bytes written, {} pages erased",
-            newest.sequence, newest.bytes, newest.written_bytes, newest.erased_pages
+            newest.sequence,
+            newest.bytes,
+            newest.written_bytes,
+            newest.erased_pages
         );
     }
     let Some(limits) = guard.limits else {
-        println!("guard         none");
+        say!("guard         none");
         return;
     };
     let report = guard.report;
-    println!(
+    say!(
         "guard         every {} updates, {} samples may be lost; {} of {} right at the start, {} last",
-        limits.every, limits.drop, report.start, report.n_samples, report.last
+        limits.every,
+        limits.drop,
+        report.start,
+        report.n_samples,
+        report.last
     );
-    println!(
+    say!(
         "              {} checks, {} rollbacks, {} commits; {} instructions the last check",
-        report.checks, report.rollbacks, report.commits, guard.check_instructions
+        report.checks,
+        report.rollbacks,
+        report.commits,
+        guard.check_instructions
     );
     if let Some(last) = guard.last_rollback {
-        println!(
+        say!(
             "              last rollback: {} right, {} needed; to {:?}",
-            last.score, last.floor, last.to
+            last.score,
+            last.floor,
+            last.to
         );
     }
 }

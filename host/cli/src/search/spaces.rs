@@ -4,7 +4,7 @@ use crate::args::SearchArgs;
 use crate::blob;
 use anyhow::{Context, Result};
 use aplysia_deploy::{Content, cost_of_network};
-use aplysia_search::{Costs, Space};
+use aplysia_search::{Costs, SearchError, Space};
 use aplysia_space::{DartsSpace, Design, Genotype, McuSpace, NasBench201Space, Network, Shape};
 use aplysia_space::{darts, nasbench201};
 use serde::Serialize;
@@ -105,7 +105,14 @@ const NAMES: [&str; 3] = ["mcu", "darts", "nasbench201"];
 /// A file that cannot be read.
 pub(super) fn name(args: &SearchArgs) -> Result<String> {
     let table = if args.resume {
-        let mut study: toml::Table = read_toml(&args.study.join("study.toml"))?;
+        let path = args.study.join("study.toml");
+        if !path.exists() {
+            return Err(SearchError::Nothing {
+                path: args.study.clone(),
+            }
+            .into());
+        }
+        let mut study: toml::Table = read_toml(&path)?;
         study.remove("space").and_then(|s| s.try_into().ok())
     } else if NAMES.contains(&args.space.as_str()) {
         return Ok(args.space.clone());
@@ -137,7 +144,7 @@ fn bounds<S: Searched>(args: &SearchArgs, name: &str) -> Result<Option<S>> {
 }
 
 fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = String::from_utf8(blob::read(path)?)
+    let text = String::from_utf8(blob::read_file(path)?)
         .with_context(|| format!("{} is not text", path.display()))?;
     toml::from_str(&text).with_context(|| format!("{} holds no search space", path.display()))
 }
