@@ -75,8 +75,15 @@ mod import;
 /// Small TensorFlow Lite files.
 mod tflite;
 
+/// What an attacker can reach: blob, serial line, flash image, import.
+mod attack;
 /// The space `darts`: published sizes, counts by hand, rules where they belong, a search.
 mod cells;
+/// Short runs of every attack.
+mod smoke;
+/// The emulated device under thousands of hostile frames.
+mod soak;
+
 /// Files of a dataset: put in place, damaged, put back.
 mod damage;
 /// Loading in the true format, damaged files, splits, corruptions.

@@ -22,20 +22,20 @@ pub(crate) struct Tensor {
     pub(crate) signature: Vec<i32>,
     pub(crate) scales: Vec<f32>,
     pub(crate) zero_point: i64,
-    axis: i32,
+    pub(crate) axis: i32,
     pub(crate) data: Vec<u8>,
 }
 
 /// A value and the number of its field in a table.
-type Field<T> = (u16, T);
+pub(crate) type Field<T> = (u16, T);
 
 /// An operator with its option table: type number, then 8-bit and 32-bit values by field.
 #[derive(Clone, Debug)]
 pub(crate) struct Operator {
     pub(crate) code: i32,
     pub(crate) inputs: Vec<i32>,
-    output: i32,
-    options: (u8, Vec<Field<i8>>, Vec<Field<i32>>),
+    pub(crate) output: i32,
+    pub(crate) options: (u8, Vec<Field<i8>>, Vec<Field<i32>>),
 }
 
 /// A file to be; the last tensor is the output.

@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "data", "space", "learn", "search", "deploy", "report", "shared",
         ],
     ),
+    ("tests/fuzz/Cargo.toml", &["deploy", "shared"]),
 ];
 
 /// The only manifest that may name a crate of the burn family as a dependency.

@@ -5,10 +5,11 @@
 //! that it builds in seconds on a fresh machine, before anything else does.
 //!
 //! Flow: [`options`] parses the command line, [`setup`] brings what is missing, [`firmware`]
-//! builds the device program, [`gate`] runs every check; each step's outcome goes to a [`report`].
+//! builds the device program, [`gate`] runs every check, [`fuzz`] attacks; each step's outcome goes to a [`report`].
 
 mod command;
 mod firmware;
+mod fuzz;
 mod gate;
 mod options;
 mod report;
@@ -50,6 +51,8 @@ fn run() -> Result<ExitCode> {
             return Ok(report.finish());
         }
         Task::Firmware => println!("{}", firmware::build(&Tree::find()?)?.display()),
+        Task::Fuzz => fuzz::run(&Tree::find()?, &options)?,
+        Task::Soak => fuzz::soak(&Tree::find()?, options.frames)?,
         Task::BenchDevice => bench_device(&Tree::find()?)?,
         Task::Test => {
             gate::run(&Tree::find()?, &options, &mut report)?;

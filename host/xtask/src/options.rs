@@ -13,12 +13,19 @@ cargo xtask TASK [OPTIONS]
   setup         only the set-up: ARM target, qemu-system-arm, Fashion-MNIST, C compiler
   firmware      build the device program by the route that setup chose, print its path
   bench-device  measure layers and networks on every emulated core, write models/bench
+  fuzz [TARGET] attack blob, flash, import, protocol or all: guided by coverage with a nightly Rust
+  soak          100000 hostile frames against the emulated device
 
 Options of setup and test, and of demo before or among ARGS:
   --data DIR             the Fashion-MNIST files are here; nothing is installed for them
                          (the same as the variable APLYSIA_DATA)
 Options of setup and test, and of demo before ARGS:
   --force-debian-rust    build the firmware with Debian's Rust packages, as if rustup failed
+Options of fuzz:
+  --seconds N, --runs N  how long each target runs; 60 seconds
+  --keep                 then keep in tests/fuzz/corpus what reaches every edge that was reached
+Options of soak:
+  --frames N             how many frames
 
 Examples:
   cargo xtask demo --json story.json
@@ -37,7 +44,16 @@ pub(crate) enum Task {
     Firmware,
     Test,
     BenchDevice,
+    Fuzz,
+    Soak,
     Demo,
+}
+
+/// How long a target of the fuzzer runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Seconds(u64),
+    Runs(u64),
 }
 
 /// A parsed command line.
@@ -48,6 +64,14 @@ pub(crate) struct Options {
     pub(crate) force_debian_rust: bool,
     /// Folder of the dataset, if the user names one.
     pub(crate) data: Option<PathBuf>,
+    /// What to fuzz; everything if none.
+    pub(crate) target: Option<String>,
+    /// How long to fuzz.
+    pub(crate) limit: Option<Limit>,
+    /// Whether what reaches every edge becomes the kept corpus.
+    pub(crate) keep: bool,
+    /// Frames of a soak.
+    pub(crate) frames: u64,
     /// Arguments for `aplysia demo`, `--data` included.
     pub(crate) rest: Vec<String>,
 }
@@ -55,7 +79,7 @@ pub(crate) struct Options {
 /// Parses the arguments after the program's name.
 ///
 /// # Errors
-/// An unknown task or option, or `--data` without a folder.
+/// An unknown task or option, `--data` without a folder, or a limit that is no number.
 pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
     let mut args = args.into_iter();
     let task = match args.next().as_deref() {
@@ -64,6 +88,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
         Some("firmware") => Task::Firmware,
         Some("test") => Task::Test,
         Some("bench-device") => Task::BenchDevice,
+        Some("fuzz") => Task::Fuzz,
+        Some("soak") => Task::Soak,
         Some("demo") => Task::Demo,
         Some(other) => bail!("unknown task `{other}`"),
     };
@@ -71,6 +97,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
         task,
         force_debian_rust: false,
         data: None,
+        target: None,
+        limit: None,
+        keep: false,
+        frames: 100_000,
         rest: Vec::new(),
     };
     let takes_options = matches!(task, Task::Setup | Task::Test | Task::Demo);
@@ -89,11 +119,28 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
         } else if matches!(arg.as_str(), "-h" | "--help") {
             options.task = Task::Help;
             break;
+        } else if task == Task::Fuzz && arg == "--seconds" {
+            options.limit = Some(Limit::Seconds(number(&arg, args.next())?));
+        } else if task == Task::Fuzz && arg == "--runs" {
+            options.limit = Some(Limit::Runs(number(&arg, args.next())?));
+        } else if task == Task::Fuzz && arg == "--keep" {
+            options.keep = true;
+        } else if task == Task::Fuzz && options.target.is_none() && !arg.starts_with('-') {
+            options.target = Some(arg);
+        } else if task == Task::Soak && arg == "--frames" {
+            options.frames = number(&arg, args.next())?;
         } else {
             bail!("unknown option `{arg}`");
         }
     }
     Ok(options)
+}
+
+/// The number behind `option`.
+fn number(option: &str, word: Option<String>) -> Result<u64> {
+    let word = word.with_context(|| format!("{option} needs a number"))?;
+    word.parse()
+        .with_context(|| format!("{option}: `{word}` is no number"))
 }
 
 impl Options {
@@ -121,6 +168,14 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_takes_a_target_and_a_limit() {
+        let options = parse_line("fuzz blob --runs 5 --keep").unwrap();
+        assert_eq!(options.target.as_deref(), Some("blob"));
+        assert_eq!((options.limit, options.keep), (Some(Limit::Runs(5)), true));
+        assert_eq!(parse_line("soak --frames 9").unwrap().frames, 9);
+    }
+
+    #[test]
     fn both_spellings_of_data_are_understood() {
         assert_eq!(
             parse_line("test --data=d").unwrap(),
@@ -134,6 +189,8 @@ mod tests {
             ("tset", "tset"),
             ("test --fast", "--fast"),
             ("setup --data", "--data"),
+            ("fuzz --runs many", "many"),
+            ("soak --frames", "--frames"),
         ] {
             let message = parse_line(line).unwrap_err().to_string();
             assert!(message.contains(word), "{message}");

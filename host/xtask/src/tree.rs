@@ -60,6 +60,12 @@ impl Tree {
         self.target.join("firmware")
     }
 
+    /// Target folder of the fuzzer, which is built by another toolchain with other flags; it also holds
+    /// what the fuzzer finds.
+    pub(crate) fn fuzz_target(&self) -> PathBuf {
+        self.target.join("fuzz")
+    }
+
     /// File in which set-up records the route of the firmware build.
     pub(crate) fn route_file(&self) -> PathBuf {
         self.firmware_target().join("route")

@@ -95,9 +95,13 @@ impl Header {
         if got != want {
             return Err(AdaptError::Checksum { got, want });
         }
+        let zeros = [header.get(10..12), header.get(52..60)];
+        if zeros.into_iter().flatten().flatten().any(|&byte| byte != 0) {
+            return Err(AdaptError::SnapshotContent);
+        }
         let number = u16::from_le_bytes([n0, n1]);
         let head = match head {
-            0 => Head::Base,
+            0 if number == 0 => Head::Base,
             1 => Head::Instar {
                 shift: u8::try_from(number).unwrap_or(u8::MAX),
             },

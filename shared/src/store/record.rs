@@ -65,9 +65,10 @@ impl Record {
         sealed(&fields, snapshot)
     }
 
-    /// The record of `header` and the checksum that it states; none if it is no header.
+    /// The record of `header` and the checksum that it states; none if it is no header of this version.
     pub(super) fn decode(header: &[u8; BLOCK_BYTES]) -> Option<(Self, u32)> {
-        if !header.starts_with(&MAGIC_AND_VERSION) {
+        let zeros = header.get(44..60)?;
+        if !header.starts_with(&MAGIC_AND_VERSION) || zeros.iter().any(|&byte| byte != 0) {
             return None;
         }
         let word = |i: usize| i32_at(header, i).cast_unsigned();

@@ -1,0 +1,143 @@
+//! Any flash content under the store: it opens, finds a record or none, and commits and reads back; power
+//! cut in between leaves the old or the new; what it finds is restored or refused.
+//!
+//! The first four bytes choose the cut and the commit, the rest is the flash. Two forms: as it is, and with
+//! headers and checksums of records and snapshots made right, so that what is behind them is reached.
+
+use crate::nor::{Nor, PAGE, TEARS};
+use crate::toy;
+use aplysia_shared::Model;
+use aplysia_shared::adapt::{Config, Head, Plastic, state_bytes};
+use aplysia_shared::store::{Store, StoreError};
+use std::sync::LazyLock;
+
+type Flash = Nor<4>;
+type Found = Result<Option<Vec<u8>>, StoreError<crate::nor::Fault>>;
+
+static BLOB: LazyLock<Vec<u8>> = LazyLock::new(|| toy::measured(3));
+const SLOT: usize = 4 * PAGE;
+const REGION: core::ops::Range<u32> = 0..2 * SLOT as u32;
+const RECORD: usize = 64;
+const CAPACITY: usize = SLOT - RECORD;
+/// The largest learned state of the toy model.
+const LEARNER: Config = Config {
+    homeostasis: Some(2),
+    head: Head::Instar { shift: 2 },
+};
+
+/// See the module.
+pub(crate) fn run(bytes: &[u8]) {
+    let (choices, image) = match bytes.split_first_chunk::<4>() {
+        Some((choices, image)) => (*choices, image),
+        None => ([0; 4], bytes),
+    };
+    let mut cells = image[..image.len().min(2 * SLOT)].to_vec();
+    cells.resize(2 * SLOT, 0xFF);
+    attack(cells.clone(), choices);
+    let (first, second) = cells.split_at_mut(SLOT);
+    seal(first);
+    seal(second);
+    attack(cells, choices);
+}
+
+/// A flash with a commit in each slot, of what each rule has learned.
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let model = Model::parse(&BLOB).expect("the toy model");
+    let heads = [
+        Head::Base,
+        Head::Instar { shift: 2 },
+        Head::Delta { rate: 900 },
+    ];
+    let seed = |head| {
+        let config = Config {
+            homeostasis: Some(2),
+            head,
+        };
+        let mut store = open(Flash::new(2 * SLOT / PAGE));
+        let mut buffer = vec![0; state_bytes(&model, &config).expect("a sound configuration")];
+        let mut plastic = Plastic::new(&model, config, 7, &mut buffer).expect("fits");
+        for (label, image) in toy::images(2, 5).iter().enumerate() {
+            let mut arena = vec![0; model.arena_bytes()];
+            plastic.observe(&model, &mut arena, image).expect("sizes");
+            plastic.learn(&model, label).expect("an image is waiting");
+            let snapshot = plastic.snapshot();
+            store.commit(model.id(), snapshot).expect("a sound flash");
+        }
+        [vec![9, 1, 40, 7], store.release().cells].concat()
+    };
+    heads.map(seed).into()
+}
+
+fn open(flash: Flash) -> Store<Flash> {
+    Store::open(flash, REGION).expect("on page borders")
+}
+
+fn load(store: &mut Store<Flash>, model: [u8; 16]) -> Found {
+    let mut buffer = [0; CAPACITY];
+    store
+        .load(model, &mut buffer)
+        .map(|found| found.map(<[u8]>::to_vec))
+}
+
+fn attack(cells: Vec<u8>, [cut, tear, len, fill]: [u8; 4]) {
+    let model = Model::parse(&BLOB).expect("the toy model");
+    let id = model.id();
+    let mut store = open(Flash::holding(cells, false));
+    assert_eq!(store.capacity_bytes(), CAPACITY);
+    let old = load(&mut store, id);
+    match &old {
+        Ok(None) => assert_eq!(store.newest(), None),
+        Ok(Some(snapshot)) => restored(&model, snapshot),
+        Err(StoreError::Foreign { sequence }) => {
+            assert_eq!(store.newest().map(|r| r.sequence), Some(*sequence));
+        }
+        Err(error) => panic!("{error}"),
+    }
+    let new = vec![fill; usize::from(len) % (CAPACITY + 1)];
+    let tear = TEARS[usize::from(tear) % TEARS.len()];
+    let mut torn = open(store.release().cut_after(cut.into(), tear));
+    let result = torn.commit(id, &new);
+    let mut restarted = open(torn.release().restart());
+    let found = load(&mut restarted, id);
+    let whole = found == Ok(Some(new));
+    assert!(whole || found == old, "{found:?} after {old:?}");
+    assert!(whole || result.is_err(), "committed means committed");
+    let next = [fill ^ 0x5A; 33];
+    restarted.commit(id, &next).expect("a sound flash");
+    let mut again = open(restarted.release());
+    assert_eq!(load(&mut again, id), Ok(Some(next.to_vec())));
+}
+
+/// A committed snapshot is refused, or learned on.
+fn restored(model: &Model<'_>, snapshot: &[u8]) {
+    let mut buffer = vec![0; state_bytes(model, &LEARNER).expect("a sound configuration")];
+    let mut plastic = Plastic::new(model, LEARNER, 1, &mut buffer).expect("fits");
+    if let Err(error) = plastic.restore(model, snapshot) {
+        assert!(!error.to_string().is_empty());
+        return;
+    }
+    assert_eq!(plastic.snapshot(), snapshot, "restored as it was");
+    let mut arena = vec![0; model.arena_bytes()];
+    for (label, image) in toy::images(2, 6).iter().enumerate() {
+        plastic.observe(model, &mut arena, image).expect("sizes");
+        plastic.learn(model, label).expect("an image is waiting");
+    }
+}
+
+/// Makes the record of `slot` and the snapshot in it whole, whatever they say.
+fn seal(slot: &mut [u8]) {
+    let (header, body) = slot.split_at_mut(RECORD);
+    header[..8].copy_from_slice(b"APLR\x01\0\0\0");
+    let said = u32::from_le_bytes(*header[12..].first_chunk().expect("in the header"));
+    let len = said as usize % (CAPACITY + 1);
+    header[12..16].copy_from_slice(&(len as u32).to_le_bytes());
+    let snapshot = &mut body[..len];
+    if len >= RECORD {
+        snapshot[..6].copy_from_slice(b"APLS\x01\0");
+        snapshot[12..16].copy_from_slice(&(len as u32).to_le_bytes());
+        toy::seal(snapshot);
+    }
+    let mut whole = [&*header, &*snapshot].concat();
+    toy::seal(&mut whole);
+    header.copy_from_slice(&whole[..RECORD]);
+}
