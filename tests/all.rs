@@ -67,6 +67,8 @@ mod bench;
 mod device;
 /// The guard and the flash of the emulated board: host's bits, restarts, kills.
 mod field;
+/// The smallest program that runs a model: no panic and no formatting in it, the host's bits.
+mod inference_image;
 /// Frames of the serial line: round trip, damage, noise.
 mod protocol;
 

@@ -36,7 +36,7 @@ fn images(n: usize, seed: u64) -> Vec<Vec<u8>> {
 }
 
 /// A network of the space with random parameters, small enough for the device.
-fn random_model() -> Vec<u8> {
+pub(crate) fn random_model() -> Vec<u8> {
     let rng = &mut ChaCha8Rng::seed_from_u64(11);
     loop {
         let blob = model_of(&McuSpace::new(INPUT).sample(rng), N_CLASSES, rng);

@@ -119,9 +119,8 @@ pub fn infer_with<H: Hooks>(
     hooks: &mut H,
 ) -> Result<(), ArenaError> {
     check_buffers(model, arena, input.len(), output)?;
-    place(arena, model.input())
-        .ok_or(ArenaError::Internal { layer: 0 })?
-        .copy_from_slice(input);
+    let place = place(arena, model.input()).ok_or(ArenaError::Internal { layer: 0 })?;
+    copy(place, input);
     run(model, arena, 0, output, hooks)
 }
 
@@ -167,8 +166,15 @@ fn run<H: Hooks>(
         run_layer(model, index, layer, arena, hooks.layer(index)).ok_or(internal(index))?;
     }
     let scores = place(arena, model.output()).ok_or(internal(model.layers().len()))?;
-    output.copy_from_slice(scores);
+    copy(output, scores);
     Ok(())
+}
+
+/// As `copy_from_slice`, which would panic if the lengths differed.
+fn copy(to: &mut [i8], from: &[i8]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = from;
+    }
 }
 
 fn check_buffers(

@@ -25,9 +25,10 @@ pub(crate) const CHECK_TARGETS: [&str; 3] = [
     "thumbv8m.main-none-eabihf",
 ];
 
-/// Programs of the firmware crate: the device, and the counter of instructions.
+/// Programs of the firmware crate: the device, the counter of instructions, inference alone.
 const PROGRAM: &str = "live";
 const BENCH: &str = "bench";
+const INFER: &str = "infer";
 
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -103,7 +104,8 @@ fn debian_has_source() -> bool {
     })
 }
 
-/// Builds the device program and returns the path of its ELF file.
+/// Builds the device program, and on the prebuilt route the one of inference alone, and returns the path
+/// of the device program's ELF file.
 ///
 /// # Errors
 /// No firmware in the tree, no route recorded, or the build fails.
@@ -120,6 +122,9 @@ pub(crate) fn build(tree: &Tree) -> Result<PathBuf> {
         cargo.arg("-Zbuild-std=core");
     }
     command::run(&mut cargo)?;
+    if route == Route::Prebuilt {
+        build_infer(tree, TARGET)?;
+    }
     let elf = tree
         .firmware_target()
         .join(TARGET)
@@ -131,16 +136,32 @@ pub(crate) fn build(tree: &Tree) -> Result<PathBuf> {
     Ok(elf)
 }
 
-/// Builds the counting program for a target of [`CHECK_TARGETS`].
+/// Builds the counting program and that of inference alone for a target of [`CHECK_TARGETS`].
 ///
 /// # Errors
 /// The target's `core` is not installed, or the build fails.
-pub(crate) fn build_bench(tree: &Tree, target: &str) -> Result<()> {
+pub(crate) fn build_others(tree: &Tree, target: &str) -> Result<()> {
+    build_program(tree, target, BENCH, "")?;
+    build_infer(tree, target)
+}
+
+/// The program of inference alone says nothing, so that it links no formatting.
+fn build_infer(tree: &Tree, target: &str) -> Result<()> {
+    build_program(tree, target, INFER, ",silent")
+}
+
+fn build_program(tree: &Tree, target: &str, name: &str, features: &str) -> Result<()> {
     let mut cargo = cargo_in_firmware(tree, Route::Prebuilt);
-    cargo.args(["build", "--release", "--bin", BENCH, "--target", target]);
+    cargo.args(["build", "--release", "--bin", name, "--target", target]);
+    let armv8m = target.starts_with("thumbv8m");
     // The boards of the other processors have the default board's map.
-    if target.starts_with("thumbv8m") {
-        cargo.args(["--no-default-features", "--features", "board-mps2-an505"]);
+    let board = match armv8m {
+        true => "board-mps2-an505",
+        false => "board-mps2-an386",
+    };
+    cargo.args(["--no-default-features", "--features"]);
+    cargo.arg(format!("{board}{features}"));
+    if armv8m {
         // A Cortex-M33 with the DSP extension, which the target leaves open; the key of a target with a
         // dot in its name does not work in `.cargo/config.toml`.
         cargo.env("RUSTFLAGS", "-Ctarget-cpu=cortex-m33");

@@ -121,7 +121,7 @@ fn cross_checks(tree: &Tree, report: &mut Report) {
             )?;
             if tree.has_firmware() {
                 command::run(firmware::cargo_in_firmware(tree, Route::Prebuilt).args(check))?;
-                firmware::build_bench(tree, target)?;
+                firmware::build_others(tree, target)?;
             }
             Ok(())
         });

@@ -68,7 +68,7 @@ fn bench_device(tree: &Tree) -> Result<()> {
     firmware::build(tree)?;
     for target in firmware::CHECK_TARGETS {
         if firmware::has_core(target) {
-            firmware::build_bench(tree, target)?;
+            firmware::build_others(tree, target)?;
         } else {
             eprintln!(
                 "{target} left out: its `core` is not installed (`rustup target add {target}`)"

@@ -95,6 +95,15 @@ pub struct Batch {
     pub n: usize,
 }
 
+/// The blocks of packed `weights` that are as deep as `columns`; none without columns.
+fn blocks_of<'w>(weights: &'w [u8], columns: &[u32]) -> core::slice::ChunksExact<'w, u8> {
+    match packing::BLOCK * columns.len() {
+        // A maximum with 1 in its place leaves a panic in the program.
+        0 => [].chunks_exact(1),
+        bytes => weights.chunks_exact(bytes),
+    }
+}
+
 /// The low and the high halfword.
 #[inline]
 fn halves(x: u32) -> [i32; 2] {

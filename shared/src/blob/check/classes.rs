@@ -37,8 +37,9 @@ pub(super) fn labels<'a>(
     if text.is_empty() {
         return Ok(text);
     }
-    let got = text.split('\n').filter(|name| !name.is_empty()).count();
-    if got != want || text.split('\n').count() != want {
+    let names = || text.as_bytes().split(|&byte| byte == b'\n');
+    let got = names().filter(|name| !name.is_empty()).count();
+    if got != want || names().count() != want {
         return Err(BlobError::Labels { got, want });
     }
     Ok(text)

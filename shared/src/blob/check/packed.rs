@@ -27,7 +27,7 @@ pub(super) fn check(
             let (mut sum, mut size) = (0i32, 0u32);
             for k in 0..depth.len() {
                 let w = packing::weight(weights, k, lane);
-                let padding = k % depth.row() >= depth.run;
+                let padding = k % depth.row().max(1) >= depth.run;
                 if w.unsigned_abs() > 127 || (padding && w != 0) {
                     return Err(fault);
                 }

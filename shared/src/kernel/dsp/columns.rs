@@ -134,7 +134,7 @@ impl Columns {
     /// evenly spaced and can be read in whole words; `out_ch` outputs a pixel.
     #[inline]
     pub(crate) fn batch(&self, pixel: usize, [h, w]: [usize; 2], out_ch: usize) -> Option<Batch> {
-        let span = self.inside.span([h, w]);
+        let span = self.inside.span([h, w]).max(1);
         let start = |pixel: usize| self.inside.start((pixel / w, pixel % w));
         let first = start(pixel)?;
         let most = (span - pixel % span) / 2;

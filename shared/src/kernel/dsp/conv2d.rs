@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::columns::Columns;
 use super::packing::{BLOCK, Depth, Epilogue, Reach, block_channels, first_channel};
 use super::strip::{STRIP_BYTES, Strip};
-use super::{Batch, GROUP, Simd};
+use super::{Batch, GROUP, Simd, blocks_of};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::{Clamp, Window};
 use crate::quant::{i32_at, saturate};
@@ -171,7 +171,7 @@ impl Group<'_> {
     ) -> Runs<'b> {
         let begin = self.first * BLOCK;
         let whole = self.n.min((out_ch - begin) / BLOCK);
-        let (epilogues, rest) = epilogues.split_at(whole);
+        let (epilogues, rest) = epilogues.split_at_checked(whole).unwrap_or_default();
         let split = self.weights.split_at_checked(whole * bytes);
         let (weights, last) = split.unwrap_or_default();
         let tail = (whole < self.n).then(|| {
@@ -193,7 +193,7 @@ impl Group<'_> {
         at: [usize; 2],
     ) {
         let to = (dst.zero_point, dst.clamp);
-        let blocks = self.weights.chunks_exact((BLOCK * columns.len()).max(1));
+        let blocks = blocks_of(self.weights, columns);
         for (block, weights) in (self.first..).zip(blocks) {
             let raw = S::raw_block(columns, weights);
             let first = first_channel(block, dst.c);

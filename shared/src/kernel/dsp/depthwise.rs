@@ -1,6 +1,8 @@
 //! Depthwise convolution with square windows of 3 and 5. It owns the order of rows and channels and must
 //! not know the graph around it.
 
+use core::num::NonZeroUsize;
+
 use super::packing::{BLOCK, Channel, Epilogue, Reach};
 use super::{SCRATCH_WORDS, Simd, Strip};
 use crate::kernel::{Dst, Src, Weighted, generic};
@@ -50,7 +52,7 @@ pub fn depthwise_conv2d_s8<S: Simd>(
             cut.expand::<S>(src, [top, first, rows], &mut pixels);
             let strip = Strip {
                 pixels: &pixels,
-                pitch: cut.pitch,
+                pitch: cut.pitch.get(),
                 kernel: cut.kernel,
                 stride: cut.stride,
                 weights: &taps,
@@ -99,7 +101,7 @@ pub(crate) struct Cut {
     stride: usize,
     pad: [usize; 2],
     /// Words of a row.
-    pitch: usize,
+    pitch: NonZeroUsize,
     /// Output rows.
     pub(crate) rows: usize,
 }
@@ -117,8 +119,9 @@ impl Cut {
         if !known {
             return None;
         }
-        let pitch = 2 * ((out_w - 1) * stride + kernel);
-        let rows = (SCRATCH_WORDS / pitch).checked_sub(kernel)? / stride + 1;
+        // Told to be positive, so that no division by them can panic.
+        let pitch = NonZeroUsize::new(2 * ((out_w - 1) * stride + kernel))?;
+        let rows = (SCRATCH_WORDS / pitch).checked_sub(kernel)? / NonZeroUsize::new(stride)? + 1;
         Some(Self {
             kernel,
             stride,
@@ -143,7 +146,11 @@ impl Cut {
         let zero = src.zero_point.cast_unsigned() & 0xFFFF;
         let padding = [zero | (zero << 16); 2];
         let n = self.lines(rows);
-        for (i, row) in pixels.chunks_exact_mut(self.pitch).take(n).enumerate() {
+        for (i, row) in pixels
+            .chunks_exact_mut(self.pitch.get())
+            .take(n)
+            .enumerate()
+        {
             let row = row.as_chunks_mut::<2>().0;
             let y = (top * self.stride + i).checked_sub(self.pad[0]);
             let Some(y) = y.filter(|&y| y < src.h) else {

@@ -36,7 +36,7 @@ pub fn fully_connected_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: 
     let input = words.get(..2 * fours.len()).unwrap_or_default();
     let to = (dst.zero_point, dst.clamp);
     let weights = constants.weights;
-    let groups = weights.chunks(ROWS * n.max(1));
+    let groups = weights.chunks((ROWS * n).max(1));
     for (group, (outputs, rows)) in dst.data.chunks_mut(ROWS).zip(groups).enumerate() {
         let row = |i: usize| {
             let from = i.min(outputs.len() - 1) * n;

@@ -2,7 +2,7 @@
 //! others in tests. It owns no algorithm beyond what an instruction set has to give.
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Simd, Strip, halves};
+use super::{Simd, Strip, blocks_of, halves};
 
 /// Plain Rust.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ impl Simd for Portable {
         out: &mut [i8],
         at: [usize; 2],
     ) {
-        let blocks = weights.chunks_exact((BLOCK * columns.len()).max(1));
+        let blocks = blocks_of(weights, columns);
         for (block, (weights, epilogue)) in blocks.zip(epilogues).enumerate() {
             let raw = Self::raw_block(columns, weights);
             for (at, raw) in at.iter().zip(raw) {

@@ -1,0 +1,88 @@
+//! The program `infer`: that nothing in it can panic or format, by its symbols, and its scores.
+//!
+//! It owns the reading of an ELF file's symbols. Source: Tool Interface Standard, "Executable and
+//! Linking Format" 1.2: section headers of 40 bytes, symbols of 16, 32 bits, little-endian.
+
+use crate::device::random_model;
+use crate::program::firmware;
+use aplysia_deploy::device::Emulator;
+use aplysia_deploy::processor::{M0, M3, M4, M33};
+use aplysia_shared::{Model, infer};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+
+/// The program for `target`, beside that of the device; none if it was not built.
+fn image(target: &str) -> Option<PathBuf> {
+    let device = firmware();
+    let elf = device.ancestors().nth(3).unwrap().join(target);
+    let elf = elf.join("release/infer");
+    if !elf.is_file() {
+        eprintln!("{target} left out: no program {}", elf.display());
+    }
+    elf.is_file().then_some(elf)
+}
+
+/// Mangled names of the symbols of an ELF file with little-endian words of 32 bits.
+fn symbols(elf: &[u8]) -> Vec<String> {
+    const SYMBOLS: u32 = 2;
+    assert_eq!(elf[..6], *b"\x7fELF\x01\x01");
+    let word = |at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap());
+    let half = |at: usize| usize::from(u16::from_le_bytes([elf[at], elf[at + 1]]));
+    let (start, n) = (word(32) as usize, half(48));
+    let header = |section: usize| start + 40 * section;
+    let bytes = |section: usize| {
+        let (from, len) = (word(header(section) + 16), word(header(section) + 20));
+        from as usize..(from + len) as usize
+    };
+    let table = (0..n).find(|&s| word(header(s) + 4) == SYMBOLS).unwrap();
+    let names = bytes(word(header(table) + 24) as usize);
+    let name = |at: usize| {
+        let text = &elf[names.start + word(at) as usize..names.end];
+        let end = text.iter().position(|&byte| byte == 0).unwrap();
+        String::from_utf8_lossy(&text[..end]).into_owned()
+    };
+    bytes(table).step_by(16).map(name).collect()
+}
+
+#[test]
+fn nothing_in_the_inference_image_panics_or_formats() {
+    // Names of `core`'s panics and formatting in either mangling.
+    let banned = ["9panicking", "4core3fmt", "_fail", "unwrap_failed"];
+    let mut seen = 0;
+    for target in [M4, M33, M3, M0].map(|p| p.target) {
+        let Some(elf) = image(target) else { continue };
+        let names = symbols(&std::fs::read(&elf).unwrap());
+        assert!(names.iter().any(|name| name.contains("aplysia_shared")));
+        let found: Vec<&String> = names
+            .iter()
+            .filter(|name| banned.iter().any(|b| name.contains(b)))
+            .collect();
+        assert!(found.is_empty(), "{target}: {found:?}");
+        seen += 1;
+    }
+    eprintln!("{seen} programs without a panic");
+}
+
+#[test]
+fn the_inference_image_computes_the_bits_of_the_host() {
+    let Some(elf) = image(M4.target) else { return };
+    let blob = random_model();
+    let model = Model::parse(&blob).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &blob).unwrap();
+    let mut line = Emulator::start(&elf, Some(file.path())).unwrap();
+    let rng = &mut ChaCha8Rng::seed_from_u64(5);
+    let mut arena = vec![0; model.arena_bytes()];
+    let (mut want, mut got) = (vec![0; model.n_classes()], vec![0; model.n_classes()]);
+    for _ in 0..20 {
+        let input: Vec<i8> = (0..model.input().len()).map(|_| rng.random()).collect();
+        infer(&model, &mut arena, &input, &mut want).unwrap();
+        let bytes: Vec<u8> = input.iter().map(|q| q.cast_unsigned()).collect();
+        line.write_all(&bytes).unwrap();
+        line.read_exact(&mut got).unwrap();
+        let got: Vec<i8> = got.iter().map(|&score| score as i8).collect();
+        assert_eq!(got, want);
+    }
+}
