@@ -127,6 +127,27 @@ fn refusals_name_operator_index_and_tensor() {
 }
 
 #[test]
+fn a_file_of_too_much_is_refused_before_it_is_worked_on() {
+    let starts = |text: String, want: &str| assert!(text.starts_with(want), "{text}");
+    let tensors = refusal(|f| f.n_last = 100_000);
+    starts(tensors, "the model has 100020 tensors, 1024 are the most");
+    let operators = refusal(|f| f.operators = vec![f.operators[0].clone(); 1025]);
+    starts(operators, "the model has 1025 operators, 1024 are the most");
+    // 500 tensors share a list that is longer than the rest of the file.
+    let shared = refusal(|f| {
+        f.tensors.last_mut().unwrap().shape = vec![1; 10_000];
+        f.n_last = 500;
+    });
+    assert!(shared.contains(" numbers in lists, "), "{shared}");
+    // The same pool again and again: every one a layer.
+    let pool = refusal(|f| {
+        let pool = f.operators[5].clone();
+        f.operators.splice(5..5, vec![pool; 60]);
+    });
+    starts(pool, "tensors: 49, but the blob format holds at most 48");
+}
+
+#[test]
 fn a_damaged_file_never_panics() {
     let bytes = File::every_operator().bytes();
     let mut rng = ChaCha8Rng::seed_from_u64(3);

@@ -4,7 +4,7 @@
 //! [`crate::attack::line`] from a seed, several before the first answer is read, some of them twice or in
 //! another order. After every batch the device must greet and have counted what was damaged.
 
-use crate::attack::line::{chunk, frame};
+use crate::attack::line::{OVERLONG, chunk, frame};
 use crate::program::firmware;
 use aplysia_deploy::device::Emulator;
 use aplysia_shared::protocol::{
@@ -20,6 +20,8 @@ use std::path::Path;
 const BATCH: usize = 16;
 /// Of `v1-golden.blob`.
 const IMAGE_BYTES: usize = 72;
+/// Most stack that any request may take; `firmware/README.md` states it.
+const STACK_BYTES: u32 = 24 * 1024;
 const HELLO: [u8; 1] = [0];
 const STATS: [u8; 1] = [5];
 
@@ -91,7 +93,12 @@ fn random_chunk(rng: &mut ChaCha8Rng) -> Vec<u8> {
     if rng.random_range(0..4) == 0 {
         bytes.iter_mut().for_each(|byte| *byte %= 12);
     }
-    chunk(rng.random(), &bytes, IMAGE_BYTES)
+    let mut kind: u8 = rng.random();
+    // Overlong chunks would be most of the bytes, and the emulated line takes its time for each.
+    if kind % 8 == OVERLONG && rng.random_range(0..8) > 0 {
+        kind += 1;
+    }
+    chunk(kind, &bytes, IMAGE_BYTES)
 }
 
 #[test]
@@ -128,4 +135,5 @@ fn the_device_answers_every_hostile_frame() {
         damaged + refused + done
     );
     assert!(damaged.min(refused).min(done) > frames / 20);
+    assert!(deepest <= STACK_BYTES, "{deepest} bytes of stack");
 }

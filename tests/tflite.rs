@@ -43,6 +43,8 @@ pub(crate) struct Operator {
 pub(crate) struct File {
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) operators: Vec<Operator>,
+    /// How often the list of tensors ends with the last one, whose bytes are there once.
+    pub(crate) n_last: usize,
     rng: ChaCha8Rng,
 }
 
@@ -102,6 +104,7 @@ impl File {
         let mut f = Self {
             tensors: vec![],
             operators: vec![],
+            n_last: 1,
             rng: ChaCha8Rng::seed_from_u64(7),
         };
         let image = f.tensor(&[1, 9, 7, 1], 0.05, 3);
@@ -162,10 +165,11 @@ impl File {
         let datas = std::iter::once(&[][..]).chain(self.tensors.iter().map(|t| &t.data[..]));
         let buffers: Vec<Table> = datas.map(|data| buffer(b, data)).collect();
         let buffers = b.create_vector(&buffers);
-        let tensors: Vec<Table> = (0u32..)
+        let mut tensors: Vec<Table> = (0u32..)
             .zip(&self.tensors)
             .map(|(i, t)| tensor(b, t, i + 1))
             .collect();
+        tensors.resize(tensors.len() + self.n_last - 1, tensors[tensors.len() - 1]);
         let tensors = b.create_vector(&tensors);
         let operators: Vec<Table> = (0u32..)
             .zip(&self.operators)

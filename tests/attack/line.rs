@@ -20,6 +20,9 @@ pub(crate) fn line(mut chunks: &[u8], image_bytes: usize) -> Vec<u8> {
     line
 }
 
+/// The kind of chunks that are too long for any buffer.
+pub(crate) const OVERLONG: u8 = 4;
+
 /// One chunk on the line. The kinds above 7 are those below again.
 pub(crate) fn chunk(kind: u8, bytes: &[u8], image_bytes: usize) -> Vec<u8> {
     let first = bytes.first().copied().unwrap_or_default();
@@ -44,7 +47,7 @@ pub(crate) fn chunk(kind: u8, bytes: &[u8], image_bytes: usize) -> Vec<u8> {
             let keep = usize::from(kind) % line.len();
             line[..keep].to_vec()
         }
-        4 => {
+        OVERLONG => {
             let full: Vec<u8> = bytes.iter().map(|&byte| byte.max(1)).collect();
             [full.repeat(usize::from(kind)), vec![0]].concat()
         }

@@ -42,6 +42,9 @@ pub fn import(file: &[u8], class_names: &[String]) -> Result<Export, ImportError
     };
     for index in 0..lowering.graph.operators.len() {
         lowering.operator(index)?;
+        // Before constants are copied without end, or a plan is made that takes hours.
+        fits("tensors", lowering.tensors.len(), MAX_TENSORS)?;
+        fits("layers", lowering.layers.len(), MAX_LAYERS)?;
     }
     Ok(Export::of(lowering.finish(class_names)?)?)
 }
@@ -194,12 +197,19 @@ struct Rest {
     params: u32,
 }
 
+fn fits(part: &'static str, got: usize, limit: usize) -> Result<(), DeployError> {
+    match got <= limit {
+        true => Ok(()),
+        false => Err(DeployError::Capacity { part, got, limit }),
+    }
+}
+
 fn collected<T: Clone, const N: usize>(
     part: &'static str,
     items: &[T],
 ) -> Result<heapless::Vec<T, N>, DeployError> {
-    let (got, limit) = (items.len(), N);
-    heapless::Vec::from_slice(items).map_err(|_| DeployError::Capacity { part, got, limit })
+    fits(part, items.len(), N)?;
+    Ok(items.iter().cloned().collect())
 }
 
 /// Height, width and channels of a shape with batch 1; of a vector the channels only.

@@ -13,7 +13,7 @@ cargo xtask TASK [OPTIONS]
   setup         only the set-up: ARM target, qemu-system-arm, Fashion-MNIST, C compiler
   firmware      build the device program by the route that setup chose, print its path
   bench-device  measure layers and networks on every emulated core, write models/bench
-  fuzz [TARGET] attack blob, flash, import, protocol or all: guided by coverage with a nightly Rust
+  fuzz [TARGET] attack blob, flash, import, protocol or all: guided by coverage on a nightly Rust
   soak          100000 hostile frames against the emulated device
 
 Options of setup and test, and of demo before or among ARGS:

@@ -20,6 +20,16 @@ pub enum ImportError {
         /// How many.
         got: usize,
     },
+    /// More than any model for the runtime has.
+    #[error("the model has {got} {part}, {limit} are the most; give a smaller one")]
+    Limit {
+        /// Tensors, operators, or numbers in its lists (not data).
+        part: &'static str,
+        /// How many, or the first count beyond the limit.
+        got: usize,
+        /// The most that are taken.
+        limit: usize,
+    },
     /// An operator that cannot be converted.
     #[error("operator {index} ({operator}), tensor `{tensor}`: {fault}")]
     Operator {

@@ -12,6 +12,10 @@ pub(super) const INT8: i8 = 9;
 /// `TensorType` of 32-bit integers.
 pub(super) const INT32: i8 = 2;
 
+/// Most tensors of a file, and most operators: those of `MAX_LAYERS` layers with weights, biases and
+/// reshapes between them, many times over.
+const MAX_PARTS: usize = 1024;
+
 /// A table of the file; fields are numbered as in the schema.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node<'a>(Table<'a>);
@@ -116,7 +120,9 @@ impl<'a> Graph<'a> {
     /// Reads a file.
     ///
     /// # Errors
-    /// It is no TensorFlow Lite model, is damaged, or has more than one graph, input or output.
+    /// It is no TensorFlow Lite model, is damaged, has more than one graph, input or output, or more of
+    /// anything than a file of its length holds: lists may share bytes, so that a short file could be
+    /// read into any amount of memory otherwise.
     pub(super) fn read(file: &'a [u8]) -> Result<Self, ImportError> {
         if file.get(4..8) != Some(b"TFL3") {
             return Err(ImportError::Identifier);
@@ -132,17 +138,42 @@ impl<'a> Graph<'a> {
             root.nodes(4)?.iter().map(|b| b.or(0, &[][..])).collect();
         let codes: Result<Vec<i32>, _> = root.nodes(1)?.iter().map(code).collect();
         let (buffers, codes) = (buffers?, codes?);
-        let tensors = graph.nodes(0)?;
-        let tensors = tensors.iter().map(|node| tensor(node, &buffers));
-        let operators = graph.nodes(3)?;
-        let operators = operators.iter().map(|node| operator(node, &codes));
+        let mut n_numbers = 0;
+        let mut counted = |n: usize| {
+            n_numbers += n;
+            within("numbers in lists", n_numbers, file.len())
+        };
+        let mut tensors = Vec::new();
+        for node in few("tensors", graph.nodes(0)?)? {
+            let t = tensor(&node, &buffers)?;
+            counted(t.shape.len() + t.signature.len() + t.scales.len() + t.zero_points.len())?;
+            tensors.push(t);
+        }
+        let mut operators = Vec::new();
+        for node in few("operators", graph.nodes(3)?)? {
+            let o = operator(&node, &codes)?;
+            counted(o.inputs.len() + o.outputs.len())?;
+            operators.push(o);
+        }
         Ok(Self {
-            tensors: tensors.collect::<Result<_, _>>()?,
-            operators: operators.collect::<Result<_, _>>()?,
+            tensors,
+            operators,
             input: one("inputs", &graph.numbers(1)?)?,
             output: one("outputs", &graph.numbers(2)?)?,
         })
     }
+}
+
+fn within(part: &'static str, got: usize, limit: usize) -> Result<(), ImportError> {
+    match got <= limit {
+        true => Ok(()),
+        false => Err(ImportError::Limit { part, got, limit }),
+    }
+}
+
+fn few<'a>(part: &'static str, nodes: Vec<Node<'a>>) -> Result<Vec<Node<'a>>, ImportError> {
+    within(part, nodes.len(), MAX_PARTS)?;
+    Ok(nodes)
 }
 
 fn one<T: Copy>(part: &'static str, found: &[T]) -> Result<T, ImportError> {
