@@ -7,6 +7,8 @@ mod tidy;
 mod adapt;
 /// The guard over learning: liars, rollbacks, commits, restarts.
 mod guard;
+/// The rules of the head against their equations.
+mod heads;
 /// A flash that loses power where a test wants it.
 mod nor;
 /// The flash store: power cut at every step, damage, worn cells, misuse.

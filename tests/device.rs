@@ -149,7 +149,16 @@ fn device_equals_host_through_100_learning_steps() {
     let blob = random_model();
     let model = Model::parse(&blob).unwrap();
     let (mut device, _) = boot(Some(&blob));
-    for head in [Head::Delta { rate: 1311 }, Head::Instar { shift: 3 }] {
+    let perceptron = Head::Perceptron {
+        rate: 1311,
+        margin: 20,
+    };
+    for head in [
+        Head::Delta { rate: 1311 },
+        Head::Instar { shift: 3 },
+        perceptron,
+        Head::Reward { rate: 1311 },
+    ] {
         let config = Config {
             homeostasis: Some(5),
             head,
@@ -171,7 +180,11 @@ fn device_equals_host_through_100_learning_steps() {
             );
             let label = step % N_CLASSES;
             let correct = host.learn(&model, label).unwrap();
-            assert_eq!(device.learn(label as u8).unwrap().correct, correct);
+            let update = match head {
+                Head::Reward { .. } => device.reward(correct),
+                _ => device.learn(label as u8),
+            };
+            assert_eq!(update.unwrap().correct, correct);
         }
         let stats = device.stats().unwrap();
         assert_ne!(stats.state_digest, fresh, "nothing was learned");
@@ -250,6 +263,7 @@ fn damaged_frames_and_wrong_requests_are_refused() {
             n_classes
         }
     );
+    assert_eq!(refusal(device.reward(true)), Refusal::NeedsLabel);
     device.learn(3).unwrap();
     assert_eq!(refusal(device.learn(3)), Refusal::NothingInferred);
     let config = Config {

@@ -1,10 +1,10 @@
 //! Plasticity on the device: what a deployed model learns from the images it sees.
 //!
 //! It owns the learned state, an overlay in a caller-given buffer, and the rules that change it
-//! ([`instar`], [`delta`], [`homeostasis`]), and the [`guard`] over them. It must not know where images and
-//! labels come from, and it never changes the base model: [`Plastic::reset`] restores it exactly. Everything is computed in
-//! integers, so that the same model, configuration, seed and calls give the same bytes on every
-//! machine. Flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
+//! ([`instar`], [`delta`], [`perceptron`], [`reward`], [`homeostasis`]), and the [`guard`] over them. It must
+//! not know where images and labels come from, and it never changes the base model: [`Plastic::reset`]
+//! restores it exactly. Everything is computed in integers, so that the same model, configuration, seed
+//! and calls give the same bytes on every machine. Flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
 
 pub mod delta;
 mod error;
@@ -13,17 +13,18 @@ pub mod homeostasis;
 pub mod instar;
 mod kept;
 mod overlay;
+pub mod perceptron;
+pub mod reward;
 mod scaled;
 mod snapshot;
 mod state;
+mod teach;
 
 use crate::blob::Model;
 use crate::header::HEADER_BYTES;
 use crate::network::{ArenaError, infer_with};
-use crate::rng::XorShift32;
 pub use error::AdaptError;
-use overlay::{Layout, Overlay, Parts, Stats, head_layer, put_i32};
-use scaled::Scaled;
+use overlay::{Layout, Overlay, Parts, Stats};
 use serde::{Deserialize, Serialize};
 use snapshot::Header;
 
@@ -60,6 +61,33 @@ pub enum Head {
         /// Learning rate in 1/65536, in real (dequantized) units.
         rate: u16,
     },
+    /// Steps on two classes, after mistakes only: see [`perceptron`].
+    Perceptron {
+        /// As of `Delta`.
+        rate: u16,
+        /// Lead in steps of the scores below which a right class is learned from as well; 0 = never.
+        margin: u8,
+    },
+    /// Right or wrong is all it is told: see [`reward`].
+    Reward {
+        /// As of `Delta`.
+        rate: u16,
+    },
+}
+
+impl Head {
+    /// Whether it learns weights and biases of the model's own head.
+    pub(crate) fn owns_weights(self) -> bool {
+        matches!(
+            self,
+            Self::Delta { .. } | Self::Perceptron { .. } | Self::Reward { .. }
+        )
+    }
+
+    /// Whether labels, or rewards, change more than counters.
+    pub fn learns(self) -> bool {
+        !matches!(self, Self::Base)
+    }
 }
 
 impl Config {
@@ -102,7 +130,8 @@ pub struct Prediction {
 /// Length of the buffer that [`Plastic::new`] needs for `model` and `config`.
 ///
 /// With `C` channels in homeostatic layers, `W` in the widest of them, `K` classes and `d` features:
-/// `64 + 8·C + d + 9·W`, plus `2·K·d + 4·K` (instar) or `K·d + 4·K` (delta).
+/// `64 + 8·C + d + 9·W`, plus `2·K·d + 4·K` (instar) or `K·d + 4·K` (delta,
+/// perceptron, reward).
 ///
 /// # Errors
 /// `model` cannot learn under `config`.
@@ -221,96 +250,6 @@ impl<'b> Plastic<'b> {
     /// 127, rounded down (-128 for an empty prototype). Zeros before the first image.
     pub fn scores(&self) -> &[i8] {
         self.scores.get(..self.n_classes).unwrap_or_default()
-    }
-
-    /// Learns that the last image is of class `label`, once per image; true if that was predicted.
-    ///
-    /// # Errors
-    /// The state belongs to another model, there is no such class, or no image is waiting.
-    pub fn learn(&mut self, model: &Model<'_>, label: usize) -> Result<bool, AdaptError> {
-        self.check(model)?;
-        let n_classes = self.n_classes;
-        if label >= n_classes {
-            return Err(AdaptError::Label {
-                got: label,
-                n_classes,
-            });
-        }
-        let predicted = self.pending.take().ok_or(AdaptError::NothingInferred)?;
-        match self.header.config.head {
-            Head::Base => {}
-            Head::Instar { shift } => self.learn_prototype(model, label, shift)?,
-            Head::Delta { rate } => self.learn_delta(model, label, rate)?,
-        }
-        let right = predicted == label;
-        let counters = &mut self.header.counters;
-        counters.labels = counters.labels.saturating_add(1);
-        counters.mistakes = counters.mistakes.saturating_add(u32::from(!right));
-        Ok(right)
-    }
-
-    fn learn_prototype(
-        &mut self,
-        model: &Model<'_>,
-        label: usize,
-        shift: u8,
-    ) -> Result<(), AdaptError> {
-        let zero_point = model.features().zero_point;
-        let Parts {
-            head,
-            norms,
-            features,
-            ..
-        } = self.parts()?;
-        if let Some(row) = head
-            .chunks_exact_mut((2 * features.len()).max(1))
-            .nth(label)
-        {
-            let norm = instar::learn(row, features, zero_point, shift);
-            put_i32(norms, label, norm.cast_signed());
-        }
-        Ok(())
-    }
-
-    fn learn_delta(
-        &mut self,
-        model: &Model<'_>,
-        label: usize,
-        rate: u16,
-    ) -> Result<(), AdaptError> {
-        let mut rng = XorShift32::new(self.header.rng);
-        let n_classes = self.n_classes;
-        let (input, output) = (model.features(), model.output());
-        let scales = delta::Scales {
-            input: Scaled::from_f32(input.scale),
-            output: Scaled::from_f32(output.scale),
-            zero_point: input.zero_point,
-            rate,
-        };
-        let scores = self.scores;
-        let scores = scores.get(..n_classes).unwrap_or_default();
-        let softmax = delta::Softmax::new(scores, scales.output);
-        let base = model
-            .constants(head_layer(model))
-            .ok_or(AdaptError::WrongModel)?;
-        let Parts { head, features, .. } = self.parts()?;
-        let (weights, biases) = head
-            .split_at_mut_checked(features.len() * n_classes)
-            .ok_or(AdaptError::WrongModel)?;
-        let rows = weights.chunks_exact_mut(features.len().max(1));
-        for (class, (weights, bias)) in rows.zip(biases.chunks_exact_mut(4)).enumerate() {
-            let (_, multiplier, shift) = base.requant.channel(class);
-            let neuron = delta::Neuron {
-                weights,
-                bias,
-                multiplier,
-                shift,
-            };
-            let error = (i32::from(class == label) << 15) - softmax.probability(class);
-            delta::learn(neuron, error, features, &scales, &mut rng);
-        }
-        self.header.rng = rng.state();
-        Ok(())
     }
 
     /// What has happened since the last reset.

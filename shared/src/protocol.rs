@@ -6,6 +6,7 @@
 //! not know a UART, a clock or where memory comes from: the firmware (or a test) supplies them.
 
 mod frame;
+mod loaded;
 mod server;
 mod watched;
 
@@ -20,9 +21,9 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the messages. A device and a host that differ must not go on after `Hello`.
 ///
-/// 2 adds the guard and the store: `Guard`, `Check`, `Commit`, and more in `Learned` and `Stats`. `Hello` is
-/// encoded alike in every version, so that a mismatch is always seen.
-pub const VERSION: u16 = 2;
+/// 2 adds the guard and the store: `Guard`, `Check`, `Commit`, and more in `Learned` and `Stats`. 3 adds
+/// `Reward` and two heads. `Hello` is encoded alike in every version, so that a mismatch is always seen.
+pub const VERSION: u16 = 3;
 
 /// Largest message from the host: the pixels of 4,064 bytes and what goes around them.
 pub const MAX_REQUEST_BYTES: usize = 4096;
@@ -87,6 +88,11 @@ pub enum Request<'a> {
     /// Scores what is learned and, if it stays, makes it what the next start finds. Answered by
     /// [`Response::Committed`].
     Commit,
+    /// Learns whether the class of the image inferred last was right. Answered by [`Response::Learned`].
+    Reward {
+        /// It was.
+        right: bool,
+    },
 }
 
 /// What the device answers.
@@ -98,7 +104,7 @@ pub enum Response<'a> {
     Info(Info),
     /// To [`Request::Infer`].
     Inference(Inference),
-    /// To [`Request::Learn`].
+    /// To [`Request::Learn`] and [`Request::Reward`].
     Learned(Update),
     /// To [`Request::Stats`].
     Stats(Stats),
@@ -313,6 +319,9 @@ pub enum Refusal {
     /// The flash failed or read back damaged.
     #[error("the flash failed: what was committed before stays, try again or replace the device")]
     Flash,
+    /// A reward for a rule that needs labels.
+    #[error("the head learns from labels: send the label, or configure the head `reward`")]
+    NeedsLabel,
     /// The device broke its own invariant.
     #[error("internal error of the device: report it with the model's blob")]
     Internal,

@@ -207,6 +207,13 @@ impl AdaptArgs {
                 HeadKind::Delta => Head::Delta {
                     rate: self.delta_rate,
                 },
+                HeadKind::Perceptron => Head::Perceptron {
+                    rate: self.perceptron_rate,
+                    margin: self.perceptron_margin,
+                },
+                HeadKind::Reward => Head::Reward {
+                    rate: self.reward_rate,
+                },
             },
         }
     }

@@ -69,6 +69,14 @@ const fn delta(rate: u16) -> Learner {
     Learner::Device(Head::Delta { rate })
 }
 
+const fn perceptron(rate: u16, margin: u8) -> Learner {
+    Learner::Device(Head::Perceptron { rate, margin })
+}
+
+const fn reward(rate: u16) -> Learner {
+    Learner::Device(Head::Reward { rate })
+}
+
 const fn sgd(rate: f32) -> Learner {
     Learner::FloatSgd { rate }
 }
@@ -76,7 +84,7 @@ const fn sgd(rate: f32) -> Learner {
 const BASE: Learner = Learner::Device(Head::Base);
 
 /// Every method, baselines first. Rates of delta are those of the float descent in 1/65536.
-pub const METHODS: [Method; 16] = [
+pub const METHODS: [Method; 22] = [
     method("none", None, BASE),
     method("re-centring", None, Learner::Recentre),
     method("float last layer, rate 0.005", None, sgd(0.005)),
@@ -87,12 +95,26 @@ pub const METHODS: [Method; 16] = [
     method("delta 328", None, delta(328)),
     method("delta 1311", None, delta(1311)),
     method("delta 5243", None, delta(5243)),
+    method("perceptron 1311", None, perceptron(1311, 0)),
+    method("perceptron 1311 margin 16", None, perceptron(1311, 16)),
+    method("reward 1311", None, reward(1311)),
     method("homeostasis 5", Some(5), BASE),
     method("homeostasis 5 + instar 3", Some(5), instar(3)),
     method("homeostasis 5 + instar 4", Some(5), instar(4)),
     method("homeostasis 5 + delta 328", Some(5), delta(328)),
     method("homeostasis 5 + delta 1311", Some(5), delta(1311)),
     method("homeostasis 5 + delta 5243", Some(5), delta(5243)),
+    method(
+        "homeostasis 5 + perceptron 1311",
+        Some(5),
+        perceptron(1311, 0),
+    ),
+    method(
+        "homeostasis 5 + perceptron 1311 margin 16",
+        Some(5),
+        perceptron(1311, 16),
+    ),
+    method("homeostasis 5 + reward 1311", Some(5), reward(1311)),
 ];
 
 impl Method {

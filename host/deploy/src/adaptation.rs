@@ -22,6 +22,15 @@ pub const INSTAR_SHIFT: u8 = 4;
 /// Learning rate of the delta head unless told otherwise, in 1/65536.
 pub const DELTA_RATE: u16 = 328;
 
+/// Learning rate of the perceptron head unless told otherwise, in 1/65536.
+pub const PERCEPTRON_RATE: u16 = 1311;
+
+/// Lead below which the perceptron head learns from a right class unless told otherwise.
+pub const PERCEPTRON_MARGIN: u8 = 16;
+
+/// Learning rate of the reward head unless told otherwise, in 1/65536.
+pub const REWARD_RATE: u16 = 1311;
+
 /// What learns on the device unless told otherwise: of the settings tried, the one that holds where the
 /// shift is strong.
 ///
@@ -144,7 +153,7 @@ pub fn evaluate_snapshot(
 
 /// Whether a label changes more than counters.
 pub(crate) fn learns_labels(config: &Config) -> bool {
-    !matches!(config.head, Head::Base)
+    config.head.learns()
 }
 
 /// Classifies one image of a stream, homeostasis following it if that learns.

@@ -225,9 +225,9 @@ impl AdaptationCard {
     /// `config` and `seed`, with what a blob of `network` and `content` carries for them.
     pub fn new(network: &Network, content: &Content, config: Config, seed: u32) -> Self {
         let (instar_shift, delta_rate) = match config.head {
-            Head::Base => (None, None),
             Head::Instar { shift } => (Some(shift), None),
             Head::Delta { rate } => (None, Some(rate)),
+            Head::Base | Head::Perceptron { .. } | Head::Reward { .. } => (None, None),
         };
         let carries = |&i: &usize| content.has_homeostasis(network, i);
         Self {

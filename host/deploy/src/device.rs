@@ -230,6 +230,17 @@ impl<T: Line> Device<T> {
         })
     }
 
+    /// Learns whether the class of the image inferred last was right; the head must be `reward`.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn reward(&mut self, right: bool) -> Result<Update, DeviceError> {
+        self.ask(&Request::Reward { right }, |response| match response {
+            Response::Learned(update) => Some(update),
+            _ => None,
+        })
+    }
+
     /// Costs so far, and the digest of what was learned.
     ///
     /// # Errors

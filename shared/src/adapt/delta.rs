@@ -107,8 +107,17 @@ impl<'a> Softmax<'a> {
 
     /// `p_class` in Q15, `0 ..= 32768`.
     pub(crate) fn probability(&self, class: usize) -> i32 {
-        let weight = self.scores.get(class).map_or(0, |&s| self.weight(s));
-        ((weight << 15) / self.sum.max(1)).cast_signed()
+        ((self.weight_of(class) << 15) / self.sum.max(1)).cast_signed()
+    }
+
+    /// `p_class/(1 − p_without)` in Q15 for another class than `without`; 0 where nothing is left.
+    pub(crate) fn probability_without(&self, class: usize, without: usize) -> i32 {
+        let rest = self.sum - self.weight_of(without);
+        ((self.weight_of(class) << 15) / rest.max(1)).cast_signed()
+    }
+
+    fn weight_of(&self, class: usize) -> u32 {
+        self.scores.get(class).map_or(0, |&s| self.weight(s))
     }
 }
 

@@ -70,6 +70,9 @@ pub enum AdaptError {
     /// There is no image the label could belong to.
     #[error("nothing inferred since the last label: infer an image first")]
     NothingInferred,
+    /// A reward for a rule that needs labels.
+    #[error("the head learns from labels: give the label, or configure the head `reward`")]
+    NeedsLabel,
     /// No such class.
     #[error("label {got} does not exist: the model has {n_classes} classes, counted from 0")]
     Label {

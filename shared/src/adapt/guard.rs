@@ -314,7 +314,7 @@ impl Plastic<'_> {
             GoldenKind::Features if self.config().homeostasis.is_some() => {
                 return Err(AdaptError::GoldenFeatures);
             }
-            GoldenKind::Features => super::head_layer(model),
+            GoldenKind::Features => super::overlay::head_layer(model),
         };
         let scores = self.scores;
         let mut right = 0;

@@ -19,7 +19,8 @@ pub(crate) type Stats = heapless::Vec<ChannelStat, MAX_CHANNELS>;
 pub(crate) struct Layout {
     /// Per homeostatic layer: mean i32 LE × O, deviation i32 LE × O.
     pub(crate) homeostasis: usize,
-    /// Instar: prototypes i16 LE `[K][d]`. Delta: weights i8 `[K][d]`, then biases i32 LE × K.
+    /// Instar: prototypes i16 LE `[K][d]`. Delta, perceptron, reward: weights i8 `[K][d]`, then biases
+    /// i32 LE × K.
     pub(crate) head: usize,
     /// The kept input of the head, i8 `[d]`.
     pub(crate) features: usize,
@@ -58,10 +59,10 @@ impl Layout {
                 return Err(AdaptError::NoPrototypes);
             }
             Head::Instar { .. } => (2 * k * d, 4 * k),
-            Head::Delta { .. } if model.constants(head_layer(model)).is_none() => {
+            _ if model.constants(head_layer(model)).is_none() => {
                 return Err(AdaptError::NoHead);
             }
-            Head::Delta { .. } => (k * d + 4 * k, 0),
+            _ => (k * d + 4 * k, 0),
         };
         Ok(Self {
             homeostasis: 8 * total,
@@ -206,7 +207,7 @@ impl Overlay<'_, '_, '_> {
         })
     }
 
-    /// The learned head of the delta rule.
+    /// The learned head.
     fn learned_head(&self) -> Option<LayerHooks<'_>> {
         let base = self.model.constants(head_layer(self.model))?;
         let (weights, bias) = self.parts.head.split_at_checked(base.weights.len())?;
@@ -226,7 +227,7 @@ impl Hooks for Overlay<'_, '_, '_> {
         self.commit();
         let hooks = if layer != head_layer(self.model) {
             self.homeostatic(layer)
-        } else if matches!(self.config.head, Head::Delta { .. }) {
+        } else if self.config.head.owns_weights() {
             self.learned_head()
         } else {
             None

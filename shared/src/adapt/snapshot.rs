@@ -7,9 +7,9 @@
 //! | 0 | magic `APLS` |
 //! | 4 | version u16 = 1 |
 //! | 6 | momentum shift u8, 0 = no homeostasis |
-//! | 7 | head u8: 0 base, 1 instar, 2 delta |
+//! | 7 | head u8: 0 base, 1 instar, 2 delta, 3 perceptron, 4 reward |
 //! | 8 | shift or rate of the head u16 |
-//! | 10 | zero u16 |
+//! | 10 | margin of the perceptron u8, else zero; zero u8 |
 //! | 12 | length of the snapshot in bytes u32, header included |
 //! | 16 | id of the base model, 16 bytes |
 //! | 32 | seed u32, state of the generator u32 |
@@ -18,7 +18,7 @@
 //! | 60 | CRC-32 (IEEE) of everything but these 4 bytes u32 |
 //!
 //! | 64 | per homeostatic layer, in order: mean i32 × O, mean absolute deviation i32 × O |
-//! | then | instar: prototypes i16 `[K][d]`; delta: weights i8 `[K][d]`, biases i32 × K |
+//! | then | instar: prototypes i16 `[K][d]`; heads 2 to 4: weights i8 `[K][d]`, biases i32 × K |
 //!
 //! All little-endian.
 
@@ -28,6 +28,8 @@ use crate::quant::i32_at;
 
 const MAGIC: [u8; 4] = *b"APLS";
 const VERSION: u16 = 1;
+/// Code of the one head with a margin.
+const PERCEPTRON: u8 = 3;
 
 /// What the state belongs to and how far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +46,12 @@ pub(crate) struct Header {
 impl Header {
     /// The header's bytes with the checksum over them and `state`.
     pub(crate) fn encode(&self, state: &[u8]) -> [u8; HEADER_BYTES] {
-        let (head, number) = match self.config.head {
-            Head::Base => (0, 0),
-            Head::Instar { shift } => (1, u16::from(shift)),
-            Head::Delta { rate } => (2, rate),
+        let (head, number, margin) = match self.config.head {
+            Head::Base => (0, 0, 0),
+            Head::Instar { shift } => (1, u16::from(shift), 0),
+            Head::Delta { rate } => (2, rate, 0),
+            Head::Perceptron { rate, margin } => (PERCEPTRON, rate, margin),
+            Head::Reward { rate } => (4, rate, 0),
         };
         let Counters {
             seen,
@@ -60,7 +64,7 @@ impl Header {
             &VERSION.to_le_bytes(),
             &[self.config.homeostasis.unwrap_or(0), head],
             &number.to_le_bytes(),
-            &[0; 2],
+            &[margin, 0],
             &self.bytes.to_le_bytes(),
             &self.model,
             words.as_flattened(),
@@ -78,7 +82,7 @@ impl Header {
             .split_first_chunk::<HEADER_BYTES>()
             .ok_or(too_short)?;
         let word = |i: usize| i32_at(header, i).cast_unsigned();
-        let [_, _, _, _, v0, v1, momentum, head, n0, n1, ..] = *header;
+        let [_, _, _, _, v0, v1, momentum, head, n0, n1, margin, ..] = *header;
         let version = u16::from_le_bytes([v0, v1]);
         if !header.starts_with(&MAGIC) || version != VERSION {
             return Err(AdaptError::NoSnapshot { version });
@@ -95,7 +99,8 @@ impl Header {
         if got != want {
             return Err(AdaptError::Checksum { got, want });
         }
-        let zeros = [header.get(10..12), header.get(52..60)];
+        let reserved = if head == PERCEPTRON { 11..12 } else { 10..12 };
+        let zeros = [header.get(reserved), header.get(52..60)];
         if zeros.into_iter().flatten().flatten().any(|&byte| byte != 0) {
             return Err(AdaptError::SnapshotContent);
         }
@@ -106,6 +111,11 @@ impl Header {
                 shift: u8::try_from(number).unwrap_or(u8::MAX),
             },
             2 => Head::Delta { rate: number },
+            PERCEPTRON => Head::Perceptron {
+                rate: number,
+                margin,
+            },
+            4 => Head::Reward { rate: number },
             _ => return Err(AdaptError::SnapshotContent),
         };
         let model = header.get(16..).and_then(|rest| rest.first_chunk::<16>());

@@ -117,7 +117,7 @@ impl<'b> Plastic<'b> {
             });
         }
         let (k, d) = (model.n_classes(), layout.features);
-        if matches!(header.config.head, Head::Delta { .. }) {
+        if header.config.head.owns_weights() {
             let biases = state.get(layout.homeostasis + k * d..).unwrap_or_default();
             let possible = |c| i64::from(i32_at(biases, c)).abs() <= bias_limit(d, 0);
             if !(0..k).all(possible) {
@@ -188,7 +188,7 @@ fn base_head(model: &Model<'_>, rule: Head, head: &mut [u8]) {
     let (first, second): (&[u8], &[u8]) = match rule {
         Head::Base => (&[], &[]),
         Head::Instar { .. } => (model.prototypes().unwrap_or_default(), &[]),
-        Head::Delta { .. } => model
+        _ => model
             .constants(head_layer(model))
             .map_or((&[], &[]), |base| (base.weights, base.requant.bias)),
     };

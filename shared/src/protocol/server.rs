@@ -5,14 +5,15 @@
 //! response. The machine's clock and stack come through [`Machine`], so a test can drive the same
 //! server on the host.
 
+use super::loaded::Loaded;
 use super::watched::{Subject, Watched};
 use super::{
-    CHUNK_BYTES, FrameError, Hello, Inference, Info, MAX_REQUEST_BYTES, Refusal, Request, Response,
+    CHUNK_BYTES, FrameError, Hello, Inference, MAX_REQUEST_BYTES, Refusal, Request, Response,
     Stats, Update, VERSION, decode,
 };
 use crate::adapt::guard::Verdict;
 use crate::adapt::{AdaptError, Config, Head, Plastic, state_bytes};
-use crate::blob::{Golden, GoldenKind, Model, RUNTIME_ABI};
+use crate::blob::{Model, RUNTIME_ABI};
 use crate::store::Store;
 use embedded_storage::nor_flash::NorFlash;
 use heapless::{String, Vec};
@@ -54,16 +55,6 @@ pub struct Server<'a, M, F> {
     machine: M,
     loaded: Option<Loaded<'a, F>>,
     stats: Stats,
-}
-
-#[derive(Debug)]
-struct Loaded<'a, F> {
-    watched: Watched<'a, F>,
-    model: &'a Model<'a>,
-    plastic: Plastic<'a>,
-    arena: &'a mut [i8],
-    input: &'a mut [i8],
-    state_bytes: usize,
 }
 
 impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
@@ -154,6 +145,12 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
                 self.infer(pixels, observe).map(Response::Inference)
             }
             Request::Learn { label } => self.learn(label).map(Response::Learned),
+            Request::Reward { right } => {
+                let reward = |plastic: &mut Plastic<'_>, model: &Model<'_>| {
+                    plastic.reward(model, right).map(|()| right)
+                };
+                self.teach(reward).map(Response::Learned)
+            }
             Request::Snapshot { offset } => {
                 let bytes = self.loaded()?.plastic.snapshot();
                 let total_bytes = bytes.len() as u32;
@@ -268,18 +265,28 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
     }
 
     fn learn(&mut self, label: u8) -> Result<Update, Refusal> {
-        let Loaded { model, plastic, .. } = self.loaded.as_mut().ok_or(Refusal::NoModel)?;
+        let model = self.loaded.as_ref().ok_or(Refusal::NoModel)?.model;
         let n_classes = model.n_classes() as u16;
         if u16::from(label) >= n_classes {
             return Err(Refusal::BadLabel { label, n_classes });
         }
+        self.teach(|plastic, model| plastic.learn(model, usize::from(label)))
+    }
+
+    /// One update, its instructions counted, and what the guard says of it.
+    fn teach(
+        &mut self,
+        update: impl FnOnce(&mut Plastic<'_>, &Model<'_>) -> Result<bool, AdaptError>,
+    ) -> Result<Update, Refusal> {
+        let Loaded { model, plastic, .. } = self.loaded.as_mut().ok_or(Refusal::NoModel)?;
         let start = self.machine.ticks();
-        let outcome = plastic.learn(model, usize::from(label));
+        let outcome = update(plastic, model);
         let instructions = self
             .machine
             .instructions(self.machine.ticks().wrapping_sub(start));
         let correct = outcome.map_err(|error| match error {
             AdaptError::NothingInferred => Refusal::NothingInferred,
+            AdaptError::NeedsLabel => Refusal::NeedsLabel,
             _ => Refusal::Internal,
         })?;
         self.stats.update_instructions = instructions;
@@ -289,78 +296,6 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             instructions,
             verdict,
         })
-    }
-}
-
-impl<'a, F: NorFlash> Loaded<'a, F> {
-    fn parts(&mut self) -> (&mut Watched<'a, F>, Subject<'_, 'a>) {
-        let subject = Subject {
-            model: self.model,
-            plastic: &mut self.plastic,
-            arena: self.arena,
-        };
-        (&mut self.watched, subject)
-    }
-
-    fn info(&self) -> Info {
-        let input = self.model.input();
-        Info {
-            model_id: self.model.id(),
-            blob_bytes: self.model.blob_bytes() as u32,
-            arena_bytes: self.model.arena_bytes() as u32,
-            input: [input.h, input.w, input.c],
-            n_classes: self.model.n_classes() as u16,
-            macs: self.model.macs(),
-            instructions: self.model.instructions(),
-        }
-    }
-
-    fn configure(&mut self, config: Config, seed: u32) -> Result<(), Refusal> {
-        let need_bytes = state_bytes(self.model, &config).map_err(unsuitable)?;
-        if need_bytes > self.state_bytes {
-            let (need_bytes, have_bytes) = (need_bytes as u32, self.state_bytes as u32);
-            return Err(Refusal::StateTooSmall {
-                need_bytes,
-                have_bytes,
-            });
-        }
-        let blind = |golden: Golden<'_>| golden.kind() == GoldenKind::Features;
-        let limits = self.watched.limits();
-        if limits.is_some()
-            && config.homeostasis.is_some()
-            && self.model.golden().is_some_and(blind)
-        {
-            return Err(Refusal::GoldenFeatures);
-        }
-        self.plastic
-            .configure(self.model, config, seed)
-            .map_err(unsuitable)?;
-        let (watched, subject) = self.parts();
-        watched.set(limits, subject)
-    }
-
-    /// `q = pixel - 128`, which flips the top bit.
-    fn set_input(&mut self, pixels: &[u8]) -> Result<(), Refusal> {
-        if pixels.len() != self.input.len() {
-            let (got_bytes, want_bytes) = (pixels.len() as u32, self.input.len() as u32);
-            return Err(Refusal::BadLength {
-                got_bytes,
-                want_bytes,
-            });
-        }
-        for (q, pixel) in self.input.iter_mut().zip(pixels) {
-            *q = (pixel ^ 0x80) as i8;
-        }
-        Ok(())
-    }
-}
-
-/// Why a configuration does not suit the model.
-fn unsuitable(error: AdaptError) -> Refusal {
-    match error {
-        AdaptError::NoPrototypes => Refusal::NoPrototypes,
-        AdaptError::NoHomeostasis => Refusal::NoHomeostasis,
-        _ => Refusal::BadConfig,
     }
 }
 

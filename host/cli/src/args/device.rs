@@ -2,7 +2,9 @@
 
 use super::{DataArgs, at_least_one};
 use aplysia_data::Corruption;
-use aplysia_deploy::adaptation::{DEFAULT, DEFAULT_SEED, DELTA_RATE, INSTAR_SHIFT, MOMENTUM_SHIFT};
+use aplysia_deploy::adaptation::{
+    DEFAULT, DEFAULT_SEED, DELTA_RATE, INSTAR_SHIFT, MOMENTUM_SHIFT, PERCEPTRON_MARGIN, PERCEPTRON_RATE, REWARD_RATE,
+};
 use aplysia_shared::adapt::Head;
 use clap::{Args, Subcommand, ValueEnum, value_parser};
 use std::path::PathBuf;
@@ -23,7 +25,8 @@ pub(crate) enum DeviceCommand {
     #[command(
         after_help = "Examples:\n  aplysia device adapt model.blob --corruption rotation --severity 3\n  \
                       aplysia device adapt model.blob --corruption contrast --head base\n  \
-                      aplysia device adapt model.blob --no-homeostasis --head delta --save learned.bin\n\n\
+                      aplysia device adapt model.blob --no-homeostasis --head delta --save learned.bin\n  \
+                      aplysia device adapt model.blob --rule reward --reward-rate 1311\n\n\
                       The labelled stream is drawn from the validation images, so that no test image is \
                       ever learned from."
     )]
@@ -83,6 +86,10 @@ pub(crate) enum HeadKind {
     Instar,
     /// Gradient steps on the last layer.
     Delta,
+    /// Gradient steps on two classes of the last layer, after mistakes only.
+    Perceptron,
+    /// Steps on the last layer from right or wrong alone.
+    Reward,
 }
 
 impl HeadKind {
@@ -91,6 +98,8 @@ impl HeadKind {
             Head::Base => Self::Base,
             Head::Instar { .. } => Self::Instar,
             Head::Delta { .. } => Self::Delta,
+            Head::Perceptron { .. } => Self::Perceptron,
+            Head::Reward { .. } => Self::Reward,
         }
     }
 }
@@ -127,7 +136,7 @@ pub(crate) struct AdaptArgs {
     #[arg(long, conflicts_with = "homeostasis")]
     pub(crate) no_homeostasis: bool,
     /// What the labels teach.
-    #[arg(long, value_enum, default_value_t = HeadKind::of(DEFAULT.head))]
+    #[arg(long, visible_alias = "rule", value_enum, default_value_t = HeadKind::of(DEFAULT.head))]
     pub(crate) head: HeadKind,
     /// Rate 2^-N of the instar head, 2 to 6.
     #[arg(
@@ -146,6 +155,27 @@ pub(crate) struct AdaptArgs {
         requires = "head"
     )]
     pub(crate) delta_rate: u16,
+    /// Learning rate of the perceptron head in 1/65536: only with `--head perceptron`.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = PERCEPTRON_RATE,
+        value_parser = value_parser!(u16).range(1..),
+        requires = "head"
+    )]
+    pub(crate) perceptron_rate: u16,
+    /// The perceptron also learns from right classes that lead by fewer steps of the scores.
+    #[arg(long, value_name = "M", default_value_t = PERCEPTRON_MARGIN, requires = "head")]
+    pub(crate) perceptron_margin: u8,
+    /// Learning rate of the reward head in 1/65536: only with `--head reward`.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = REWARD_RATE,
+        value_parser = value_parser!(u16).range(1..),
+        requires = "head"
+    )]
+    pub(crate) reward_rate: u16,
     /// Learn without the guard, also where the model has a golden set.
     #[arg(long)]
     pub(crate) no_guard: bool,

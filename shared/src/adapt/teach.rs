@@ -1,0 +1,163 @@
+//! What a label, or a reward, teaches the head.
+//!
+//! It owns the order in which classes learn, and the counters; the arithmetic is the rules'. Flow: the kept
+//! input and scores of the last image, and a label or a reward → changed head.
+
+use super::delta::{self, Softmax};
+use super::overlay::{Parts, head_layer, put_i32};
+use super::scaled::Scaled;
+use super::{AdaptError, Head, Plastic, instar, perceptron, reward};
+use crate::blob::Model;
+use crate::rng::XorShift32;
+
+impl Plastic<'_> {
+    /// Learns that the last image is of class `label`, once per image; true if that was predicted. The head
+    /// `reward` is told that much and no more.
+    ///
+    /// # Errors
+    /// The state belongs to another model, there is no such class, or no image is waiting.
+    pub fn learn(&mut self, model: &Model<'_>, label: usize) -> Result<bool, AdaptError> {
+        self.check(model)?;
+        let n_classes = self.n_classes;
+        if label >= n_classes {
+            return Err(AdaptError::Label {
+                got: label,
+                n_classes,
+            });
+        }
+        let predicted = self.pending.take().ok_or(AdaptError::NothingInferred)?;
+        let right = predicted == label;
+        match self.header.config.head {
+            Head::Base => {}
+            Head::Instar { shift } => self.learn_prototype(model, label, shift)?,
+            Head::Delta { rate } => {
+                let error = |p: &Softmax<'_>, class: usize| {
+                    (i32::from(class == label) << 15) - p.probability(class)
+                };
+                self.learn_probable(model, rate, error)?;
+            }
+            Head::Perceptron { rate, margin } => {
+                let scores = self.scores.get(..n_classes).unwrap_or_default();
+                let rivals = perceptron::rivals(scores, predicted, label, margin);
+                if let Some((up, down)) = rivals {
+                    let sign = |class| i32::from(class == up) - i32::from(class == down);
+                    self.learn_rows(model, rate, |class| sign(class) << 15)?;
+                }
+            }
+            Head::Reward { rate } => self.learn_reward(model, rate, predicted, right)?,
+        }
+        self.count(right);
+        Ok(right)
+    }
+
+    /// Learns whether the class predicted for the last image was right, once per image.
+    ///
+    /// # Errors
+    /// The head is not `reward`, the state belongs to another model, or no image is waiting.
+    pub fn reward(&mut self, model: &Model<'_>, right: bool) -> Result<(), AdaptError> {
+        self.check(model)?;
+        let Head::Reward { rate } = self.header.config.head else {
+            return Err(AdaptError::NeedsLabel);
+        };
+        let predicted = self.pending.take().ok_or(AdaptError::NothingInferred)?;
+        self.learn_reward(model, rate, predicted, right)?;
+        self.count(right);
+        Ok(())
+    }
+
+    fn count(&mut self, right: bool) {
+        let counters = &mut self.header.counters;
+        counters.labels = counters.labels.saturating_add(1);
+        counters.mistakes = counters.mistakes.saturating_add(u32::from(!right));
+    }
+
+    fn learn_reward(
+        &mut self,
+        model: &Model<'_>,
+        rate: u16,
+        chosen: usize,
+        right: bool,
+    ) -> Result<(), AdaptError> {
+        self.learn_probable(model, rate, |softmax, class| {
+            reward::error(softmax, class, chosen, right)
+        })
+    }
+
+    fn learn_prototype(
+        &mut self,
+        model: &Model<'_>,
+        label: usize,
+        shift: u8,
+    ) -> Result<(), AdaptError> {
+        let zero_point = model.features().zero_point;
+        let Parts {
+            head,
+            norms,
+            features,
+            ..
+        } = self.parts()?;
+        if let Some(row) = head
+            .chunks_exact_mut((2 * features.len()).max(1))
+            .nth(label)
+        {
+            let norm = instar::learn(row, features, zero_point, shift);
+            put_i32(norms, label, norm.cast_signed());
+        }
+        Ok(())
+    }
+
+    /// [`Plastic::learn_rows`] by errors that the probabilities give.
+    fn learn_probable(
+        &mut self,
+        model: &Model<'_>,
+        rate: u16,
+        error: impl Fn(&Softmax<'_>, usize) -> i32,
+    ) -> Result<(), AdaptError> {
+        let scores = self.scores;
+        let scores = scores.get(..self.n_classes).unwrap_or_default();
+        let softmax = Softmax::new(scores, Scaled::from_f32(model.output().scale));
+        self.learn_rows(model, rate, |class| error(&softmax, class))
+    }
+
+    /// Moves every class by its error (Q15), in order.
+    fn learn_rows(
+        &mut self,
+        model: &Model<'_>,
+        rate: u16,
+        error: impl Fn(usize) -> i32,
+    ) -> Result<(), AdaptError> {
+        let mut rng = XorShift32::new(self.header.rng);
+        let n_classes = self.n_classes;
+        let (input, output) = (model.features(), model.output());
+        let scales = delta::Scales {
+            input: Scaled::from_f32(input.scale),
+            output: Scaled::from_f32(output.scale),
+            zero_point: input.zero_point,
+            rate,
+        };
+        let base = model
+            .constants(head_layer(model))
+            .ok_or(AdaptError::WrongModel)?;
+        let Parts { head, features, .. } = self.parts()?;
+        let (weights, biases) = head
+            .split_at_mut_checked(features.len() * n_classes)
+            .ok_or(AdaptError::WrongModel)?;
+        let rows = weights.chunks_exact_mut(features.len().max(1));
+        for (class, (weights, bias)) in rows.zip(biases.chunks_exact_mut(4)).enumerate() {
+            let error = error(class);
+            if error == 0 {
+                continue;
+            }
+            let (_, multiplier, shift) = base.requant.channel(class);
+            let neuron = delta::Neuron {
+                weights,
+                bias,
+                multiplier,
+                shift,
+            };
+            delta::learn(neuron, error, features, &scales, &mut rng);
+        }
+        self.header.rng = rng.state();
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! The model behind the protocol: what it is, what learns on it, and the image it is to see.
+//!
+//! Owns the checks of a configuration against model, memory and guard. It must not know frames nor clocks.
+
+use super::watched::{Subject, Watched};
+use super::{Info, Refusal};
+use crate::adapt::{AdaptError, Config, Plastic, state_bytes};
+use crate::blob::{Golden, GoldenKind, Model};
+use embedded_storage::nor_flash::NorFlash;
+
+#[derive(Debug)]
+pub(super) struct Loaded<'a, F> {
+    pub(super) watched: Watched<'a, F>,
+    pub(super) model: &'a Model<'a>,
+    pub(super) plastic: Plastic<'a>,
+    pub(super) arena: &'a mut [i8],
+    pub(super) input: &'a mut [i8],
+    pub(super) state_bytes: usize,
+}
+
+impl<'a, F: NorFlash> Loaded<'a, F> {
+    pub(super) fn parts(&mut self) -> (&mut Watched<'a, F>, Subject<'_, 'a>) {
+        let subject = Subject {
+            model: self.model,
+            plastic: &mut self.plastic,
+            arena: self.arena,
+        };
+        (&mut self.watched, subject)
+    }
+
+    pub(super) fn info(&self) -> Info {
+        let input = self.model.input();
+        Info {
+            model_id: self.model.id(),
+            blob_bytes: self.model.blob_bytes() as u32,
+            arena_bytes: self.model.arena_bytes() as u32,
+            input: [input.h, input.w, input.c],
+            n_classes: self.model.n_classes() as u16,
+            macs: self.model.macs(),
+            instructions: self.model.instructions(),
+        }
+    }
+
+    pub(super) fn configure(&mut self, config: Config, seed: u32) -> Result<(), Refusal> {
+        let need_bytes = state_bytes(self.model, &config).map_err(unsuitable)?;
+        if need_bytes > self.state_bytes {
+            let (need_bytes, have_bytes) = (need_bytes as u32, self.state_bytes as u32);
+            return Err(Refusal::StateTooSmall {
+                need_bytes,
+                have_bytes,
+            });
+        }
+        let blind = |golden: Golden<'_>| golden.kind() == GoldenKind::Features;
+        let limits = self.watched.limits();
+        if limits.is_some()
+            && config.homeostasis.is_some()
+            && self.model.golden().is_some_and(blind)
+        {
+            return Err(Refusal::GoldenFeatures);
+        }
+        self.plastic
+            .configure(self.model, config, seed)
+            .map_err(unsuitable)?;
+        let (watched, subject) = self.parts();
+        watched.set(limits, subject)
+    }
+
+    /// `q = pixel - 128`, which flips the top bit.
+    pub(super) fn set_input(&mut self, pixels: &[u8]) -> Result<(), Refusal> {
+        if pixels.len() != self.input.len() {
+            let (got_bytes, want_bytes) = (pixels.len() as u32, self.input.len() as u32);
+            return Err(Refusal::BadLength {
+                got_bytes,
+                want_bytes,
+            });
+        }
+        for (q, pixel) in self.input.iter_mut().zip(pixels) {
+            *q = (pixel ^ 0x80) as i8;
+        }
+        Ok(())
+    }
+}
+
+/// Why a configuration does not suit the model.
+fn unsuitable(error: AdaptError) -> Refusal {
+    match error {
+        AdaptError::NoPrototypes => Refusal::NoPrototypes,
+        AdaptError::NoHomeostasis => Refusal::NoHomeostasis,
+        _ => Refusal::BadConfig,
+    }
+}
