@@ -67,12 +67,16 @@ mod adaptation;
 mod bench;
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
+/// Estimated instructions of learning against the emulated board's.
+mod estimates;
 /// The guard and the flash of the emulated board: host's bits, restarts, kills.
 mod field;
 /// The smallest program that runs a model: no panic and no formatting in it, the host's bits.
 mod inference_image;
 /// Frames of the serial line: round trip, damage, noise.
 mod protocol;
+/// When and how much a device learns: schedule and budget.
+mod schedule;
 
 /// TensorFlow Lite files: the bits of TensorFlow Lite Micro, refusals by name, damage.
 mod import;

@@ -1,7 +1,7 @@
 //! Plasticity on the device: what a deployed model learns from the images it sees.
 //!
 //! It owns the learned state, an overlay in a caller-given buffer, and the rules that change it
-//! ([`instar`], [`delta`], [`perceptron`], [`reward`], [`homeostasis`]), and the [`guard`] over them. It must
+//! ([`instar`], [`delta`], [`perceptron`], [`reward`], [`homeostasis`]), the [`schedule`] of when they do, and the [`guard`] over them. It must
 //! not know where images and labels come from, and it never changes the base model: [`Plastic::reset`]
 //! restores it exactly. Everything is computed in integers, so that the same model, configuration, seed
 //! and calls give the same bytes on every machine. Flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
@@ -14,8 +14,10 @@ pub mod instar;
 mod kept;
 mod overlay;
 pub mod perceptron;
+mod plan;
 pub mod reward;
 mod scaled;
+pub mod schedule;
 mod snapshot;
 mod state;
 mod teach;
@@ -25,6 +27,7 @@ use crate::header::HEADER_BYTES;
 use crate::network::{ArenaError, infer_with};
 pub use error::AdaptError;
 use overlay::{Layout, Overlay, Parts, Stats};
+use schedule::Scheduler;
 use serde::{Deserialize, Serialize};
 use snapshot::Header;
 
@@ -125,6 +128,10 @@ pub struct Counters {
 pub struct Prediction {
     /// The best class, the lowest among equals.
     pub class: usize,
+    /// Whether homeostasis follows the image.
+    pub observed: bool,
+    /// Whether its label, or a reward, would be learned: the schedule says so and the head learns.
+    pub wanted: bool,
 }
 
 /// Length of the buffer that [`Plastic::new`] needs for `model` and `config`.
@@ -152,7 +159,7 @@ fn bias_limit(fan_in: usize, shift: i8) -> i64 {
 
 /// A model that learns: the base model's overlay in a caller-given buffer.
 ///
-/// The model itself is given to every call and compared by its id. Below 3.5 kB besides the buffer.
+/// The model itself is given to every call and compared by its id. Below 3.7 kB besides the buffer.
 #[derive(Debug)]
 pub struct Plastic<'b> {
     buffer: &'b mut [u8],
@@ -162,10 +169,19 @@ pub struct Plastic<'b> {
     scores: [i8; MAX_CLASSES],
     n_classes: usize,
     /// The class predicted for the kept features, until its label is learned.
-    pending: Option<usize>,
+    pending: Option<Prediction>,
+    scheduler: Scheduler,
+    costs: Costs,
 }
 
-const _: () = assert!(size_of::<Plastic<'_>>() < 3500);
+/// Estimated instructions of the configured rules: of homeostasis following an image, and at most of a label.
+#[derive(Clone, Copy, Debug)]
+struct Costs {
+    observe: u64,
+    label: u64,
+}
+
+const _: () = assert!(size_of::<Plastic<'_>>() < 3700);
 
 impl<'b> Plastic<'b> {
     /// Classifies `input` with what is learned, and keeps its features for [`Plastic::learn`].
@@ -202,12 +218,30 @@ impl<'b> Plastic<'b> {
         input: &[i8],
         observe: bool,
     ) -> Result<Prediction, AdaptError> {
-        let class = self.classify(model, observe, |scores, overlay| {
+        let follows = observe && self.header.config.homeostasis.is_some();
+        let mut scheduler = self.scheduler;
+        let observed = scheduler.before_image(follows, self.costs.observe);
+        let class = self.classify(model, observed, |scores, overlay| {
             infer_with(model, arena, input, scores, overlay)
         })?;
-        self.header.counters.seen = self.header.counters.seen.saturating_add(1);
-        self.pending = Some(class);
-        Ok(Prediction { class })
+        self.scheduler = scheduler;
+        Ok(self.seen(class, observed))
+    }
+
+    /// An image was seen, its scores stand.
+    fn seen(&mut self, class: usize, observed: bool) -> Prediction {
+        let counters = &mut self.header.counters;
+        counters.seen = counters.seen.saturating_add(1);
+        let learns = self.header.config.head.learns();
+        let scores = self.scores.get(..self.n_classes).unwrap_or_default();
+        let wanted = self.scheduler.after_image(scores, learns, self.costs.label);
+        let prediction = Prediction {
+            class,
+            observed,
+            wanted,
+        };
+        self.pending = Some(prediction);
+        prediction
     }
 
     /// The class after `infer` with the overlay over `model`; it leaves scores and features behind.

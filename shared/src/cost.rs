@@ -9,6 +9,7 @@
 //! convolution and the generic count in a depthwise one. Instructions are not cycles.
 
 mod kernels;
+mod learning;
 
 use crate::blob::Model;
 use crate::layer::{Layer, Op};

@@ -14,6 +14,7 @@ pub use frame::{CRC_BYTES, Decoder, FrameError, decode, send};
 pub use server::{Buffers, LoadError, Machine, Server};
 
 use crate::adapt::guard::{Commit, Limits, Report, Rollback, Verdict};
+use crate::adapt::schedule::{Schedule, Spent};
 use crate::adapt::{Config, Counters};
 use crate::store::Record;
 use heapless::{String, Vec};
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 /// Version of the messages. A device and a host that differ must not go on after `Hello`.
 ///
 /// 2 adds the guard and the store: `Guard`, `Check`, `Commit`, and more in `Learned` and `Stats`. 3 adds
-/// `Reward` and two heads. `Hello` is encoded alike in every version, so that a mismatch is always seen.
+/// `Reward`, `Schedule`, `Attend`, two heads, and more in `Inference`, `Learned` and `Stats`. `Hello` is encoded alike in every version, so that a mismatch is always seen.
 pub const VERSION: u16 = 3;
 
 /// Largest message from the host: the pixels of 4,064 bytes and what goes around them.
@@ -93,6 +94,16 @@ pub enum Request<'a> {
         /// It was.
         right: bool,
     },
+    /// Learns by this schedule from now on, its counters at zero. Answered by [`Response::Done`].
+    Schedule {
+        /// When and how much.
+        schedule: Schedule,
+    },
+    /// Learn from the next images: for the schedule `Asked`. Answered by [`Response::Done`].
+    Attend {
+        /// How many.
+        images: u32,
+    },
 }
 
 /// What the device answers.
@@ -115,7 +126,8 @@ pub enum Response<'a> {
         /// From the offset asked for, at most [`CHUNK_BYTES`].
         bytes: &'a [u8],
     },
-    /// To [`Request::Configure`], [`Request::Reset`] and [`Request::Guard`].
+    /// To [`Request::Configure`], [`Request::Reset`], [`Request::Guard`], [`Request::Schedule`] and
+    /// [`Request::Attend`].
     Done,
     /// The request was refused; nothing changed.
     Error(Refusal),
@@ -166,6 +178,8 @@ pub struct Inference {
     pub class: u16,
     /// Instructions of the inference, conversion of pixels and framing left out.
     pub instructions: u32,
+    /// Whether its label, or a reward, would be learned.
+    pub wanted: bool,
     /// One score per class, `[n_classes]`: see `adapt::Plastic::scores`.
     pub scores: Vec<i8, MAX_CLASSES>,
 }
@@ -175,6 +189,8 @@ pub struct Inference {
 pub struct Update {
     /// Whether the prediction was right before the update.
     pub correct: bool,
+    /// Whether there was an update: the schedule wanted it.
+    pub learned: bool,
     /// Instructions of the update, without the check.
     pub instructions: u32,
     /// What the guard said.
@@ -202,6 +218,10 @@ pub struct Stats {
     pub state_bytes: u32,
     /// Of the guard and the store.
     pub guard: GuardStats,
+    /// When and how much is learned.
+    pub schedule: Schedule,
+    /// What that has come to; estimates stand beside the instructions counted above.
+    pub spent: Spent,
 }
 
 /// The guard and the store.

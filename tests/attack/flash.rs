@@ -47,6 +47,11 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         Head::Base,
         Head::Instar { shift: 2 },
         Head::Delta { rate: 900 },
+        Head::Perceptron {
+            rate: 900,
+            margin: 255,
+        },
+        Head::Reward { rate: 900 },
     ];
     let seed = |head| {
         let config = Config {

@@ -5,6 +5,7 @@
 //! listens.
 
 use aplysia_shared::adapt::guard::Limits;
+use aplysia_shared::adapt::schedule::{Budget, Schedule, When};
 use aplysia_shared::adapt::{Config, Head};
 use aplysia_shared::protocol::{CRC_BYTES, MAX_REQUEST_BYTES, Request, send};
 use serde::Serialize;
@@ -61,10 +62,20 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
     let byte = |i: usize| bytes.get(i).copied().unwrap_or_default();
     let wide = |i: usize| u16::from_le_bytes([byte(i), byte(i + 1)]);
     let word = |i: usize| u32::from(wide(i)) | u32::from(wide(i + 2)) << 16;
-    let head = match byte(2) % 3 {
+    let head = match byte(2) % 5 {
         0 => Head::Base,
         1 => Head::Instar { shift: byte(3) },
-        _ => Head::Delta { rate: wide(3) },
+        2 => Head::Delta { rate: wide(3) },
+        3 => Head::Perceptron {
+            rate: wide(3),
+            margin: byte(5),
+        },
+        _ => Head::Reward { rate: wide(3) },
+    };
+    let when = match byte(1) % 3 {
+        0 => When::Every { n: wide(2) },
+        1 => When::Unsure { margin: byte(2) },
+        _ => When::Asked,
     };
     let all = [
         Request::Hello,
@@ -93,6 +104,21 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
         },
         Request::Check,
         Request::Commit,
+        Request::Reward {
+            right: byte(1) & 1 == 1,
+        },
+        Request::Schedule {
+            schedule: Schedule {
+                when,
+                budget: (byte(1) & 8 != 0).then_some(Budget {
+                    images: byte(4).into(),
+                    updates: byte(5).into(),
+                    instructions: u64::from(word(5)) << (byte(6) % 33),
+                    commits: byte(7).into(),
+                }),
+            },
+        },
+        Request::Attend { images: word(1) },
     ];
     let chosen = all[usize::from(which) % all.len()].clone();
     // A request added to the protocol belongs into the list above.
@@ -107,7 +133,10 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
         | Request::Reset
         | Request::Guard { .. }
         | Request::Check
-        | Request::Commit => chosen,
+        | Request::Commit
+        | Request::Reward { .. }
+        | Request::Schedule { .. }
+        | Request::Attend { .. } => chosen,
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod adapt_bench;
 pub(crate) mod demo;
 pub(crate) mod device;
 mod export;
+mod plan;
 mod recipe;
 mod search;
 pub(crate) mod sign;

@@ -3,25 +3,18 @@
 //! What is printed about the device comes from the device; accuracies come from the host's kernels,
 //! which are the device's.
 
+mod adapt;
 mod guard;
+mod plan;
 
-use crate::args::DataArgs;
-use crate::args::device::{
-    AdaptArgs, BoardArgs, DeviceCommand, EmulateArgs, HeadKind, InferArgs, StatsArgs,
-};
-use crate::images::{self, TrainingImages};
-use crate::{Outcome, blob, progress, run_folder};
+use crate::args::device::{BoardArgs, DeviceCommand, EmulateArgs, InferArgs, StatsArgs};
+use crate::images;
+use crate::{Outcome, blob, progress};
 use anyhow::{Context, Result, bail, ensure};
-use aplysia_data::Dataset;
-use aplysia_deploy::adaptation::{
-    DeviceAdapted, Instructions, adapt, adapt_device, evaluate_snapshot,
-};
+use aplysia_deploy::adaptation::{Instructions, evaluate_snapshot};
 use aplysia_deploy::device::{Device, DeviceError, Emulator, EmulatorServer, Line, Socket};
-use aplysia_deploy::evaluate::{Images, evaluate, input_of_pixels};
-use aplysia_deploy::guarded::{adapt_device_guarded, adapt_guarded};
+use aplysia_deploy::evaluate::input_of_pixels;
 use aplysia_deploy::{compare, hex};
-use aplysia_shared::adapt::guard::Limits;
-use aplysia_shared::adapt::{Config, Head};
 use aplysia_shared::protocol::{Hello, Stats};
 use aplysia_shared::{Model, infer};
 use std::env;
@@ -48,7 +41,7 @@ pub(crate) fn run(command: &DeviceCommand) -> Result<Outcome> {
     let outcome = match command {
         DeviceCommand::Emulate(args) => emulate(args, &stop),
         DeviceCommand::Infer(args) => infer_images(args, &stop),
-        DeviceCommand::Adapt(args) => adapt_to_shift(args, &stop),
+        DeviceCommand::Adapt(args) => adapt::adapt_to_shift(args, &stop),
         DeviceCommand::Stats(args) => stats(args),
     };
     match outcome {
@@ -195,154 +188,6 @@ fn print_instructions(step: &str, cost: &Instructions) {
     );
 }
 
-impl AdaptArgs {
-    fn config(&self) -> Config {
-        Config {
-            homeostasis: (!self.no_homeostasis).then_some(self.homeostasis),
-            head: match self.head {
-                HeadKind::Base => Head::Base,
-                HeadKind::Instar => Head::Instar {
-                    shift: self.instar_shift,
-                },
-                HeadKind::Delta => Head::Delta {
-                    rate: self.delta_rate,
-                },
-                HeadKind::Perceptron => Head::Perceptron {
-                    rate: self.perceptron_rate,
-                    margin: self.perceptron_margin,
-                },
-                HeadKind::Reward => Head::Reward {
-                    rate: self.reward_rate,
-                },
-            },
-        }
-    }
-
-    /// `n` images of the validation part, shifted: what the device learns from.
-    fn stream(&self, data: &DataArgs) -> Result<Dataset> {
-        let validation = TrainingImages::load(data)?.splits.validation;
-        let shift = images::shift(self.corruption, self.severity)?;
-        let mut stream = validation
-            .subset(self.samples, u64::from(self.seed))
-            .shifted(&shift);
-        if self.liar {
-            // Each wrong class in turn.
-            let n = stream.n_classes().max(2);
-            for (i, label) in stream.labels.iter_mut().enumerate() {
-                *label = ((usize::from(*label) + 1 + i % (n - 1)) % n) as u16;
-            }
-        }
-        Ok(stream)
-    }
-
-    /// Of the guard, where the model has a golden set and nobody switched it off.
-    fn limits(&self, model: &Model<'_>) -> Option<Limits> {
-        (!self.no_guard && model.golden().is_some()).then_some(Limits {
-            every: self.guard_every,
-            drop: self.guard_drop,
-            commit_every: 0,
-        })
-    }
-}
-
-fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outcome> {
-    let bytes = blob::read(&args.blob)?;
-    let model = blob::parse(&bytes, &args.blob)?;
-    let stream = args.stream(&args.data)?;
-    let mut device = connect_to(&args.board, &args.blob, &model)?;
-    let bar = progress::bar(stream.len() as u64, "adapt");
-    let mut on_step = progress::step(&bar, stop);
-    let (config, learned_from) = (args.config(), images::images(&stream));
-    let flash = args.board.flash.as_deref().map(blob::read).transpose()?;
-    let flash = flash.unwrap_or_default();
-    let limits = args.limits(&model);
-    let seed = args.seed;
-    let (on_device, report) = match limits {
-        None => {
-            device.guard(None)?;
-            let run = adapt_device(&mut device, config, seed, learned_from, &mut on_step)?;
-            (run, None)
-        }
-        Some(limits) => {
-            let (device, stream) = (&mut device, learned_from);
-            let (run, report) =
-                adapt_device_guarded(device, config, seed, stream, limits, &mut on_step)?;
-            (run, Some(report))
-        }
-    };
-    bar.finish_and_clear();
-    if stop.load(Ordering::SeqCst) {
-        return Ok(Outcome::Cancelled);
-    }
-    let (on_host, seen) = match limits {
-        None => (adapt(&model, config, seed, learned_from)?, None),
-        Some(limits) => {
-            let host = adapt_guarded(&model, config, seed, learned_from, limits, &flash)?;
-            (host.adapted, Some(host.report))
-        }
-    };
-    ensure!(
-        seen == report,
-        "guard: device {report:?}, host {seen:?}: please report this"
-    );
-    ensure!(
-        on_host == on_device.adapted,
-        "the device learned {:#010x}, the host {:#010x}: please report this with the blob",
-        on_device.adapted.digest,
-        on_host.digest
-    );
-    if let Some(file) = &args.save {
-        run_folder::write(file, &on_device.adapted.snapshot)?;
-    }
-    self::report(args, &on_device, stream.len(), &model)?;
-    guard::print(&device.stats()?.guard);
-    if args.commit {
-        ensure!(
-            limits.is_some(),
-            "nothing is committed unscored: the model has no golden set"
-        );
-        say!("commit        {:?}", device.commit()?);
-    }
-    Ok(Outcome::Done)
-}
-
-fn report(args: &AdaptArgs, run: &DeviceAdapted, n_stream: usize, model: &Model<'_>) -> Result<()> {
-    let learned = &run.adapted;
-    say!(
-        "stream        {n_stream} images, {} severity {}; {} labels; {:.1} % right when first seen",
-        args.corruption,
-        args.severity,
-        learned.n_labels(),
-        100.0 * learned.online_correct as f64 / n_stream.max(1) as f64
-    );
-    let clean = images::load_test(&args.data)?.subset(args.test_images, u64::from(args.seed));
-    let shifted = clean.shifted(&images::shift(args.corruption, args.severity)?);
-    for (name, test) in [("shifted test", &shifted), ("clean test", &clean)] {
-        let test: Images<'_> = images::images(test);
-        say!(
-            "{name:<13} before {:.2} %, after {:.2} % of {} images",
-            evaluate(model, test)?.accuracy_pct(),
-            learned.evaluate(model, test)?.accuracy_pct(),
-            test.labels.len()
-        );
-    }
-    say!(
-        "digest        {:#010x}, device and host agree",
-        learned.digest
-    );
-    say!(
-        "RAM           {} bytes of learned state, {} of arena, {} of stack",
-        learned.state_bytes,
-        run.arena_bytes,
-        run.stack_bytes
-    );
-    print_instructions("per image", &run.inference);
-    if learned.n_labels() > 0 {
-        print_instructions("per label", &run.update);
-    }
-    Ok(())
-}
-
 fn stats(args: &StatsArgs) -> Result<Outcome> {
     if let Some(path) = &args.blob {
         blob::parse(&blob::read(path)?, path)?;
@@ -362,6 +207,8 @@ fn stats(args: &StatsArgs) -> Result<Outcome> {
         arena_bytes,
         state_bytes,
         guard: seen,
+        schedule,
+        spent,
     } = device.stats()?;
     say!("model         {}", hex(&device.info()?.model_id));
     say!(
@@ -376,6 +223,7 @@ fn stats(args: &StatsArgs) -> Result<Outcome> {
     );
     say!("instructions  {infer_instructions} last image, {update_instructions} last label");
     say!("bad frames    {bad_frames}");
+    plan::print(&schedule, &spent);
     guard::print(&seen);
     Ok(Outcome::Done)
 }

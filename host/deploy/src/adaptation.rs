@@ -9,6 +9,7 @@ use crate::DeployError;
 use crate::device::{Device, Line};
 use crate::evaluate::{Evaluation, Images, input_of_pixels};
 use aplysia_shared::Model;
+use aplysia_shared::adapt::schedule::{Schedule, Spent};
 use aplysia_shared::adapt::{AdaptError, Config, Counters, Head, Plastic, Prediction, state_bytes};
 use rayon::prelude::*;
 use std::ops::ControlFlow;
@@ -151,11 +152,6 @@ pub fn evaluate_snapshot(
     Ok(Evaluation::new(predictions, scores, images.labels))
 }
 
-/// Whether a label changes more than counters.
-pub(crate) fn learns_labels(config: &Config) -> bool {
-    config.head.learns()
-}
-
 /// Classifies one image of a stream, homeostasis following it if that learns.
 pub(crate) fn see(
     plastic: &mut Plastic<'_>,
@@ -181,20 +177,58 @@ pub fn adapt(
     seed: u32,
     stream: Images<'_>,
 ) -> Result<Adapted, DeployError> {
+    let (adapted, _) = adapt_by(model, config, Plan::ALWAYS, seed, stream)?;
+    Ok(adapted)
+}
+
+/// When to learn from a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The device's.
+    pub schedule: Schedule,
+    /// Images to be asked for before the first.
+    pub attend: u32,
+}
+
+impl Plan {
+    /// From every image.
+    pub const ALWAYS: Self = Self {
+        schedule: Schedule::ALWAYS,
+        attend: 0,
+    };
+}
+
+/// [`adapt`] by `plan`, with what it came to. Labels that are not wanted are not given.
+///
+/// # Errors
+/// As [`adapt`].
+pub fn adapt_by(
+    model: &Model<'_>,
+    config: Config,
+    plan: Plan,
+    seed: u32,
+    stream: Images<'_>,
+) -> Result<(Adapted, Spent), DeployError> {
     stream.check(model)?;
     let mut buffer = vec![0; state_bytes(model, &config)?];
     let state_bytes = buffer.len();
     let mut arena = vec![0; model.arena_bytes()];
     let mut plastic = Plastic::new(model, config, seed, &mut buffer)?;
+    plastic.set_schedule(plan.schedule);
+    plastic.attend(plan.attend);
     let mut online_correct = 0;
     for (pixels, &label) in stream.iter(model.input().len()) {
         let prediction = see(&mut plastic, model, &mut arena, pixels)?;
         online_correct += usize::from(prediction.class == usize::from(label));
-        if learns_labels(&config) {
+        if prediction.wanted {
             plastic.learn(model, usize::from(label))?;
         }
     }
-    Ok(Adapted::of(&mut plastic, online_correct, state_bytes))
+    let spent = plastic.spent();
+    Ok((
+        Adapted::of(&mut plastic, online_correct, state_bytes),
+        spent,
+    ))
 }
 
 /// Instructions of a repeated step, counted by the device.
@@ -246,8 +280,8 @@ pub struct DeviceAdapted {
     pub arena_bytes: u32,
 }
 
-/// [`adapt`] on a device, whose earlier learning is forgotten; a guard that is set there stays. `on_step` hears of the number of images
-/// done after each; a break ends the stream there.
+/// [`adapt`] on a device, whose earlier learning is forgotten; a guard and a schedule that are set there stay: see
+/// [`Device::plan`]. `on_step` hears of the number of images done after each; a break ends the stream there.
 ///
 /// # Errors
 /// The stream does not fit the device's model, the model cannot learn under `config`, or the line fails.
@@ -268,7 +302,7 @@ pub fn adapt_device<T: Line>(
         let answer = device.infer(pixels, config.homeostasis.is_some())?;
         inference.add(answer.instructions);
         online_correct += usize::from(answer.class == label);
-        if learns_labels(&config) {
+        if answer.wanted {
             let label = u8::try_from(label).map_err(|_| DeployError::Capacity {
                 part: "label taught to a device",
                 got: label.into(),

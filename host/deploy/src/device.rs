@@ -13,6 +13,7 @@ pub(crate) use emulator::ICOUNT;
 pub use emulator::{Board, Emulator, EmulatorServer};
 pub use socket::Socket;
 
+use crate::adaptation::Plan;
 use aplysia_shared::adapt::Config;
 use aplysia_shared::adapt::guard::{Commit, Limits, Verdict};
 use aplysia_shared::protocol::{
@@ -239,6 +240,16 @@ impl<T: Line> Device<T> {
             Response::Learned(update) => Some(update),
             _ => None,
         })
+    }
+
+    /// Learns by `plan` from now on, its counters at zero.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn plan(&mut self, plan: Plan) -> Result<(), DeviceError> {
+        let Plan { schedule, attend } = plan;
+        self.ask(&Request::Schedule { schedule }, done)?;
+        self.ask(&Request::Attend { images: attend }, done)
     }
 
     /// Costs so far, and the digest of what was learned.

@@ -5,12 +5,13 @@
 //! `aplysia_shared::adapt::guard`'s. Flow: blob with a golden set, stream → **`guarded`** → [`Guarded`].
 
 use crate::DeployError;
-use crate::adaptation::{Adapted, DeviceAdapted, adapt_device, learns_labels, see};
+use crate::adaptation::{Adapted, DeviceAdapted, Plan, adapt_device, see};
 use crate::device::{Device, Line};
 use crate::evaluate::Images;
 use crate::flash::MemoryFlash;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::guard::{Guard, Learner, Limits, Report};
+use aplysia_shared::adapt::schedule::Spent;
 use aplysia_shared::adapt::{Config, Plastic, state_bytes};
 use aplysia_shared::store::Store;
 use std::ops::ControlFlow;
@@ -22,6 +23,8 @@ pub struct Guarded {
     pub adapted: Adapted,
     /// What the guard saw, the last check included.
     pub report: Report,
+    /// What the schedule came to.
+    pub spent: Spent,
 }
 
 /// As `adapt`, under a guard of `limits`; `flash` is what the board's store holds at the start.
@@ -36,11 +39,28 @@ pub fn adapt_guarded(
     limits: Limits,
     flash: &[u8],
 ) -> Result<Guarded, DeployError> {
+    adapt_guarded_by(model, config, Plan::ALWAYS, seed, stream, (limits, flash))
+}
+
+/// [`adapt_guarded`] by `plan`.
+///
+/// # Errors
+/// As [`adapt_guarded`].
+pub fn adapt_guarded_by(
+    model: &Model<'_>,
+    config: Config,
+    plan: Plan,
+    seed: u32,
+    stream: Images<'_>,
+    (limits, flash): (Limits, &[u8]),
+) -> Result<Guarded, DeployError> {
     stream.check(model)?;
     let mut buffer = vec![0; state_bytes(model, &config)?];
     let state_bytes = buffer.len();
     let mut arena = vec![0; model.arena_bytes()];
     let mut plastic = Plastic::new(model, config, seed, &mut buffer)?;
+    plastic.set_schedule(plan.schedule);
+    plastic.attend(plan.attend);
     let flash = MemoryFlash::holding(flash);
     let end = flash_bytes(&flash);
     let mut store = Store::open(flash, 0..end).map_err(|_| DeployError::Store)?;
@@ -57,19 +77,24 @@ pub fn adapt_guarded(
     for (pixels, &label) in stream.iter(model.input().len()) {
         guard.before_image(&mut learner)?;
         let prediction = see(learner.plastic, model, learner.arena, pixels)?;
-        if config.homeostasis.is_some() {
+        if prediction.observed {
             guard.observed();
         }
         online_correct += usize::from(prediction.class == usize::from(label));
-        if learns_labels(&config) {
+        if prediction.wanted {
             learner.plastic.learn(model, usize::from(label))?;
             guard.learned(&mut learner)?;
         }
     }
     guard.check(&mut learner)?;
     let report = guard.report();
+    let spent = plastic.spent();
     let adapted = Adapted::of(&mut plastic, online_correct, state_bytes);
-    Ok(Guarded { adapted, report })
+    Ok(Guarded {
+        adapted,
+        report,
+        spent,
+    })
 }
 
 fn flash_bytes(flash: &MemoryFlash) -> u32 {

@@ -104,6 +104,11 @@ pub enum Commit {
     },
     /// The state was replaced instead.
     RolledBack(Rollback),
+    /// Nothing was done: the schedule's budget of commits is spent.
+    OverBudget {
+        /// Images until the next window.
+        images: u32,
+    },
 }
 
 /// Why a state could not be committed. `E` is the flash driver's error.
@@ -254,12 +259,16 @@ impl Guard {
         if missing > 0 {
             return Ok(Commit::TooSoon { missing });
         }
+        if let Some(images) = learner.plastic.scheduler.commit_in() {
+            return Ok(Commit::OverBudget { images });
+        }
         if let Verdict::RolledBack(rollback) = self.check(learner)? {
             return Ok(Commit::RolledBack(rollback));
         }
         let snapshot = learner.plastic.snapshot();
         let record = learner.store.commit(learner.model.id(), snapshot)?;
         self.uncommitted = 0;
+        learner.plastic.scheduler.committed();
         self.report.commits = self.report.commits.saturating_add(1);
         Ok(Commit::Done(record))
     }

@@ -39,8 +39,7 @@ impl Plastic<'_> {
         let class = self.classify(model, false, |scores, overlay| {
             infer_sample(model, arena, sample, scores, overlay)
         })?;
-        self.header.counters.seen = self.header.counters.seen.saturating_add(1);
-        self.pending = Some(class);
-        Ok(Prediction { class })
+        self.scheduler.before_image(false, 0);
+        Ok(self.seen(class, false))
     }
 }

@@ -4,8 +4,9 @@
 //! state changes while it learns. Flow: blob → fresh state → (learning) → snapshot → restored state.
 
 use super::overlay::{Layout, Parts, Stats, head_layer, n_homeostatic, put_i32};
+use super::schedule::{Schedule, Scheduler};
 use super::snapshot::Header;
-use super::{AdaptError, Config, Counters, Head, MAX_CLASSES, Plastic, bias_limit, instar};
+use super::{AdaptError, Config, Costs, Counters, Head, MAX_CLASSES, Plastic, bias_limit, instar};
 use crate::blob::Model;
 use crate::header::{CRC_WORD, HEADER_BYTES};
 use crate::quant::i32_at;
@@ -30,6 +31,8 @@ impl<'b> Plastic<'b> {
             scores: [0; MAX_CLASSES],
             n_classes: model.n_classes(),
             pending: None,
+            scheduler: Scheduler::new(Schedule::ALWAYS),
+            costs: Costs::of(model, config),
             buffer,
         };
         plastic.configure(model, config, seed)?;
@@ -49,6 +52,7 @@ impl<'b> Plastic<'b> {
         let layout = self.fitting(model, &config)?;
         self.header = fresh(model, config, seed, &layout);
         self.layout = layout;
+        self.costs = Costs::of(model, config);
         self.n_classes = model.n_classes();
         self.scores = [0; MAX_CLASSES];
         self.pending = None;
@@ -124,6 +128,7 @@ impl<'b> Plastic<'b> {
                 return Err(AdaptError::SnapshotContent);
             }
         }
+        self.costs = Costs::of(model, header.config);
         self.header = header;
         self.layout = layout;
         self.n_classes = k;
@@ -168,6 +173,16 @@ impl<'b> Plastic<'b> {
             put_i32(norms, class, instar::norm(row).cast_signed());
         }
         Ok(())
+    }
+}
+
+impl Costs {
+    fn of(model: &Model<'_>, config: Config) -> Self {
+        let observe = config.homeostasis.map(|_| model.observe_instructions());
+        Self {
+            observe: observe.unwrap_or(0),
+            label: model.label_instructions(config.head),
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use crate::blob::Model;
 use crate::rng::XorShift32;
 
 impl Plastic<'_> {
-    /// Learns that the last image is of class `label`, once per image; true if that was predicted. The head
-    /// `reward` is told that much and no more.
+    /// Learns that the last image is of class `label`, once per image, if the schedule wants it; true if
+    /// that was predicted. The head `reward` is told that much and no more.
     ///
     /// # Errors
     /// The state belongs to another model, there is no such class, or no image is waiting.
@@ -25,8 +25,11 @@ impl Plastic<'_> {
                 n_classes,
             });
         }
-        let predicted = self.pending.take().ok_or(AdaptError::NothingInferred)?;
-        let right = predicted == label;
+        let last = self.pending.take().ok_or(AdaptError::NothingInferred)?;
+        let (predicted, right) = (last.class, last.class == label);
+        if self.header.config.head.learns() && !last.wanted {
+            return Ok(right);
+        }
         match self.header.config.head {
             Head::Base => {}
             Head::Instar { shift } => self.learn_prototype(model, label, shift)?,
@@ -50,7 +53,8 @@ impl Plastic<'_> {
         Ok(right)
     }
 
-    /// Learns whether the class predicted for the last image was right, once per image.
+    /// Learns whether the class predicted for the last image was right, once per image, if the schedule wants
+    /// it.
     ///
     /// # Errors
     /// The head is not `reward`, the state belongs to another model, or no image is waiting.
@@ -59,9 +63,11 @@ impl Plastic<'_> {
         let Head::Reward { rate } = self.header.config.head else {
             return Err(AdaptError::NeedsLabel);
         };
-        let predicted = self.pending.take().ok_or(AdaptError::NothingInferred)?;
-        self.learn_reward(model, rate, predicted, right)?;
-        self.count(right);
+        let last = self.pending.take().ok_or(AdaptError::NothingInferred)?;
+        if last.wanted {
+            self.learn_reward(model, rate, last.class, right)?;
+            self.count(right);
+        }
         Ok(())
     }
 
@@ -69,6 +75,9 @@ impl Plastic<'_> {
         let counters = &mut self.header.counters;
         counters.labels = counters.labels.saturating_add(1);
         counters.mistakes = counters.mistakes.saturating_add(u32::from(!right));
+        if self.header.config.head.learns() {
+            self.scheduler.learned(self.costs.label);
+        }
     }
 
     fn learn_reward(

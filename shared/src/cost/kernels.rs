@@ -19,14 +19,10 @@ pub(super) fn instructions(op: &Op, src: &Tensor, dst: &Tensor) -> u64 {
             // Per MAC, per row of each output, per output.
             5 * macs + outputs * (61 * u64::from(rows) + 90)
         }
-        Op::DepthwiseConv2d(window) => {
-            let taps = window.taps() as u64;
-            match Cut::new(src.c.into(), dst.w.into(), window) {
-                Some(cut) => depthwise(&cut, window, src, dst),
-                // Per MAC and output, per tap of each pixel.
-                None => outputs * (4 * taps + 110) + 68 * pixels * taps,
-            }
-        }
+        Op::DepthwiseConv2d(window) => match Cut::new(src.c.into(), dst.w.into(), window) {
+            Some(cut) => depthwise(&cut, window, src, dst),
+            None => generic_depthwise(window, dst),
+        },
         // 21 for 16 MACs and the loop; constants and rounding; the input.
         Op::FullyConnected => 1455 * inputs * outputs / 1000 + 111 * outputs + 2483,
         // Look-ups and one requantization, behind two tables; three requantizations.
@@ -49,6 +45,13 @@ pub(super) fn instructions(op: &Op, src: &Tensor, dst: &Tensor) -> u64 {
         Op::Softmax(_) => 290 * outputs,
         Op::GlobalAvgPool(_) => 7 * inputs + 45 * outputs,
     }
+}
+
+/// Per MAC and output, per tap of each pixel.
+pub(super) fn generic_depthwise(window: &Window, dst: &Tensor) -> u64 {
+    let (outputs, taps) = (dst.len() as u64, window.taps() as u64);
+    let pixels = outputs / u64::from(dst.c).max(1);
+    outputs * (4 * taps + 110) + 68 * pixels * taps
 }
 
 /// Rows of strips of at most `rows`, one after the other.

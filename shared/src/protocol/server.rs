@@ -151,6 +151,14 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
                 };
                 self.teach(reward).map(Response::Learned)
             }
+            Request::Schedule { schedule } => {
+                self.loaded()?.plastic.set_schedule(schedule);
+                Ok(Response::Done)
+            }
+            Request::Attend { images } => {
+                self.loaded()?.plastic.attend(images);
+                Ok(Response::Done)
+            }
             Request::Snapshot { offset } => {
                 let bytes = self.loaded()?.plastic.snapshot();
                 let total_bytes = bytes.len() as u32;
@@ -226,6 +234,8 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             state_digest: loaded.plastic.digest(),
             stack_bytes,
             guard: loaded.watched.stats(),
+            schedule: loaded.plastic.schedule(),
+            spent: loaded.plastic.spent(),
             arena_bytes: loaded.model.arena_bytes() as u32,
             state_bytes: state_bytes(loaded.model, &config).unwrap_or_default() as u32,
             ..self.stats
@@ -252,14 +262,15 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             .machine
             .instructions(self.machine.ticks().wrapping_sub(start));
         self.stats.infer_instructions = instructions;
-        let class = prediction.map_err(|_| Refusal::Internal)?.class as u16;
-        if observe && plastic.config().homeostasis.is_some() {
+        let prediction = prediction.map_err(|_| Refusal::Internal)?;
+        if prediction.observed {
             watched.observed();
         }
         let scores = Vec::from_slice(plastic.scores()).map_err(|_| Refusal::Internal)?;
         Ok(Inference {
-            class,
+            class: prediction.class as u16,
             instructions,
+            wanted: prediction.wanted,
             scores,
         })
     }
@@ -279,6 +290,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
         update: impl FnOnce(&mut Plastic<'_>, &Model<'_>) -> Result<bool, AdaptError>,
     ) -> Result<Update, Refusal> {
         let Loaded { model, plastic, .. } = self.loaded.as_mut().ok_or(Refusal::NoModel)?;
+        let before = plastic.spent().learned;
         let start = self.machine.ticks();
         let outcome = update(plastic, model);
         let instructions = self
@@ -289,10 +301,15 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             AdaptError::NeedsLabel => Refusal::NeedsLabel,
             _ => Refusal::Internal,
         })?;
-        self.stats.update_instructions = instructions;
-        let verdict = self.timed(Watched::learned)?;
+        let learned = plastic.spent().learned != before || !plastic.config().head.learns();
+        let mut verdict = Verdict::NotDue;
+        if learned {
+            self.stats.update_instructions = instructions;
+            verdict = self.timed(Watched::learned)?;
+        }
         Ok(Update {
             correct,
+            learned,
             instructions,
             verdict,
         })

@@ -1,9 +1,11 @@
 //! The grammar of `aplysia device`.
 
+use super::plan::PlanArgs;
 use super::{DataArgs, at_least_one};
 use aplysia_data::Corruption;
 use aplysia_deploy::adaptation::{
-    DEFAULT, DEFAULT_SEED, DELTA_RATE, INSTAR_SHIFT, MOMENTUM_SHIFT, PERCEPTRON_MARGIN, PERCEPTRON_RATE, REWARD_RATE,
+    DEFAULT, DEFAULT_SEED, DELTA_RATE, INSTAR_SHIFT, MOMENTUM_SHIFT, PERCEPTRON_MARGIN,
+    PERCEPTRON_RATE, REWARD_RATE,
 };
 use aplysia_shared::adapt::Head;
 use clap::{Args, Subcommand, ValueEnum, value_parser};
@@ -26,11 +28,12 @@ pub(crate) enum DeviceCommand {
         after_help = "Examples:\n  aplysia device adapt model.blob --corruption rotation --severity 3\n  \
                       aplysia device adapt model.blob --corruption contrast --head base\n  \
                       aplysia device adapt model.blob --no-homeostasis --head delta --save learned.bin\n  \
-                      aplysia device adapt model.blob --rule reward --reward-rate 1311\n\n\
+                      aplysia device adapt model.blob --rule reward --reward-rate 1311\n  \
+                      aplysia device adapt model.blob --learn-unsure 16 --budget-images 100 --budget-updates 40\n\n\
                       The labelled stream is drawn from the validation images, so that no test image is \
                       ever learned from."
     )]
-    Adapt(AdaptArgs),
+    Adapt(Box<AdaptArgs>),
     /// What the device has seen and learned, and the memory it uses.
     #[command(after_help = "Examples:\n  aplysia device stats model.blob\n  \
                             aplysia device stats --connect board.sock")]
@@ -176,6 +179,8 @@ pub(crate) struct AdaptArgs {
         requires = "head"
     )]
     pub(crate) reward_rate: u16,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
     /// Learn without the guard, also where the model has a golden set.
     #[arg(long)]
     pub(crate) no_guard: bool,

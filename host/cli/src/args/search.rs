@@ -102,7 +102,7 @@ pub(crate) struct SearchArgs {
 }
 
 /// The chip that the text names, or all names.
-fn chip(text: &str) -> Result<Chip, String> {
+pub(super) fn chip(text: &str) -> Result<Chip, String> {
     let all = || CHIPS.map(|chip| chip.name).join(", ");
     Chip::named(text)
         .copied()

@@ -1,0 +1,50 @@
+//! Instructions of learning on a Cortex-M4. It owns the constants, fitted to counts of the emulated board
+//! (`tests/schedule.rs` holds the error); conditions are those of the module above.
+
+use crate::adapt::Head;
+use crate::blob::Model;
+use crate::layer::Op;
+
+use super::kernels;
+
+impl Model<'_> {
+    /// Estimated instructions of one label, or reward, under `head`; the most that it can take, every input
+    /// of the head counted as other than zero.
+    pub fn label_instructions(&self, head: Head) -> u64 {
+        let (k, d) = (self.n_classes() as u64, self.features().len() as u64);
+        match head {
+            Head::Base => 0,
+            Head::Instar { .. } => INSTAR_INPUT * d + CALL,
+            Head::Delta { .. } | Head::Reward { .. } => k * (ROW_INPUT * d + ROW) + CALL,
+            Head::Perceptron { .. } => 2 * (ROW_INPUT * d + ROW) + CALL,
+        }
+    }
+
+    /// Estimated instructions that homeostasis adds to an inference when it follows the image.
+    pub fn observe_instructions(&self) -> u64 {
+        let tensor = |i: u8| self.tensors().get(usize::from(i));
+        let layers = self.layers().iter().filter(|l| l.homeostasis.is_some());
+        let added = layers.filter_map(|layer| {
+            let (src, dst) = (tensor(layer.inputs[0])?, tensor(layer.output)?);
+            let fast = kernels::instructions(&layer.op, src, dst);
+            let slow = match layer.op {
+                Op::DepthwiseConv2d(window) => kernels::generic_depthwise(&window, dst),
+                Op::Conv2d(_) => fast,
+                _ => 3 * fast,
+            };
+            Some(slow.saturating_sub(fast) + STATISTIC * dst.len() as u64)
+        });
+        added.sum()
+    }
+}
+
+/// Of an update of an instar head, per input.
+const INSTAR_INPUT: u64 = 26;
+/// Of a moved class, per input.
+const ROW_INPUT: u64 = 62;
+/// Of a moved class.
+const ROW: u64 = 700;
+/// Of a call.
+const CALL: u64 = 500;
+/// Of an output that is noted.
+const STATISTIC: u64 = 18;
