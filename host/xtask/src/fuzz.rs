@@ -138,8 +138,8 @@ fn guided(tree: &Tree, fuzzer: &Path, name: &str, limit: Limit, keep: bool) -> R
         Limit::Seconds(n) => format!("-max_total_time={n}"),
         Limit::Runs(n) => format!("-runs={n}"),
     });
-    // A minute for one input, for machines under load; the memory that a small file may cost.
-    search.args(["-timeout=60", "-rss_limit_mb=2048", "-print_final_stats=1"]);
+    // Ten minutes for one input, for machines under load; the memory that a small file may cost.
+    search.args(["-timeout=600", "-rss_limit_mb=2048", "-print_final_stats=1"]);
     command::run(search.args(&inputs)).with_context(|| {
         format!(
             "a finding of `{name}` is in {}: put it into {} once it is repaired",

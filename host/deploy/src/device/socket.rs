@@ -6,8 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// Far above any answer's time, so that a loaded machine is no error.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Far above any answer's time, so that a loaded machine is no error: one stood still for over a minute.
+/// An emulator that ends is noticed at once, by the end of its line.
+const READ_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A connected socket.
 #[derive(Debug)]
