@@ -5,9 +5,10 @@ use crate::adaptation::Labelled;
 use crate::program::aplysia_binary;
 use crate::toy;
 use aplysia_deploy::adapt;
-use aplysia_deploy::adapt_bench::summary::{Group, markdown, rows};
-use aplysia_deploy::adapt_bench::{Cell, METHODS, Outcome, measure};
-use aplysia_deploy::evaluate::Images;
+use aplysia_deploy::adapt_bench::summary::{self, Entry, Group, markdown, merged};
+use aplysia_deploy::adapt_bench::{Cell, METHODS, Method, Outcome, measure};
+use aplysia_deploy::adaptation::evaluate_snapshot;
+use aplysia_deploy::evaluate::{Images, input_of_pixels};
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{AdaptError, Plastic, state_bytes};
 use std::path::Path;
@@ -22,6 +23,30 @@ fn first(images: Images<'_>, n: usize) -> Images<'_> {
         pixels: &images.pixels[..n * image_bytes],
         labels: &images.labels[..n],
     }
+}
+
+fn all_methods() -> Vec<&'static Method> {
+    METHODS.iter().collect()
+}
+
+/// The snapshot that `method` leaves of `stream`, image by image.
+pub(crate) fn learn(model: &Model<'_>, method: &Method, stream: Images<'_>) -> Vec<u8> {
+    let config = method.config().unwrap();
+    let mut buffer = vec![0; state_bytes(model, &config).unwrap()];
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut plastic = Plastic::new(model, config, SEED, &mut buffer).unwrap();
+    for (i, (pixels, &label)) in stream.iter(model.input().len()).enumerate() {
+        let input = input_of_pixels(pixels);
+        match config.homeostasis {
+            Some(_) if i % method.period == 0 => plastic.observe(model, &mut arena, &input),
+            _ => plastic.infer(model, &mut arena, &input),
+        }
+        .unwrap();
+        if method.learns_labels() {
+            plastic.learn(model, usize::from(label)).unwrap();
+        }
+    }
+    plastic.snapshot().to_vec()
 }
 
 #[test]
@@ -40,7 +65,7 @@ fn kept_features_give_what_whole_streams_give() {
         seed: SEED,
         noise_pct: &[0],
     };
-    let outcomes = measure(&model, &cell).unwrap();
+    let outcomes = measure(&model, &cell, &all_methods()).unwrap();
     assert_eq!(outcomes.len(), METHODS.len());
     let (mut n_device, mut gains) = (0, 0);
     for (method, outcome) in METHODS.iter().zip(&outcomes) {
@@ -50,14 +75,19 @@ fn kept_features_give_what_whole_streams_give() {
             continue;
         };
         n_device += 1;
+        let state_bytes = state_bytes(&model, &config).unwrap();
         for (n, &pct) in [50, 100].into_iter().zip(&outcome.shifted_pct) {
-            let learned = adapt(&model, config, SEED, first(cell.stream, n)).unwrap();
-            let found = learned.evaluate(&model, cell.shifted).unwrap();
+            let learned = learn(&model, method, first(cell.stream, n));
+            let found = evaluate_snapshot(&model, &learned, state_bytes, cell.shifted).unwrap();
             assert_eq!(found.accuracy_pct(), pct, "{} after {n}", method.name);
         }
-        let learned = adapt(&model, config, SEED, cell.stream).unwrap();
-        let found = learned.evaluate(&model, cell.clean).unwrap();
+        let learned = learn(&model, method, cell.stream);
+        let found = evaluate_snapshot(&model, &learned, state_bytes, cell.clean).unwrap();
         assert_eq!(found.accuracy_pct(), outcome.clean_pct, "{}", method.name);
+        if method.period == 1 {
+            let whole = adapt(&model, config, SEED, cell.stream).unwrap();
+            assert_eq!(whole.snapshot, learned, "{}", method.name);
+        }
     }
     assert!(n_device >= 12 && gains >= 5, "{n_device} {gains}");
 }
@@ -75,12 +105,12 @@ fn wrong_labels_reach_only_what_learns_from_labels() {
             seed: SEED,
             noise_pct,
         };
-        measure(&model, &cell).unwrap()
+        measure(&model, &cell, &all_methods()).unwrap()
     };
     let (none, all) = (with(&[0]), with(&[0, 100]));
     let right: Vec<&Outcome> = all.iter().filter(|o| o.noise_pct == 0).collect();
     assert_eq!(right, none.iter().collect::<Vec<_>>());
-    let n_labelled = METHODS.len() - 3;
+    let n_labelled = METHODS.iter().filter(|m| m.learns_labels()).count();
     assert_eq!(all.len() - none.len(), n_labelled);
     // What a lie does to accuracy is no matter for a random network: it must only reach the head.
     let differs = |liar: &&Outcome| {
@@ -119,6 +149,15 @@ fn features_of_another_length_are_refused() {
     assert_eq!(plastic.scores(), scores);
 }
 
+/// A group for every outcome.
+fn in_pieces(group: &Group) -> Vec<Group> {
+    let piece = |outcome: &Outcome| Group {
+        outcomes: vec![outcome.clone()],
+        ..group.clone()
+    };
+    group.outcomes.iter().map(piece).collect()
+}
+
 /// The definitions of `adapt_bench::summary` on numbers small enough to follow by hand.
 #[test]
 fn the_table_holds_the_means_of_its_definitions() {
@@ -153,7 +192,16 @@ fn the_table_holds_the_means_of_its_definitions() {
             ],
         ),
     ];
-    let rows = rows(&groups, &[Some(123); METHODS.len()]);
+    let entry = |name: &str| Entry {
+        name: name.into(),
+        learns_labels: name != "none",
+        ram_bytes: Some(123),
+    };
+    let entries = [entry("none"), entry("delta 328"), entry("not measured")];
+    let mut pieces: Vec<Group> = groups.iter().rev().flat_map(in_pieces).collect();
+    pieces.swap(0, 2);
+    let rows = summary::rows(&merged(pieces), &entries);
+    assert_eq!(rows, summary::rows(&groups, &entries));
     assert_eq!(rows.len(), 2);
     let (none, delta) = (&rows[0], &rows[1]);
     assert_eq!((none.recovered_pct, none.samples_to_90_pct), (0.0, None));
@@ -166,7 +214,7 @@ fn the_table_holds_the_means_of_its_definitions() {
     assert_eq!(delta.recovered_pct, 50.0);
     assert_eq!(delta.samples_to_90_pct, Some(100));
     assert_eq!(delta.noise_pct, [Some(59.0), None, None, Some(7.0)]);
-    let text = markdown(&rows);
+    let text = markdown(&rows, &[]);
     assert!(
         text.contains("| delta 328 | 40.00 | 59.00 | 60.00 | 50.0 % |"),
         "{text}"
@@ -182,9 +230,14 @@ fn bench(out: &Path, threads: &str) -> std::process::Output {
     let mut command = Command::new(aplysia_binary());
     command.arg("adapt-bench").arg(blob).arg("--out").arg(out);
     let size = ["--seeds", "1", "--severities", "3", "--samples", "50"];
-    command
-        .args(size)
-        .args(["--test-images", "20", "--threads", threads]);
+    command.args(size).args([
+        "--test-images",
+        "20",
+        "--parts",
+        "shifts",
+        "--threads",
+        threads,
+    ]);
     command.output().unwrap()
 }
 

@@ -24,6 +24,8 @@ mod update;
 mod deploy;
 /// Slow float networks, the oracle of quantization.
 mod float_network;
+/// Float learning from streams, the baselines of the device.
+mod float_stream;
 /// The arena planner against brute force.
 mod plan;
 /// Multipliers, zero points, dead channels.
@@ -61,6 +63,8 @@ mod signing;
 
 /// Learning methods compared: kept features, wrong labels, the table, cut and gone on.
 mod adapt_bench;
+/// Its parts beside the shifts, and its targets.
+mod adapt_bench_parts;
 /// Learning from streams: host against single steps, device against host.
 mod adaptation;
 /// Stored instruction counts of layers and networks, and the cost model against them.

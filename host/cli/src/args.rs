@@ -141,6 +141,9 @@ pub(crate) struct DataArgs {
     /// Folder with its files as published [default: $APLYSIA_DATA, else Debian's for Fashion-MNIST].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Only images of the first N classes; networks keep an output for every class [default: all].
+    #[arg(long, value_name = "N")]
+    pub(crate) first_classes: Option<u16>,
 }
 
 #[derive(Args)]

@@ -39,13 +39,20 @@ pub(crate) fn load_test(args: &DataArgs) -> Result<Dataset> {
 
 fn load(args: &DataArgs, part: Part) -> Result<Dataset> {
     let dir = args.dataset.locate(args.data.as_deref())?;
-    Ok(args.dataset.load(&dir, part)?)
+    let data = args.dataset.load(&dir, part)?;
+    let Some(n) = args.first_classes else {
+        return Ok(data);
+    };
+    let known = |&i: &usize| data.labels[i] < n;
+    let kept: Vec<usize> = (0..data.len()).filter(known).collect();
+    Ok(data.select(&kept))
 }
 
-/// Where golden sets are taken from: all validation images in the order of `seed`, classes mixed.
+/// Where golden sets are taken from: all validation images in an order of `seed`, classes mixed. A stream of
+/// the same seed begins with other images, so that a guard does not score what is being taught.
 pub(crate) fn golden(data: &TrainingImages, seed: u64) -> Dataset {
     let validation = &data.splits.validation;
-    validation.subset(validation.len(), seed)
+    validation.subset(validation.len(), !seed)
 }
 
 /// This shift at this severity.

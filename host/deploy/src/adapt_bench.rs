@@ -9,18 +9,25 @@
 //!
 //! [`Plastic::infer_features`]: aplysia_shared::adapt::Plastic::infer_features
 
+pub mod classes;
 mod float_head;
 mod head;
 mod labels;
+pub mod recurring;
+pub mod replay;
+mod script;
 pub mod summary;
+pub mod targets;
 mod trunk;
+pub mod watched;
 
 use crate::DeployError;
 use crate::evaluate::Images;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Head, state_bytes};
+use script::{Step, Trunks, accuracy_pct};
 use serde::{Deserialize, Serialize};
-use trunk::Trunk;
+use summary::Entry;
 
 /// Labelled images of a stream after which accuracy is measured.
 pub const CHECKPOINTS: [usize; 3] = [50, 100, 300];
@@ -49,6 +56,8 @@ pub struct Method {
     pub name: &'static str,
     /// Momentum shift of homeostasis below the head, if it is on.
     pub momentum: Option<u8>,
+    /// Homeostasis follows the first of so many images.
+    pub period: usize,
     /// At the head.
     pub learner: Learner,
 }
@@ -57,7 +66,15 @@ const fn method(name: &'static str, momentum: Option<u8>, learner: Learner) -> M
     Method {
         name,
         momentum,
+        period: 1,
         learner,
+    }
+}
+
+impl Method {
+    /// Homeostasis follows one image of `period`.
+    const fn every(self, period: usize) -> Self {
+        Self { period, ..self }
     }
 }
 
@@ -84,7 +101,7 @@ const fn sgd(rate: f32) -> Learner {
 const BASE: Learner = Learner::Device(Head::Base);
 
 /// Every method, baselines first. Rates of delta are those of the float descent in 1/65536.
-pub const METHODS: [Method; 22] = [
+pub const METHODS: &[Method] = &[
     method("none", None, BASE),
     method("re-centring", None, Learner::Recentre),
     method("float last layer, rate 0.005", None, sgd(0.005)),
@@ -99,6 +116,9 @@ pub const METHODS: [Method; 22] = [
     method("perceptron 1311 margin 16", None, perceptron(1311, 16)),
     method("reward 1311", None, reward(1311)),
     method("homeostasis 5", Some(5), BASE),
+    method("homeostasis 3 every 4th", Some(3), BASE).every(4),
+    method("homeostasis 4 every 4th", Some(4), BASE).every(4),
+    method("homeostasis 3 every 4th + instar 4", Some(3), instar(4)).every(4),
     method("homeostasis 5 + instar 3", Some(5), instar(3)),
     method("homeostasis 5 + instar 4", Some(5), instar(4)),
     method("homeostasis 5 + delta 328", Some(5), delta(328)),
@@ -138,7 +158,25 @@ impl Method {
         Ok(bytes.transpose()?)
     }
 
-    fn learns_labels(&self) -> bool {
+    /// Whether homeostasis follows image `i`, counted from 0.
+    pub fn observes(&self, i: usize) -> bool {
+        self.momentum.is_some() && i.is_multiple_of(self.period)
+    }
+
+    /// As the table knows it, at the cost of `model`.
+    ///
+    /// # Errors
+    /// `model` cannot learn so.
+    pub fn entry(&self, model: &Model<'_>) -> Result<Entry, DeployError> {
+        Ok(Entry {
+            name: self.name.into(),
+            learns_labels: self.learns_labels(),
+            ram_bytes: self.ram_bytes(model)?,
+        })
+    }
+
+    /// Whether wrong labels make a difference.
+    pub fn learns_labels(&self) -> bool {
         !matches!(
             self.learner,
             Learner::Recentre | Learner::Device(Head::Base)
@@ -161,6 +199,34 @@ pub struct Cell<'a> {
     pub noise_pct: &'a [u8],
 }
 
+impl<'a> Cell<'a> {
+    /// The stream with the labels `taught`, measured after each checkpoint, clean images at the end.
+    fn script<'t>(&self, taught: &'t [u16]) -> Vec<Step<'t>>
+    where
+        'a: 't,
+    {
+        let image_bytes = self.stream.pixels.len() / self.stream.labels.len().max(1);
+        let part = |range: std::ops::Range<usize>| {
+            Step::See(Images {
+                pixels: &self.stream.pixels[range.start * image_bytes..range.end * image_bytes],
+                labels: &taught[range],
+            })
+        };
+        let (mut script, mut seen) = (vec![], 0);
+        for n in CHECKPOINTS.into_iter().filter(|&n| n <= taught.len()) {
+            script.extend([part(seen..n), Step::Measure(self.shifted)]);
+            seen = n;
+        }
+        script.extend([part(seen..taught.len()), Step::Measure(self.clean)]);
+        script
+    }
+
+    /// What a teacher says of the stream who is wrong in `noise_pct` of 100 cases.
+    pub fn taught(&self, noise_pct: u8, n_classes: usize) -> Vec<u16> {
+        labels::taught(self.stream.labels, noise_pct, self.seed, n_classes)
+    }
+}
+
 /// One method in one cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -174,36 +240,40 @@ pub struct Outcome {
     pub clean_pct: f64,
 }
 
-/// Every method on one cell, one after the other on this thread: the same bits however many cells are
+/// Each of `methods` on one cell, one after the other on this thread: the same bits however many cells are
 /// measured beside it. Methods that need no label are measured at the first noise share only.
 ///
 /// # Errors
 /// The images do not fit `model`, or it has no prototypes, no statistics or no fully connected head.
-pub fn measure(model: &Model<'_>, cell: &Cell<'_>) -> Result<Vec<Outcome>, DeployError> {
+pub fn measure(
+    model: &Model<'_>,
+    cell: &Cell<'_>,
+    methods: &[&Method],
+) -> Result<Vec<Outcome>, DeployError> {
     for images in [cell.stream, cell.shifted, cell.clean] {
         images.check(model)?;
     }
     let mut outcomes = Vec::new();
-    let mut trunks: Vec<Trunk> = Vec::new();
-    for method in &METHODS {
-        let known = trunks.iter().position(|t| t.momentum == method.momentum);
-        let at = known.unwrap_or(trunks.len());
-        if known.is_none() {
-            trunks.push(Trunk::run(model, method.momentum, cell)?);
-        }
+    let mut trunks = Trunks::new(model, cell.seed);
+    for method in methods {
         for (i, &noise_pct) in cell.noise_pct.iter().enumerate() {
             if i > 0 && !method.learns_labels() {
                 continue;
             }
-            let taught =
-                labels::taught(cell.stream.labels, noise_pct, cell.seed, model.n_classes());
-            let (shifted_pct, clean_pct) =
-                head::measure(model, method.learner, &trunks[at], cell, &taught)?;
+            let taught = cell.taught(noise_pct, model.n_classes());
+            let script = cell.script(&taught);
+            let measured = trunks.classes(method, &script)?;
+            let [shifted @ .., clean] = &measured[..] else {
+                unreachable!("every script ends with the clean images")
+            };
+            let shifted_pct = shifted
+                .iter()
+                .map(|found| accuracy_pct(found, cell.shifted));
             outcomes.push(Outcome {
                 method: method.name.into(),
                 noise_pct,
-                shifted_pct,
-                clean_pct,
+                shifted_pct: shifted_pct.collect(),
+                clean_pct: accuracy_pct(clean, cell.clean),
             });
         }
     }

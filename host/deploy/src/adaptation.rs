@@ -152,17 +152,17 @@ pub fn evaluate_snapshot(
     Ok(Evaluation::new(predictions, scores, images.labels))
 }
 
-/// Classifies one image of a stream, homeostasis following it if that learns.
+/// Classifies one image of a stream, homeostasis following it if told so.
 pub(crate) fn see(
     plastic: &mut Plastic<'_>,
     model: &Model<'_>,
     arena: &mut [i8],
-    pixels: &[u8],
+    (pixels, observe): (&[u8], bool),
 ) -> Result<Prediction, AdaptError> {
     let input = input_of_pixels(pixels);
-    match plastic.config().homeostasis {
-        Some(_) => plastic.observe(model, arena, &input),
-        None => plastic.infer(model, arena, &input),
+    match observe {
+        true => plastic.observe(model, arena, &input),
+        false => plastic.infer(model, arena, &input),
     }
 }
 
@@ -218,7 +218,8 @@ pub fn adapt_by(
     plastic.attend(plan.attend);
     let mut online_correct = 0;
     for (pixels, &label) in stream.iter(model.input().len()) {
-        let prediction = see(&mut plastic, model, &mut arena, pixels)?;
+        let image = (pixels, config.homeostasis.is_some());
+        let prediction = see(&mut plastic, model, &mut arena, image)?;
         online_correct += usize::from(prediction.class == usize::from(label));
         if prediction.wanted {
             plastic.learn(model, usize::from(label))?;

@@ -14,6 +14,9 @@ const PAGE: usize = 4096;
 pub struct MemoryFlash(Vec<u8>);
 
 impl MemoryFlash {
+    /// Bytes that it holds.
+    pub const BYTES: u32 = FLASH_BYTES as u32;
+
     /// A flash that holds `bytes` and is erased behind them; longer ones are cut.
     pub fn holding(bytes: &[u8]) -> Self {
         let mut cells = bytes.to_vec();

@@ -6,11 +6,12 @@
 //! blob that exists.
 //!
 //! The set is balanced: the first image of each class in the order given, then the second of each, until
-//! `n` are taken. Bytes in the blob: `4 + n` rounded up to 4, `+ n · sample`, where a sample is an input
+//! `n` are taken. Images that the model gets wrong come last, in the same order: a right sample that turns
+//! wrong is then always a loss, which no wrong one that turns right can hide. Bytes in the blob: `4 + n` rounded up to 4, `+ n · sample`, where a sample is an input
 //! of the model or of its last layer.
 
 use crate::DeployError;
-use crate::evaluate::{Images, input_of_pixels};
+use crate::evaluate::{Images, argmax, input_of_pixels};
 use crate::parts::Parts;
 use aplysia_shared::blob::{GoldenKind, MAX_GOLDEN};
 use aplysia_shared::{Hooks, Model, infer_with};
@@ -57,7 +58,7 @@ impl Hooks for Features {
 }
 
 impl GoldenSet {
-    /// The first `spec.n` of `images`, classes in turn.
+    /// The first `spec.n` of `images`, classes in turn, those that `model` gets right before the others.
     ///
     /// # Errors
     /// More samples than the format or `images` hold, none, or images that do not fit `model`.
@@ -81,28 +82,39 @@ impl GoldenSet {
             samples: Vec::new(),
         };
         let (mut arena, mut scores) = (vec![0; model.arena_bytes()], vec![0; model.n_classes()]);
-        for index in in_turn(images.labels, model.n_classes())
-            .into_iter()
-            .take(spec.n)
-        {
+        let mut wrong = vec![];
+        for index in in_turn(images.labels, model.n_classes()) {
+            if set.labels.len() == spec.n {
+                break;
+            }
             let label = images.labels[index];
-            set.labels
-                .push(u8::try_from(label).map_err(|_| DeployError::Capacity {
-                    part: "class of a golden sample",
-                    got: label.into(),
-                    limit: u8::MAX.into(),
-                })?);
+            let byte = u8::try_from(label).map_err(|_| DeployError::Capacity {
+                part: "class of a golden sample",
+                got: label.into(),
+                limit: u8::MAX.into(),
+            })?;
             let input = input_of_pixels(&images.pixels[index * image_bytes..][..image_bytes]);
-            match spec.kind {
-                GoldenKind::Inputs => set.samples.extend(input),
-                GoldenKind::Features => {
-                    let mut features = Features::default();
-                    infer_with(model, &mut arena, &input, &mut scores, &mut features)?;
-                    set.samples.extend(features.0);
-                }
+            let mut features = Features::default();
+            infer_with(model, &mut arena, &input, &mut scores, &mut features)?;
+            let sample = match spec.kind {
+                GoldenKind::Inputs => input,
+                GoldenKind::Features => features.0,
+            };
+            match argmax(&scores) == usize::from(label) {
+                true => set.push(byte, sample),
+                false => wrong.push((byte, sample)),
             }
         }
+        let missing = spec.n - set.labels.len();
+        for (label, sample) in wrong.into_iter().take(missing) {
+            set.push(label, sample);
+        }
         Ok(set)
+    }
+
+    fn push(&mut self, label: u8, sample: Vec<i8>) {
+        self.labels.push(label);
+        self.samples.extend(sample);
     }
 
     /// Zeros of the right length.

@@ -62,7 +62,7 @@ pub fn adapt_guarded_by(
     plastic.set_schedule(plan.schedule);
     plastic.attend(plan.attend);
     let flash = MemoryFlash::holding(flash);
-    let end = flash_bytes(&flash);
+    let end = MemoryFlash::BYTES;
     let mut store = Store::open(flash, 0..end).map_err(|_| DeployError::Store)?;
     let mut scratch = vec![0; end as usize];
     let mut learner = Learner {
@@ -76,7 +76,8 @@ pub fn adapt_guarded_by(
     let mut online_correct = 0;
     for (pixels, &label) in stream.iter(model.input().len()) {
         guard.before_image(&mut learner)?;
-        let prediction = see(learner.plastic, model, learner.arena, pixels)?;
+        let observe = config.homeostasis.is_some();
+        let prediction = see(learner.plastic, model, learner.arena, (pixels, observe))?;
         if prediction.observed {
             guard.observed();
         }
@@ -95,11 +96,6 @@ pub fn adapt_guarded_by(
         report,
         spent,
     })
-}
-
-fn flash_bytes(flash: &MemoryFlash) -> u32 {
-    use embedded_storage::nor_flash::ReadNorFlash as _;
-    flash.capacity() as u32
 }
 
 /// [`adapt_guarded`] on a device.

@@ -13,6 +13,7 @@ mod config;
 mod cpu;
 #[macro_use]
 mod device;
+pub mod adaptation;
 mod error;
 mod evaluate;
 pub mod local;

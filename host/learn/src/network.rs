@@ -37,8 +37,18 @@ pub(crate) struct Model<B: LearnOps> {
     device: B::Device,
 }
 
+/// The statistics that batch norm divides by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Norms {
+    /// Those of the batch.
+    #[default]
+    Batch,
+    /// The running ones, as constants.
+    Running,
+}
+
 /// What a training pass depends on beside images and numbers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Moment {
     /// Seed of the run.
     pub(crate) seed: u64,
@@ -46,6 +56,8 @@ pub(crate) struct Moment {
     pub(crate) step: u64,
     /// Probability that drop-path drops a map.
     pub(crate) drop_path: f32,
+    /// Of batch norm.
+    pub(crate) norms: Norms,
 }
 
 /// The tape's view of one step.
@@ -128,6 +140,11 @@ impl<B: LearnOps> Model<B> {
         self.layers.iter_mut().flat_map(|l| &mut l.params)
     }
 
+    /// Whether each of [`Model::params_mut`] is γ or β of a batch norm.
+    pub(crate) fn affine(&self) -> Vec<bool> {
+        self.layers.iter().flat_map(Layer::affine_params).collect()
+    }
+
     /// Images `[n, h, w, c]` on this model's device.
     pub(crate) fn images(&self, values: Vec<f32>) -> Tensor<B, 4> {
         let s = self.network.nodes[0].shape;
@@ -135,7 +152,7 @@ impl<B: LearnOps> Model<B> {
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
 
-    /// Forward pass with batch statistics, on the tape.
+    /// Forward pass on the tape.
     pub(crate) fn forward(&self, images: Tensor<B, 4>, now: Moment) -> Taped<B> {
         let n = images.dims()[0];
         let leaves: Vec<Vec<_>> = self.layers.iter().map(Layer::leaves).collect();
@@ -156,7 +173,7 @@ impl<B: LearnOps> Model<B> {
                     };
                     let x = self.layers[at].receive(inputs.remove(0), taps);
                     let y;
-                    (y, seen[at]) = self.layers[at].forward(x, &leaves[at], now.step);
+                    (y, seen[at]) = self.layers[at].forward(x, &leaves[at], now);
                     y
                 } else {
                     let from = (!node.inputs.is_empty()).then(|| self.network.input_shape(i));

@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with Nesterov momentum, and its schedule.
+//! Stochastic gradient descent with Nesterov momentum, and its schedule; Adam for short streams.
 //!
 //! burn's own optimizer keeps its momentum private and decays every parameter alike; here momentum is
 //! part of the checkpoint, and batch norm and biases are not decayed.
@@ -56,6 +56,47 @@ impl Sgd {
             self.clip_norm / norm
         } else {
             1.0
+        }
+    }
+}
+
+/// Adam (Kingma, Ba 2015, arXiv:1412.6980, algorithm 1) with β 0.9 and 0.999, ε 1e-8, on tensors that come in
+/// the same order at every step.
+pub(crate) struct Adam<B: LearnOps> {
+    /// First and second moment of each.
+    moments: Vec<(Tensor<B, 1>, Tensor<B, 1>)>,
+    n_steps: i32,
+}
+
+impl<B: LearnOps> Default for Adam<B> {
+    fn default() -> Self {
+        Self {
+            moments: vec![],
+            n_steps: 0,
+        }
+    }
+}
+
+impl<B: LearnOps> Adam<B> {
+    /// `m ← 0.9m + 0.1g`, `v ← 0.999v + 0.001g²`, `w ← w − η·m̂/(√v̂ + ε)` with both moments corrected for
+    /// their start at 0.
+    pub(crate) fn step<'a>(
+        &mut self,
+        params: impl Iterator<Item = (&'a mut Param<B>, Tensor<B, 1>)>,
+        rate: f32,
+    ) {
+        self.n_steps += 1;
+        let whole = |beta: f32| 1.0 - beta.powi(self.n_steps);
+        for (i, (param, grad)) in params.enumerate() {
+            if self.moments.len() == i {
+                self.moments.push((grad.zeros_like(), grad.zeros_like()));
+            }
+            let (m, v) = &mut self.moments[i];
+            *m = m.clone() * 0.9 + grad.clone() * 0.1;
+            *v = v.clone() * 0.999 + grad.powi_scalar(2) * 0.001;
+            let size = (v.clone() / whole(0.999)).sqrt() + 1e-8;
+            let value = &mut param.forward.value;
+            *value = value.clone() - m.clone() / whole(0.9) / size * rate;
         }
     }
 }

@@ -3,7 +3,7 @@
 //! For tests, and for measuring how gradients of different rules vary.
 
 use crate::evaluate::Images;
-use crate::network::{Model, Moment, check_operations, numbers};
+use crate::network::{Model, Moment, Norms, check_operations, numbers};
 use crate::train::loss;
 use crate::{Augment, Device, LearnError, TrainConfig};
 use aplysia_space::{Network, NetworkParams};
@@ -42,6 +42,7 @@ pub fn batch_gradients(
             seed: config.seed,
             step: 0,
             drop_path: 0.0,
+            norms: Norms::Batch,
         };
         let taped = model.forward(model.images(pixels), now);
         let loss = loss::<B>(&taped, images.labels, config);

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Checkpoint, Identity};
 use crate::evaluate::{Images, argmax, evaluate_model};
-use crate::network::{Model, Moment, Taped, check_operations, numbers};
+use crate::network::{Model, Moment, Norms, Taped, check_operations, numbers};
 use crate::ops::LearnOps;
 use crate::optimizer::{Sgd, schedule};
 use crate::random::{Purpose, stream};
@@ -242,6 +242,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
             seed: self.job.config.seed,
             step: self.step,
             drop_path: self.job.config.drop_path * progress,
+            norms: Norms::Batch,
         }
     }
 
@@ -317,7 +318,7 @@ pub(crate) fn loss<B: LearnOps>(
 }
 
 /// `−(1/n) Σ t·log softmax(logits)`, `t = (1 − smoothing)·onehot + smoothing/classes`.
-fn cross_entropy<B: LearnOps>(
+pub(crate) fn cross_entropy<B: LearnOps>(
     logits: Tensor<Autodiff<B>, 2>,
     labels: &[u16],
     smoothing: f32,

@@ -1,17 +1,31 @@
 //! The grammar of `aplysia adapt-bench`.
 
 use super::{DataArgs, at_least_one};
-use clap::{Args, value_parser};
+use clap::{Args, ValueEnum, value_parser};
 use std::path::PathBuf;
+
+/// Parts of the protocol that need nothing but the blob.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Every corruption, severity and seed; at severity 3 wrong labels, too.
+    Shifts,
+    /// A, then B, then A again, at severity 3.
+    Recurring,
+    /// Honest teachers and liars under the guard, at severity 3.
+    Guard,
+}
 
 #[derive(Args)]
 pub(crate) struct AdaptBenchArgs {
     /// The blob.
     #[arg(default_value = "models/fashion-mnist-m4/model.blob")]
     pub(crate) blob: PathBuf,
+    /// The finished training run that the blob was exported from: with it, the baselines below the head.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) data: DataArgs,
-    /// Folder to write: groups.jsonl (one finished cell per line), summary.json, README.md.
+    /// Folder to write: one file of finished lines per part, summary.json, README.md.
     #[arg(long, value_name = "DIR", default_value = "models/adapt")]
     pub(crate) out: PathBuf,
     /// Seeds per corruption and severity: 1, 2, ...
@@ -34,6 +48,31 @@ pub(crate) struct AdaptBenchArgs {
     /// Measure on validation images that no stream uses, to choose settings without the test images.
     #[arg(long)]
     pub(crate) validation: bool,
+    /// Parts to measure.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "shifts,recurring,guard"
+    )]
+    pub(crate) parts: Vec<Part>,
+    /// A blob that was trained on the first classes only (`train --first-classes`): it learns the others.
+    #[arg(long, value_name = "BLOB")]
+    pub(crate) later_classes: Option<PathBuf>,
+    /// Classes that it was trained on.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 6,
+        requires = "later_classes"
+    )]
+    pub(crate) old_classes: usize,
+    /// Images of a stream that the emulated board replays for every method, counting; 0 = no board.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) replay: usize,
+    /// Program of the emulated board [default: $APLYSIA_FIRMWARE, else what `cargo xtask firmware` builds].
+    #[arg(long, value_name = "ELF")]
+    pub(crate) firmware: Option<PathBuf>,
     /// Threads; the results do not depend on them.
     #[arg(long, default_value_t = 2, value_parser = at_least_one)]
     pub(crate) threads: usize,

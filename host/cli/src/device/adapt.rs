@@ -76,6 +76,9 @@ pub(super) fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outc
     let flash = args.board.flash.as_deref().map(blob::read).transpose()?;
     let flash = flash.unwrap_or_default();
     let limits = args.limits(&model);
+    if limits.is_none() && !args.no_guard {
+        say!("unguarded     the model has no golden set: `aplysia golden` gives it one");
+    }
     let seed = args.seed;
     let by = args.plan.plan();
     device.plan(by)?;

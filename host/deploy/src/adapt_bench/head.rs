@@ -1,8 +1,8 @@
-//! One head over kept features: it learns the stream and is measured on the way.
+//! One head over kept features: it follows a script.
 
+use super::Learner;
 use super::float_head::FloatHead;
-use super::trunk::Trunk;
-use super::{CHECKPOINTS, Cell, Learner};
+use super::script::Step;
 use crate::DeployError;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Plastic, state_bytes};
@@ -15,15 +15,13 @@ trait Learning {
     fn class(&mut self, features: &[u8]) -> Result<usize, DeployError>;
 }
 
-/// Accuracy in percent of `learner` over `trunk` after each checkpoint on shifted images, and at the end
-/// on clean ones, with `taught` as the stream's labels.
-pub(super) fn measure(
+/// What `learner` says of every image of every measurement of the script, over the features of its images.
+pub(super) fn follow(
     model: &Model<'_>,
     learner: Learner,
-    trunk: &Trunk,
-    cell: &Cell<'_>,
-    taught: &[u16],
-) -> Result<(Vec<f64>, f64), DeployError> {
+    seed: u32,
+    script: (&[Step<'_>], &[Vec<u8>]),
+) -> Result<Vec<Vec<u16>>, DeployError> {
     let d = model.features().len();
     match learner {
         Learner::Device(head) => {
@@ -34,50 +32,37 @@ pub(super) fn measure(
             let mut buffer = vec![0; state_bytes(model, &config)?];
             let mut head = DeviceHead {
                 model,
-                plastic: Plastic::new(model, config, cell.seed, &mut buffer)?,
+                plastic: Plastic::new(model, config, seed, &mut buffer)?,
                 arena: vec![0; model.arena_bytes()],
             };
-            follow(&mut head, d, trunk, cell, taught)
+            run(&mut head, d, script)
         }
-        Learner::FloatSgd { rate } => {
-            follow(&mut FloatHead::sgd(model, rate)?, d, trunk, cell, taught)
-        }
-        Learner::Recentre => follow(&mut FloatHead::recentred(model)?, d, trunk, cell, taught),
+        Learner::FloatSgd { rate } => run(&mut FloatHead::sgd(model, rate)?, d, script),
+        Learner::Recentre => run(&mut FloatHead::recentred(model)?, d, script),
     }
 }
 
-fn follow(
+fn run(
     head: &mut impl Learning,
     d: usize,
-    trunk: &Trunk,
-    cell: &Cell<'_>,
-    taught: &[u16],
-) -> Result<(Vec<f64>, f64), DeployError> {
-    let mut shifted = trunk.shifted.iter();
-    let mut shifted_pct = Vec::new();
-    for (i, (features, &label)) in trunk.stream.chunks_exact(d).zip(taught).enumerate() {
-        head.learn(features, label)?;
-        if CHECKPOINTS.contains(&(i + 1))
-            && let Some(features) = shifted.next()
-        {
-            shifted_pct.push(accuracy_pct(head, d, features, cell.shifted.labels)?);
+    (script, features): (&[Step<'_>], &[Vec<u8>]),
+) -> Result<Vec<Vec<u16>>, DeployError> {
+    let mut measured = Vec::new();
+    for (step, features) in script.iter().zip(features) {
+        let features = features.chunks_exact(d);
+        match step {
+            Step::See(images) => {
+                for (features, &label) in features.zip(images.labels) {
+                    head.learn(features, label)?;
+                }
+            }
+            Step::Measure(_) => {
+                let classes = features.map(|f| Ok(head.class(f)? as u16));
+                measured.push(classes.collect::<Result<_, DeployError>>()?);
+            }
         }
     }
-    let clean_pct = accuracy_pct(head, d, &trunk.clean, cell.clean.labels)?;
-    Ok((shifted_pct, clean_pct))
-}
-
-fn accuracy_pct(
-    head: &mut impl Learning,
-    d: usize,
-    features: &[u8],
-    labels: &[u16],
-) -> Result<f64, DeployError> {
-    let mut n_correct = 0;
-    for (features, &label) in features.chunks_exact(d).zip(labels) {
-        n_correct += usize::from(head.class(features)? == usize::from(label));
-    }
-    Ok(100.0 * n_correct as f64 / labels.len().max(1) as f64)
+    Ok(measured)
 }
 
 /// A rule of the device.

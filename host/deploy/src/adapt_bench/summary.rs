@@ -4,11 +4,23 @@
 //! that equal cells give equal bytes. With `A_0` the shifted accuracy of `none`, `A` that of a method and
 //! `A_c` the clean accuracy of `none`, the recovered share is `(A − A_0)/(A_c − A_0)` of the means.
 
-use super::{CHECKPOINTS, METHODS, NOISE_PCT, Outcome};
+use super::replay::Replayed;
+use super::{CHECKPOINTS, NOISE_PCT, Outcome};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
-/// One finished cell.
+/// A method as the table knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// As outcomes call it.
+    pub name: String,
+    /// Whether wrong labels make a difference.
+    pub learns_labels: bool,
+    /// Learned state in RAM on a device; none for a baseline of the host.
+    pub ram_bytes: Option<usize>,
+}
+
+/// What was measured of one cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// Name of the corruption.
@@ -17,14 +29,35 @@ pub struct Group {
     pub severity: u8,
     /// Of camera, stream and stochastic rounding.
     pub seed: u32,
-    /// Every method.
+    /// Of some methods.
     pub outcomes: Vec<Outcome>,
+}
+
+impl Group {
+    /// What it belongs to.
+    pub fn cell(&self) -> (&str, u8, u32) {
+        (&self.corruption, self.severity, self.seed)
+    }
+}
+
+/// One group per cell, in the order of their names: equal outcomes give equal groups, whatever the order in
+/// which they were measured.
+pub fn merged(mut groups: Vec<Group>) -> Vec<Group> {
+    groups.sort_by(|a, b| a.cell().cmp(&b.cell()));
+    let mut merged: Vec<Group> = Vec::new();
+    for group in groups {
+        match merged.last_mut().filter(|last| last.cell() == group.cell()) {
+            Some(last) => last.outcomes.extend(group.outcomes),
+            None => merged.push(group),
+        }
+    }
+    merged
 }
 
 /// One method over all cells.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
-    /// [`super::Method::name`].
+    /// [`Entry::name`].
     pub method: String,
     /// Mean shifted accuracy after each of [`CHECKPOINTS`].
     pub shifted_pct: Vec<f64>,
@@ -52,28 +85,28 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (n > 0).then(|| sum / f64::from(n))
 }
 
-/// One row per method that `groups` hold; `ram_bytes` as [`METHODS`].
-pub fn rows(groups: &[Group], ram_bytes: &[Option<usize>]) -> Vec<Row> {
-    let of = |method: &'static str, noise: u8| {
+/// One row for each of `entries` that `groups`, one per cell, hold; the first entry learns nothing.
+pub fn rows<'a>(groups: &'a [Group], entries: &'a [Entry]) -> Vec<Row> {
+    let of = |method: &'a str, noise: u8| {
         let outcomes = groups
             .iter()
             .flat_map(|g| g.outcomes.iter().map(move |o| (g, o)));
         outcomes.filter(move |(_, o)| o.method == method && o.noise_pct == noise)
     };
     let last = |o: &Outcome| o.shifted_pct.last().copied().unwrap_or(0.0);
-    let none = METHODS[0].name;
+    let none = entries.first().map_or("", |entry| &entry.name);
     let base = mean(of(none, 0).map(|(_, o)| last(o))).unwrap_or(0.0);
     let clean = mean(of(none, 0).map(|(_, o)| o.clean_pct)).unwrap_or(0.0);
-    let row = |(method, &ram_bytes): (&super::Method, &Option<usize>)| {
+    let row = |method: &'a Entry| {
         let at = |i: usize| {
-            let values = of(method.name, 0).filter_map(|(_, o)| o.shifted_pct.get(i).copied());
+            let values = of(&method.name, 0).filter_map(|(_, o)| o.shifted_pct.get(i).copied());
             mean(values)
         };
         let shifted_pct: Vec<f64> = (0..CHECKPOINTS.len()).map_while(at).collect();
         let end = *shifted_pct.last()?;
         let severity = |s: u8| {
             mean(
-                of(method.name, 0)
+                of(&method.name, 0)
                     .filter(|(g, _)| g.severity == s)
                     .map(|(_, o)| last(o)),
             )
@@ -84,13 +117,13 @@ pub fn rows(groups: &[Group], ram_bytes: &[Option<usize>]) -> Vec<Row> {
                 .filter(|g| g.outcomes.iter().any(|o| o.noise_pct > 0));
             let outcomes = tried.flat_map(|g| &g.outcomes);
             let outcomes = outcomes.filter(|o| o.method == method.name && o.noise_pct == noise);
-            mean(outcomes.map(last)).filter(|_| method.learns_labels())
+            mean(outcomes.map(last)).filter(|_| method.learns_labels)
         };
         let reached = |&(_, &pct): &(usize, &f64)| end > base && pct - base >= 0.9 * (end - base);
         Some(Row {
-            method: method.name.into(),
+            method: method.name.clone(),
             severity_pct: [1, 2, 3, 4, 5].map(severity),
-            clean_pct: mean(of(method.name, 0).map(|(_, o)| o.clean_pct))?,
+            clean_pct: mean(of(&method.name, 0).map(|(_, o)| o.clean_pct))?,
             recovered_pct: 100.0 * (end - base) / (clean - base),
             samples_to_90_pct: shifted_pct
                 .iter()
@@ -98,25 +131,42 @@ pub fn rows(groups: &[Group], ram_bytes: &[Option<usize>]) -> Vec<Row> {
                 .find(reached)
                 .map(|(i, _)| CHECKPOINTS[i]),
             noise_pct: NOISE_PCT.iter().map(noise).collect(),
-            ram_bytes,
+            ram_bytes: method.ram_bytes,
             shifted_pct,
         })
     };
-    METHODS.iter().zip(ram_bytes).filter_map(row).collect()
+    entries.iter().filter_map(row).collect()
 }
 
 fn or_dash(pct: Option<f64>) -> String {
     pct.map_or("–".into(), |pct| format!("{pct:.2}"))
 }
 
-/// The rows as two Markdown tables.
-pub fn markdown(rows: &[Row]) -> String {
+/// Columns of `row` that a device counted; dashes where none did.
+fn costs(row: &Row, replayed: &[Replayed], inference: Option<f64>) -> String {
+    let counted = replayed.iter().find(|r| r.method == row.method);
+    let Some((counted, inference)) = counted.zip(inference) else {
+        return " – | – | – | – |".into();
+    };
+    let more = counted.image - inference;
+    let share = 100.0 * (more + counted.label) / inference;
+    let (label, bytes) = (counted.label, counted.commit_bytes);
+    format!(" {more:.0} | {label:.0} | {share:.2} % | {bytes} B |")
+}
+
+/// The rows as two Markdown tables, with what a device counted for them.
+pub fn markdown(rows: &[Row], replayed: &[Replayed]) -> String {
+    let none = rows.first().map(|row| row.method.clone());
+    let inference = replayed.iter().find(|r| Some(&r.method) == none.as_ref());
+    let inference = inference.map(|r| r.image);
     let mut text = String::from("| method |");
     for n in CHECKPOINTS {
         let _ = write!(text, " after {n} |");
     }
-    text += " recovered | severity 1 | 2 | 3 | 4 | 5 | clean after | 90 % of the gain at | RAM |\n|---|";
-    text += &"--:|".repeat(CHECKPOINTS.len() + 9);
+    text += " recovered | severity 1 | 2 | 3 | 4 | 5 | clean after | 90 % of the gain at | RAM | more \
+             instructions per image | instructions per label | both, share of an inference | flash per \
+             commit |\n|---|";
+    text += &"--:|".repeat(CHECKPOINTS.len() + 13);
     text += "\n";
     for row in rows {
         let _ = write!(text, "| {} |", row.method);
@@ -129,7 +179,8 @@ pub fn markdown(rows: &[Row]) -> String {
         }
         let samples = row.samples_to_90_pct.map_or("–".into(), |n| n.to_string());
         let ram = row.ram_bytes.map_or("host".into(), |n| format!("{n} B"));
-        let _ = writeln!(text, " {:.2} | {samples} | {ram} |", row.clean_pct);
+        let _ = write!(text, " {:.2} | {samples} | {ram} |", row.clean_pct);
+        text += &(costs(row, replayed, inference) + "\n");
     }
     text += "\n| wrong labels: |";
     for pct in NOISE_PCT {

@@ -1,61 +1,72 @@
 //! The layers below the head, run once for all heads above them.
 
-use super::{CHECKPOINTS, Cell};
+use super::Method;
+use super::script::Step;
 use crate::DeployError;
 use crate::adaptation::see;
 use crate::evaluate::{Images, input_of_pixels};
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Head, Plastic, state_bytes};
 
-/// Features of one cell's images, i8 as bytes, `[n][d]` each.
+/// Features of one script's images, i8 as bytes, `[n][d]` for each step.
 pub(super) struct Trunk {
-    pub(super) momentum: Option<u8>,
-    /// Of each image of the stream when it was seen.
-    pub(super) stream: Vec<u8>,
-    /// Of the shifted images after each checkpoint that the stream reaches.
-    pub(super) shifted: Vec<Vec<u8>>,
-    /// Of the clean images at the end.
-    pub(super) clean: Vec<u8>,
+    /// Momentum and period of homeostasis, if it is on.
+    pace: Option<(u8, usize)>,
+    pub(super) features: Vec<Vec<u8>>,
+}
+
+fn pace(method: &Method) -> Option<(u8, usize)> {
+    method.momentum.map(|momentum| (momentum, method.period))
 }
 
 impl Trunk {
-    /// Shows the stream to `model`, homeostasis following it with `momentum` if there is one.
+    /// Whether `method` does the same below the head.
+    pub(super) fn serves(&self, method: &Method) -> bool {
+        self.pace == pace(method)
+    }
+
+    /// Shows the images of `script` to `model`, homeostasis following those that it sees as `method` says.
     pub(super) fn run(
         model: &Model<'_>,
-        momentum: Option<u8>,
-        cell: &Cell<'_>,
+        method: &Method,
+        seed: u32,
+        script: &[Step<'_>],
     ) -> Result<Self, DeployError> {
         let config = Config {
-            homeostasis: momentum,
+            homeostasis: method.momentum,
             head: Head::Base,
         };
         let mut buffer = vec![0; state_bytes(model, &config)?];
         let mut arena = vec![0; model.arena_bytes()];
-        let mut plastic = Plastic::new(model, config, cell.seed, &mut buffer)?;
-        let (mut stream, mut shifted) = (Vec::new(), Vec::new());
-        for (i, (pixels, _)) in cell.stream.iter(model.input().len()).enumerate() {
-            see(&mut plastic, model, &mut arena, pixels)?;
-            stream.extend_from_slice(plastic.features()?);
-            if CHECKPOINTS.contains(&(i + 1)) {
-                // Without homeostasis nothing below the head changes.
-                shifted.push(match (momentum, shifted.last()) {
-                    (None, Some(before)) => Vec::clone(before),
-                    _ => features(model, &mut plastic, &mut arena, cell.shifted)?,
-                });
-            }
+        let mut plastic = Plastic::new(model, config, seed, &mut buffer)?;
+        let mut features: Vec<Vec<u8>> = Vec::new();
+        let mut n_seen = 0;
+        for (at, step) in script.iter().enumerate() {
+            features.push(match step {
+                Step::See(images) => {
+                    let mut seen = Vec::new();
+                    for (pixels, _) in images.iter(model.input().len()) {
+                        let image = (pixels, method.observes(n_seen));
+                        see(&mut plastic, model, &mut arena, image)?;
+                        seen.extend_from_slice(plastic.features()?);
+                        n_seen += 1;
+                    }
+                    seen
+                }
+                Step::Measure(images) => match step.first_like(&script[..at]) {
+                    // Without homeostasis nothing below the head changes.
+                    Some(before) if method.momentum.is_none() => features[before].clone(),
+                    _ => frozen(model, &mut plastic, &mut arena, *images)?,
+                },
+            });
         }
-        let clean = features(model, &mut plastic, &mut arena, cell.clean)?;
-        Ok(Self {
-            momentum,
-            stream,
-            shifted,
-            clean,
-        })
+        let pace = pace(method);
+        Ok(Self { pace, features })
     }
 }
 
 /// The features of `images`, nothing learning.
-fn features(
+fn frozen(
     model: &Model<'_>,
     plastic: &mut Plastic<'_>,
     arena: &mut [i8],

@@ -3,15 +3,15 @@
 use super::kind::Kind;
 use super::param::Param;
 use super::taught::{self, Reader, Tap, Taught};
-use super::{numbers, vector};
+use super::{Moment, Norms, numbers, vector};
 use crate::local::{self, Activity};
-use crate::ops::{BN_EPS, ConvParams, LearnOps, unwrap, wrap};
+use crate::ops::{BN_EPS, ConvGeometry, ConvParams, LearnOps, unwrap, wrap};
 use crate::random::{Purpose, stream, uniform};
 use crate::rule::Alignment;
 use crate::{LearnError, LocalConfig, TrainConfig};
 use aplysia_space::{BatchNorm, LayerParams, Network, Norm, Rule};
 use burn::backend::Autodiff;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation};
 
 /// Mean and variance per channel.
 type Moments<B> = (Tensor<B, 1>, Tensor<B, 1>);
@@ -144,21 +144,81 @@ impl<B: LearnOps> Layer<B> {
         }
     }
 
-    /// Training mode on the tape, with the tracked parameters `leaf`; also what it saw.
+    /// Whether each of `params` is γ or β.
+    pub(super) fn affine_params(&self) -> impl Iterator<Item = bool> + '_ {
+        (0..self.params.len()).map(|i| self.gamma.is_some_and(|gamma| i >= gamma))
+    }
+
+    /// `scale`, `shift` of batch norm under the running statistics, `z = y·scale + shift`; γ and β without.
+    fn line<T: LearnOps>(
+        &self,
+        [gamma, beta]: [Tensor<T, 1>; 2],
+        running: Option<[Tensor<T, 1>; 2]>,
+    ) -> [Tensor<T, 1>; 2] {
+        let Some([mean, var]) = running else {
+            return [gamma, beta];
+        };
+        let scale = gamma / (var + BN_EPS).sqrt();
+        let shift = beta - mean * scale.clone();
+        [scale, shift]
+    }
+
+    /// [`Layer::forward`] under the running statistics: only for layers that have some.
+    fn forward_frozen(
+        &self,
+        x: Tensor<Autodiff<B>, 4>,
+        leaf: &[Tensor<Autodiff<B>, 1>],
+        feedback: impl Fn() -> Tensor<Autodiff<B>, 1>,
+    ) -> Tensor<Autodiff<B>, 4> {
+        let affine = self.affine::<Autodiff<B>>(&x.device(), |i| leaf[i].clone());
+        let constant = |t: &Tensor<B, 1>| Tensor::from_inner(t.clone());
+        let running = self.running.as_ref();
+        let running = running.map(|(mean, var)| [constant(mean), constant(var)]);
+        let [scale, shift] = self
+            .line(affine.clone(), running)
+            .map(|t| t.reshape([1, 1, 1, self.c]));
+        let Kind::Conv(geometry) = &self.kind else {
+            return x * scale + shift;
+        };
+        let bare = ConvGeometry {
+            norm: false,
+            relu: false,
+            ..*geometry
+        };
+        let [gamma, beta] = affine.map(unwrap);
+        let params = ConvParams {
+            weight: unwrap(leaf[0].clone()),
+            feedback: unwrap(feedback()),
+            gamma,
+            beta,
+        };
+        let y = Autodiff::<B>::conv(unwrap(x), params, &bare);
+        let z = wrap::<Autodiff<B>, 4>(y.out) * scale + shift;
+        if geometry.relu {
+            activation::relu(z)
+        } else {
+            z
+        }
+    }
+
+    /// Training mode on the tape, with the tracked parameters `leaf`; also what it saw, if it looked.
     pub(super) fn forward(
         &self,
         x: Tensor<Autodiff<B>, 4>,
         leaf: &[Tensor<Autodiff<B>, 1>],
-        step: u64,
+        now: Moment,
     ) -> (Tensor<Autodiff<B>, 4>, Option<Seen<B>>) {
         type Ad<B> = Autodiff<B>;
         let feedback = || {
             let taught = self
                 .taught
                 .as_ref()
-                .map(|t| t.feedback(&self.params[0], step));
+                .map(|t| t.feedback(&self.params[0], now.step));
             Tensor::<Ad<B>, 1>::from_inner(taught.expect("layers with weights are taught"))
         };
+        if now.norms == Norms::Running && self.running.is_some() {
+            return (self.forward_frozen(x, leaf, feedback), None);
+        }
         let inner = |t| wrap::<Ad<B>, 1>(t).inner();
         let affine = || {
             let [gamma, beta] = self.affine::<Ad<B>>(&x.device(), |i| leaf[i].clone());
@@ -205,13 +265,8 @@ impl<B: LearnOps> Layer<B> {
     pub(super) fn infer(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let param = |i: usize| self.params[i].forward.value.clone();
         let line = || {
-            let [gamma, beta] = self.affine::<B>(&x.device(), param);
-            let Some((mean, var)) = &self.running else {
-                return [gamma, beta];
-            };
-            let scale = gamma / (var.clone() + BN_EPS).sqrt();
-            let shift = beta - mean.clone() * scale.clone();
-            [scale, shift]
+            let running = self.running.clone().map(|(mean, var)| [mean, var]);
+            self.line::<B>(self.affine(&x.device(), param), running)
         };
         match &self.kind {
             Kind::Conv(geometry) => {

@@ -1,0 +1,230 @@
+//! The parts of the protocol beside the shifts: classes that come later, domains that come back, learning
+//! under the guard, and a device that replays a stream.
+//!
+//! Owns the cells of each; what is measured in a cell is `deploy`'s.
+
+use super::lines::Lines;
+use super::pools::Place;
+use super::{Bench, NOISE_SEVERITY, Settings};
+use crate::device::firmware;
+use crate::images::{self, TrainingImages};
+use crate::{blob, progress};
+use anyhow::{Context, Result, ensure};
+use aplysia_data::{Corruption, Dataset};
+use aplysia_deploy::adapt_bench::classes::{Lessons, Session, sessions};
+use aplysia_deploy::adapt_bench::recurring::{Domain, Return, returns};
+use aplysia_deploy::adapt_bench::replay::{Replayed, replay};
+use aplysia_deploy::adapt_bench::watched::{Watched, watched};
+use aplysia_deploy::adapt_bench::{Cell, METHODS, Method};
+use aplysia_deploy::device::{Device, Emulator};
+use aplysia_deploy::golden::{GoldenSet, GoldenSpec, attach};
+use aplysia_shared::Model;
+use aplysia_shared::blob::GoldenKind;
+use rayon::prelude::*;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+/// Images of each of the three streams of a domain that comes back.
+pub(super) const RETURN_IMAGES: usize = 100;
+
+/// Methods under the guard: name of the line, row of the table, what the golden set holds.
+const WATCHES: &[(&str, &str, GoldenSpec)] = &[
+    ("instar 4, 256 features", "instar 4", features(256)),
+    ("delta 1311, 256 features", "delta 1311", features(256)),
+    (
+        "homeostasis 5 + instar 4, 32 images",
+        "homeostasis 5 + instar 4",
+        inputs(32),
+    ),
+    (
+        "homeostasis 5 + delta 328, 32 images",
+        "homeostasis 5 + delta 328",
+        inputs(32),
+    ),
+];
+
+const fn features(n: usize) -> GoldenSpec {
+    let kind = GoldenKind::Features;
+    GoldenSpec { kind, n }
+}
+
+const fn inputs(n: usize) -> GoldenSpec {
+    let kind = GoldenKind::Inputs;
+    GoldenSpec { kind, n }
+}
+
+/// Shares of wrong labels under the guard: honest, and always lying.
+const TEACHERS: [u8; 2] = [0, 100];
+
+/// One finished line of a part, with what tells it from the others.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Line<T> {
+    pub(super) key: String,
+    pub(super) found: Vec<T>,
+}
+
+impl Bench<'_> {
+    /// Measures `key` for every one that is missing, in parallel, and gives all that are there.
+    fn part<T, K>(
+        &self,
+        name: &str,
+        settings: &Settings,
+        keys: Vec<(String, K)>,
+        measure: impl Fn(&K) -> Result<Vec<T>> + Sync,
+    ) -> Result<Vec<T>>
+    where
+        T: Serialize + DeserializeOwned + Clone + Send,
+        K: Sync + Send,
+    {
+        let path = self.args.out.join(name).with_extension("jsonl");
+        let lines: Lines<Line<T>> = Lines::open(path, settings)?;
+        let known = |key: &str| lines.with(|done| done.iter().any(|line| line.key == key));
+        let missing: Vec<&(String, K)> = keys.iter().filter(|(key, _)| !known(key)).collect();
+        let bar = progress::bar(missing.len() as u64, name);
+        missing.par_iter().try_for_each(|(key, place)| {
+            if self.stop.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            let (key, found) = (key.clone(), measure(place)?);
+            lines.push(Line { key, found })?;
+            bar.inc(1);
+            anyhow::Ok(())
+        })?;
+        bar.finish_and_clear();
+        let mut done = lines.into_done();
+        done.retain(|line| keys.iter().any(|(key, _)| *key == line.key));
+        done.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(done.into_iter().flat_map(|line| line.found).collect())
+    }
+
+    /// A, B, A of every corruption with the next, at the severity of wrong labels.
+    pub(super) fn recurring(&self, settings: &Settings) -> Result<Vec<Return>> {
+        let all = Corruption::ALL;
+        let place = |corruption, seed| Place {
+            corruption,
+            severity: NOISE_SEVERITY,
+            seed,
+        };
+        let mut keys = vec![];
+        for seed in 1..=self.args.seeds {
+            for (i, &a) in all.iter().enumerate() {
+                let b = all[(i + 1) % all.len()];
+                keys.push((format!("{a} {b} {seed}"), (place(a, seed), place(b, seed))));
+            }
+        }
+        let methods: Vec<&Method> = METHODS.iter().collect();
+        self.part("recurring", settings, keys, |&(a, b)| {
+            let (stream, test) = self.pools.shifted(a, 2 * RETURN_IMAGES)?;
+            let (other, other_test) = self.pools.shifted(b, RETURN_IMAGES)?;
+            let half = |range: std::ops::Range<usize>| -> Dataset {
+                stream.select(&range.collect::<Vec<_>>())
+            };
+            let (first, again) = (
+                half(0..stream.len() / 2),
+                half(stream.len() / 2..stream.len()),
+            );
+            let domain = |stream, test| Domain {
+                stream: images::images(stream),
+                test: images::images(test),
+            };
+            let (a_domain, b_domain) = (domain(&first, &test), domain(&other, &other_test));
+            let domains = (a_domain, b_domain, images::images(&again));
+            Ok(returns(self.model, domains, a.seed, &methods)?)
+        })
+    }
+
+    /// Every corruption at the severity of wrong labels, under an honest teacher and under a liar.
+    pub(super) fn watched(&self, settings: &Settings) -> Result<Vec<Watched>> {
+        let candidates = images::golden(&TrainingImages::load(&self.args.data)?, 1);
+        let mut blobs = vec![];
+        for (.., spec) in WATCHES {
+            let set = GoldenSet::choose(self.model, images::images(&candidates), *spec)?;
+            blobs.push(attach(self.model, &set)?);
+        }
+        let models: Vec<Model<'_>> = blobs
+            .iter()
+            .map(|blob| blob::parse(blob, &self.args.blob))
+            .collect::<Result<_>>()?;
+        let places = Place::all(self.args).filter(|place| place.severity == NOISE_SEVERITY);
+        let key = |place: Place| (format!("{:?}", place.cell()), place);
+        self.part("guard", settings, places.map(key).collect(), |&place| {
+            let (stream, shifted) = self.pools.shifted(place, self.args.samples as usize)?;
+            let cell = Cell {
+                stream: images::images(&stream),
+                shifted: images::images(&shifted),
+                clean: images::images(&self.pools.test),
+                seed: place.seed,
+                noise_pct: &[0],
+            };
+            let mut runs = vec![];
+            for (&(name, row, _), model) in WATCHES.iter().zip(&models) {
+                let method = METHODS.iter().find(|method| method.name == row);
+                let method = method.with_context(|| format!("no row `{row}`"))?;
+                for noise_pct in TEACHERS {
+                    runs.extend(watched(model, (name, method), &cell, noise_pct)?);
+                }
+            }
+            Ok(runs)
+        })
+    }
+
+    /// Classes that the model in `path` was not trained on.
+    pub(super) fn classes(&self, path: &Path, settings: &Settings) -> Result<Vec<Session>> {
+        let bytes = blob::read(path)?;
+        let model = blob::parse(&bytes, path)?;
+        let keys = (1..=self.args.seeds).map(|seed| (format!("{seed:03}"), seed));
+        let methods = METHODS.iter().filter(|method| method.momentum.is_none());
+        let methods: Vec<&Method> = methods.collect();
+        let settings = Settings {
+            model_id: aplysia_deploy::hex(&model.id()),
+            ..settings.clone()
+        };
+        self.part("classes", &settings, keys.collect(), |&seed| {
+            let support = self
+                .pools
+                .stream
+                .subset(self.pools.stream.len(), u64::from(seed));
+            let lessons = Lessons {
+                n_old: self.args.old_classes,
+                support: images::images(&support),
+                test: images::images(&self.pools.test),
+                seed,
+            };
+            Ok(sessions(&model, &lessons, &methods)?)
+        })
+    }
+
+    /// The first images of one stream on the emulated board, method by method; equal to the host's.
+    pub(super) fn replayed(&self, settings: &Settings) -> Result<Vec<Replayed>> {
+        let place = Place {
+            corruption: Corruption::Rotation,
+            severity: NOISE_SEVERITY,
+            seed: 1,
+        };
+        let (stream, _) = self.pools.shifted(place, self.args.replay)?;
+        let elf = firmware(self.args.firmware.as_deref());
+        let keys = METHODS.iter().enumerate();
+        let keys = keys.map(|(i, m)| (format!("{i:03} {} {}", m.name, stream.len()), m));
+        self.part("device", settings, keys.collect(), |method| {
+            if method.config().is_none() {
+                return Ok(vec![]);
+            }
+            let board = Emulator::start(&elf, Some(&self.args.blob))
+                .context("cannot start an emulated board; --replay 0 goes without")?;
+            let (mut device, _) = Device::connect(board)?;
+            let replayed = replay(&mut device, self.model, method, 1, images::images(&stream))?;
+            if let Some(run) = &replayed {
+                ensure!(
+                    run.device_digest == run.host_digest,
+                    "{}: the device learned {:#010x}, the host {:#010x}: please report this",
+                    run.method,
+                    run.device_digest,
+                    run.host_digest
+                );
+            }
+            Ok(replayed.into_iter().collect())
+        })
+    }
+}

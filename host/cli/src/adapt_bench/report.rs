@@ -1,0 +1,120 @@
+//! What was measured, as `summary.json` and as `README.md`.
+
+use super::float::REESTIMATED;
+use super::parts::RETURN_IMAGES;
+use super::{Bench, NOISE_SEVERITY, Settings, float};
+use crate::{Outcome, run_folder};
+use anyhow::Result;
+use aplysia_deploy::adapt_bench::METHODS;
+use aplysia_deploy::adapt_bench::classes::{self, Session};
+use aplysia_deploy::adapt_bench::recurring::{self, Return};
+use aplysia_deploy::adapt_bench::replay::Replayed;
+use aplysia_deploy::adapt_bench::summary::{Group, markdown, merged, rows};
+use aplysia_deploy::adapt_bench::targets::{Found, targets};
+use aplysia_deploy::adapt_bench::watched::{self, Watched};
+use std::fmt::Write;
+
+/// Everything measured.
+pub(super) struct Results {
+    pub(super) groups: Vec<Group>,
+    pub(super) replayed: Vec<Replayed>,
+    pub(super) sessions: Vec<Session>,
+    pub(super) returns: Vec<Return>,
+    pub(super) watched: Vec<Watched>,
+}
+
+impl Bench<'_> {
+    /// Writes both files and prints the tables.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub(super) fn report(&self, settings: &Settings, mut results: Results) -> Result<Outcome> {
+        let args = self.args;
+        let asked = |g: &Group| g.seed <= args.seeds && args.severities.contains(&g.severity);
+        results.groups.retain(asked);
+        let groups = merged(results.groups);
+        let rows = rows(&groups, self.entries);
+        let targets = targets(&Found {
+            rows: &rows,
+            reestimated: (REESTIMATED, float::NONE),
+            replayed: &results.replayed,
+            watched: &results.watched,
+        });
+        let sessions = classes::means(&results.sessions);
+        let summary = serde_json::json!({
+            "settings": settings,
+            "seeds": args.seeds,
+            "severities": args.severities,
+            "n_cells": groups.len(),
+            "rows": rows,
+            "targets": targets,
+            "device": results.replayed,
+            "later_classes": sessions,
+            "recurring": results.returns,
+            "guard": results.watched,
+        });
+        let part = if args.validation {
+            "validation"
+        } else {
+            "test"
+        };
+        let mut text = format!(
+            "# Learning on the device against its baselines\n\n`aplysia adapt-bench` on model `{}`: accuracy \
+             in % of {} {part} images, the mean of {} cells (10 corruptions, severities {:?}, {} seeds), \
+             streams of {} labelled validation images shown once. Wrong labels: severity \
+             {NOISE_SEVERITY}, at the end of the stream; with 100 % every label is wrong.\n\n",
+            settings.model_id,
+            args.test_images,
+            groups.len(),
+            args.severities,
+            args.seeds,
+            args.samples,
+        );
+        if !targets.is_empty() {
+            text += "## Targets\n\n";
+            targets
+                .iter()
+                .for_each(|target| text += &(target.line() + "\n"));
+            text += "\n## Changed cameras\n\n";
+        }
+        text += &markdown(&rows, &results.replayed);
+        if !results.watched.is_empty() {
+            let _ = write!(
+                text,
+                "\n## Under the guard\n\nSeverity {NOISE_SEVERITY}, one run per corruption and seed; a check \
+                 every {} updates and one at the end, {} golden samples may be lost.\n\n{}",
+                watched::LIMITS.every,
+                watched::LIMITS.drop,
+                watched::markdown(&results.watched)
+            );
+        }
+        if !sessions.is_empty() {
+            let _ = write!(
+                text,
+                "\n## Classes that come later\n\nA model of the same genotype that was trained on the first {} \
+                 classes learns the others one after the other; {} seeds.\n\n{}",
+                args.old_classes,
+                args.seeds,
+                classes::markdown(&sessions)
+            );
+        }
+        if !results.returns.is_empty() {
+            let names: Vec<&str> = METHODS.iter().map(|method| method.name).collect();
+            let _ = write!(
+                text,
+                "\n## Domains that come back\n\nEvery corruption (A) with the next (B) at severity \
+                 {NOISE_SEVERITY}, streams of {RETURN_IMAGES} images, {} seeds; the second stream of A has \
+                 other images than the first.\n\n{}",
+                args.seeds,
+                recurring::markdown(&results.returns, &names)
+            );
+        }
+        run_folder::write(
+            &args.out.join("summary.json"),
+            &serde_json::to_vec_pretty(&summary)?,
+        )?;
+        run_folder::write(&args.out.join("README.md"), text.as_bytes())?;
+        say!("{}", text.trim_end());
+        Ok(Outcome::Done)
+    }
+}
