@@ -20,6 +20,8 @@ mod toy;
 /// Another model: refusals, power cut at every step of an update.
 mod update;
 
+/// Orders of layers against all orders, what lies over what, the same scores.
+mod arena;
 /// Export: int8 follows float, predicted costs equal exported costs, statistics, evaluation.
 mod deploy;
 /// Slow float networks, the oracle of quantization.
@@ -86,6 +88,13 @@ mod schedule;
 mod import;
 /// Small TensorFlow Lite files.
 mod tflite;
+
+/// Networks of cells in int8: references, the float network, predicted costs, the emulated device.
+mod cells_deploy;
+/// Kernels whose output lies over an input, and what parsing refuses of them.
+mod over;
+/// Placings against their reference, and what parsing refuses of them.
+mod place;
 
 /// What an attacker can reach: blob, serial line, flash image, import.
 mod attack;

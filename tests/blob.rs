@@ -204,7 +204,7 @@ fn what_is_encoded_is_parsed() {
     let mut slot = blob.clone();
     slot.extend([0xFF; 100]);
     let model = Model::parse(&slot).unwrap();
-    assert_eq!(model.graph(), &graph);
+    assert_eq!(model.graph(), graph);
     assert_eq!((model.id(), model.counter()), (ID, 7));
     assert_eq!(model.blob_bytes(), blob.len());
     assert_eq!(model.arena_bytes(), 72 + 4 * 144 + 36 + 16 + 4 + 3);
@@ -212,7 +212,7 @@ fn what_is_encoded_is_parsed() {
         [0, 1, 2, 3].map(|c| model.label(c)),
         ["shirt", "boot", "bag", ""]
     );
-    assert_eq!(model.features(), &graph.tensors[7]);
+    assert_eq!(model.features(), graph.tensors[7]);
     assert_eq!(model.prototypes().unwrap().len(), 24);
     let constants = model.constants(1).unwrap();
     assert_eq!(constants.weights.len(), 36);
@@ -226,7 +226,7 @@ fn what_is_encoded_is_parsed() {
     );
     assert!(model.constants(3).is_none() && model.homeostasis(3).is_none());
     assert_eq!(model.macs(), 36 * (72 + 36 + 16) + 12);
-    let layers = 0..model.layers().len();
+    let layers = 0..model.n_layers();
     let sum: u64 = layers.map(|l| model.layer_cost(l).instructions).sum();
     assert_eq!(model.instructions(), sum);
 }

@@ -1,6 +1,6 @@
 //! The cell spaces on the command line: searched, cut and resumed, trained, evaluated.
 
-use crate::program::aplysia_binary;
+use crate::program::{aplysia_binary, firmware};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -37,7 +37,7 @@ fn a_search_of_cells_cut_and_resumed_equals_an_uninterrupted_one() {
         );
         let story = finish(&line, &[&whole]);
         assert!(
-            story.contains("validation accuracy, parameters, MACs"),
+            story.contains("validation accuracy, flash, RAM, MACs, estimated instructions"),
             "{story}"
         );
         fs::create_dir(&cut).unwrap();
@@ -66,6 +66,32 @@ fn a_search_of_cells_cut_and_resumed_equals_an_uninterrupted_one() {
     assert!(finish("evaluate PATH", &[&run]).contains("float accuracy"));
 }
 
+/// A run of cells is exported; the emulated device computes the host's scores; costs are those of the
+/// genotype.
+fn on_the_device(run: &Path, model: &Path) {
+    finish("export PATH --out PATH --calibration 32", &[run, model]);
+    let blob = model.join("model.blob");
+    let line = "device infer PATH --images 3 --firmware PATH";
+    let story = finish(line, &[&blob, &firmware()]);
+    assert!(
+        story.contains("3 test images, every score equal to the host's"),
+        "{story}"
+    );
+    let costs = |text: String| -> Vec<String> {
+        let lines = text.lines().map(str::to_owned);
+        let kept = ["RAM", "work", "instructions"];
+        lines
+            .filter(|l| kept.iter().any(|k| l.starts_with(k)))
+            .collect()
+    };
+    let of_blob = costs(finish("inspect PATH", &[&blob]));
+    assert!(of_blob.len() >= 3, "{of_blob:?}");
+    assert_eq!(
+        of_blob,
+        costs(finish("inspect PATH", &[&model.join("genotype.toml")]))
+    );
+}
+
 #[test]
 fn cells_are_trained_by_name_and_by_string() {
     let dir = tempfile::tempdir().unwrap();
@@ -88,8 +114,7 @@ fn cells_are_trained_by_name_and_by_string() {
     assert_eq!(fs::read(run.join("run.json")).unwrap(), before);
     let other = aplysia(&line.replace("--cells 3", "--cells 4"), &[&run]);
     assert!(String::from_utf8_lossy(&other.stderr).contains("another genotype"));
-    let refused = aplysia("export PATH --out PATH", &[&run, &dir.path().join("model")]);
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("cells cannot be deployed yet"));
+    on_the_device(&run, &dir.path().join("darts-model"));
 
     let cell =
         "|nor_conv_3x3:usf~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|";
@@ -101,6 +126,7 @@ fn cells_are_trained_by_name_and_by_string() {
             .unwrap()
             .contains(cell)
     );
+    on_the_device(&run, &dir.path().join("nasbench201-model"));
     let unknown = aplysia("train BIODART --out PATH", &[&run]);
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("cannot read the genotype BIODART"));
 }

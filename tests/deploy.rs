@@ -9,14 +9,14 @@ use aplysia_deploy::card::{
 };
 use aplysia_deploy::evaluate::{Images, argmax, input_of_pixels};
 use aplysia_deploy::golden::GoldenSpec;
-use aplysia_deploy::plan::{ALIGNMENT_BYTES, plan};
+use aplysia_deploy::plan::ALIGNMENT_BYTES;
 use aplysia_deploy::{
-    Calibration, Content, DeployError, HomeostasisScope, assemble, cost, evaluate, export,
+    Calibration, Content, DeployError, Export, HomeostasisScope, cost, evaluate, export,
 };
 use aplysia_shared::blob::GoldenKind;
 use aplysia_shared::quant::{i16_at, i32_at};
 use aplysia_shared::{Hooks, Model, infer, infer_with};
-use aplysia_space::{McuSpace, Network, NodeOp, Shape};
+use aplysia_space::{Design, McuSpace, Network, NodeOp, Shape};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -29,7 +29,7 @@ fn int8_scores_follow_the_float_network() {
         let case = Case::random(seed, INPUT, 3);
         let exported = case.export(&Content::new(&CLASSES));
         let model = Model::parse(&exported.blob).unwrap();
-        let steps: Vec<f64> = model.tensors().iter().map(|t| f64::from(t.scale)).collect();
+        let steps: Vec<f64> = model.tensors().map(|t| f64::from(t.scale)).collect();
         let evaluation = evaluate(&model, case.images()).unwrap();
         let scores = evaluation.scores.chunks_exact(CLASSES.len());
         for (image, scores) in case.pixels.chunks_exact(INPUT.len()).zip(scores) {
@@ -140,7 +140,11 @@ fn statistics_are_those_of_the_accumulators_and_features() {
     content.homeostasis = HomeostasisScope::Stem;
     let exported = case.export(&content);
     let model = Model::parse(&exported.blob).unwrap();
-    let weights = unpacked(&model.constants(0).unwrap(), &model.layers()[0], INPUT.c);
+    let weights = unpacked(
+        &model.constants(0).unwrap(),
+        &model.layer(0).unwrap(),
+        INPUT.c,
+    );
     let out_ch = case.network.nodes[1].shape.c;
     let zero_point = i64::from(model.input().zero_point);
     let NodeOp::Conv { kernel, stride, .. } = case.network.nodes[1].op else {
@@ -295,15 +299,17 @@ fn evaluation_is_the_runtimes_inference() {
     assert_eq!(argmax(&[3, 7, 7, -1]), 1);
 }
 
-#[test]
-fn sampled_networks_are_planned_at_the_lower_bound() {
-    let input = Shape { h: 28, w: 28, c: 1 };
-    for seed in 0..300 {
-        let genotype = McuSpace::new(input).sample(&mut ChaCha8Rng::seed_from_u64(seed));
-        let network = Network::lower(&genotype, input, 10).unwrap();
-        let plan = plan(&assemble::buffers(&network));
-        assert_eq!(plan.arena_bytes, plan.lower_bound_bytes, "seed {seed}");
-    }
+/// `network` with random parameters and no images.
+pub(crate) fn exported(network: &Network, rng: &mut ChaCha8Rng) -> Export {
+    let calibration = Calibration {
+        golden: Images::NONE,
+        input: NORMALIZATION,
+        ranges: &vec![(-1.0, 1.0); network.nodes.len()],
+        images: Images::NONE,
+    };
+    let names: Vec<String> = (0..network.n_classes).map(|i| format!("{i}")).collect();
+    let params = random_params(network, rng);
+    export(network, &params, calibration, &Content::new(&names)).unwrap()
 }
 
 #[test]
@@ -312,7 +318,7 @@ fn the_card_round_trips() {
     let genotype = McuSpace::new(INPUT).sample(&mut rng);
     let network = Network::lower(&genotype, INPUT, CLASSES.len()).unwrap();
     let content = Content::new(&CLASSES);
-    let plan = plan(&assemble::buffers(&network));
+    let Export { plan, map, .. } = exported(&network, &mut rng);
     let card = Card {
         name: "toy".into(),
         description: "Five kinds of clothes.".into(),
@@ -338,11 +344,11 @@ fn the_card_round_trips() {
         memory: MemoryCard {
             arena_bytes: plan.arena_bytes,
             lower_bound_bytes: plan.lower_bound_bytes,
-            map: assemble::network_memory_map(&network),
+            map,
         },
         rules: RulesCard::new(&network),
         adaptation: AdaptationCard::new(&network, &content, DEFAULT, 7),
-        genotype,
+        genotype: Design::Mcu(genotype),
     };
     assert_eq!(card.adaptation.homeostasis_shift, DEFAULT.homeostasis);
     assert_eq!(card.adaptation.homeostasis_layers[0], "stem");

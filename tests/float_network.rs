@@ -4,7 +4,7 @@
 use aplysia_deploy::evaluate::Images;
 use aplysia_deploy::{Calibration, Content, Export, InputNormalization, export};
 use aplysia_space::{
-    BatchNorm, LayerParams, McuSpace, Network, NetworkParams, NodeOp, Shape, Window,
+    BatchNorm, LayerParams, McuSpace, Network, NetworkParams, NodeOp, Norm, Shape, Window,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,6 +26,13 @@ pub(crate) fn random_params(network: &Network, rng: &mut impl Rng) -> NetworkPar
         let limit = (3.0 / fan_in as f32).sqrt();
         let weight = vector(network.n_weights(i), -limit, limit);
         let linear = matches!(network.nodes[i].op, NodeOp::Linear { .. });
+        let bare = matches!(
+            network.nodes[i].op,
+            NodeOp::Conv {
+                norm: Norm::None,
+                ..
+            }
+        );
         let bn = BatchNorm {
             gamma: vector(out_ch, 0.3, 1.5),
             beta: vector(out_ch, -0.5, 0.5),
@@ -40,7 +47,7 @@ pub(crate) fn random_params(network: &Network, rng: &mut impl Rng) -> NetworkPar
             } else {
                 vec![]
             },
-            bn: (!linear).then_some(bn),
+            bn: (!linear && !bare).then_some(bn),
         }
     });
     NetworkParams {

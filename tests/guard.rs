@@ -61,8 +61,8 @@ pub(crate) fn guarded(kind: GoldenKind, config: Config) -> Vec<u8> {
     let mut data = blob[start as usize..].to_vec();
     let offset = data.len() as u32;
     data.extend(section(code, &labels, &bytes));
-    let mut out = vec![0; encoded_len(model.graph(), data.len()).unwrap()];
-    encode_with_golden(model.graph(), &data, Some(offset), [8; 16], 0, &mut out).unwrap();
+    let mut out = vec![0; encoded_len(&model.graph(), data.len()).unwrap()];
+    encode_with_golden(&model.graph(), &data, Some(offset), [8; 16], 0, &mut out).unwrap();
     out
 }
 

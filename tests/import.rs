@@ -11,6 +11,7 @@ use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
+use crate::network::tensors;
 use crate::tflite::{FLOAT32, File, INT32};
 
 const TFLITE_MICRO: &str = "924667d1a575c29247ee4ba0b1fb65a2abb48a5e403070f37afa9234e5f7d1ff";
@@ -39,7 +40,7 @@ fn the_blob_has_the_files_layers_and_names() {
     let export = import(&File::every_operator().bytes(), &names).unwrap();
     let model = Model::parse(&export.blob).unwrap();
     // Reshape moves nothing; the depthwise stem over one channel is a dense convolution.
-    let ops: Vec<Op> = model.layers().iter().map(|l| l.op).collect();
+    let ops: Vec<Op> = model.layers().map(|l| l.op).collect();
     assert!(matches!(
         ops[..],
         [
@@ -56,6 +57,51 @@ fn the_blob_has_the_files_layers_and_names() {
     ));
     assert_eq!((model.n_classes(), model.label(4)), (5, "e"));
     assert!(import(&File::every_operator().bytes(), &names[..4]).is_err());
+}
+
+#[test]
+fn concatenations_are_the_channels_of_their_inputs() {
+    let blob = import(&File::concatenation().bytes(), &[]).unwrap().blob;
+    let model = Model::parse(&blob).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let mut arena = vec![0; model.arena_bytes()];
+    for _ in 0..50 {
+        let input: Vec<i8> = (0..90).map(|_| rng.random()).collect();
+        let mut scores = [0; 5];
+        infer(&model, &mut arena, &input, &mut scores).unwrap();
+        // Tensors of the blob: image, both parts, the whole, rescaled, mean, logits.
+        let all = tensors(&model, input);
+        assert_eq!(
+            all.iter().map(|t| t.c).collect::<Vec<_>>(),
+            [3, 4, 8, 12, 12, 12, 5]
+        );
+        assert_eq!(scores[..], all[6].data[..]);
+        let parts = all[1].data.chunks(4).zip(all[2].data.chunks(8));
+        let whole: Vec<i8> = parts.flat_map(|(a, b)| [a, b].concat()).collect();
+        assert_eq!(all[3].data, whole);
+        for (&from, &to) in whole.iter().zip(&all[4].data) {
+            let real = 0.04 * (f64::from(from) + 20.0);
+            assert!((real / 0.07 + 11.0 - f64::from(to)).abs() <= 0.5 || to == i8::MAX);
+        }
+    }
+    let refusal = |change: fn(&mut File)| {
+        let mut file = File::concatenation();
+        change(&mut file);
+        import(&file.bytes(), &[]).unwrap_err().to_string()
+    };
+    let starts = |text: String, want: &str| assert!(text.starts_with(want), "{text}");
+    starts(
+        refusal(|f| f.tensors[3].scales = vec![0.05]),
+        "operator 2 (CONCATENATION), tensor `tensor3`: has 1 scales",
+    );
+    starts(
+        refusal(|f| f.operators[2].inputs.truncate(1)),
+        "operator 2 (CONCATENATION), tensor `tensor7`: has shape [1, 6, 5, 12]",
+    );
+    starts(
+        refusal(|f| f.operators[2].inputs = vec![3, 6, 3]),
+        "operator 2 (CONCATENATION), tensor `tensor3`: has shape [1, 6, 5, 4]",
+    );
 }
 
 /// The message for a file changed by `change`.

@@ -5,11 +5,12 @@
 use aplysia_shared::kernel::dsp::packing;
 use aplysia_shared::quant::i32_at;
 use aplysia_shared::{
-    ArenaError, ChannelStat, Constants, Hooks, Layer, LayerHooks, Model, Op, Requant, Window, infer,
+    ArenaError, ChannelStat, Constants, Hooks, Layer, LayerHooks, Model, Op, Requant, Tensor,
+    Window, infer,
 };
 
 use crate::blob::{encoded, image, packed, run, tiny};
-use crate::oracle::{self, Geometry, Image, Output};
+use crate::oracle::{self, Geometry, Image, Output, Place};
 
 fn geometry(w: &Window, out: [usize; 2]) -> Geometry {
     let pair = |a: u8, b: u8| [usize::from(a), usize::from(b)];
@@ -66,10 +67,15 @@ pub(crate) fn unpacked(c: &Constants<'_>, layer: &Layer, in_ch: usize) -> Vec<i8
     (0..n * c.fan_in).map(weight).collect()
 }
 
-/// Every tensor of the tiny model, one behind the other, by the references alone.
+/// Every tensor of a model, one behind the other, by the references alone.
 fn reference(model: &Model<'_>, input: Vec<i8>) -> Vec<i8> {
-    let picture = |i: usize, data: Vec<i8>| {
-        let t = &model.tensors()[i];
+    let tensors = tensors(model, input).into_iter();
+    tensors.flat_map(|image| image.data).collect()
+}
+
+/// Every tensor of a model by the references alone.
+pub(crate) fn tensors(model: &Model<'_>, input: Vec<i8>) -> Vec<Image> {
+    let picture = |t: &Tensor, data: Vec<i8>| {
         let [h, w, c] = [t.h, t.w, t.c].map(usize::from);
         let zero_point = t.zero_point.into();
         Image {
@@ -80,12 +86,14 @@ fn reference(model: &Model<'_>, input: Vec<i8>) -> Vec<i8> {
             data,
         }
     };
-    let mut images = vec![picture(0, input)];
-    for (i, layer) in model.layers().iter().enumerate() {
-        let dst = &model.tensors()[i + 1];
+    let blank = |t: Tensor| picture(&t, vec![0; t.len()]);
+    let mut images: Vec<Image> = model.tensors().map(blank).collect();
+    images[usize::from(model.graph().input)].data = input;
+    for (i, layer) in model.layers().enumerate() {
+        let dst = &model.tensor(layer.output).unwrap();
         let out = [dst.h, dst.w].map(usize::from);
         let in_ch = images[usize::from(layer.inputs[0])].c;
-        let (to, w) = numbers(model.constants(i), layer, (in_ch, dst.zero_point));
+        let (to, w) = numbers(model.constants(i), &layer, (in_ch, dst.zero_point));
         let [src, other] = layer.inputs.map(|t| &images[usize::from(t)]);
         let data = match &layer.op {
             Op::Conv2d(window) | Op::PackedConv2d(window) => {
@@ -100,11 +108,21 @@ fn reference(model: &Model<'_>, input: Vec<i8>) -> Vec<i8> {
             Op::MaxPool(window) => oracle::max_pool(src, &geometry(window, out), &to),
             Op::AvgPool(window) => oracle::avg_pool(src, &geometry(window, out), &to),
             Op::GlobalAvgPool(s) => oracle::global_avg_pool(src, (s.multiplier(), s.shift), &to),
-            Op::Softmax(_) => unreachable!("neither model has one: see tests/import.rs"),
+            Op::Place(p) => {
+                let old = &images[usize::from(layer.output)];
+                let place = Place {
+                    first: p.first.into(),
+                    stride: p.stride.into(),
+                    offset: p.offset.into(),
+                    factor: (p.scaling.multiplier(), p.scaling.shift),
+                };
+                oracle::place(src, &place, (out, old.c), &old.data, &to)
+            }
+            Op::Softmax(_) => unreachable!("none of the models has one: see tests/import.rs"),
         };
-        images.push(picture(i + 1, data));
+        images[usize::from(layer.output)] = picture(dst, data);
     }
-    images.into_iter().flat_map(|image| image.data).collect()
+    images
 }
 
 #[test]

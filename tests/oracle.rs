@@ -151,6 +151,33 @@ pub(crate) fn add(lhs: &Image, rhs: &Image, scales: [(i32, i8); 3], to: &Output)
     pairs.map(sum).collect()
 }
 
+/// What [`place`] does with positions.
+pub(crate) struct Place {
+    pub(crate) first: usize,
+    pub(crate) stride: usize,
+    pub(crate) offset: usize,
+    pub(crate) factor: (i32, i8),
+}
+
+/// `old` of `out` pixels with the channels from `first` on from every `stride`-th pixel of `src`.
+pub(crate) fn place(
+    src: &Image,
+    place: &Place,
+    (out, c): ([usize; 2], usize),
+    old: &[i8],
+    to: &Output,
+) -> Vec<i8> {
+    each_pixel(out, c, |y, x, o| match o.checked_sub(place.first) {
+        Some(from) if from < src.c => {
+            let at = |k: usize| (k * place.stride + place.offset) as i64;
+            let value = src.at(at(y), at(x), from).unwrap_or(src.zero_point);
+            let (m, s) = place.factor;
+            to.clamp(scale(value - src.zero_point, m.into(), s.into()) + to.zero_point)
+        }
+        _ => old[(y * out[1] + x) * c + o],
+    })
+}
+
 /// Taps outside the image do not count.
 pub(crate) fn max_pool(src: &Image, g: &Geometry, to: &Output) -> Vec<i8> {
     each_pixel(g.out, src.c, |y, x, c| {

@@ -157,6 +157,38 @@ impl File {
         f
     }
 
+    /// Two convolutions of an image of 6×5×3 put together, in another scale, averaged, five logits; tensor 7 is
+    /// the concatenation of 3 and 6.
+    pub(crate) fn concatenation() -> Self {
+        let mut f = Self {
+            tensors: vec![],
+            operators: vec![],
+            rng: ChaCha8Rng::seed_from_u64(8),
+            n_last: 1,
+        };
+        let image = f.tensor(&[1, 6, 5, 3], 0.05, 3);
+        let mut parts = vec![];
+        for n in [4, 8] {
+            let [w, b] = f.constants(&[n, 1, 1, 3], n as usize, 0);
+            let part = f.tensor(&[1, 6, 5, n], 0.04, -20);
+            f.operator(3, &[image, w, b], part, (1, &[], &[(1, 1), (2, 1)]));
+            parts.push(part);
+        }
+        let whole = f.tensor(&[1, 6, 5, 12], 0.04, -20);
+        f.operator(2, &parts, whole, (10, &[], &[(0, 3)]));
+        let wide = f.tensor(&[1, 6, 5, 12], 0.07, 11);
+        f.operator(114, &[whole], wide, (0, &[], &[]));
+        let mean = f.tensor(&[1, 1, 1, 12], 0.07, 11);
+        let window = [(1, 1), (2, 1), (3, 5), (4, 6)];
+        f.operator(1, &[wide], mean, (5, &[(0, 1)], &window));
+        let flat = f.tensor(&[1, 12], 0.07, 11);
+        f.operator(22, &[mean], flat, (17, &[], &[]));
+        let [w, b] = f.constants(&[5, 12], 1, 0);
+        let logits = f.tensor(&[1, 5], 0.1, 10);
+        f.operator(9, &[flat, w, b], logits, (8, &[], &[]));
+        f
+    }
+
     /// The bytes of the file.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut b = FlatBufferBuilder::new();

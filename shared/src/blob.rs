@@ -8,12 +8,15 @@ mod check;
 mod encode;
 mod error;
 mod golden;
+mod graph;
 
 pub use encode::{encode, encode_with_golden, encoded_len, set_counter, set_signature};
 pub use error::BlobError;
 pub use golden::{Golden, GoldenKind, MAX_GOLDEN};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use graph::Graph;
 
 use crate::kernel::dsp::Packed;
 use crate::kernel::dsp::packing;
@@ -28,8 +31,9 @@ pub const MAGIC: [u8; 8] = *b"APLYSIA\0";
 pub const VERSION: u16 = 1;
 /// Runtime interface this crate offers; a blob asks for at least a certain one. 2 adds
 /// [`Op::PackedConv2d`], 3 [`Op::Softmax`], models whose last layer is not fully connected, classes
-/// without names, and the golden set.
-pub const RUNTIME_ABI: u16 = 3;
+/// without names, and the golden set, 4 [`Op::Place`], more than 48 tensors or layers,
+/// and outputs over inputs.
+pub const RUNTIME_ABI: u16 = 4;
 /// Alignment of the blob in memory, of the data section in the blob and of its length, in bytes.
 pub const ALIGN: usize = 16;
 
@@ -64,7 +68,7 @@ pub mod field {
 }
 
 /// What postcard encodes: the variant number is the graph's version.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 enum Blob {
     V1(GraphV1),
 }
@@ -98,10 +102,11 @@ pub struct Homeostasis<'a> {
     pub deviation: &'a [u8],
 }
 
-/// A blob that passed every check. It borrows the constants and holds the decoded graph (about 3 KiB).
+/// A blob that passed every check. It borrows the constants and holds the decoded graph (about 3 KiB), or,
+/// of more than 48 tensors or layers, where they lie.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model<'a> {
-    graph: GraphV1,
+    graph: Graph<'a>,
     data: &'a [u8],
     blob_bytes: usize,
     arena_bytes: usize,
@@ -123,14 +128,7 @@ impl<'a> Model<'a> {
     #[inline(never)]
     pub fn parse(blob: &'a [u8]) -> Result<Self, BlobError> {
         let header = check::Header::read(blob)?;
-        let (body, rest) = postcard::take_from_bytes::<Blob>(header.graph)
-            .map_err(|_| BlobError::GraphEncoding)?;
-        if !rest.is_empty() {
-            return Err(BlobError::GraphLength {
-                unused_bytes: rest.len(),
-            });
-        }
-        let Blob::V1(graph) = body;
+        let graph = Graph::read(header.graph)?;
         let labels = check::graph(&graph, header.data, header.arena_bytes)?;
         let mut model = Self {
             graph,
@@ -149,7 +147,7 @@ impl<'a> Model<'a> {
                 .checked_sub(start)
                 .ok_or(BlobError::Golden { offset })?;
             let tensors = [model.input(), model.features(), model.output()];
-            model.golden = Some(Golden::read(header.data, offset, tensors)?);
+            model.golden = Some(Golden::read(header.data, offset, tensors.each_ref())?);
         }
         Ok(model)
     }
@@ -174,30 +172,63 @@ impl<'a> Model<'a> {
     pub fn data(&self) -> &'a [u8] {
         self.data
     }
-    /// The graph as it was encoded.
-    pub fn graph(&self) -> &GraphV1 {
-        &self.graph
+    /// The graph as it was encoded, 13 kB of it.
+    pub fn graph(&self) -> GraphV1 {
+        self.graph.to_owned()
+    }
+    /// Number of layers.
+    #[inline]
+    pub fn n_layers(&self) -> usize {
+        self.graph.n_layers()
+    }
+    /// Layer `index` in execution order, if there is one.
+    #[inline]
+    pub fn layer(&self, index: usize) -> Option<Layer> {
+        self.graph.layer(index)
+    }
+    /// As [`Model::layer`], in `decoded` if it is not held.
+    #[inline]
+    pub(crate) fn layer_in<'s>(
+        &'s self,
+        index: usize,
+        decoded: &'s mut Option<Layer>,
+    ) -> Option<&'s Layer> {
+        self.graph.layer_in(index, decoded)
+    }
+    /// As [`Model::tensor`], in `decoded` if it is not held.
+    #[inline]
+    pub(crate) fn tensor_in<'s>(
+        &'s self,
+        index: u8,
+        decoded: &'s mut Option<Tensor>,
+    ) -> Option<&'s Tensor> {
+        self.graph.tensor_in(index, decoded)
     }
     /// Layers in execution order.
-    pub fn layers(&self) -> &[Layer] {
-        &self.graph.layers
+    pub fn layers(&self) -> impl DoubleEndedIterator<Item = Layer> + use<'_, 'a> {
+        (0..self.n_layers()).filter_map(|index| self.layer(index))
+    }
+    /// Activation `index`, if there is one.
+    #[inline]
+    pub fn tensor(&self, index: u8) -> Option<Tensor> {
+        self.graph.tensor(index)
     }
     /// Activations.
-    pub fn tensors(&self) -> &[Tensor] {
-        &self.graph.tensors
+    pub fn tensors(&self) -> impl Iterator<Item = Tensor> + use<'_, 'a> {
+        (0..=u8::MAX).map_while(|index| self.tensor(index))
     }
     /// What [`crate::infer`] takes.
-    pub fn input(&self) -> &Tensor {
-        self.tensor(self.graph.input)
+    pub fn input(&self) -> Tensor {
+        self.known(self.graph.input)
     }
     /// What [`crate::infer`] gives.
-    pub fn output(&self) -> &Tensor {
-        self.tensor(self.graph.output)
+    pub fn output(&self) -> Tensor {
+        self.known(self.graph.output)
     }
     /// Input of the last layer.
-    pub fn features(&self) -> &Tensor {
-        let head = self.layers().last();
-        self.tensor(head.map_or(self.graph.input, |l| l.inputs[0]))
+    pub fn features(&self) -> Tensor {
+        let head = self.layer(self.n_layers().saturating_sub(1));
+        self.known(head.map_or(self.graph.input, |l| l.inputs[0]))
     }
     /// Number of classes.
     pub fn n_classes(&self) -> usize {
@@ -209,11 +240,15 @@ impl<'a> Model<'a> {
     }
     /// Constants of layer `layer`; none if it has no weights.
     pub fn constants(&self, layer: usize) -> Option<Constants<'a>> {
-        constants(&self.graph, self.data, self.layers().get(layer)?)
+        self.constants_of(&self.layer(layer)?)
+    }
+    /// Constants of a layer of this model; none if it has no weights.
+    pub(crate) fn constants_of(&self, layer: &Layer) -> Option<Constants<'a>> {
+        constants(&self.graph, self.data, layer)
     }
     /// Training statistics of layer `layer`, if the blob has them.
     pub fn homeostasis(&self, layer: usize) -> Option<Homeostasis<'a>> {
-        homeostasis(&self.graph, self.data, self.layers().get(layer)?)
+        homeostasis(&self.graph, self.data, &self.layer(layer)?)
     }
     /// Class means of the features, if the blob has them: i16 LE `[n_classes][d]`, mean of
     /// `q − zero_point` times 128.
@@ -227,9 +262,9 @@ impl<'a> Model<'a> {
         self.golden
     }
 
-    /// Tensor `index`; the first one if there is none, which parsing excludes.
-    fn tensor(&self, index: u8) -> &Tensor {
-        const NONE: &Tensor = &Tensor {
+    /// Tensor `index`; an empty one if there is none, which parsing excludes.
+    fn known(&self, index: u8) -> Tensor {
+        const NONE: Tensor = Tensor {
             h: 0,
             w: 0,
             c: 0,
@@ -237,7 +272,7 @@ impl<'a> Model<'a> {
             zero_point: 0,
             offset: 0,
         };
-        self.graph.tensors.get(usize::from(index)).unwrap_or(NONE)
+        self.tensor(index).unwrap_or(NONE)
     }
 }
 
@@ -275,8 +310,9 @@ fn section(data: &[u8], offset: u32, len: usize) -> Option<&[u8]> {
 
 /// Weights of one output channel of `layer`; 0 without any, none if the graph lacks its tensors or they
 /// are absurdly many.
-fn fan_in(graph: &GraphV1, layer: &Layer) -> Option<usize> {
-    let src = graph.tensors.get(usize::from(layer.inputs[0]))?;
+fn fan_in(graph: &Graph<'_>, layer: &Layer) -> Option<usize> {
+    let mut decoded = None;
+    let src = graph.tensor_in(layer.inputs[0], &mut decoded)?;
     match &layer.op {
         Op::Conv2d(window) | Op::PackedConv2d(window) => {
             window.taps().checked_mul(usize::from(src.c))
@@ -288,20 +324,21 @@ fn fan_in(graph: &GraphV1, layer: &Layer) -> Option<usize> {
 }
 
 /// Layout of the packed filters of `layer`.
-fn depth(graph: &GraphV1, layer: &Layer) -> Option<packing::Depth> {
-    let src = graph.tensors.get(usize::from(layer.inputs[0]))?;
+fn depth(graph: &Graph<'_>, layer: &Layer) -> Option<packing::Depth> {
+    let src = graph.tensor(layer.inputs[0])?;
     match &layer.op {
         Op::PackedConv2d(window) => Some(packing::Depth::new(window, src.c.into())),
         _ => None,
     }
 }
 
-fn constants<'a>(graph: &GraphV1, data: &'a [u8], layer: &Layer) -> Option<Constants<'a>> {
+fn constants<'a>(graph: &Graph<'_>, data: &'a [u8], layer: &Layer) -> Option<Constants<'a>> {
     if !layer.op.is_weighted() {
         return None;
     }
     let fan_in = fan_in(graph, layer)?;
-    let n = usize::from(graph.tensors.get(usize::from(layer.output))?.c);
+    let mut decoded = None;
+    let n = usize::from(graph.tensor_in(layer.output, &mut decoded)?.c);
     let (n_weights, n_extra) = match layer.op {
         Op::PackedConv2d(_) => (depth(graph, layer)?.packed_bytes(n), 4 * n + 4),
         _ => (fan_in.checked_mul(n)?, 0),
@@ -328,8 +365,8 @@ fn constants<'a>(graph: &GraphV1, data: &'a [u8], layer: &Layer) -> Option<Const
     })
 }
 
-fn homeostasis<'a>(graph: &GraphV1, data: &'a [u8], layer: &Layer) -> Option<Homeostasis<'a>> {
-    let n = usize::from(graph.tensors.get(usize::from(layer.output))?.c);
+fn homeostasis<'a>(graph: &Graph<'_>, data: &'a [u8], layer: &Layer) -> Option<Homeostasis<'a>> {
+    let n = usize::from(graph.tensor(layer.output)?.c);
     let both = section(data, layer.homeostasis?, 8 * n)?;
     let (mean, deviation) = both.split_at_checked(4 * n)?;
     Some(Homeostasis { mean, deviation })

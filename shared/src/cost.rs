@@ -26,22 +26,21 @@ pub struct Cost {
 impl Model<'_> {
     /// Cost of layer `layer`; zero if there is none.
     pub fn layer_cost(&self, layer: usize) -> Cost {
-        self.layers()
-            .get(layer)
-            .map_or(Cost::default(), |l| self.cost_of(l))
+        self.layer(layer)
+            .map_or(Cost::default(), |l| self.cost_of(&l))
     }
     /// Multiply-accumulates of one inference.
     pub fn macs(&self) -> u64 {
-        self.layers().iter().map(|l| self.cost_of(l).macs).sum()
+        self.layers().map(|l| self.cost_of(&l).macs).sum()
     }
     /// Estimated instructions of one inference.
     pub fn instructions(&self) -> u64 {
-        let cost = |l| self.cost_of(l).instructions;
-        self.layers().iter().map(cost).sum()
+        let cost = |l| self.cost_of(&l).instructions;
+        self.layers().map(cost).sum()
     }
 
     fn cost_of(&self, layer: &Layer) -> Cost {
-        let tensor = |i: u8| self.tensors().get(usize::from(i));
+        let tensor = |i: u8| self.tensor(i);
         let (Some(src), Some(dst)) = (tensor(layer.inputs[0]), tensor(layer.output)) else {
             return Cost::default();
         };
@@ -52,7 +51,7 @@ impl Model<'_> {
             Op::FullyConnected => src.len() as u64 * outputs,
             _ => 0,
         };
-        let instructions = kernels::instructions(&layer.op, src, dst);
+        let instructions = kernels::instructions(&layer.op, &src, &dst);
         Cost { macs, instructions }
     }
 }

@@ -16,6 +16,8 @@ use crate::quant::{Requant, requantize};
 pub mod dsp;
 /// Kernels in plain Rust for every target.
 pub mod generic;
+/// Outputs over inputs.
+pub mod over;
 
 /// An input tensor.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +99,62 @@ impl<'a> Dst<'a> {
         let w = self.w.max(1);
         let pixels = self.data.chunks_exact_mut(self.c.max(1));
         pixels.enumerate().map(move |(i, p)| (i / w, i % w, p))
+    }
+}
+
+/// A tensor that a layer reads and writes in one place.
+#[derive(Debug)]
+pub struct Over<'a> {
+    /// The input, `[h][w][c]`; the output at its start.
+    pub data: &'a mut [i8],
+    /// Height and width of the input.
+    pub from: [usize; 2],
+    /// Height and width of the output, not larger.
+    pub to: [usize; 2],
+    /// Channels of both.
+    pub c: usize,
+    /// Zero points of input and output.
+    pub zero_points: [i32; 2],
+    /// Limits of every output.
+    pub clamp: Clamp,
+}
+
+impl<'a> Over<'a> {
+    /// `data`, as long as the longer of the two, in the shapes of `src` and `dst`.
+    pub fn new([src, dst]: [&Tensor; 2], data: &'a mut [i8], clamp: Clamp) -> Self {
+        Self {
+            data,
+            from: [src.h, src.w].map(usize::from),
+            to: [dst.h, dst.w].map(usize::from),
+            c: dst.c.into(),
+            zero_points: [src.zero_point, dst.zero_point].map(i32::from),
+            clamp,
+        }
+    }
+
+    /// The input as it is now.
+    pub(crate) fn src(&self) -> Src<'_> {
+        let [h, w] = self.from;
+        Src {
+            data: self.data,
+            h,
+            w,
+            c: self.c,
+            zero_point: self.zero_points[0],
+        }
+    }
+
+    /// The output.
+    pub(crate) fn dst(&mut self) -> Dst<'_> {
+        let [h, w] = self.to;
+        Dst {
+            data: self.data.get_mut(..h * w * self.c).unwrap_or_default(),
+            h,
+            w,
+            c: self.c,
+            zero_point: self.zero_points[1],
+            clamp: self.clamp,
+        }
     }
 }
 

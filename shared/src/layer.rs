@@ -9,9 +9,9 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Most tensors of a graph.
-pub const MAX_TENSORS: usize = 48;
+pub const MAX_TENSORS: usize = 254;
 /// Most layers of a graph.
-pub const MAX_LAYERS: usize = 48;
+pub const MAX_LAYERS: usize = 254;
 
 /// One activation tensor, NHWC with N = 1, `real = scale · (q − zero_point)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,6 +151,20 @@ pub struct AddScales {
     pub output: Scaling,
 }
 
+/// Where the values of one tensor go in another, and what becomes of them: rescaled, every `stride`-th
+/// pixel from pixel `(offset, offset)` on, to the channels from `first` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placing {
+    /// Real factor `s_in / s_out`.
+    pub scaling: Scaling,
+    /// First output channel: as many as were placed before.
+    pub first: u16,
+    /// Step in the input, at least 1; the output has `ceil(size / stride)` rows and columns.
+    pub stride: u8,
+    /// First row and column of the input, at most `stride`; pixels beyond the image are real 0.
+    pub offset: u8,
+}
+
 /// What a layer computes. The order of the variants is the wire form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
@@ -174,6 +188,9 @@ pub enum Op {
     /// Softmax over the channels of each pixel: real factor `beta · s_in · 2^26`, shift 0 to 30; the
     /// output has scale 1/256 and zero point −128. From runtime interface 3 on.
     Softmax(Scaling),
+    /// Values of the input to some channels of the output: a concatenation, layer by layer, a change of
+    /// scale, an activation on its own, every other pixel. From runtime interface 4 on.
+    Place(Placing),
 }
 
 impl Op {
@@ -196,7 +213,7 @@ pub struct Layer {
     pub op: Op,
     /// Tensors it reads; the second equals the first unless the op is [`Op::Add`].
     pub inputs: [u8; 2],
-    /// Tensor it writes; no other layer writes it.
+    /// Tensor it writes; no other layer writes it, except that several of [`Op::Place`] fill one.
     pub output: u8,
     /// Fused activation.
     pub clamp: Clamp,

@@ -26,6 +26,6 @@ pub mod store;
 pub mod update;
 
 pub use blob::{BlobError, Constants, Homeostasis, Model};
-pub use layer::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Scaling, Tensor, Window};
+pub use layer::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Placing, Scaling, Tensor, Window};
 pub use network::{ArenaError, ChannelStat, Hooks, LayerHooks, infer, infer_with};
 pub use quant::Requant;

@@ -8,8 +8,8 @@
 
 use crate::blob::Model;
 use crate::kernel::dsp::{self, Native, Packed};
-use crate::kernel::{Dst, Src, Weighted, generic};
-use crate::layer::{Layer, Op, Tensor};
+use crate::kernel::{Dst, Over, Src, Weighted, generic};
+use crate::layer::{AddScales, Layer, Op, Tensor};
 use crate::quant::Requant;
 
 /// A caller's buffer has the wrong size.
@@ -119,7 +119,7 @@ pub fn infer_with<H: Hooks>(
     hooks: &mut H,
 ) -> Result<(), ArenaError> {
     check_buffers(model, arena, input.len(), output)?;
-    let place = place(arena, model.input()).ok_or(ArenaError::Internal { layer: 0 })?;
+    let place = place(arena, &model.input()).ok_or(ArenaError::Internal { layer: 0 })?;
     copy(place, input);
     run(model, arena, 0, output, hooks)
 }
@@ -142,7 +142,7 @@ pub(crate) fn infer_sample<H: Hooks>(
         model.features()
     };
     check_buffers(model, arena, model.input().len(), output)?;
-    let place = place(arena, source).ok_or(ArenaError::Internal { layer: first })?;
+    let place = place(arena, &source).ok_or(ArenaError::Internal { layer: first })?;
     for (q, &byte) in place.iter_mut().zip(sample) {
         *q = byte.cast_signed();
     }
@@ -158,14 +158,20 @@ fn run<H: Hooks>(
     hooks: &mut H,
 ) -> Result<(), ArenaError> {
     let internal = |layer| ArenaError::Internal { layer };
-    for (index, layer) in model.layers().iter().enumerate().skip(first) {
-        if index + 1 == model.layers().len() {
-            let features = place(arena, model.features()).ok_or(internal(index))?;
-            hooks.features(features);
+    for index in first..model.n_layers() {
+        let mut decoded = None;
+        let layer = model.layer_in(index, &mut decoded);
+        let layer = layer.ok_or(internal(index))?;
+        if index + 1 == model.n_layers() {
+            let mut decoded = None;
+            let features = model.tensor_in(layer.inputs[0], &mut decoded);
+            let features = features.and_then(|features| place(arena, features));
+            hooks.features(features.ok_or(internal(index))?);
         }
-        run_layer(model, index, layer, arena, hooks.layer(index)).ok_or(internal(index))?;
+        let hooks = hooks.layer(index);
+        run_layer(model, layer, arena, hooks).ok_or(internal(index))?;
     }
-    let scores = place(arena, model.output()).ok_or(internal(model.layers().len()))?;
+    let scores = place(arena, &model.output()).ok_or(internal(model.n_layers()))?;
     copy(output, scores);
     Ok(())
 }
@@ -212,39 +218,34 @@ fn place<'m>(arena: &'m mut [i8], tensor: &Tensor) -> Option<&'m mut [i8]> {
     arena.get_mut(start..start.checked_add(tensor.len())?)
 }
 
-/// The output is cut out of the arena; what is left on either side holds the inputs.
+/// The output is cut out of the arena; what is left on either side holds the inputs, unless the output lies
+/// over one of them.
 fn run_layer(
     model: &Model<'_>,
-    index: usize,
     layer: &Layer,
     arena: &mut [i8],
     hooks: LayerHooks<'_>,
 ) -> Option<()> {
-    let tensor = |i: u8| model.tensors().get(usize::from(i));
-    let output = tensor(layer.output)?;
-    let start = usize::try_from(output.offset).ok()?;
-    let (before, rest) = arena.split_at_mut_checked(start)?;
-    let (data, after) = rest.split_at_mut_checked(output.len())?;
-    let source = |i: u8| -> Option<Src<'_>> {
-        let t = tensor(i)?;
-        let from = usize::try_from(t.offset).ok()?;
-        let data = match from.checked_sub(start + output.len()) {
-            Some(from) => after.get(from..from.checked_add(t.len())?),
-            None => before.get(from..from.checked_add(t.len())?),
-        };
-        Some(Src::new(t, data?))
-    };
-    let [first, second] = layer.inputs;
-    let src = source(first)?;
+    let mut decoded = [None; 3];
+    let [for_output, for_first, for_second] = &mut decoded;
+    let output = model.tensor_in(layer.output, for_output)?;
+    let first = model.tensor_in(layer.inputs[0], for_first)?;
+    let second = model.tensor_in(layer.inputs[1], for_second)?;
+    if first.offset == output.offset || second.offset == output.offset {
+        return run_over(model, layer, arena, [first, second, output], hooks);
+    }
+    let (data, rest) = Rest::of(arena, output, output.len())?;
+    let src = rest.source(first)?;
     let mut dst = Dst::new(output, data, layer.clamp);
     match &layer.op {
-        Op::Add(scales) => dsp::add_s8::<Native>(&src, &source(second)?, &mut dst, scales),
+        Op::Add(scales) => dsp::add_s8::<Native>(&src, &rest.source(second)?, &mut dst, scales),
         Op::MaxPool(window) => dsp::max_pool_s8::<Native>(&src, &mut dst, window),
         Op::AvgPool(window) => dsp::avg_pool_s8::<Native>(&src, &mut dst, window),
         Op::GlobalAvgPool(scaling) => dsp::global_avg_pool_s8::<Native>(&src, &mut dst, *scaling),
+        Op::Place(placing) => generic::place_s8(&src, &mut dst, placing),
         Op::Softmax(scaling) => generic::softmax_s8(&src, &mut dst, *scaling),
         op => {
-            let (mut constants, packed) = choose(model, index, hooks)?;
+            let (mut constants, packed) = choose(model, layer, hooks)?;
             let (src, dst, constants) = (&src, &mut dst, &mut constants);
             match op {
                 Op::PackedConv2d(window) => {
@@ -264,14 +265,79 @@ fn run_layer(
     Some(())
 }
 
+/// A layer whose output lies over an input, as [`may_lie_over`](crate::kernel::over::may_lie_over) says.
+#[inline(never)]
+fn run_over(
+    model: &Model<'_>,
+    layer: &Layer,
+    arena: &mut [i8],
+    [first, second, output]: [&Tensor; 3],
+    hooks: LayerHooks<'_>,
+) -> Option<()> {
+    let is_first = first.offset == output.offset;
+    let (own, other) = if is_first {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    let (data, rest) = Rest::of(arena, own, own.len().max(output.len()))?;
+    let mut image = Over::new([own, output], data, layer.clamp);
+    match &layer.op {
+        Op::Add(scales) => {
+            let (lhs, rhs) = (scales.lhs, scales.rhs);
+            let (lhs, rhs) = if is_first { (lhs, rhs) } else { (rhs, lhs) };
+            let output = scales.output;
+            let scales = AddScales { lhs, rhs, output };
+            dsp::add_over_s8::<Native>(&mut image, &rest.source(other)?, &scales);
+        }
+        Op::Place(placing) => generic::place_over_s8(&mut image, placing.scaling),
+        Op::DepthwiseConv2d(window) => {
+            let (mut constants, _) = choose(model, layer, hooks)?;
+            dsp::depthwise_conv2d_over_s8::<Native>(&mut image, window, &mut constants);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The arena without what a layer writes.
+struct Rest<'m> {
+    before: &'m [i8],
+    after: &'m [i8],
+    /// First byte of `after`.
+    end: usize,
+}
+
+impl<'m> Rest<'m> {
+    /// `len` bytes from the start of `tensor` on, and the rest.
+    #[inline]
+    fn of(arena: &'m mut [i8], tensor: &Tensor, len: usize) -> Option<(&'m mut [i8], Self)> {
+        let start = usize::try_from(tensor.offset).ok()?;
+        let (before, rest) = arena.split_at_mut_checked(start)?;
+        let (data, after) = rest.split_at_mut_checked(len)?;
+        let end = start + len;
+        Some((data, Self { before, after, end }))
+    }
+
+    #[inline]
+    fn source(&self, t: &Tensor) -> Option<Src<'m>> {
+        let from = usize::try_from(t.offset).ok()?;
+        let data = match from.checked_sub(self.end) {
+            Some(from) => self.after.get(from..from.checked_add(t.len())?),
+            None => self.before.get(from..from.checked_add(t.len())?),
+        };
+        Some(Src::new(t, data?))
+    }
+}
+
 /// The blob's constants, or the hooks' where their lengths agree. Packed weights stay, as what parsing
 /// proved of them must hold.
 fn choose<'a>(
     model: &Model<'a>,
-    index: usize,
+    layer: &Layer,
     hooks: LayerHooks<'a>,
 ) -> Option<(Weighted<'a>, Option<Packed<'a>>)> {
-    let base = model.constants(index)?;
+    let base = model.constants_of(layer)?;
     let lengths = |r: &Requant<'_>| (r.bias.len(), r.multiplier.len(), r.shift.len());
     let n = base.requant.shift.len();
     let weighted = Weighted {

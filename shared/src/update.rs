@@ -379,7 +379,7 @@ fn n_right(model: &Model<'_>, arena: &mut [i8]) -> Result<u16, ArenaError> {
     };
     let first = match golden.kind() {
         GoldenKind::Inputs => 0,
-        GoldenKind::Features => model.layers().len().saturating_sub(1),
+        GoldenKind::Features => model.n_layers().saturating_sub(1),
     };
     let mut right = 0;
     for (label, sample) in golden.samples() {

@@ -59,7 +59,7 @@ pub(crate) fn accepted(blob: &[u8]) -> bool {
             return false;
         }
     };
-    let layers = 0..=model.layers().len();
+    let layers = 0..=model.n_layers();
     let costs = layers.clone().map(|l| model.layer_cost(l));
     let [macs, instructions] = costs.fold([0; 2], |[m, i], c| [m + c.macs, i + c.instructions]);
     assert_eq!(

@@ -88,7 +88,7 @@ fn main() -> ! {
         ticks: [0; MAX_LAYERS + 1],
         n: 0,
     };
-    let n = model.layers().len();
+    let n = model.n_layers();
     let input = input.get(..model.input().len()).unwrap_or_default();
     let scores = scores.get_mut(..model.n_classes()).unwrap_or_default();
     if let Err(error) = infer_with(&model, arena, input, scores, &mut watch) {

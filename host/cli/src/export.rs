@@ -5,17 +5,16 @@ use crate::images::{self, TrainingImages};
 use crate::inspect;
 use crate::run_folder::{self, RunFolder, RunRecord};
 use crate::{Outcome, train};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use aplysia_data::Dataset;
 use aplysia_deploy::adaptation::{DEFAULT, DEFAULT_SEED};
-use aplysia_deploy::assemble::network_memory_map;
 use aplysia_deploy::card::{
     AccuracyCard, AdaptationCard, DataCard, InputCard, MemoryCard, RulesCard,
 };
 use aplysia_deploy::{Calibration, Card, Content, Export, cost_of_network, export};
 use aplysia_learn::{Device, TrainConfig, activation_ranges};
 use aplysia_shared::Model;
-use aplysia_space::{Design, Genotype, Network};
+use aplysia_space::Network;
 use std::path::Path;
 use std::process::Command;
 
@@ -52,14 +51,20 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
 /// As [`run`], without the data.
 pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) -> Result<Exported> {
     let dirs = [&args.run].into_iter().chain(&args.repeats);
-    let runs: Vec<RunFolder> = dirs
+    let mut runs: Vec<RunFolder> = dirs
         .map(|dir| RunFolder::load(dir))
         .collect::<Result<_>>()?;
+    let network = runs[0]
+        .design
+        .lower(images::shape(test), test.n_classes())?;
+    // What exists in training only stays here.
+    let (network, kept) = network.inference();
+    for run in &mut runs {
+        let layers = kept.iter().map(|&at| run.params.layers.get(at).cloned());
+        let layers: Option<Vec<_>> = layers.collect();
+        run.params.layers = layers.context("params.json lacks layers of this genotype")?;
+    }
     let run = &runs[0];
-    let Design::Mcu(genotype) = &run.design else {
-        bail!("cells cannot be deployed yet; export a run of the space mcu");
-    };
-    let network = run.design.lower(images::shape(test), test.n_classes())?;
     let content = Content {
         golden: args.kind.spec(args.golden),
         ..Content::new(&test.class_names)
@@ -72,9 +77,7 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
         measured.push(measure(repeat, data, test, &network, &made)?);
     }
     let accuracy = AccuracyCard::new(&measured);
-    let card = card(
-        args, genotype, &runs, data, test, &network, &content, &made, accuracy,
-    );
+    let card = card(args, &runs, data, test, &network, &content, &made, accuracy);
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
     run_folder::write(
@@ -245,7 +248,6 @@ fn commands(args: &ExportArgs, runs: &[RunFolder], data: &TrainingImages) -> Vec
 )]
 fn card(
     args: &ExportArgs,
-    genotype: &Genotype,
     runs: &[RunFolder],
     data: &TrainingImages,
     test: &Dataset,
@@ -289,11 +291,11 @@ fn card(
         memory: MemoryCard {
             arena_bytes: made.plan.arena_bytes,
             lower_bound_bytes: made.plan.lower_bound_bytes,
-            map: network_memory_map(network),
+            map: made.map.clone(),
         },
         rules: RulesCard::new(network),
         adaptation: AdaptationCard::new(network, content, DEFAULT, DEFAULT_SEED),
-        genotype: genotype.clone(),
+        genotype: run.design.clone(),
     }
 }
 

@@ -4,11 +4,12 @@ use crate::args::{DataArgs, InspectArgs};
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob};
 use anyhow::{Context, Result};
+use aplysia_deploy::arena::Work;
 use aplysia_deploy::energy::CHIPS;
-use aplysia_deploy::plan::{Buffer, Plan, memory_map, plan};
+use aplysia_deploy::plan::{Plan, memory_map};
 use aplysia_deploy::{Content, Costs, cost_of_network, hex};
-use aplysia_shared::{Model, Op};
-use aplysia_space::{Genotype, Network};
+use aplysia_shared::{Model, Op, Tensor};
+use aplysia_space::Design;
 use std::io::{self, Write};
 
 /// Prints layers and costs; of a blob the memory map, of a genotype the rules.
@@ -21,7 +22,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     let out = &mut io::stdout().lock();
     if args.what.extension().is_some_and(|e| e == "toml") {
         let text = String::from_utf8(bytes).context("a genotype is UTF-8 text")?;
-        let parsed = Genotype::from_toml(&text)
+        let parsed = Design::from_toml(&text)
             .with_context(|| format!("{} is not a genotype", args.what.display()))?;
         genotype(out, &parsed, &args.data)?;
     } else {
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn genotype(out: &mut impl Write, genotype: &Genotype, data: &DataArgs) -> Result<()> {
+fn genotype(out: &mut impl Write, design: &Design, data: &DataArgs) -> Result<()> {
     let images = TrainingImages::load(data)?.splits.train;
     let (input, n_classes) = (images::shape(&images), images.n_classes());
     writeln!(
@@ -38,7 +39,7 @@ fn genotype(out: &mut impl Write, genotype: &Genotype, data: &DataArgs) -> Resul
         "for {}: images {}x{}x{}, {n_classes} classes",
         data.dataset, input.h, input.w, input.c
     )?;
-    let network = Network::lower(genotype, input, n_classes)?;
+    let network = design.lower(input, n_classes)?.inference().0;
     write!(out, "{}", network.draw())?;
     let content = Content::new(&images.class_names);
     let cost = cost_of_network(&network, &content)?;
@@ -48,8 +49,10 @@ fn genotype(out: &mut impl Write, genotype: &Genotype, data: &DataArgs) -> Resul
 
 fn model(out: &mut impl Write, model: &Model<'_>) -> Result<()> {
     writeln!(out, "model {}", hex(&model.id()))?;
-    for (i, layer) in model.layers().iter().enumerate() {
-        let t = &model.tensors()[usize::from(layer.output)];
+    for (i, layer) in model.layers().enumerate() {
+        let Some(t) = model.tensor(layer.output) else {
+            continue;
+        };
         let kind = kind(&layer.op);
         writeln!(out, "{:>3} {kind:<24} -> {}x{}x{}", i + 1, t.h, t.w, t.c)?;
     }
@@ -86,30 +89,23 @@ fn energy(out: &mut impl Write, instructions: u64) -> Result<()> {
 
 /// Every tensor with its place and its lifetime: layer `i` above is step `i`, the input is there at 0.
 fn arena(model: &Model<'_>) -> String {
-    let (tensors, layers) = (model.tensors(), model.layers());
+    let tensors: Vec<Tensor> = model.tensors().collect();
+    let work = Work::of_model(model);
     let mut names = vec!["input".to_string(); tensors.len()];
-    let mut buffers: Vec<Buffer> = tensors
-        .iter()
-        .map(|t| Buffer {
-            bytes: t.len(),
-            first: 0,
-            last: 0,
-        })
-        .collect();
-    for (step, layer) in (1..).zip(layers) {
-        for input in layer.inputs {
-            buffers[usize::from(input)].last = step;
-        }
+    for (step, layer) in (1..).zip(model.layers()) {
         let output = usize::from(layer.output);
-        names[output] = format!("{step} {}", kind(&layer.op));
-        (buffers[output].first, buffers[output].last) = (step, step);
+        if names[output] == "input" {
+            names[output] = format!("{step} {}", kind(&layer.op));
+        }
     }
-    let best = plan(&buffers);
+    let order: Vec<usize> = (0..model.n_layers()).collect();
+    let buffers = work.lifetimes(&order);
+    let best = work.arrange().plan;
     let arena_bytes = model.arena_bytes();
     let placed = Plan {
         offsets: tensors.iter().map(|t| t.offset as usize).collect(),
         arena_bytes,
-        optimal: best.optimal && arena_bytes <= best.arena_bytes,
+        optimal: arena_bytes <= best.lower_bound_bytes,
         ..best
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

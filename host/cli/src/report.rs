@@ -133,7 +133,7 @@ fn release(dir: &Path) -> Result<Release> {
     let [h, w, c] = card.input.shape_hwc;
     Ok(Release {
         name: card.name,
-        network: Network::lower(&card.genotype, Shape { h, w, c }, n_classes)?,
+        network: card.genotype.lower(Shape { h, w, c }, n_classes)?,
         seeds: card.accuracy.seeds,
         float_pct: card.accuracy.float_per_seed_pct,
         int8_pct: card.accuracy.int8_per_seed_pct,

@@ -41,7 +41,8 @@ impl<S: Searched> Trainer<'_, S> {
 
 impl<S: Searched> Evaluate<S::Genotype> for Trainer<'_, S> {
     fn cost(&self, genotype: &S::Genotype) -> Result<Costs, String> {
-        S::cost(&self.network(genotype)?, &self.content)
+        let network = self.network(genotype)?.inference().0;
+        self.space.cost(&network, &self.content)
     }
 
     fn train(&mut self, job: &Job<'_, S::Genotype>) -> Result<Score, TrainError> {
@@ -199,6 +200,7 @@ pub(crate) fn config<S: Searched>(
     let part = &data.splits.train;
     let space = S::new(args, images::shape(part), part.n_classes())?;
     let energy = args.chip.zip(args.energy_uj);
+    let usual = S::LIMITS;
     let within = energy.map_or(u64::MAX, |(chip, uj)| chip.instructions_within(uj));
     Ok(StudyConfig {
         seed: args.seed,
@@ -211,9 +213,9 @@ pub(crate) fn config<S: Searched>(
             eta: 2,
         },
         limits: Limits {
-            flash_bytes: args.flash_bytes,
-            ram_bytes: args.ram_bytes,
-            instructions: args.instructions.min(within),
+            flash_bytes: args.flash_bytes.unwrap_or(usual.flash_bytes),
+            ram_bytes: args.ram_bytes.unwrap_or(usual.ram_bytes),
+            instructions: args.instructions.unwrap_or(usual.instructions).min(within),
             params: args.params,
             macs: args.macs,
             min_accuracy: args.min_accuracy / 100.0,

@@ -5,20 +5,22 @@
 //! depends on the network and the [`Content`] only. Flow: [`mod@crate::quantize`], [`crate::plan`] →
 //! **`assemble`** → `aplysia_shared::blob`.
 //!
-//! Tensor `i` is the output of node `i`; layer `i` is node `i + 1`.
+//! Tensors and layers are those of [`crate::lowering`], in its order.
 
 use crate::DeployError;
+use crate::arena::Arrangement;
 use crate::golden::GoldenSpec;
+use crate::lowering::{Lowered, Step, StepOp, placing};
 use crate::pack::{PackedWeights, pack};
 use crate::parts::Parts;
-use crate::plan::{Buffer, Plan, memory_map, plan};
+use crate::plan::{Plan, memory_map};
+use crate::quantize::quantize_multiplier;
 use crate::quantize::{Activation, QuantizedNetwork, WeightedLayer};
-use crate::quantize::{check_operations, quantize_multiplier};
 use crate::statistics::Statistics;
 use aplysia_shared::kernel::dsp::packing::{self, Depth};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS, Scaling};
-use aplysia_shared::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Tensor, Window, adapt};
-use aplysia_space::{Network, Node, NodeOp};
+use aplysia_shared::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Tensor, adapt};
+use aplysia_space::{Network, NodeOp};
 use serde::{Deserialize, Serialize};
 
 /// Which convolutions carry source statistics for homeostasis: 8 bytes of flash per channel, and state
@@ -74,59 +76,37 @@ impl Content {
     }
 }
 
-/// Lifetimes of all activations: step `s` runs node `s`; the input is written in step 0, the scores
-/// are read after the last.
-pub fn buffers(network: &Network) -> Vec<Buffer> {
-    let n = network.nodes.len();
-    let last_reader = |i: usize| {
-        network
-            .nodes
-            .iter()
-            .rposition(|node| node.inputs.contains(&i))
-    };
-    let buffer = |(i, node): (usize, &Node)| Buffer {
-        bytes: node.shape.len(),
-        first: i,
-        last: last_reader(i).unwrap_or(n - 1).max(i),
-    };
-    network.nodes.iter().enumerate().map(buffer).collect()
-}
-
-/// The memory map of a network's arena as text.
-pub fn network_memory_map(network: &Network) -> String {
-    let buffers = buffers(network);
-    let names: Vec<&str> = network.nodes.iter().map(|n| n.name.as_str()).collect();
-    memory_map(&names, &buffers, &plan(&buffers))
-}
-
 /// Placeholder numbers: a blob of the right length that the runtime accepts, without training.
-pub(crate) fn placeholder(network: &Network) -> QuantizedNetwork {
+///
+/// # Errors
+/// An operation has no kernel.
+pub(crate) fn placeholder(network: &Network) -> Result<QuantizedNetwork, DeployError> {
     let (multiplier, shift) = quantize_multiplier(0.5);
     let layer = |i: usize| {
         let out_ch = network.nodes[i].shape.c;
         WeightedLayer {
-            weights: vec![0; network.n_weights(i)],
+            weights: vec![0; network.n_weights(i).max(out_ch)],
             bias: vec![0; out_ch],
             multiplier: vec![multiplier; out_ch],
             shift: vec![shift; out_ch],
         }
     };
-    QuantizedNetwork {
-        activations: vec![
-            Activation {
-                scale: 1.0,
-                zero_point: -128
-            };
-            network.nodes.len()
-        ],
+    let neutral = Activation {
+        scale: 1.0,
+        zero_point: -128,
+    };
+    Ok(QuantizedNetwork {
+        activations: vec![neutral; Lowered::new(network)?.values.len()],
         layers: network.weighted().map(layer).collect(),
-    }
+    })
 }
 
 /// Everything a blob is made of, and the plan of its arena.
 pub(crate) struct Assembly {
     pub(crate) parts: Parts,
     pub(crate) plan: Plan,
+    /// The memory map as text.
+    pub(crate) map: String,
 }
 
 /// Assembles graph and data.
@@ -139,44 +119,49 @@ pub(crate) fn assemble(
     statistics: &Statistics,
     content: &Content,
 ) -> Result<Assembly, DeployError> {
-    check_operations(network)?;
-    let plan = plan(&buffers(network));
+    let lowered = Lowered::new(network)?;
+    let Arrangement { buffers, plan, .. } = lowered.arena.clone();
     let mut data = Data::default();
     let mut graph = GraphV1 {
-        tensors: tensors(network, quantized, &plan)?,
+        tensors: tensors(&lowered, quantized, &plan)?,
         layers: heapless::Vec::new(),
         input: 0,
-        output: narrow("tensors", network.nodes.len() - 1)?,
+        output: narrow("tensors", lowered.values.len() - 1)?,
         prototypes: None,
         labels: Labels { offset: 0, len: 0 },
     };
-    let mut weighted = quantized.layers.iter().zip(&statistics.layers);
-    for i in 1..network.nodes.len() {
-        let constants = network.rule(i).and_then(|_| weighted.next());
+    for step in &lowered.steps {
+        let [first, second] = step.inputs;
+        let activation = quantized.activations[step.output];
         let mut layer = Layer {
-            op: op(network, quantized, i)?,
-            inputs: inputs(&network.nodes[i])?,
-            output: narrow("tensors", i)?,
-            clamp: clamp(&network.nodes[i], quantized.activations[i]),
+            op: op(&lowered, quantized, step),
+            inputs: [narrow("tensors", first)?, narrow("tensors", second)?],
+            output: narrow("tensors", step.output)?,
+            clamp: match lowered.values[step.output].relu {
+                true => Clamp {
+                    min: activation.zero_point,
+                    max: i8::MAX,
+                },
+                false => Clamp::FULL,
+            },
             params: 0,
             homeostasis: None,
         };
-        if let Some((constants, statistics)) = constants {
+        if let Some(at) = step.params {
             let depth = match &layer.op {
-                Op::PackedConv2d(window) => Some(Depth::new(window, network.input_shape(i).c)),
+                Op::PackedConv2d(window) => Some(Depth::new(window, lowered.values[first].shape.c)),
                 _ => None,
             };
-            layer.params = data.params(constants, depth)?;
-            if let Some(channels) = statistics {
+            layer.params = data.params(&quantized.layers[at], depth)?;
+            if let Some(channels) = &statistics.layers[at] {
                 layer.homeostasis =
                     Some(data.words(channels.mean.iter().chain(&channels.deviation))?);
             }
         }
-        let limit = MAX_LAYERS;
         let full = |_| DeployError::Capacity {
             part: "layers",
-            got: network.nodes.len() - 1,
-            limit,
+            got: lowered.steps.len(),
+            limit: MAX_LAYERS,
         };
         graph.layers.push(layer).map_err(full)?;
     }
@@ -184,8 +169,11 @@ pub(crate) fn assemble(
         graph.prototypes = Some(data.section(prototypes.iter().flat_map(|p| p.to_le_bytes()))?);
     }
     graph.labels = data.labels(&content.class_names)?;
+    let name = |node: usize| network.nodes[node].name.as_str();
+    let names: Vec<&str> = lowered.values.iter().map(|v| name(v.node)).collect();
     Ok(Assembly {
         parts: Parts::new(graph, data.bytes),
+        map: memory_map(&names, &buffers, &plan),
         plan,
     })
 }
@@ -197,22 +185,22 @@ pub(crate) fn narrow<T: TryFrom<usize>>(part: &'static str, got: usize) -> Resul
 }
 
 fn tensors(
-    network: &Network,
+    lowered: &Lowered,
     quantized: &QuantizedNetwork,
     plan: &Plan,
 ) -> Result<heapless::Vec<Tensor, MAX_TENSORS>, DeployError> {
     let mut tensors = heapless::Vec::new();
-    for (i, node) in network.nodes.iter().enumerate() {
+    for (i, value) in lowered.values.iter().enumerate() {
         let Activation { scale, zero_point } = quantized.activations[i];
         let tensor = Tensor {
-            h: narrow("rows", node.shape.h)?,
-            w: narrow("columns", node.shape.w)?,
-            c: narrow("channels", node.shape.c)?,
+            h: narrow("rows", value.shape.h)?,
+            w: narrow("columns", value.shape.w)?,
+            c: narrow("channels", value.shape.c)?,
             scale,
             zero_point,
             offset: narrow("arena bytes", plan.offsets[i])?,
         };
-        let (got, limit) = (network.nodes.len(), MAX_TENSORS);
+        let (got, limit) = (lowered.values.len(), MAX_TENSORS);
         let full = |_| DeployError::Capacity {
             part: "tensors",
             got,
@@ -223,73 +211,53 @@ fn tensors(
     Ok(tensors)
 }
 
-fn inputs(node: &Node) -> Result<[u8; 2], DeployError> {
-    let first = node.inputs[0];
-    let second = node.inputs.get(1).copied().unwrap_or(first);
-    Ok([narrow("tensors", first)?, narrow("tensors", second)?])
-}
-
-fn clamp(node: &Node, activation: Activation) -> Clamp {
-    match node.op {
-        NodeOp::Conv { relu: true, .. } => Clamp {
-            min: activation.zero_point,
-            max: i8::MAX,
-        },
-        _ => Clamp::FULL,
-    }
-}
-
-fn op(network: &Network, quantized: &QuantizedNetwork, i: usize) -> Result<Op, DeployError> {
-    let node = &network.nodes[i];
+fn op(lowered: &Lowered, quantized: &QuantizedNetwork, step: &Step) -> Op {
     let scale = |i: usize| f64::from(quantized.activations[i].scale);
     let scaling = |factor: f64| {
         let (multiplier, shift) = quantize_multiplier(factor);
         Scaling::new(multiplier, shift)
     };
-    // The space's windows are 1 to 5 wide with step 1 or 2.
-    let square = |kernel: usize, stride: usize, pad: usize| {
-        Window::square(kernel as u8, stride as u8, pad as u8)
-    };
-    Ok(match node.op {
-        NodeOp::Input | NodeOp::Linear { .. } => Op::FullyConnected,
-        NodeOp::Conv {
-            kernel,
-            stride,
-            depthwise: false,
-            ..
-        } => {
-            let window = square(kernel, stride, kernel / 2);
-            let in_ch = network.input_shape(i).c;
+    let [lhs, rhs] = step.inputs;
+    match step.op {
+        StepOp::Linear => Op::FullyConnected,
+        StepOp::Conv(window) => {
+            let channels = [lhs, step.output].map(|i| lowered.values[i].shape.c);
             // A matter of the structure alone, so that costs are known before training.
-            match packing::packable(&window, in_ch, node.shape.c) {
+            match packing::packable(&window, channels[0], channels[1]) {
                 true => Op::PackedConv2d(window),
                 false => Op::Conv2d(window),
             }
         }
-        NodeOp::Conv {
-            kernel,
-            stride,
-            depthwise: true,
-            ..
-        } => Op::DepthwiseConv2d(square(kernel, stride, kernel / 2)),
-        NodeOp::MaxPool(w) => Op::MaxPool(square(w.kernel, w.stride, 0)),
-        NodeOp::AvgPool(w) => Op::AvgPool(square(w.kernel, w.stride, 0)),
-        NodeOp::Add => {
-            let (lhs, rhs) = (scale(node.inputs[0]), scale(node.inputs[1]));
+        StepOp::Depthwise(window) => Op::DepthwiseConv2d(window),
+        StepOp::MaxPool(window) => Op::MaxPool(window),
+        StepOp::AvgPool(window) => Op::AvgPool(window),
+        StepOp::Add => {
+            let (lhs, rhs) = (scale(lhs), scale(rhs));
             let twice_max = 2.0 * lhs.max(rhs);
             Op::Add(AddScales {
                 lhs: scaling(lhs / twice_max),
                 rhs: scaling(rhs / twice_max),
-                output: scaling(twice_max / ((1 << 20) as f64 * scale(i))),
+                output: scaling(twice_max / ((1 << 20) as f64 * scale(step.output))),
             })
         }
-        NodeOp::GlobalAvgPool => {
-            let shape = network.input_shape(i);
+        StepOp::GlobalAvgPool => {
+            let shape = lowered.values[lhs].shape;
             let n = (shape.h * shape.w) as f64;
-            Op::GlobalAvgPool(scaling(scale(node.inputs[0]) / (n * scale(i))))
+            Op::GlobalAvgPool(scaling(scale(lhs) / (n * scale(step.output))))
         }
-        _ => return Err(DeployError::unsupported(node)),
-    })
+        StepOp::Place {
+            first,
+            stride,
+            offset,
+            zero,
+        } => {
+            let scaling = match zero {
+                true => Scaling::new(0, 0),
+                false => scaling(scale(lhs) / scale(step.output)),
+            };
+            Op::Place(placing(scaling, [first, stride, offset]))
+        }
+    }
 }
 
 /// The data section while it grows.

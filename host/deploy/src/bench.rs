@@ -90,7 +90,7 @@ pub fn measure(processor: &Processor, elf: &Path, blob: &[u8]) -> Result<Measure
     let mut emulator = Emulator::start_on(&processor.board, elf, Some(file.path()))?;
     let mut next = || line(&mut emulator);
     let number = |line: String| line.parse().map_err(|_| BenchError::Answer { line });
-    let layers: Result<Vec<u64>, _> = model.layers().iter().map(|_| number(next()?)).collect();
+    let layers: Result<Vec<u64>, _> = model.layers().map(|_| number(next()?)).collect();
     let layers = layers?;
     let line = next()?;
     let (digest, stack) = line.split_once(' ').unwrap_or_default();

@@ -6,7 +6,7 @@
 use crate::golden::GoldenSpec;
 use crate::{Content, Costs, DeployError};
 use aplysia_shared::adapt::{Config, Head};
-use aplysia_space::{Genotype, Network, Rule};
+use aplysia_space::{Design, Network, Rule};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -42,8 +42,27 @@ pub struct Card {
     pub rules: RulesCard,
     /// How it learns on the device, unless told otherwise.
     pub adaptation: AdaptationCard,
-    /// The architecture.
-    pub genotype: Genotype,
+    /// The architecture, of the cell spaces with its skeleton: a table like the file of a genotype.
+    #[serde(with = "table")]
+    pub genotype: Design,
+}
+
+/// A design as the table that its text form is.
+mod table {
+    use aplysia_space::Design;
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(design: &Design, to: S) -> Result<S::Ok, S::Error> {
+        let table: Result<toml::Table, _> = design.to_toml().parse();
+        table.map_err(S::Error::custom)?.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Design, D::Error> {
+        let table = toml::Table::deserialize(from)?;
+        Design::from_toml(&table.to_string()).map_err(D::Error::custom)
+    }
 }
 
 /// What the model was trained on.

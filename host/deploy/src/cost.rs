@@ -61,7 +61,7 @@ pub fn cost(genotype: &Genotype, input: Shape, content: &Content) -> Result<Cost
 /// The network exceeds the blob format.
 pub fn cost_of_network(network: &Network, content: &Content) -> Result<Costs, DeployError> {
     let statistics = Statistics::placeholder(network, content);
-    let mut parts = assemble(network, &placeholder(network), &statistics, content)?.parts;
+    let mut parts = assemble(network, &placeholder(network)?, &statistics, content)?.parts;
     if let Some(spec) = content.golden {
         parts.add_golden(&GoldenSet::placeholder(network, spec))?;
     }

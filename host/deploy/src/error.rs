@@ -8,7 +8,7 @@ pub enum DeployError {
     #[error(transparent)]
     Genotype(#[from] aplysia_space::GenotypeError),
     /// A layer that the runtime cannot compute.
-    #[error("{node}: operation `{op}` is not supported by deployment yet; use the space mcu")]
+    #[error("{node}: operation `{op}` cannot be computed on the device")]
     Unsupported {
         /// Which node.
         node: String,

@@ -34,6 +34,8 @@ pub struct Export {
     pub blob: Vec<u8>,
     /// Where its activations live.
     pub plan: Plan,
+    /// The memory map as text: every activation with its place and lifetime, by the node it comes from.
+    pub map: String,
     /// What it costs; equals [`crate::cost_of_network`] of the untrained network.
     pub costs: Costs,
     /// First 16 bytes of the SHA-256 over graph and data.
@@ -52,6 +54,7 @@ impl Export {
         Ok(Self {
             blob,
             plan: assembly.plan,
+            map: assembly.map,
             costs,
             model_id,
         })

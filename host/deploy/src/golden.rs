@@ -167,7 +167,7 @@ pub fn attach(model: &Model<'_>, set: &GoldenSet) -> Result<Vec<u8>, DeployError
     if model.golden().is_some() {
         return Err(DeployError::GoldenTwice);
     }
-    let mut parts = Parts::new(model.graph().clone(), model.data().to_vec());
+    let mut parts = Parts::new(model.graph(), model.data().to_vec());
     parts.counter = model.counter();
     parts.add_golden(set)?;
     parts.blob()

@@ -9,14 +9,16 @@
 mod error;
 mod geometry;
 mod operator;
+mod placing;
 mod schema;
 mod weights;
 
 pub use error::{Fault, ImportError};
 
+use crate::arena::{Arrangement, Work};
 use crate::assemble::{Assembly, Data, narrow};
 use crate::parts::Parts;
-use crate::plan::{Buffer, plan};
+use crate::plan::memory_map;
 use crate::{DeployError, Export};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS};
 use aplysia_shared::{Clamp, GraphV1, Labels, Layer, Op, Tensor};
@@ -25,8 +27,8 @@ use schema::{Graph, INT8, operator_name};
 /// Converts the bytes of a `.tflite` file. `class_names` has one name per output, or is empty.
 ///
 /// Supported: CONV_2D, DEPTHWISE_CONV_2D (multiplier 1, or one input channel), FULLY_CONNECTED, ADD
-/// of equal shapes, MAX_POOL_2D, AVERAGE_POOL_2D, SOFTMAX of at most 511 values, and RESHAPE, SQUEEZE and
-/// EXPAND_DIMS where they move no data; padding SAME and VALID; activations NONE, RELU, RELU6,
+/// of equal shapes, CONCATENATION of channels, MAX_POOL_2D, AVERAGE_POOL_2D, SOFTMAX of at most 511 values,
+/// QUANTIZE from int8 to int8, and RESHAPE, SQUEEZE and EXPAND_DIMS where they move no data; padding SAME and VALID; activations NONE, RELU, RELU6,
 /// RELU_N1_TO_1. One input and one output of 1×1×classes, batch 1.
 ///
 /// # Errors
@@ -37,6 +39,7 @@ pub fn import(file: &[u8], class_names: &[String]) -> Result<Export, ImportError
         places: vec![None; graph.tensors.len()],
         graph,
         tensors: Vec::new(),
+        names: Vec::new(),
         layers: Vec::new(),
         data: Data::default(),
     };
@@ -58,6 +61,8 @@ struct Lowering<'a> {
     /// Tensor of the blob for each one of the file.
     places: Vec<Option<u8>>,
     tensors: Vec<Tensor>,
+    /// The file's name of each of `tensors`.
+    names: Vec<String>,
     layers: Vec<Layer>,
     data: Data,
 }
@@ -115,8 +120,10 @@ impl<'a> Lowering<'a> {
     /// A new tensor of the blob for `tensor`.
     fn define(&mut self, tensor: i32) -> Result<u8, Located> {
         let activation = self.activation(tensor)?;
+        let name = self.found(tensor)?.name.to_owned();
         let place = u8::try_from(self.tensors.len()).unwrap_or(u8::MAX);
         self.tensors.push(activation);
+        self.names.push(name);
         self.alias(tensor, place);
         Ok(place)
     }
@@ -137,6 +144,12 @@ impl<'a> Lowering<'a> {
     /// Ends an operator: a layer that writes `output`.
     fn layer(&mut self, op: Op, inputs: [u8; 2], output: i32, rest: Rest) -> Result<(), Located> {
         let output = self.define(output)?;
+        self.push(op, inputs, output, rest);
+        Ok(())
+    }
+
+    /// Appends a layer that writes a tensor of the blob.
+    fn push(&mut self, op: Op, inputs: [u8; 2], output: u8, rest: Rest) {
         self.layers.push(Layer {
             op,
             inputs,
@@ -145,7 +158,6 @@ impl<'a> Lowering<'a> {
             params: rest.params,
             homeostasis: None,
         });
-        Ok(())
     }
 
     fn finish(mut self, class_names: &[String]) -> Result<Assembly, ImportError> {
@@ -153,20 +165,16 @@ impl<'a> Lowering<'a> {
         let output = self.graph.output;
         let output = self.stored(output);
         let output = output.map_err(|located| self.refusal(end, located))?;
-        let n = self.layers.len();
-        let buffers = (0u8..).zip(&self.tensors).map(|(i, t)| Buffer {
-            bytes: t.len(),
-            first: self
-                .layers
-                .iter()
-                .position(|l| l.output == i)
-                .map_or(0, |l| l + 1),
-            last: match self.layers.iter().rposition(|l| l.inputs.contains(&i)) {
-                Some(reader) if i != output => reader + 1,
-                _ => n,
-            },
-        });
-        let plan = plan(&buffers.collect::<Vec<_>>());
+        let input = usize::try_from(self.graph.input).unwrap_or(0);
+        let input = self.places[input].unwrap_or(0);
+        let work = Work::of_layers(&self.tensors, &self.layers, input, output);
+        let Arrangement {
+            order,
+            buffers,
+            plan,
+        } = work.arrange();
+        let layers: Vec<Layer> = order.iter().map(|&step| self.layers[step]).collect();
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         for (tensor, &offset) in self.tensors.iter_mut().zip(&plan.offsets) {
             tensor.offset = narrow("arena bytes", offset)?;
         }
@@ -176,8 +184,8 @@ impl<'a> Lowering<'a> {
         };
         let graph = GraphV1 {
             tensors: collected("tensors", &self.tensors)?,
-            layers: collected::<_, MAX_LAYERS>("layers", &self.layers)?,
-            input: self.places[usize::try_from(self.graph.input).unwrap_or(0)].unwrap_or(0),
+            layers: collected::<_, MAX_LAYERS>("layers", &layers)?,
+            input,
             output,
             prototypes: None,
             labels,
@@ -185,6 +193,7 @@ impl<'a> Lowering<'a> {
         const { assert!(MAX_TENSORS < u8::MAX as usize) };
         Ok(Assembly {
             parts: Parts::new(graph, self.data.bytes),
+            map: memory_map(&names, &buffers, &plan),
             plan,
         })
     }

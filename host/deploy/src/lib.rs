@@ -8,8 +8,9 @@
 //! Flow: `space` (+ `learn`'s parameters and ranges) → **`deploy`** → blob → host, firmware.
 //!
 //! ```text
-//! params, ranges → quantize ─┐
-//!                    plan ───┴→ export → blob → statistics → blob with statistics
+//! network → lowering ────────┐
+//! params, ranges → quantize ─┤
+//!            arena, plan ───┴→ export → blob → statistics → blob with statistics
 //! .tflite ────────────────→ import → blob
 //! blob, images ────────────→ golden → blob with a golden set
 //! genotype ────────────────→ cost (the same assembly, placeholder numbers)
@@ -17,6 +18,7 @@
 
 pub mod adapt_bench;
 pub mod adaptation;
+pub mod arena;
 pub mod assemble;
 pub mod bench;
 pub mod card;
@@ -31,6 +33,7 @@ pub mod flash;
 pub mod golden;
 pub mod guarded;
 pub mod import;
+mod lowering;
 pub mod pack;
 mod parts;
 pub mod plan;

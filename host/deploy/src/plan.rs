@@ -2,7 +2,7 @@
 //! alive is overwritten.
 //!
 //! Owns offsets and nothing else: it sees buffers as sizes with lifetimes and must not know tensors,
-//! layers or the blob. Flow: [`crate::assemble`] → **`plan`** → tensor offsets of the blob.
+//! layers or the blob. Flow: [`crate::arena`] → **`plan`** → tensor offsets of the blob.
 //!
 //! The problem is dynamic storage allocation (NP-hard). No arena can be smaller than the lower bound
 //! `max over steps of the bytes alive`, so a plan that meets it is optimal. Tried in this order, until
@@ -11,14 +11,22 @@
 //! bound, which always succeeds on a chain; branch and bound. The last is exact: in any packing pushed
 //! down as far as it goes, taken in ascending order of offset, every buffer starts at 0 or at the top of
 //! an overlapping earlier one, so that it is enough to search over orders.
+//!
+//! Buffers that take each other's place ([`plan_tied`]) start at one offset and are placed as one block, which
+//! is as long as the buffers of it that are alive.
 
 use std::fmt::Write as _;
 
 /// Every offset and every planned size is a multiple of this many bytes.
 pub const ALIGNMENT_BYTES: usize = 16;
 
-/// Nodes that each of the two tree searches visits before it gives up.
+/// Nodes that each of the two tree searches visits before it gives up, if there are up to 20 blocks; of
+/// more, whose nodes take longer, fewer in the square of their number.
 pub const NODE_BUDGET: usize = 4096;
+
+fn node_budget(n_blocks: usize) -> usize {
+    NODE_BUDGET * 400 / (n_blocks * n_blocks).max(400)
+}
 
 /// Bytes that must stay intact from step `first` to step `last`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,62 +72,107 @@ pub struct Plan {
 /// assert_eq!((plan.arena_bytes, plan.optimal), (192, true));
 /// ```
 pub fn plan(buffers: &[Buffer]) -> Plan {
-    let lower_bound_bytes = lower_bound(buffers);
-    let greedy = greedy_by_size(buffers);
-    let met = arena_bytes(buffers, &greedy) == lower_bound_bytes;
-    if let Some(offsets) = (!met)
-        .then(|| from_both_ends(buffers, lower_bound_bytes))
-        .flatten()
-    {
-        return Plan {
-            offsets,
-            arena_bytes: lower_bound_bytes,
-            lower_bound_bytes,
-            optimal: true,
-        };
+    plan_tied(buffers, &vec![None; buffers.len()])
+}
+
+/// Places `buffers`, of which buffer `i` starts where buffer `ties[i]`, an earlier one, does, and may overlap
+/// it. The bound and `Plan::optimal` are those of these ties.
+pub fn plan_tied(buffers: &[Buffer], ties: &[Option<usize>]) -> Plan {
+    let mut block_of: Vec<usize> = Vec::with_capacity(buffers.len());
+    let mut blocks: Vec<Block> = vec![];
+    for (buffer, tie) in buffers.iter().zip(ties) {
+        let block = tie.map_or(blocks.len(), |earlier| block_of[earlier]);
+        match blocks.get_mut(block) {
+            Some(block) => block.buffers.push(*buffer),
+            None => blocks.push(Block {
+                buffers: vec![*buffer],
+            }),
+        }
+        block_of.push(block);
+    }
+    let (offsets, lower_bound_bytes, optimal) = place_blocks(&blocks);
+    Plan {
+        arena_bytes: arena_bytes(&blocks, &offsets),
+        offsets: block_of.into_iter().map(|block| offsets[block]).collect(),
+        lower_bound_bytes,
+        optimal,
+    }
+}
+
+/// Buffers at one offset.
+struct Block {
+    buffers: Vec<Buffer>,
+}
+
+impl Block {
+    fn planned_bytes(&self) -> usize {
+        let sizes = self.buffers.iter().map(Buffer::planned_bytes);
+        sizes.max().unwrap_or(0)
+    }
+
+    /// Bytes alive in `step`.
+    fn alive_at(&self, step: usize) -> usize {
+        let alive = |b: &&Buffer| b.first <= step && step <= b.last;
+        let alive = self.buffers.iter().filter(alive);
+        alive.map(Buffer::planned_bytes).max().unwrap_or(0)
+    }
+
+    /// Most of its bytes that are alive together with buffers of `other`.
+    fn beside(&self, other: &Block) -> usize {
+        let meets = |b: &&Buffer| other.buffers.iter().any(|o| b.overlaps(o));
+        let beside = self.buffers.iter().filter(meets);
+        beside.map(Buffer::planned_bytes).max().unwrap_or(0)
+    }
+}
+
+/// Offsets of the blocks, the lower bound, and whether the arena is proved minimal.
+fn place_blocks(blocks: &[Block]) -> (Vec<usize>, usize, bool) {
+    let bound = lower_bound(blocks);
+    let greedy = greedy_by_size(blocks);
+    let met = arena_bytes(blocks, &greedy) == bound;
+    if let Some(offsets) = (!met).then(|| from_both_ends(blocks, bound)).flatten() {
+        return (offsets, bound, true);
     }
     let mut search = Search {
-        buffers,
-        bound: lower_bound_bytes,
+        blocks,
+        bound,
         best: greedy,
         best_bytes: 0,
-        offsets: vec![None; buffers.len()],
+        offsets: vec![None; blocks.len()],
         visited: 0,
     };
-    search.best_bytes = arena_bytes(buffers, &search.best);
+    search.best_bytes = arena_bytes(blocks, &search.best);
     search.descend(0);
-    Plan {
-        optimal: search.best_bytes == lower_bound_bytes || search.visited < NODE_BUDGET,
-        offsets: search.best,
-        arena_bytes: search.best_bytes,
-        lower_bound_bytes,
-    }
+    // Blocks of several lengths are searched as if they had one.
+    let plain = blocks.iter().all(|b| b.buffers.len() == 1);
+    let exhausted = plain && search.visited < node_budget(blocks.len());
+    let optimal = search.best_bytes == bound || exhausted;
+    (search.best, bound, optimal)
 }
 
-fn lower_bound(buffers: &[Buffer]) -> usize {
+fn lower_bound(blocks: &[Block]) -> usize {
     // The bytes alive are largest at a step where some buffer begins.
-    let alive_at = |step| {
-        let alive = buffers.iter().filter(|b| b.first <= step && step <= b.last);
-        alive.map(Buffer::planned_bytes).sum()
-    };
-    buffers.iter().map(|b| alive_at(b.first)).max().unwrap_or(0)
+    let alive_at = |step| blocks.iter().map(|b| b.alive_at(step)).sum();
+    let begins = blocks.iter().flat_map(|b| &b.buffers).map(|b| b.first);
+    begins.map(alive_at).max().unwrap_or(0)
 }
 
-fn arena_bytes(buffers: &[Buffer], offsets: &[usize]) -> usize {
-    let ends = buffers
+fn arena_bytes(blocks: &[Block], offsets: &[usize]) -> usize {
+    let ends = blocks
         .iter()
         .zip(offsets)
         .map(|(b, &o)| o + b.planned_bytes());
     ends.max().unwrap_or(0)
 }
 
-/// Ranges of the arena that buffer `i` must keep out of, ascending.
-fn taken(buffers: &[Buffer], offsets: &[Option<usize>], i: usize) -> Vec<(usize, usize)> {
-    let mut taken: Vec<(usize, usize)> = buffers
+/// Ranges of the arena that block `i` must keep out of, ascending.
+fn taken(blocks: &[Block], offsets: &[Option<usize>], i: usize) -> Vec<(usize, usize)> {
+    let mut taken: Vec<(usize, usize)> = blocks
         .iter()
         .zip(offsets)
-        .filter(|(b, _)| b.overlaps(&buffers[i]))
-        .filter_map(|(b, offset)| offset.map(|o| (o, o + b.planned_bytes())))
+        .filter_map(|(b, &offset)| Some((b.beside(&blocks[i]), offset?)))
+        .filter(|&(bytes, _)| bytes > 0)
+        .map(|(bytes, o)| (o, o + bytes))
         .collect();
     taken.sort_unstable();
     taken
@@ -138,30 +191,37 @@ fn lowest(taken: &[(usize, usize)], bytes: usize) -> usize {
 }
 
 /// Largest first, each into the lowest gap that holds it.
-fn greedy_by_size(buffers: &[Buffer]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..buffers.len()).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(buffers[i].bytes), i));
-    let mut offsets = vec![None; buffers.len()];
+fn greedy_by_size(blocks: &[Block]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].planned_bytes()), i));
+    let mut offsets = vec![None; blocks.len()];
     for i in order {
-        let taken = taken(buffers, &offsets, i);
-        offsets[i] = Some(lowest(&taken, buffers[i].planned_bytes()));
+        let taken = taken(blocks, &offsets, i);
+        offsets[i] = Some(lowest(&taken, blocks[i].planned_bytes()));
     }
     offsets.into_iter().flatten().collect()
 }
 
 /// In order of `first`, each at the lowest or the highest place of an arena of `arena_bytes`, with
 /// backtracking; `None` if that leads nowhere within [`NODE_BUDGET`].
-fn from_both_ends(buffers: &[Buffer], arena_bytes: usize) -> Option<Vec<usize>> {
-    let mut order: Vec<usize> = (0..buffers.len()).collect();
-    order.sort_by_key(|&i| (buffers[i].first, std::cmp::Reverse(buffers[i].last), i));
-    let mut offsets = vec![None; buffers.len()];
-    let mut budget = NODE_BUDGET;
-    place(buffers, &order, arena_bytes, &mut offsets, &mut budget)
+fn from_both_ends(blocks: &[Block], arena_bytes: usize) -> Option<Vec<usize>> {
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    let life = |b: &Block| {
+        let first = b.buffers.iter().map(|b| b.first).min();
+        (
+            first,
+            std::cmp::Reverse(b.buffers.iter().map(|b| b.last).max()),
+        )
+    };
+    order.sort_by_key(|&i| (life(&blocks[i]), i));
+    let mut offsets = vec![None; blocks.len()];
+    let mut budget = node_budget(blocks.len());
+    place(blocks, &order, arena_bytes, &mut offsets, &mut budget)
         .then(|| offsets.into_iter().flatten().collect())
 }
 
 fn place(
-    buffers: &[Buffer],
+    blocks: &[Block],
     order: &[usize],
     arena_bytes: usize,
     offsets: &mut [Option<usize>],
@@ -174,8 +234,8 @@ fn place(
         return false;
     }
     *budget -= 1;
-    let bytes = buffers[i].planned_bytes();
-    let taken = taken(buffers, offsets, i);
+    let bytes = blocks[i].planned_bytes();
+    let taken = taken(blocks, offsets, i);
     let low = lowest(&taken, bytes);
     if low + bytes > arena_bytes {
         return false;
@@ -194,7 +254,7 @@ fn place(
     };
     for offset in [near, far] {
         offsets[i] = Some(offset);
-        if place(buffers, rest, arena_bytes, offsets, budget) {
+        if place(blocks, rest, arena_bytes, offsets, budget) {
             return true;
         }
         if low == high {
@@ -207,7 +267,7 @@ fn place(
 
 /// Depth-first search over orders of ascending offset.
 struct Search<'a> {
-    buffers: &'a [Buffer],
+    blocks: &'a [Block],
     bound: usize,
     best: Vec<usize>,
     best_bytes: usize,
@@ -218,23 +278,25 @@ struct Search<'a> {
 impl Search<'_> {
     /// Places one more buffer at or above `floor`, in every promising way.
     fn descend(&mut self, floor: usize) {
-        if self.best_bytes == self.bound || self.visited >= NODE_BUDGET {
+        if self.best_bytes == self.bound || self.visited >= node_budget(self.blocks.len()) {
             return;
         }
         self.visited += 1;
-        let mut children: Vec<(usize, usize)> = (0..self.buffers.len())
+        let mut children: Vec<(usize, usize)> = (0..self.blocks.len())
             .filter(|&i| self.offsets[i].is_none())
             .map(|i| (self.top(i), i))
             .filter(|&(offset, _)| offset >= floor)
             .collect();
         if children.is_empty() {
             if let Some(offsets) = self.offsets.iter().copied().collect::<Option<Vec<_>>>() {
-                self.best_bytes = arena_bytes(self.buffers, &offsets);
+                self.best_bytes = arena_bytes(self.blocks, &offsets);
                 self.best = offsets;
             }
             return;
         }
-        children.sort_by_key(|&(offset, i)| (offset, std::cmp::Reverse(self.buffers[i].bytes), i));
+        children.sort_by_key(|&(offset, i)| {
+            (offset, std::cmp::Reverse(self.blocks[i].planned_bytes()), i)
+        });
         for (offset, i) in children {
             self.offsets[i] = Some(offset);
             if self.reachable(offset) < self.best_bytes {
@@ -244,12 +306,13 @@ impl Search<'_> {
         }
     }
 
-    /// End of the highest placed buffer that is alive together with buffer `i`.
+    /// End of what block `i` has beside it of the highest placed block.
     fn top(&self, i: usize) -> usize {
-        let placed = self.buffers.iter().zip(&self.offsets);
+        let placed = self.blocks.iter().zip(&self.offsets);
         placed
-            .filter(|(b, _)| b.overlaps(&self.buffers[i]))
-            .filter_map(|(b, offset)| offset.map(|o| o + b.planned_bytes()))
+            .filter_map(|(b, offset)| Some((b.beside(&self.blocks[i]), (*offset)?)))
+            .filter(|&(bytes, _)| bytes > 0)
+            .map(|(bytes, o)| o + bytes)
             .max()
             .unwrap_or(0)
     }
@@ -258,12 +321,11 @@ impl Search<'_> {
     fn reachable(&self, floor: usize) -> usize {
         let at = |step: usize| {
             let (mut top, mut rest) = (0, 0);
-            for (b, offset) in self.buffers.iter().zip(&self.offsets) {
-                if b.first <= step && step <= b.last {
-                    match offset {
-                        Some(o) => top = top.max(o + b.planned_bytes()),
-                        None => rest += b.planned_bytes(),
-                    }
+            for (b, offset) in self.blocks.iter().zip(&self.offsets) {
+                match (b.alive_at(step), offset) {
+                    (0, _) => {}
+                    (bytes, Some(o)) => top = top.max(o + bytes),
+                    (bytes, None) => rest += bytes,
                 }
             }
             if rest == 0 {
@@ -272,7 +334,8 @@ impl Search<'_> {
                 top.max(floor) + rest
             }
         };
-        self.buffers.iter().map(|b| at(b.first)).max().unwrap_or(0)
+        let begins = self.blocks.iter().flat_map(|b| &b.buffers);
+        begins.map(|b| at(b.first)).max().unwrap_or(0)
     }
 }
 

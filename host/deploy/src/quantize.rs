@@ -9,8 +9,8 @@
 //! TensorFlow Lite 8-bit specification.
 
 use crate::DeployError;
+use crate::lowering::Lowered;
 use aplysia_space::{BatchNorm, LayerParams, Network, NetworkParams, NodeOp};
-use aplysia_space::{Norm, Padding, Window};
 
 /// Quantization of one activation tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,7 +56,7 @@ pub struct WeightedLayer {
 /// A network in integers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedNetwork {
-    /// One per node: quantization of its output.
+    /// One per activation of the device, the input first, the scores last.
     pub activations: Vec<Activation>,
     /// One per weighted node, in the order of [`Network::weighted`].
     pub layers: Vec<WeightedLayer>,
@@ -66,13 +66,14 @@ pub struct QuantizedNetwork {
 /// [`LayerParams::weight`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoldedLayer {
-    /// `w·gamma/sqrt(var + eps)`.
+    /// `w·gamma/sqrt(var + eps)`; of a batch norm on its own, `w = 1`.
     pub weight: Vec<f64>,
     /// `beta − mean·gamma/sqrt(var + eps)`.
     pub bias: Vec<f64>,
 }
 
-/// Folds batch norm into the convolution before it; a layer without batch norm keeps its bias.
+/// Folds batch norm into the convolution before it; a layer without batch norm keeps its bias, 0 if it has
+/// none.
 pub fn fold(params: &LayerParams, out_ch: usize) -> FoldedLayer {
     let gain = |bn: &BatchNorm, o: usize| {
         f64::from(bn.gamma[o]) / (f64::from(bn.var[o]) + f64::from(bn.eps)).sqrt()
@@ -86,9 +87,15 @@ pub fn fold(params: &LayerParams, out_ch: usize) -> FoldedLayer {
             .unzip(),
         None => (
             vec![1.0; out_ch],
-            params.bias.iter().map(|&b| f64::from(b)).collect(),
+            (0..out_ch)
+                .map(|o| params.bias.get(o).map_or(0.0, |&b| f64::from(b)))
+                .collect(),
         ),
     };
+    if params.weight.is_empty() {
+        let weight = gains;
+        return FoldedLayer { weight, bias };
+    }
     let per_channel = params.weight.len() / out_ch;
     let weight = params.weight.iter().enumerate();
     let weight = weight
@@ -146,14 +153,15 @@ pub fn activation_of_range((lo, hi): (f32, f32)) -> Activation {
     Activation { scale, zero_point }
 }
 
-/// Quantization of every node's output. `ranges[i]` is the range of node `i`'s output (after its
-/// activation) over calibration images; entries of the input and of pools, which keep the scale of
-/// what they read, are ignored.
+/// Quantization of every activation. `ranges[i]` is the range of node `i`'s output (after its
+/// activation) over calibration images; entries of the input, of pools, which keep the scale of
+/// what they read, and of nodes that need no memory are ignored.
 ///
 /// # Errors
 /// The number of ranges, or a range that is not finite or upside down.
-pub fn activations(
+pub(crate) fn activations(
     network: &Network,
+    lowered: &Lowered,
     input: InputNormalization,
     ranges: &[(f32, f32)],
 ) -> Result<Vec<Activation>, DeployError> {
@@ -167,51 +175,24 @@ pub fn activations(
         });
     }
     let mut all: Vec<Activation> = Vec::with_capacity(ranges.len());
-    for (node, &(lo, hi)) in network.nodes.iter().zip(ranges) {
-        let activation = match node.op {
-            NodeOp::Input => input.activation(),
-            NodeOp::MaxPool(_) | NodeOp::AvgPool(_) => all[node.inputs[0]],
-            _ if !(lo.is_finite() && hi.is_finite() && lo <= hi) => {
+    for value in &lowered.values {
+        let (node, (lo, hi)) = (&network.nodes[value.node], ranges[value.node]);
+        let activation = match value.keeps {
+            _ if node.op == NodeOp::Input => input.activation(),
+            Some(other) => all[other],
+            None if !(lo.is_finite() && hi.is_finite() && lo <= hi) => {
                 return Err(DeployError::Range {
                     node: node.name.clone(),
                     lo,
                     hi,
                 });
             }
-            NodeOp::Conv { relu: true, .. } => activation_of_range((0.0, hi)),
-            _ => activation_of_range((lo, hi)),
+            None if value.relu => activation_of_range((0.0, hi)),
+            None => activation_of_range((lo, hi)),
         };
         all.push(activation);
     }
     Ok(all)
-}
-
-/// Checks that the runtime has a kernel for every operation of `network`.
-///
-/// # Errors
-/// [`DeployError::Unsupported`] names the first that has none.
-pub(crate) fn check_operations(network: &Network) -> Result<(), DeployError> {
-    let can = |op| {
-        matches!(
-            op,
-            NodeOp::Input
-                | NodeOp::Conv {
-                    dilation: 1,
-                    padding: Padding::Same,
-                    norm: Norm::Affine,
-                    ..
-                }
-                | NodeOp::MaxPool(Window::HALVE)
-                | NodeOp::AvgPool(Window::HALVE)
-                | NodeOp::Add
-                | NodeOp::GlobalAvgPool
-                | NodeOp::Linear { .. }
-        )
-    };
-    match network.nodes.iter().find(|node| !can(node.op)) {
-        Some(node) => Err(DeployError::unsupported(node)),
-        None => Ok(()),
-    }
 }
 
 /// Quantizes a trained network; see [`activations`] for `ranges`.
@@ -225,11 +206,11 @@ pub fn quantize(
     input: InputNormalization,
     ranges: &[(f32, f32)],
 ) -> Result<QuantizedNetwork, DeployError> {
-    check_operations(network)?;
+    let lowered = Lowered::new(network)?;
     check_params(network, params)?;
-    let activations = activations(network, input, ranges)?;
+    let activations = activations(network, &lowered, input, ranges)?;
     let mut layers = Vec::new();
-    for (i, layer) in network.weighted().zip(&params.layers) {
+    for (at, (i, layer)) in network.weighted().zip(&params.layers).enumerate() {
         let folded = fold(layer, network.nodes[i].shape.c);
         if !folded
             .weight
@@ -241,14 +222,11 @@ pub fn quantize(
                 node: network.nodes[i].name.clone(),
             });
         }
-        let s_in = activations[network.nodes[i].inputs[0]].scale;
-        layers.push(quantize_layer(
-            network,
-            i,
-            &folded,
-            s_in,
-            activations[i].scale,
-        ));
+        // A layer that no score depends on is in no blob, whatever its scales.
+        let step = lowered.steps.iter().find(|step| step.params == Some(at));
+        let scale = |value: usize| activations[value].scale;
+        let (s_in, s_out) = step.map_or((1.0, 1.0), |s| (scale(s.inputs[0]), scale(s.output)));
+        layers.push(quantize_layer(network, i, &folded, s_in, s_out));
     }
     Ok(QuantizedNetwork {
         activations,
@@ -280,7 +258,10 @@ fn check_params(network: &Network, params: &NetworkParams) -> Result<(), DeployE
         };
         check("weight", layer.weight.len(), network.n_weights(i))?;
         match &layer.bn {
-            None => check("bias", layer.bias.len(), out_ch)?,
+            None if matches!(network.nodes[i].op, NodeOp::Linear { .. }) => {
+                check("bias", layer.bias.len(), out_ch)?;
+            }
+            None => {}
             Some(bn) => {
                 check("gamma", bn.gamma.len(), out_ch)?;
                 check("beta", bn.beta.len(), out_ch)?;
@@ -346,7 +327,8 @@ fn weight_index(network: &Network, i: usize, o: usize, j: usize) -> usize {
     match network.nodes[i].op {
         NodeOp::Conv {
             depthwise: true, ..
-        } => j * network.nodes[i].shape.c + o,
+        }
+        | NodeOp::BatchNorm { .. } => j * network.nodes[i].shape.c + o,
         NodeOp::Conv { kernel, .. } => {
             let (in_ch, taps) = (network.input_shape(i).c, kernel * kernel);
             let (ch, tap) = (j / taps, j % taps);

@@ -7,6 +7,7 @@
 use crate::DeployError;
 use crate::assemble::Content;
 use crate::evaluate::{Images, input_of_pixels};
+use crate::lowering::{Lowered, Step};
 use aplysia_shared::{ChannelStat, Hooks, LayerHooks, Model, infer_with};
 use aplysia_space::Network;
 use rayon::prelude::*;
@@ -167,27 +168,29 @@ pub fn measure(
     if images.labels.is_empty() {
         return Ok(statistics);
     }
-    // Layer i of the model is node i + 1; deviations need the means, hence two passes.
-    let zeros = |i: usize| {
-        let observed = network.rule(i).is_some() && content.has_homeostasis(network, i);
+    // Deviations need the means, hence two passes.
+    let steps = Lowered::new(network)?.steps;
+    let zeros = |step: &Step| {
+        let observed = step.params.is_some() && content.has_homeostasis(network, step.node);
         vec![
             0;
             if observed {
-                network.nodes[i].shape.c
+                network.nodes[step.node].shape.c
             } else {
                 0
             }
         ]
     };
-    let zeros: Vec<Vec<i32>> = (1..network.nodes.len()).map(zeros).collect();
+    let zeros: Vec<Vec<i32>> = steps.iter().map(zeros).collect();
     let first = Sums::measure(model, images, &zeros)?;
     let n_images = images.labels.len();
     let per_channel = |sums: &Sums, value: fn(&ChannelStat) -> i64| -> Vec<Vec<i32>> {
-        let layers = sums.channels.iter().zip(&network.nodes[1..]);
+        let layers = sums.channels.iter().zip(&steps);
         let mean = |total: i64, n: usize| (total as f64 / n as f64).round() as i32;
         layers
-            .map(|(stats, node)| {
-                let n = n_images * node.shape.h * node.shape.w;
+            .map(|(stats, step)| {
+                let shape = network.nodes[step.node].shape;
+                let n = n_images * shape.h * shape.w;
                 stats.iter().map(|s| mean(value(s), n)).collect()
             })
             .collect()
@@ -196,10 +199,11 @@ pub fn measure(
     if means.iter().any(|m| !m.is_empty()) {
         let second = Sums::measure(model, images, &means)?;
         let deviations = per_channel(&second, |s| s.deviation);
-        for (layer, i) in statistics.layers.iter_mut().zip(network.weighted()) {
+        for (i, step) in steps.iter().enumerate() {
+            let layer = step.params.and_then(|at| statistics.layers[at].as_mut());
             if let Some(layer) = layer {
-                layer.mean.clone_from(&means[i - 1]);
-                layer.deviation = deviations[i - 1].iter().map(|&d| d.max(1)).collect();
+                layer.mean.clone_from(&means[i]);
+                layer.deviation = deviations[i].iter().map(|&d| d.max(1)).collect();
             }
         }
     }

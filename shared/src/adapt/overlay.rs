@@ -39,7 +39,7 @@ impl Layout {
         within(d, MAX_FEATURES).map_err(|(got, max)| AdaptError::TooManyFeatures { got, max })?;
         let (mut total, mut widest) = (0, 0);
         if config.homeostasis.is_some() {
-            for layer in 0..model.layers().len() {
+            for layer in 0..model.n_layers() {
                 let n = n_homeostatic(model, layer);
                 within(n, MAX_CHANNELS).map_err(|(got, max)| AdaptError::TooManyChannels {
                     layer,
@@ -115,7 +115,7 @@ pub(crate) struct Parts<'s> {
 
 /// Index of the head, the last layer.
 pub(crate) fn head_layer(model: &Model<'_>) -> usize {
-    model.layers().len().saturating_sub(1)
+    model.n_layers().saturating_sub(1)
 }
 
 /// Channels of `layer` that keep statistics: 0 without such a section, and for the head.
@@ -153,9 +153,8 @@ impl Overlay<'_, '_, '_> {
         let (Some(layer), Some(momentum)) = (self.observed.take(), self.config.homeostasis) else {
             return;
         };
-        let layers = self.model.layers();
-        let output = layers.get(layer).map(|l| usize::from(l.output));
-        let tensor = output.and_then(|o| self.model.tensors().get(o));
+        let output = self.model.layer(layer).map(|l| l.output);
+        let tensor = output.and_then(|o| self.model.tensor(o));
         let pixels = tensor.map_or(1, |t| i64::from(t.h) * i64::from(t.w));
         let running = self.running(layer);
         if let Some(bytes) = self.parts.homeostasis.get_mut(running) {

@@ -58,7 +58,7 @@ impl<'b> Plastic<'b> {
         self.pending = None;
         let parts = self.parts()?;
         let mut running = &mut *parts.homeostasis;
-        for layer in 0..model.layers().len() {
+        for layer in 0..model.n_layers() {
             let Some(source) = model.homeostasis(layer) else {
                 continue;
             };

@@ -1,15 +1,17 @@
 //! The checks behind `Model::parse`. It owns every rule that makes a blob trustworthy and must not
 //! repair anything: the first broken rule is reported.
 
+use super::graph::Graph;
 use super::{
     ALIGN, BlobError, HEADER_BYTES, MAGIC, RUNTIME_ABI, VERSION, constants, field, golden,
     homeostasis,
 };
 use crate::kernel::generic::MAX_SOFTMAX_CHANNELS;
-use crate::layer::{GraphV1, Layer, MAX_TENSORS, Op, Scaling, Tensor, Window};
+use crate::layer::{Layer, Op, Scaling, Tensor, Window};
 use crate::quant::i32_at;
 
 mod classes;
+mod lifetimes;
 mod packed;
 
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
@@ -105,30 +107,36 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 /// Checks the whole graph against its data section and returns the class names.
 pub(super) fn graph<'a>(
-    graph: &GraphV1,
+    graph: &Graph<'_>,
     data: &'a [u8],
     arena_bytes: usize,
 ) -> Result<&'a str, BlobError> {
-    for (tensor, t) in (0u8..).zip(&graph.tensors) {
-        check_tensor(tensor, t, arena_bytes as u64)?;
+    for tensor in 0..=u8::MAX {
+        let Some(t) = graph.tensor(tensor) else { break };
+        check_tensor(tensor, &t, arena_bytes as u64)?;
     }
-    check_lifetimes(graph)?;
-    for (index, layer) in (0u8..).zip(&graph.layers) {
+    lifetimes::check(graph)?;
+    let n_layers = graph.n_layers();
+    for index in 0..=u8::MAX {
+        let Some(layer) = &graph.layer(index.into()) else {
+            break;
+        };
         let at = |tensor: u8| {
-            let found = graph.tensors.get(usize::from(tensor));
-            found.ok_or(BlobError::TensorIndex {
+            graph.tensor(tensor).ok_or(BlobError::TensorIndex {
                 layer: index,
                 tensor,
-                n_tensors: graph.tensors.len(),
+                n_tensors: graph.n_tensors(),
             })
         };
         let [first, second] = layer.inputs;
-        check_geometry(index, layer, [at(first)?, at(second)?], at(layer.output)?)?;
-        let head = usize::from(index) + 1 == graph.layers.len() && layer.op == Op::FullyConnected;
+        let inputs = [&at(first)?, &at(second)?];
+        check_geometry(index, layer, inputs, &at(layer.output)?)?;
+        let head = usize::from(index) + 1 == n_layers && layer.op == Op::FullyConnected;
         check_constants(index, layer, graph, data, head)?;
     }
-    let head = graph.layers.last().ok_or(BlobError::Head)?;
-    let tensor = |i: u8| graph.tensors.get(usize::from(i)).ok_or(BlobError::Head);
+    let head = graph.layer(n_layers.saturating_sub(1));
+    let head = head.ok_or(BlobError::Head)?;
+    let tensor = |i: u8| graph.tensor(i).ok_or(BlobError::Head);
     let output = tensor(graph.output)?;
     if head.output != graph.output || (output.h, output.w) != (1, 1) {
         return Err(BlobError::Head);
@@ -157,60 +165,6 @@ fn check_tensor(tensor: u8, t: &Tensor, arena_bytes: u64) -> Result<(), BlobErro
     Ok(())
 }
 
-/// Every tensor is written exactly once before it is read, and tensors that live at one time share no
-/// byte. A tensor lives from the layer that writes it to the last that reads it, both included.
-fn check_lifetimes(graph: &GraphV1) -> Result<(), BlobError> {
-    let n_tensors = graph.tensors.len();
-    let mut lives = [None::<(u8, u8)>; MAX_TENSORS];
-    let input = lives.get_mut(usize::from(graph.input));
-    *input.ok_or(BlobError::TensorIndex {
-        layer: 0,
-        tensor: graph.input,
-        n_tensors,
-    })? = Some((0, 0));
-    for (layer, l) in (0u8..).zip(&graph.layers) {
-        let now = layer + 1;
-        for tensor in l.inputs {
-            match lives.get_mut(usize::from(tensor)) {
-                Some(Some((_, last))) => *last = now,
-                _ => return Err(BlobError::Order { layer, tensor }),
-            }
-        }
-        match lives.get_mut(usize::from(l.output)) {
-            Some(life @ None) => *life = Some((now, now)),
-            _ => {
-                let tensor = l.output;
-                return Err(BlobError::Order { layer, tensor });
-            }
-        }
-    }
-    let last_layer = (graph.layers.len() as u8).saturating_sub(1);
-    for (tensor, life) in (0u8..).zip(lives.iter().take(n_tensors)) {
-        if life.is_none() {
-            let layer = last_layer;
-            return Err(BlobError::Order { layer, tensor });
-        }
-    }
-    check_overlap(graph, &lives)
-}
-
-fn check_overlap(
-    graph: &GraphV1,
-    lives: &[Option<(u8, u8)>; MAX_TENSORS],
-) -> Result<(), BlobError> {
-    let placed = || (0u8..).zip(graph.tensors.iter().zip(lives.iter().flatten()));
-    for (lhs, (a, (a_from, a_to))) in placed() {
-        for (rhs, (b, (b_from, b_to))) in placed().take(usize::from(lhs)) {
-            let together = a_from <= b_to && b_from <= a_to;
-            let shared = u64::from(a.offset) < b.end() && u64::from(b.offset) < a.end();
-            if together && shared {
-                return Err(BlobError::Overlap { lhs, rhs });
-            }
-        }
-    }
-    Ok(())
-}
-
 fn check_geometry(
     layer: u8,
     l: &Layer,
@@ -232,6 +186,11 @@ fn check_geometry(
         Op::Add(_) => shape(lhs) == shape(dst) && shape(rhs) == shape(dst),
         Op::Softmax(_) => shape(lhs) == shape(dst),
         Op::GlobalAvgPool(_) => shape(dst) == (1, 1, lhs.c),
+        Op::Place(p) => {
+            let sampled = |size: u16| size.div_ceil(p.stride.max(1).into());
+            let channels = u32::from(p.first) + u32::from(lhs.c) <= u32::from(dst.c);
+            channels && (dst.h, dst.w) == (sampled(lhs.h), sampled(lhs.w))
+        }
     };
     if !fits {
         return Err(BlobError::LayerShape { layer });
@@ -251,6 +210,7 @@ fn check_geometry(
             check_window(layer, window, lhs, dst)
         }
         Op::Softmax(scaling) => check_softmax(layer, *scaling, dst),
+        Op::Place(p) if p.stride == 0 || p.offset > p.stride => Err(BlobError::Window { layer }),
         _ => Ok(()),
     }
 }
@@ -286,7 +246,7 @@ fn check_window(layer: u8, w: &Window, src: &Tensor, dst: &Tensor) -> Result<(),
 fn check_constants(
     layer: u8,
     l: &Layer,
-    graph: &GraphV1,
+    graph: &Graph<'_>,
     data: &[u8],
     head: bool,
 ) -> Result<(), BlobError> {
@@ -304,9 +264,13 @@ fn check_constants(
             .try_for_each(|s| check_scaling(layer, 0, s, 0)),
         Op::GlobalAvgPool(scaling) => {
             check_scaling(layer, 0, *scaling, 30)?;
-            let src = graph.tensors.get(usize::from(l.inputs[0]));
+            let src = graph.tensor(l.inputs[0]);
             let n = src.map_or(0, |t| u64::from(t.h) * u64::from(t.w));
             check_bound(layer, 0, n * REACH, scaling.shift)
+        }
+        Op::Place(p) => {
+            check_scaling(layer, 0, p.scaling, 30)?;
+            check_bound(layer, 0, REACH, p.scaling.shift)
         }
         Op::MaxPool(_) | Op::AvgPool(_) | Op::Softmax(_) => Ok(()),
         _ => check_weights(layer, l, graph, data, head),
@@ -316,7 +280,7 @@ fn check_constants(
 fn check_weights(
     layer: u8,
     l: &Layer,
-    graph: &GraphV1,
+    graph: &Graph<'_>,
     data: &[u8],
     head: bool,
 ) -> Result<(), BlobError> {

@@ -5,6 +5,7 @@ use postcard::ser_flavors::Size;
 
 use super::check::crc32;
 use super::golden::GOLDEN_ABI;
+use super::graph::HELD;
 use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, VERSION, field};
 use crate::layer::{GraphV1, Layer, Op};
 
@@ -120,12 +121,18 @@ fn layout(graph: &GraphV1, data_len: usize) -> Result<(usize, usize), BlobError>
 /// The first runtime interface that has every operator of `graph`, and golden sets if there is one.
 fn min_abi(graph: &GraphV1, golden: bool) -> u16 {
     let needs = |l: &Layer| match l.op {
+        Op::Place(_) => 4,
         Op::Softmax(_) => 3,
         Op::PackedConv2d(_) => 2,
         _ => 1,
     };
     let headless = (graph.layers.last()).is_some_and(|l| l.op != Op::FullyConnected);
-    let least = if golden {
+    let offset = |tensor: u8| graph.tensors.get(usize::from(tensor)).map(|t| t.offset);
+    let lies_over = |l: &Layer| l.inputs.iter().any(|&i| offset(i) == offset(l.output));
+    let large = graph.tensors.len().max(graph.layers.len()) > HELD;
+    let least = if large || graph.layers.iter().any(lies_over) {
+        4
+    } else if golden {
         GOLDEN_ABI
     } else if headless || graph.labels.len == 0 {
         3

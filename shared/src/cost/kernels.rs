@@ -2,7 +2,8 @@
 //! above.
 
 use crate::kernel::dsp::packing::{BLOCK, Depth};
-use crate::kernel::dsp::{Cut, GROUP, MIN_ADD_ELEMENTS, PaddedStrip, in_words};
+use crate::kernel::dsp::{Cut, GROUP, MIN_ADD_ELEMENTS, PaddedStrip, in_words, knows_over};
+use crate::kernel::generic::MIN_PLACE_TABLE;
 use crate::layer::{Op, Tensor, Window};
 
 /// Estimated instructions of `op` from `src` to `dst`.
@@ -19,10 +20,14 @@ pub(super) fn instructions(op: &Op, src: &Tensor, dst: &Tensor) -> u64 {
             // Per MAC, per row of each output, per output.
             5 * macs + outputs * (61 * u64::from(rows) + 90)
         }
-        Op::DepthwiseConv2d(window) => match Cut::new(src.c.into(), dst.w.into(), window) {
-            Some(cut) => depthwise(&cut, window, src, dst),
-            None => generic_depthwise(window, dst),
-        },
+        Op::DepthwiseConv2d(window) => {
+            let over = src.offset == dst.offset;
+            match Cut::new(src.c.into(), dst.w.into(), window) {
+                Some(cut) if !over || knows_over(src.c.into()) => depthwise(&cut, window, src, dst),
+                _ if over => outputs * (16 * window.taps() as u64 + 90),
+                _ => generic_depthwise(window, dst),
+            }
+        }
         // 21 for 16 MACs and the loop; constants and rounding; the input.
         Op::FullyConnected => 1455 * inputs * outputs / 1000 + 111 * outputs + 2483,
         // Look-ups and one requantization, behind two tables; three requantizations.
@@ -43,6 +48,7 @@ pub(super) fn instructions(op: &Op, src: &Tensor, dst: &Tensor) -> u64 {
         Op::AvgPool(w) => w.taps() as u64 * (5 * outputs + 84 * pixels) + 36 * outputs,
         // Two exponentials a value; those far below the largest cost a third.
         Op::Softmax(_) => 290 * outputs,
+        Op::Place(_) => place(inputs.min(pixels * in_ch), pixels),
         Op::GlobalAvgPool(_) => 7 * inputs + 45 * outputs,
     }
 }
@@ -52,6 +58,14 @@ pub(super) fn generic_depthwise(window: &Window, dst: &Tensor) -> u64 {
     let (outputs, taps) = (dst.len() as u64, window.taps() as u64);
     let pixels = outputs / u64::from(dst.c).max(1);
     outputs * (4 * taps + 110) + 68 * pixels * taps
+}
+
+/// Per value, pixel, and for the table.
+fn place(values: u64, pixels: u64) -> u64 {
+    match values >= MIN_PLACE_TABLE as u64 {
+        true => 5 * values + 40 * pixels + 9000,
+        false => 34 * values + 40 * pixels,
+    }
 }
 
 /// Rows of strips of at most `rows`, one after the other.

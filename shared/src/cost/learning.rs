@@ -22,10 +22,9 @@ impl Model<'_> {
 
     /// Estimated instructions that homeostasis adds to an inference when it follows the image.
     pub fn observe_instructions(&self) -> u64 {
-        let tensor = |i: u8| self.tensors().get(usize::from(i));
-        let layers = self.layers().iter().filter(|l| l.homeostasis.is_some());
+        let layers = self.layers().filter(|l| l.homeostasis.is_some());
         let added = layers.filter_map(|layer| {
-            let (src, dst) = (tensor(layer.inputs[0])?, tensor(layer.output)?);
+            let (src, dst) = (&self.tensor(layer.inputs[0])?, &self.tensor(layer.output)?);
             let fast = kernels::instructions(&layer.op, src, dst);
             let slow = match layer.op {
                 Op::DepthwiseConv2d(window) => kernels::generic_depthwise(&window, dst),

@@ -28,11 +28,12 @@ mod multiply;
 mod sse2;
 
 pub(crate) use add::MIN_ELEMENTS as MIN_ADD_ELEMENTS;
-pub use add::add_s8;
+pub use add::{add_over_s8, add_s8};
 pub use columns::Rows;
 pub use conv2d::{Packed, packed_conv2d_s8};
 pub(crate) use depthwise::Cut;
-pub use depthwise::depthwise_conv2d_s8;
+pub(crate) use depthwise::knows_over;
+pub use depthwise::{depthwise_conv2d_over_s8, depthwise_conv2d_s8};
 pub use fully_connected::fully_connected_s8;
 pub(crate) use pool::in_words;
 pub use pool::{avg_pool_s8, global_avg_pool_s8, max_pool_s8};

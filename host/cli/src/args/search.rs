@@ -58,15 +58,16 @@ pub(crate) struct SearchArgs {
     /// Seed of the whole study.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Limit: bytes of the blob.
-    #[arg(long, default_value_t = 65_536)]
-    pub(crate) flash_bytes: u64,
-    /// Limit: bytes of the arena.
-    #[arg(long, default_value_t = 32_768)]
-    pub(crate) ram_bytes: u64,
-    /// Limit: estimated instructions of one inference.
-    #[arg(long, default_value_t = 40_000_000)]
-    pub(crate) instructions: u64,
+    /// Limit: bytes of the blob [default: 65536 in the space mcu, none in the others].
+    #[arg(long)]
+    pub(crate) flash_bytes: Option<u64>,
+    /// Limit: bytes of the arena [default: 32768 in the space mcu, none in the others].
+    #[arg(long)]
+    pub(crate) ram_bytes: Option<u64>,
+    /// Limit: estimated instructions of one inference [default: 40 million in the space mcu, none in the
+    /// others].
+    #[arg(long)]
+    pub(crate) instructions: Option<u64>,
     /// Limit: estimated microjoules of one inference on the chip of `--chip`, kept as instructions.
     #[arg(long, value_name = "UJ", requires = "chip")]
     pub(crate) energy_uj: Option<f64>,
@@ -83,7 +84,8 @@ pub(crate) struct SearchArgs {
     #[arg(long)]
     pub(crate) macs: Option<u64>,
     /// `mcu`, `darts`, `nasbench201`, or a file with bounds (TOML: the section `space` of a study.toml).
-    /// Networks of the cell spaces have no costs on a device yet: limit their parameters and MACs.
+    /// Networks of cells have costs on a device up to 5 cells of darts and 6 a stage of nasbench201; limit the
+    /// parameters and MACs of larger ones.
     #[arg(long, value_name = "NAME|FILE", default_value = "mcu")]
     pub(crate) space: String,
     #[command(flatten)]

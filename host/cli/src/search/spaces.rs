@@ -17,10 +17,43 @@ pub(crate) trait Searched:
 {
     /// The space with the bounds that `args` names, for these images.
     fn new(args: &SearchArgs, input: Shape, n_classes: usize) -> Result<Self>;
+    /// Flash, RAM and instructions that a candidate may cost unless told otherwise.
+    const LIMITS: Device;
     /// The plan of a candidate's network.
     fn design(&self, genotype: &Self::Genotype) -> Design;
-    /// What the network costs.
-    fn cost(network: &Network, content: &Content) -> Result<Costs, String>;
+    /// What a network without what training alone needs costs.
+    ///
+    /// # Errors
+    /// The blob format does not hold it.
+    fn cost(&self, network: &Network, content: &Content) -> Result<Costs, String>;
+}
+
+/// Costs on a device.
+pub(crate) struct Device {
+    pub(crate) flash_bytes: u64,
+    pub(crate) ram_bytes: u64,
+    pub(crate) instructions: u64,
+}
+
+impl Device {
+    /// No limit: the largest number that a study's TOML holds.
+    const NONE: Self = Self {
+        flash_bytes: i64::MAX as u64,
+        ram_bytes: i64::MAX as u64,
+        instructions: i64::MAX as u64,
+    };
+}
+
+/// Costs on a device.
+fn on_device(network: &Network, content: &Content) -> Result<Costs, String> {
+    let c = cost_of_network(network, content).map_err(|e| e.to_string())?;
+    Ok(Costs {
+        flash_bytes: c.flash_bytes,
+        ram_bytes: c.ram_bytes,
+        macs: c.macs,
+        instructions: c.instructions,
+        params: 0,
+    })
 }
 
 impl Searched for McuSpace {
@@ -36,21 +69,20 @@ impl Searched for McuSpace {
         Design::Mcu(genotype.clone())
     }
 
-    fn cost(network: &Network, content: &Content) -> Result<Costs, String> {
-        let c = cost_of_network(network, content).map_err(|e| e.to_string())?;
-        Ok(Costs {
-            flash_bytes: c.flash_bytes,
-            ram_bytes: c.ram_bytes,
-            macs: c.macs,
-            instructions: c.instructions,
-            params: 0,
-        })
+    const LIMITS: Device = Device {
+        flash_bytes: 65_536,
+        ram_bytes: 32_768,
+        instructions: 40_000_000,
+    };
+
+    fn cost(&self, network: &Network, content: &Content) -> Result<Costs, String> {
+        on_device(network, content)
     }
 }
 
 /// The cell spaces differ in their types only.
 macro_rules! searched {
-    ($space:ident, $name:literal, $genotype:ty, $skeleton:ident, $usual:expr, $design:ident) => {
+    ($space:ident, $name:literal, $genotype:ty, $skeleton:ident, $usual:expr, $design:ident, $cells:literal) => {
         impl Searched for $space {
             fn new(args: &SearchArgs, input: Shape, n_classes: usize) -> Result<Self> {
                 let mut space = bounds(args, $name)?.unwrap_or_else(|| $space::new($usual));
@@ -65,14 +97,23 @@ macro_rules! searched {
                 Design::$design(genotype.clone(), self.skeleton)
             }
 
-            fn cost(network: &Network, _: &Content) -> Result<Costs, String> {
-                let inference = network.inference().0;
+            const LIMITS: Device = Device::NONE;
+
+            fn cost(&self, network: &Network, content: &Content) -> Result<Costs, String> {
+                let costs = match self.skeleton.n_cells <= $cells {
+                    true => on_device(network, content)?,
+                    // Most have more layers than a blob holds.
+                    false => Costs {
+                        flash_bytes: 0,
+                        ram_bytes: 0,
+                        macs: network.macs(),
+                        instructions: 0,
+                        params: 0,
+                    },
+                };
                 Ok(Costs {
-                    flash_bytes: 0,
-                    ram_bytes: 0,
-                    macs: inference.macs(),
-                    instructions: 0,
-                    params: inference.total_params() as u64,
+                    params: network.total_params() as u64,
+                    ..costs
                 })
             }
         }
@@ -85,7 +126,8 @@ searched!(
     darts::Genotype,
     darts,
     darts::Skeleton::search(),
-    Darts
+    Darts,
+    5
 );
 searched!(
     NasBench201Space,
@@ -93,7 +135,8 @@ searched!(
     nasbench201::Genotype,
     nasbench201,
     nasbench201::Skeleton::published(32, 10),
-    NasBench201
+    NasBench201,
+    6
 );
 
 /// The spaces by name.

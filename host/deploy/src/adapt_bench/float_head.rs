@@ -36,7 +36,7 @@ impl FloatHead {
     /// # Errors
     /// The last layer of `model` is not fully connected.
     pub(super) fn sgd(model: &Model<'_>, rate: f32) -> Result<Self, DeployError> {
-        let base = model.constants(model.layers().len().saturating_sub(1));
+        let base = model.constants(model.n_layers().saturating_sub(1));
         let base = base.ok_or(AdaptError::NoHead)?;
         let (input, output) = (model.features(), model.output());
         let (mut weights, mut biases) = (Vec::new(), Vec::new());

@@ -13,7 +13,7 @@ use aplysia_shared::kernel::dsp::packing::{self, Depth};
 use aplysia_shared::{AddScales, Clamp, Op, Scaling, Tensor, Window};
 
 /// Damage of the file, or a fault of the operator.
-type Lowered<T> = Result<Result<T, Located>, planus::Error>;
+pub(super) type Lowered<T> = Result<Result<T, Located>, planus::Error>;
 
 /// Gives the inner error back as a value, so that `?` is left for a damaged file.
 macro_rules! sound {
@@ -38,12 +38,14 @@ impl Lowering<'_> {
         match operator.code {
             0 => self.add(operator, output),
             1 => self.pool(operator, Op::AvgPool),
+            2 => self.concatenation(operator, output),
             3 => self.conv(operator),
             4 => self.depthwise(operator),
             9 => self.fully_connected(operator),
             17 => self.pool(operator, Op::MaxPool),
             22 | 43 | 70 => Ok(self.reshape(input, output)),
             25 => self.softmax(operator),
+            114 => Ok(self.quantize(input, output)),
             _ => Ok(Err((output, Fault::Unsupported))),
         }
     }
@@ -297,7 +299,7 @@ impl Lowering<'_> {
         <[usize; 4]>::try_from(sizes).map_err(|_| (weights, fault()))
     }
 
-    fn misfit(&self, tensor: i32, want: &str, src: &Tensor, dst: &Tensor) -> Fault {
+    pub(super) fn misfit(&self, tensor: i32, want: &str, src: &Tensor, dst: &Tensor) -> Fault {
         let size = |t: &Tensor| format!("{}x{}x{}", t.h, t.w, t.c);
         Fault::Shape {
             got: self.at(tensor).map_or_else(Vec::new, |t| t.shape.clone()),

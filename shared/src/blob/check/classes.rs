@@ -1,14 +1,14 @@
 //! The checks of what belongs to classes: prototypes and names. It owns these rules only.
 
+use crate::blob::graph::Graph;
 use crate::blob::{BlobError, section};
-use crate::layer::GraphV1;
 use crate::quant::i16_at;
 
 /// Largest prototype entry: 255 times 128.
 const MAX_PROTOTYPE: u16 = 32_640;
 
 pub(super) fn prototypes(
-    graph: &GraphV1,
+    graph: &Graph<'_>,
     data: &[u8],
     n_classes: usize,
     features: usize,
@@ -25,7 +25,7 @@ pub(super) fn prototypes(
 }
 
 pub(super) fn labels<'a>(
-    graph: &GraphV1,
+    graph: &Graph<'_>,
     data: &'a [u8],
     want: usize,
 ) -> Result<&'a str, BlobError> {

@@ -1,7 +1,7 @@
 //! Addition. It owns this operator only and must not know the graph around it.
 
 use super::Simd;
-use crate::kernel::{Dst, Src, generic};
+use crate::kernel::{Dst, Over, Src, generic};
 use crate::layer::{AddScales, Scaling};
 use crate::quant::multiply_by_quantized_multiplier;
 
@@ -22,8 +22,8 @@ pub fn add_s8<S: Simd>(lhs: &Src<'_>, rhs: &Src<'_>, dst: &mut Dst<'_>, scales: 
         return generic::add_s8(lhs, rhs, dst, scales);
     };
     let [mut left, mut right] = [[0; 256]; 2];
-    fill(&mut left, lhs, scales.lhs);
-    fill(&mut right, rhs, scales.rhs);
+    fill(&mut left, lhs.zero_point, scales.lhs);
+    fill(&mut right, rhs.zero_point, scales.rhs);
     let sum = |l: i8, r: i8| {
         let [l, r] = [l, r].map(|q| usize::from(q.cast_unsigned()));
         output.requantize::<S>(left[l] + right[r])
@@ -42,6 +42,38 @@ pub fn add_s8<S: Simd>(lhs: &Src<'_>, rhs: &Src<'_>, dst: &mut Dst<'_>, scales: 
     }
     for ((out, &l), &r) in tail.iter_mut().zip(l_tail).zip(r_tail) {
         *out = sum(l, r).max(dst.clamp.min).min(dst.clamp.max);
+    }
+}
+
+/// [`add_s8`] where the first input is `image` and the output takes its place: bit for bit
+/// [`generic::add_over_s8`].
+pub fn add_over_s8<S: Simd>(image: &mut Over<'_>, rhs: &Src<'_>, scales: &AddScales) {
+    let [lhs_zero, dst_zero] = image.zero_points;
+    let output = Output::new(scales, dst_zero);
+    let (Some(output), true) = (output, image.data.len() >= MIN_ELEMENTS) else {
+        return generic::add_over_s8(image, rhs, scales);
+    };
+    let [mut left, mut right] = [[0; 256]; 2];
+    fill(&mut left, lhs_zero, scales.lhs);
+    fill(&mut right, rhs.zero_point, scales.rhs);
+    let sum = |l: i8, r: i8| {
+        let [l, r] = [l, r].map(|q| usize::from(q.cast_unsigned()));
+        output.requantize::<S>(left[l] + right[r])
+    };
+    let clamp = image.clamp;
+    let [min, max] =
+        [clamp.min, clamp.max].map(|limit| u32::from_le_bytes([limit.cast_unsigned(); 4]));
+    let (fours, tail) = image.data.as_chunks_mut::<4>();
+    let (rs, r_tail) = rhs.data.as_chunks::<4>();
+    for (out, r) in fours.iter_mut().zip(rs) {
+        let (&mut [l0, l1, l2, l3], &[r0, r1, r2, r3]) = (&mut *out, r);
+        let sums = [sum(l0, r0), sum(l1, r1), sum(l2, r2), sum(l3, r3)];
+        let word = u32::from_le_bytes(sums.map(i8::cast_unsigned));
+        let word = S::min4(S::max4(word, min), max);
+        *out = word.to_le_bytes().map(u8::cast_signed);
+    }
+    for (out, &r) in tail.iter_mut().zip(r_tail) {
+        *out = sum(*out, r).max(clamp.min).min(clamp.max);
     }
 }
 
@@ -86,9 +118,9 @@ impl Output {
 }
 
 /// Rescaled values, by the bits of `q`.
-fn fill(values: &mut [i32; 256], src: &Src<'_>, scaling: Scaling) {
+fn fill(values: &mut [i32; 256], zero_point: i32, scaling: Scaling) {
     for (value, q) in values.iter_mut().zip((0..=127).chain(-128..=-1)) {
-        let wide = (q - src.zero_point) << LEFT_SHIFT;
+        let wide = (q - zero_point) << LEFT_SHIFT;
         *value = multiply_by_quantized_multiplier(wide, scaling.multiplier(), scaling.shift);
     }
 }

@@ -5,7 +5,7 @@ use core::num::NonZeroUsize;
 
 use super::packing::{BLOCK, Channel, Epilogue, Reach};
 use super::{SCRATCH_WORDS, Simd, Strip};
-use crate::kernel::{Dst, Src, Weighted, generic};
+use crate::kernel::{Dst, Over, Src, Weighted, generic};
 use crate::layer::Window;
 
 /// Largest window side.
@@ -34,22 +34,83 @@ pub fn depthwise_conv2d_s8<S: Simd>(
     let (Some(cut), None) = (cut, &constants.stats) else {
         return generic::depthwise_conv2d_s8(src, dst, window, constants);
     };
+    let mut image = Over {
+        data: &mut *dst.data,
+        from: [src.h, src.w],
+        to: [dst.h, dst.w],
+        c: src.c,
+        zero_points: [src.zero_point, dst.zero_point],
+        clamp: dst.clamp,
+    };
+    match run::<S>(cut, &mut image, Some(src.data), constants) {
+        Some(_) => generic::depthwise_conv2d_s8(src, dst, window, constants),
+        None => dst.limit(),
+    }
+}
+
+/// As [`depthwise_conv2d_s8`], where the output takes the place of the input and is not larger: bit for bit
+/// [`generic::depthwise_conv2d_over_s8`], which it calls for windows, channels and constants that it does not
+/// know.
+///
+/// Rows that two strips share stay expanded, so that none is read after it was overwritten. Never panics if
+/// `Model::parse` accepted the blob. Cost: 4.6 KiB of stack; instructions in [`crate::cost`].
+pub fn depthwise_conv2d_over_s8<S: Simd>(
+    image: &mut Over<'_>,
+    window: &Window,
+    constants: &mut Weighted<'_>,
+) {
+    let cut = Cut::new(image.c, image.to[1], window).filter(|_| knows_over(image.c));
+    let unknown = match (cut, &constants.stats) {
+        (Some(cut), None) => run::<S>(cut, image, None, constants),
+        _ => Some(0),
+    };
+    if let Some(first) = unknown {
+        generic::depthwise_conv2d_over_s8(image, first, window, constants);
+    }
+    // Not before all of the input was read.
+    image.dst().limit();
+}
+
+/// Whether blocks of channels share none, so that none is written before it is read.
+pub(crate) fn knows_over(c: usize) -> bool {
+    c.is_multiple_of(BLOCK)
+}
+
+/// Reads the image, or what is `apart` in its shape, and writes the output, limited to i8, at its start; gives
+/// the first channel of the first block whose constants are not known, where it stopped.
+#[inline(never)]
+fn run<S: Simd>(
+    cut: Cut,
+    image: &mut Over<'_>,
+    apart: Option<&[i8]>,
+    constants: &Weighted<'_>,
+) -> Option<usize> {
+    let ([h, w], [out_h, out_w], c) = (image.from, image.to, image.c);
+    let mut unknown = None;
     let mut pixels = [0; SCRATCH_WORDS];
     // Where the channels are no multiple of 4, the last slice repeats some of the one before.
-    for slice in 0..src.c.div_ceil(BLOCK) {
-        let first = (slice * BLOCK).min(src.c - BLOCK);
+    for slice in 0..c.div_ceil(BLOCK) {
+        let first = (slice * BLOCK).min(c - BLOCK);
         let mut taps = [0; 2 * MAX_KERNEL * MAX_KERNEL];
-        let Some(epilogue) = weights::<S>(
-            &mut taps,
-            [src.c, first],
-            constants,
-            [src.zero_point, dst.zero_point],
-        ) else {
-            return generic::depthwise_conv2d_s8(src, dst, window, constants);
+        let known = weights::<S>(&mut taps, [c, first], constants, image.zero_points);
+        let Some(epilogue) = known else {
+            unknown = Some(first);
+            break;
         };
-        for top in (0..dst.h).step_by(cut.rows) {
-            let rows = cut.rows.min(dst.h - top);
-            cut.expand::<S>(src, [top, first, rows], &mut pixels);
+        for top in (0..out_h).step_by(cut.rows.max(1)) {
+            let rows = cut.rows.min(out_h - top);
+            let kept = match apart {
+                None if top > 0 => cut.keep(&mut pixels),
+                _ => 0,
+            };
+            let src = Src {
+                data: apart.unwrap_or(image.data),
+                h,
+                w,
+                c,
+                zero_point: image.zero_points[0],
+            };
+            cut.expand::<S>(&src, [top, first, rows], kept, &mut pixels);
             let strip = Strip {
                 pixels: &pixels,
                 pitch: cut.pitch.get(),
@@ -57,14 +118,14 @@ pub fn depthwise_conv2d_s8<S: Simd>(
                 stride: cut.stride,
                 weights: &taps,
                 epilogue: &epilogue,
-                n: [rows, dst.w],
-                step: [dst.w * dst.c, dst.c],
+                n: [rows, out_w],
+                step: [out_w * c, c],
             };
-            let from = top * dst.w * dst.c + first;
-            S::rows(&strip, dst.data.get_mut(from..).unwrap_or_default());
+            let from = top * out_w * c + first;
+            S::rows(&strip, image.data.get_mut(from..).unwrap_or_default());
         }
     }
-    dst.limit();
+    unknown
 }
 
 /// Expands the weights of four channels and gives their constants.
@@ -136,23 +197,38 @@ impl Cut {
         rows.saturating_sub(1) * self.stride + self.kernel
     }
 
-    /// Expands what `rows` output rows from `top` on read, channels from `first` on.
+    /// Moves the rows that the next strip reads as well to its start and gives their number.
+    fn keep(&self, pixels: &mut [u32; SCRATCH_WORDS]) -> usize {
+        let kept = self.kernel.saturating_sub(self.stride);
+        let from = self.rows * self.stride * self.pitch.get();
+        // Upwards, as the two may overlap.
+        for i in 0..kept * self.pitch.get() {
+            let word = pixels.get(from + i).copied().unwrap_or(0);
+            if let Some(to) = pixels.get_mut(i) {
+                *to = word;
+            }
+        }
+        kept
+    }
+
+    /// Expands what `rows` output rows from `top` on read, channels from `first` on; the first `kept` rows
+    /// are there.
     fn expand<S: Simd>(
         &self,
         src: &Src<'_>,
         [top, first, rows]: [usize; 3],
+        kept: usize,
         pixels: &mut [u32; SCRATCH_WORDS],
     ) {
         let zero = src.zero_point.cast_unsigned() & 0xFFFF;
         let padding = [zero | (zero << 16); 2];
-        let n = self.lines(rows);
-        for (i, row) in pixels
-            .chunks_exact_mut(self.pitch.get())
-            .take(n)
-            .enumerate()
-        {
+        let n = self.lines(rows).saturating_sub(kept);
+        let new = pixels.get_mut(kept * self.pitch.get()..);
+        let rows = new.unwrap_or_default().chunks_exact_mut(self.pitch.get());
+        let first_row = top * self.stride + kept;
+        for (i, row) in rows.take(n).enumerate() {
             let row = row.as_chunks_mut::<2>().0;
-            let y = (top * self.stride + i).checked_sub(self.pad[0]);
+            let y = (first_row + i).checked_sub(self.pad[0]);
             let Some(y) = y.filter(|&y| y < src.h) else {
                 row.fill(padding);
                 continue;

@@ -1,0 +1,129 @@
+//! The checks of who writes and reads a tensor when, and of where it lies meanwhile. It owns these rules
+//! only.
+
+use crate::blob::BlobError;
+use crate::blob::graph::Graph;
+use crate::kernel::over::may_lie_over;
+use crate::layer::{Layer, MAX_TENSORS, Op};
+
+/// Of one tensor.
+#[derive(Clone, Copy)]
+struct Life {
+    /// Step that begins to write it: 0 for the input, else one more than the layer.
+    from: u8,
+    /// Last step that writes or reads it.
+    to: u8,
+    /// Channels written so far.
+    filled: u16,
+}
+
+/// Every tensor is written once before it is read, or filled by placings channel by channel, and tensors
+/// that live at one time share no byte, unless one takes the place of the other. A tensor lives from the first layer that writes it to the last
+/// that writes or reads it, both included.
+pub(super) fn check(graph: &Graph<'_>) -> Result<(), BlobError> {
+    let n_tensors = graph.n_tensors();
+    let mut lives = [None::<Life>; MAX_TENSORS];
+    let channels = |tensor: u8| graph.tensor(tensor).map_or(0, |t| t.c);
+    let input = lives.get_mut(usize::from(graph.input));
+    *input.ok_or(BlobError::TensorIndex {
+        layer: 0,
+        tensor: graph.input,
+        n_tensors,
+    })? = Some(Life {
+        from: 0,
+        to: 0,
+        filled: channels(graph.input),
+    });
+    for layer in 0..u8::MAX {
+        let now = layer + 1;
+        let Some(l) = graph.layer(layer.into()) else {
+            break;
+        };
+        for tensor in l.inputs {
+            match lives.get_mut(usize::from(tensor)) {
+                Some(Some(life)) if life.filled == channels(tensor) => life.to = now,
+                _ => return Err(BlobError::Order { layer, tensor }),
+            }
+        }
+        let tensor = l.output;
+        let life = lives.get_mut(usize::from(tensor));
+        let life = life.ok_or(BlobError::Order { layer, tensor })?;
+        *life = Some(written(graph, &l, now, *life).ok_or(BlobError::Order { layer, tensor })?);
+    }
+    let last_layer = u8::try_from(graph.n_layers())
+        .unwrap_or(u8::MAX)
+        .saturating_sub(1);
+    for (tensor, life) in (0u8..).zip(lives.iter().take(n_tensors)) {
+        if life.is_none_or(|life| life.filled != channels(tensor)) {
+            let layer = last_layer;
+            return Err(BlobError::Order { layer, tensor });
+        }
+    }
+    check_overlap(graph, &lives)
+}
+
+/// The life of the output of `l` after step `now`; none if it may not write there.
+fn written(graph: &Graph<'_>, l: &Layer, now: u8, life: Option<Life>) -> Option<Life> {
+    let c = |tensor: u8| graph.tensor(tensor).map(|t| t.c);
+    match (&l.op, life) {
+        (Op::Place(p), life) => {
+            let (from, filled) = life.map_or((now, 0), |life| (life.from, life.filled));
+            let complete = life.is_some() && Some(filled) == c(l.output);
+            (p.first == filled && !complete).then_some(())?;
+            Some(Life {
+                from,
+                to: now,
+                filled: filled.checked_add(c(l.inputs[0])?)?,
+            })
+        }
+        (_, None) => Some(Life {
+            from: now,
+            to: now,
+            filled: c(l.output).unwrap_or(0),
+        }),
+        _ => None,
+    }
+}
+
+/// Whether tensor `b` takes the place of tensor `a` in the step that reads `a` last and writes `b`.
+fn lies_over(
+    graph: &Graph<'_>,
+    (a, a_start, a_life): (u8, u64, &Life),
+    (b, b_start, b_life): (u8, u64, &Life),
+) -> bool {
+    let step = b_life.from;
+    let layer = step.checked_sub(1).and_then(|l| graph.layer(l.into()));
+    let Some(layer) = layer.filter(|_| a_start == b_start && a_life.to == step) else {
+        return false;
+    };
+    let [first, second] = layer.inputs;
+    let tensors = [first, second, b].map(|i| graph.tensor(i));
+    let ([Some(lhs), Some(rhs), Some(dst)], true) = (tensors, layer.output == b) else {
+        return false;
+    };
+    // Both inputs of a sum cannot be under it.
+    let apart = !matches!(layer.op, Op::Add(_)) || first != second;
+    let can = may_lie_over(&layer.op, [&lhs, &rhs], &dst);
+    apart && ((a == first && can[0]) || (a == second && can[1]))
+}
+
+fn check_overlap(graph: &Graph<'_>, lives: &[Option<Life>; MAX_TENSORS]) -> Result<(), BlobError> {
+    // Where each tensor lies: a large graph decodes a tensor each time it is asked for it.
+    let mut places = [(0, 0); MAX_TENSORS];
+    for (place, tensor) in places.iter_mut().zip(0u8..) {
+        let t = graph.tensor(tensor);
+        *place = t.map_or((0, 0), |t| (u64::from(t.offset), t.end()));
+    }
+    let placed = || (0u8..).zip(places.iter().zip(lives.iter().flatten()));
+    for (lhs, ((a_start, a_end), a)) in placed() {
+        for (rhs, ((b_start, b_end), b)) in placed().take(usize::from(lhs)) {
+            let together = a.from <= b.to && b.from <= a.to;
+            let shared = a_start < b_end && b_start < a_end;
+            let [a, b] = [(lhs, *a_start, a), (rhs, *b_start, b)];
+            if together && shared && !lies_over(graph, a, b) && !lies_over(graph, b, a) {
+                return Err(BlobError::Overlap { lhs, rhs });
+            }
+        }
+    }
+    Ok(())
+}

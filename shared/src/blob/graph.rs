@@ -1,0 +1,230 @@
+//! The graph of a parsed blob: decoded once if it is small, layer by layer where it lies if it is large.
+//!
+//! It owns the decoding and must not know the checks. A graph of up to [`HELD`] tensors and layers, as
+//! most devices have, costs nothing to look at; a larger one would take 13 kB of RAM, so that only the
+//! places of its tensors and layers are kept, 1 kB, and each is decoded when it is used.
+
+use serde::de::DeserializeOwned;
+
+use super::BlobError;
+use crate::layer::{GraphV1, Labels, Layer, MAX_LAYERS, MAX_TENSORS, Tensor};
+
+/// Most tensors, and most layers, that are held decoded. Runtimes below interface 4 take no more.
+pub(super) const HELD: usize = 48;
+/// Version of the graph, the first byte.
+const V1: u32 = 0;
+
+/// A whole graph.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Graph<'a> {
+    items: Items<'a>,
+    /// Tensor the caller fills.
+    pub(super) input: u8,
+    /// Tensor the caller reads.
+    pub(super) output: u8,
+    /// Offset of the class means.
+    pub(super) prototypes: Option<u32>,
+    /// Class names.
+    pub(super) labels: Labels,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is no heap, and both are smaller than the graph of the largest model"
+)]
+enum Items<'a> {
+    Held {
+        tensors: heapless::Vec<Tensor, HELD>,
+        layers: heapless::Vec<Layer, HELD>,
+    },
+    Lying {
+        bytes: &'a [u8],
+        tensors: heapless::Vec<u16, MAX_TENSORS>,
+        layers: heapless::Vec<u16, MAX_LAYERS>,
+    },
+}
+
+/// What is left to decode.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl Reader<'_> {
+    #[inline(never)]
+    fn next<T: DeserializeOwned>(&mut self) -> Result<T, BlobError> {
+        let (value, rest) =
+            postcard::take_from_bytes(self.rest).map_err(|_| BlobError::GraphEncoding)?;
+        self.rest = rest;
+        Ok(value)
+    }
+
+    fn each<T: DeserializeOwned>(
+        &mut self,
+        mut keep: impl FnMut(usize, T) -> Option<()>,
+    ) -> Result<(), BlobError> {
+        let n: u32 = self.next()?;
+        for _ in 0..n {
+            let left = self.rest.len();
+            keep(left, self.next()?).ok_or(BlobError::GraphEncoding)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Graph<'a> {
+    /// Decodes `bytes`, all of which are the graph.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, BlobError> {
+        let items = match Self::held(bytes)? {
+            Some(held) => held,
+            None => Self::lying(bytes)?,
+        };
+        Self::behind(bytes, items)
+    }
+
+    fn start(bytes: &'a [u8]) -> Result<Reader<'a>, BlobError> {
+        let mut reader = Reader { rest: bytes };
+        match reader.next::<u32>()? {
+            V1 => Ok(reader),
+            _ => Err(BlobError::GraphEncoding),
+        }
+    }
+
+    /// None if there are too many.
+    #[inline(never)]
+    fn held(bytes: &'a [u8]) -> Result<Option<Items<'a>>, BlobError> {
+        let mut reader = Self::start(bytes)?;
+        let (mut tensors, mut layers) = (heapless::Vec::new(), heapless::Vec::new());
+        let mut full = false;
+        reader.each(|_, tensor| {
+            full |= tensors.push(tensor).is_err();
+            Some(())
+        })?;
+        reader.each(|_, layer| {
+            full |= layers.push(layer).is_err();
+            Some(())
+        })?;
+        Ok((!full).then_some(Items::Held { tensors, layers }))
+    }
+
+    #[inline(never)]
+    fn lying(bytes: &'a [u8]) -> Result<Items<'a>, BlobError> {
+        let mut reader = Self::start(bytes)?;
+        let (mut tensors, mut layers) = (heapless::Vec::new(), heapless::Vec::new());
+        let place = |left: usize| u16::try_from(bytes.len() - left).ok();
+        reader.each(|left, _: Tensor| tensors.push(place(left)?).ok())?;
+        reader.each(|left, _: Layer| layers.push(place(left)?).ok())?;
+        Ok(Items::Lying {
+            bytes,
+            tensors,
+            layers,
+        })
+    }
+
+    /// What follows the layers.
+    fn behind(bytes: &'a [u8], items: Items<'a>) -> Result<Self, BlobError> {
+        let mut reader = Self::start(bytes)?;
+        reader.each(|_, _: Tensor| Some(()))?;
+        reader.each(|_, _: Layer| Some(()))?;
+        let (input, output, prototypes, labels) = reader.next()?;
+        if !reader.rest.is_empty() {
+            return Err(BlobError::GraphLength {
+                unused_bytes: reader.rest.len(),
+            });
+        }
+        Ok(Self {
+            items,
+            input,
+            output,
+            prototypes,
+            labels,
+        })
+    }
+
+    /// Number of tensors.
+    pub(super) fn n_tensors(&self) -> usize {
+        match &self.items {
+            Items::Held { tensors, .. } => tensors.len(),
+            Items::Lying { tensors, .. } => tensors.len(),
+        }
+    }
+
+    /// Number of layers.
+    #[inline]
+    pub(super) fn n_layers(&self) -> usize {
+        match &self.items {
+            Items::Held { layers, .. } => layers.len(),
+            Items::Lying { layers, .. } => layers.len(),
+        }
+    }
+
+    /// Tensor `index`, if there is one.
+    #[inline(never)]
+    pub(super) fn tensor(&self, index: u8) -> Option<Tensor> {
+        match &self.items {
+            Items::Held { tensors, .. } => tensors.get(usize::from(index)).copied(),
+            Items::Lying { bytes, tensors, .. } => decode(bytes, tensors, index.into()),
+        }
+    }
+
+    /// Layer `index`, if there is one.
+    #[inline(never)]
+    pub(super) fn layer(&self, index: usize) -> Option<Layer> {
+        match &self.items {
+            Items::Held { layers, .. } => layers.get(index).copied(),
+            Items::Lying { bytes, layers, .. } => decode(bytes, layers, index),
+        }
+    }
+
+    /// As [`Graph::tensor`], without a copy of one that is held.
+    #[inline]
+    pub(super) fn tensor_in<'s>(
+        &'s self,
+        index: u8,
+        decoded: &'s mut Option<Tensor>,
+    ) -> Option<&'s Tensor> {
+        match &self.items {
+            Items::Held { tensors, .. } => tensors.get(usize::from(index)),
+            Items::Lying { bytes, tensors, .. } => {
+                *decoded = decode(bytes, tensors, index.into());
+                decoded.as_ref()
+            }
+        }
+    }
+
+    /// As [`Graph::layer`], without a copy of one that is held.
+    #[inline]
+    pub(super) fn layer_in<'s>(
+        &'s self,
+        index: usize,
+        decoded: &'s mut Option<Layer>,
+    ) -> Option<&'s Layer> {
+        match &self.items {
+            Items::Held { layers, .. } => layers.get(index),
+            Items::Lying { bytes, layers, .. } => {
+                *decoded = decode(bytes, layers, index);
+                decoded.as_ref()
+            }
+        }
+    }
+
+    /// All of it, as it was encoded.
+    pub(super) fn to_owned(&self) -> GraphV1 {
+        let layers = (0..self.n_layers()).filter_map(|i| self.layer(i));
+        GraphV1 {
+            tensors: (0..=u8::MAX).map_while(|i| self.tensor(i)).collect(),
+            layers: layers.collect(),
+            input: self.input,
+            output: self.output,
+            prototypes: self.prototypes,
+            labels: self.labels,
+        }
+    }
+}
+
+#[inline(never)]
+fn decode<T: DeserializeOwned>(bytes: &[u8], places: &[u16], index: usize) -> Option<T> {
+    let place = usize::from(*places.get(index)?);
+    let (value, _) = postcard::take_from_bytes(bytes.get(place..)?).ok()?;
+    Some(value)
+}
