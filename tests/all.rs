@@ -51,6 +51,17 @@ mod refusal;
 /// Reports: every trial shown, well-formed, nothing from outside, hostile names, the Optuna journal.
 mod report;
 
+/// Adversarial images of a victim whose worst case is known; losses, budgets, seeds.
+mod adversarial;
+/// The protocol of a robustness evaluation: worst case, masking, checks on planted violations.
+mod adversarial_protocol;
+/// A linear classifier, the oracle of the attacks.
+mod linear_victim;
+/// What a trained network's feedback brings back to pixels, for attacks.
+mod pullback;
+/// Robustness on the command line: cut and resumed, added to, refused.
+mod robust_cli;
+
 /// Where the built programs are.
 mod program;
 

@@ -2,7 +2,7 @@
 
 use aplysia_report::figure::cell::drawings;
 use aplysia_report::figure::graph::graphs;
-use aplysia_report::{Epoch, Findings, Run, Search, optuna, page, svg};
+use aplysia_report::{Attacked, Epoch, Findings, Run, Search, Strength, optuna, page, svg};
 use aplysia_search::Record;
 use aplysia_space::{McuSpace, Network, Rule, darts, nasbench201};
 use serde_json::Value;
@@ -31,6 +31,23 @@ fn findings(name: &str) -> Findings {
         valid_accuracy: Some(0.6),
         angles_deg,
     };
+    let strength = |epsilon_255: f64| Strength {
+        epsilon_255,
+        own_pct: Some(80.0),
+        exact_pct: Some(40.0 - epsilon_255),
+        transfer_pct: None,
+        square_pct: Some(50.0),
+        worst_pct: 36.75 - epsilon_255,
+        masked_pct: Some(61.5),
+    };
+    let attacked = Attacked {
+        name: name.into(),
+        network: network.clone(),
+        n_images: 200,
+        clean_pct: 91.0,
+        strengths: vec![strength(2.0), strength(8.0)],
+        one_pixel_pct: Some(70.0),
+    };
     let run = Run {
         name: name.into(),
         settings: String::new(),
@@ -43,6 +60,7 @@ fn findings(name: &str) -> Findings {
         search,
         runs: vec![run],
         releases: vec![],
+        attacked: vec![attacked],
     }
 }
 
@@ -98,6 +116,23 @@ fn a_page_shows_every_trial_and_needs_nothing_else() {
 }
 
 #[test]
+fn a_page_shows_what_attacks_leave() {
+    let mut findings = findings("first");
+    let html = page::html(&findings);
+    let row =
+        "<td>8/255</td><td>91.0</td><td>80.0</td><td>32.0</td><td></td><td>50.0</td><td>28.8</td>";
+    assert!(html.contains(row));
+    assert!(html.contains("Under attack"));
+    let figures = page::figures(&findings);
+    let gradients = figures.iter().find(|f| f.name == "robustness-1").unwrap();
+    let text = gradients.inline();
+    assert!(text.contains("own feedback") && text.contains("square"));
+    assert!(!text.contains("transfer"), "nothing was tried");
+    findings.attacked.clear();
+    assert!(!page::html(&findings).contains("Under attack"));
+}
+
+#[test]
 fn hostile_names_are_text() {
     let findings = findings(HOSTILE);
     let html = page::html(&findings);
@@ -119,6 +154,8 @@ fn every_figure_is_a_file_of_its_own() {
         "rule-share",
         "accuracy",
         "alignment-1",
+        "robustness",
+        "robustness-1",
     ] {
         assert!(names.contains(&name.to_string()), "{name}");
     }

@@ -16,17 +16,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("host/search/Cargo.toml", &["data", "space"]),
     ("host/deploy/Cargo.toml", &["data", "space", "shared"]),
     ("host/report/Cargo.toml", &["space", "search"]),
+    ("host/attack/Cargo.toml", &[]),
     (
         "host/cli/Cargo.toml",
         &[
-            "data", "space", "learn", "search", "deploy", "report", "shared",
+            "data", "space", "learn", "search", "deploy", "report", "attack", "shared",
         ],
     ),
     ("host/xtask/Cargo.toml", &[]),
     (
         "tests/Cargo.toml",
         &[
-            "data", "space", "learn", "search", "deploy", "report", "shared",
+            "data", "space", "learn", "search", "deploy", "report", "attack", "shared",
         ],
     ),
     ("tests/fuzz/Cargo.toml", &["deploy", "shared"]),

@@ -6,12 +6,14 @@ pub(crate) mod device;
 mod export;
 mod plan;
 mod recipe;
+mod robust;
 mod search;
 pub(crate) mod sign;
 mod train;
 
 pub(crate) use export::{ExportArgs, GoldenArgs, GoldenKindArgs};
 pub(crate) use recipe::{RecipeArgs, SkeletonArgs};
+use robust::RobustArgs;
 pub(crate) use search::SearchArgs;
 pub(crate) use train::TrainArgs;
 
@@ -67,8 +69,9 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Accuracy of a trained run (float) or of a blob (int8) on the test images.
     #[command(after_help = "Examples:\n  aplysia evaluate run\n  \
-                            aplysia evaluate model.blob --corruption rotation --severity 3")]
-    Evaluate(EvaluateArgs),
+                            aplysia evaluate model.blob --corruption rotation --severity 3\n  \
+                            aplysia evaluate run --robust --twin bp-run --images 500")]
+    Evaluate(Box<EvaluateArgs>),
     /// Quantize a trained run to int8 and write model.blob and card.toml.
     #[command(after_help = "Examples:\n  aplysia export run --out models/mine\n  \
                             aplysia export run-1 --repeats run-2,run-3 --out models/mine")]
@@ -161,6 +164,9 @@ pub(crate) struct ReportArgs {
     /// Exported models: accuracy by seed on the test images, costs.
     #[arg(long = "model", value_delimiter = ',', value_name = "MODEL,...")]
     pub(crate) models: Vec<PathBuf>,
+    /// Folders that `evaluate --robust` wrote: robustness curves and the share of gradient masking.
+    #[arg(long = "robust", value_delimiter = ',', value_name = "DIR,...")]
+    pub(crate) robust: Vec<PathBuf>,
     /// Folder for the figures, one SVG file each.
     #[arg(long, value_name = "DIR")]
     pub(crate) svg: Option<PathBuf>,
@@ -189,6 +195,8 @@ pub(crate) struct EvaluateArgs {
     /// `cpu`, `ndarray` or `cuda` (float only).
     #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
+    #[command(flatten)]
+    pub(crate) robust: RobustArgs,
 }
 
 #[derive(Args)]

@@ -1,16 +1,19 @@
-//! `aplysia evaluate`: accuracy on the test images, float (a run) or int8 (a blob).
+//! `aplysia evaluate`: accuracy on the test images, float (a run) or int8 (a blob); under attack.
 
 use crate::args::EvaluateArgs;
 use crate::run_folder::RunFolder;
-use crate::{Outcome, blob, images, train};
+use crate::{Outcome, blob, images, robust, train};
 use anyhow::{Context, Result};
 use aplysia_data::Dataset;
 
 /// Prints the accuracy.
 ///
 /// # Errors
-/// Neither a run folder nor a blob; missing data.
+/// Neither a run folder nor a blob; missing data; as [`robust::run`].
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
+    if args.robust.robust {
+        return robust::run(args);
+    }
     let mut test = images::load_test(&args.data)?;
     if let Some(corruption) = args.corruption {
         test = test.shifted(&images::shift(corruption, args.severity)?);

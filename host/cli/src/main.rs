@@ -21,6 +21,7 @@ mod import;
 mod inspect;
 mod progress;
 mod report;
+mod robust;
 mod run;
 mod run_folder;
 mod search;

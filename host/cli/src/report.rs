@@ -4,14 +4,16 @@
 
 use crate::args::ReportArgs;
 use crate::images::{self, TrainingImages};
+use crate::robust;
 use crate::run_folder::{self, RunFolder};
 use crate::{Outcome, blob};
 use anyhow::{Context, Result, ensure};
+use aplysia_attack::Attack;
 use aplysia_deploy::Card;
 use aplysia_learn::TrainConfig;
-use aplysia_report::{Epoch, Findings, Release, Run, Search, optuna, page};
+use aplysia_report::{Attacked, Epoch, Findings, Release, Run, Search, Strength, optuna, page};
 use aplysia_search::{Costs, Record};
-use aplysia_space::{DartsSpace, McuSpace, NasBench201Space, Network, Shape};
+use aplysia_space::{DartsSpace, Design, McuSpace, NasBench201Space, Network, Shape};
 use std::path::Path;
 
 /// Writes what was asked for.
@@ -32,6 +34,11 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Outcome> {
             .models
             .iter()
             .map(|dir| release(dir))
+            .collect::<Result<_>>()?,
+        attacked: args
+            .robust
+            .iter()
+            .map(|dir| attacked(dir, input, n_classes))
             .collect::<Result<_>>()?,
     };
     let out = args.out.clone();
@@ -55,7 +62,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Outcome> {
 }
 
 /// The last part of a path, the name that its owner gave it.
-fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.into());
     let last = whole.file_name().map(|n| n.to_string_lossy().into());
     last.unwrap_or_else(|| path.display().to_string())
@@ -119,6 +126,35 @@ fn training(dir: &Path, input: Shape, n_classes: usize) -> Result<Run> {
             .lower(input, n_classes)
             .with_context(|| format!("{} was not trained on these images", dir.display()))?,
         epochs: epochs.collect(),
+    })
+}
+
+/// The network under attack whose evaluation is in `dir`.
+fn attacked(dir: &Path, input: Shape, n_classes: usize) -> Result<Attacked> {
+    let record = robust::Record::read(dir)?;
+    let summary = &record.summary;
+    let strengths = summary.headlines.iter().map(|h| Strength {
+        epsilon_255: h.epsilon_255.into(),
+        own_pct: h.own_pct,
+        exact_pct: h.exact_pct,
+        transfer_pct: h.transfer_pct,
+        square_pct: h.square_pct,
+        worst_pct: h.worst_pct,
+        masked_pct: h.masked_pct,
+    });
+    let pixel = summary
+        .rows
+        .iter()
+        .find(|r| r.cell.attack == Attack::OnePixel);
+    Ok(Attacked {
+        name: record.run,
+        network: Design::from_toml(&record.genotype)?
+            .lower(input, n_classes)
+            .with_context(|| format!("{} is of other images", dir.display()))?,
+        n_images: summary.n_images,
+        clean_pct: summary.clean_pct,
+        strengths: strengths.collect(),
+        one_pixel_pct: pixel.map(|r| r.accuracy_pct),
     })
 }
 

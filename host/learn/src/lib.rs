@@ -2,8 +2,8 @@
 //!
 //! Owns everything that computes in floating point: `rule` (which feedback a layer uses), `ops` (the
 //! operations, on any burn backend), `local` (weight changes without the error), `cpu` (fast kernels), `network` (graph with numbers), `train` (the
-//! one loop), `evaluate`. Invariant: burn is named in this crate only, and no type of burn is in the
-//! interface of `train` and `evaluate`: parameters leave as [`aplysia_space::NetworkParams`].
+//! one loop), `evaluate`, `pullback` (errors of the output brought back to pixels, for attacks). Invariant: burn is named in this crate only, and no type of burn is in the
+//! interface of `train`, `evaluate` and `pullback`: parameters leave as [`aplysia_space::NetworkParams`].
 //!
 //! Flow: `data` → `space` → **`learn`** → `deploy`.
 
@@ -22,6 +22,7 @@ pub mod ops;
 mod optimizer;
 mod options;
 mod probe;
+mod pullback;
 mod random;
 pub mod rule;
 mod train;
@@ -36,5 +37,6 @@ pub use error::LearnError;
 pub use evaluate::{Evaluation, Images, activation_ranges, evaluate};
 pub use options::{LocalConfig, LocalFeedback, RuleOptions};
 pub use probe::{BatchGradients, batch_gradients};
+pub use pullback::{Pullback, Teacher, pullback};
 pub use rule::{Alignment, FeedbackScale, Init};
 pub use train::{EpochRecord, Job, Progress, Trained, train};

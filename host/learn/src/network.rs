@@ -8,6 +8,7 @@ mod layer;
 mod param;
 mod plain;
 mod taught;
+mod trace;
 
 use crate::ops::{LearnOps, unwrap, wrap};
 use crate::random::{Purpose, stream};

@@ -213,6 +213,11 @@ impl<B: LearnOps> Feedback<B> {
         self.fixed.clone().filter(|_| self.spec.rule == Rule::Kp)
     }
 
+    /// Whether `B` is another one at every step, whatever the weights do.
+    pub fn is_random(&self) -> bool {
+        self.spec.rule == Rule::Brsf
+    }
+
     /// `B` for weights `w` (flat) at optimizer step `step`; `learned` is what `kp` has made of
     /// [`Feedback::first`]. `dfa` has none of this shape and returns `w`: its layer hands nothing down
     /// the chain.

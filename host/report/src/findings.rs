@@ -15,6 +15,8 @@ pub struct Findings {
     pub runs: Vec<Run>,
     /// Exported models, in the order to be shown.
     pub releases: Vec<Release>,
+    /// Networks under attack, in the order to be shown.
+    pub attacked: Vec<Attacked>,
 }
 
 /// A study.
@@ -158,6 +160,43 @@ pub struct Release {
     pub costs: Costs,
     /// What was exported.
     pub network: Network,
+}
+
+/// A network under attack.
+#[derive(Clone, Debug)]
+pub struct Attacked {
+    /// Its name, any text.
+    pub name: String,
+    /// What was attacked.
+    pub network: Network,
+    /// Test images attacked.
+    pub n_images: usize,
+    /// Percent of them answered right before any attack.
+    pub clean_pct: f64,
+    /// What is left at every strength, rising.
+    pub strengths: Vec<Strength>,
+    /// What One-Pixel leaves, in percent of all images, if it was tried.
+    pub one_pixel_pct: Option<f64>,
+}
+
+/// Percent of the images that withstand all attacks of a kind whose pixels change by `epsilon_255` at most; none
+/// where no such attack was tried.
+#[derive(Clone, Debug)]
+pub struct Strength {
+    /// In 1/255.
+    pub epsilon_255: f64,
+    /// Along the feedback of the network's own rules.
+    pub own_pct: Option<f64>,
+    /// Along its exact gradient.
+    pub exact_pct: Option<f64>,
+    /// Along the gradient of another network.
+    pub transfer_pct: Option<f64>,
+    /// By random search.
+    pub square_pct: Option<f64>,
+    /// All of these.
+    pub worst_pct: f64,
+    /// Share of `own_pct` that is gradient masking.
+    pub masked_pct: Option<f64>,
 }
 
 /// The runs that differ by their seed only, in the order of their first.

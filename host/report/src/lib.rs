@@ -16,5 +16,5 @@ pub mod palette;
 pub mod scale;
 pub mod svg;
 
-pub use findings::{Candidate, Epoch, Findings, Release, Run, Search};
+pub use findings::{Attacked, Candidate, Epoch, Findings, Release, Run, Search, Strength};
 pub use svg::Figure;

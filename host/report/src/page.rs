@@ -2,7 +2,7 @@
 
 mod table;
 
-use crate::figure::{curves, graph, history, pareto, rules_in_words, share};
+use crate::figure::{curves, graph, history, pareto, robustness, rules_in_words, share};
 use crate::findings::{Findings, Search};
 use crate::palette;
 use crate::svg::{Figure, escape};
@@ -31,11 +31,23 @@ pub fn figures(findings: &Findings) -> Vec<Figure> {
         all.push(curves::accuracy(&findings.runs));
     }
     all.extend(alignments(findings));
+    all.extend(attacks(findings));
     all
 }
 
 fn network(search: &Search, i: usize) -> Vec<Figure> {
     graph::graphs(&format!("network-{i}"), &search.candidates[i].network)
+}
+
+fn attacks(findings: &Findings) -> Vec<Figure> {
+    let attacked = &findings.attacked;
+    let mut all = vec![];
+    if !attacked.is_empty() {
+        all.push(robustness::worst_case(attacked));
+    }
+    let each = (1..).zip(attacked);
+    all.extend(each.map(|(n, network)| robustness::gradients(network, n)));
+    all
 }
 
 fn alignments(findings: &Findings) -> Vec<Figure> {
@@ -115,6 +127,20 @@ pub fn html(findings: &Findings) -> String {
              the rule that trains most weights. Alignment: the angle between the feedback of a layer and its \
              weights; at 90° the error that goes down is unrelated to the gradient, at 0° it is the gradient.",
             &grid("two", &charts),
+        );
+    }
+    if !findings.attacked.is_empty() {
+        body += &section(
+            "Under attack",
+            "Test images whose pixels (0 to 255) may change by so much; percent of all images that are still \
+             answered right. Worst case: after every attack along every gradient and by queries (solid). Along \
+             the own feedback (dotted) a network may seem more robust than it is: the share of that which the \
+             worst case takes away is gradient masking.",
+            &format!(
+                "{}<div class=\"card scroll\">{}</div>",
+                grid("two", &attacks(findings)),
+                table::attacked(findings)
+            ),
         );
     }
     body += &format!(

@@ -1,17 +1,19 @@
 //! One node with numbers: convolution, classifier or batch norm, in training and in evaluation.
 
+mod frozen;
+
 use super::kind::Kind;
 use super::param::Param;
 use super::taught::{self, Reader, Tap, Taught};
 use super::{Moment, Norms, numbers, vector};
 use crate::local::{self, Activity};
-use crate::ops::{BN_EPS, ConvGeometry, ConvParams, LearnOps, unwrap, wrap};
+use crate::ops::{BN_EPS, ConvParams, LearnOps, unwrap, wrap};
 use crate::random::{Purpose, stream, uniform};
 use crate::rule::Alignment;
 use crate::{LearnError, LocalConfig, TrainConfig};
 use aplysia_space::{BatchNorm, LayerParams, Network, Norm, Rule};
 use burn::backend::Autodiff;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
 /// Mean and variance per channel.
 type Moments<B> = (Tensor<B, 1>, Tensor<B, 1>);
@@ -29,7 +31,7 @@ pub(super) struct Seen<B: LearnOps> {
 pub(super) struct Layer<B: LearnOps> {
     kind: Kind,
     /// None without weights.
-    taught: Option<Taught<B>>,
+    pub(super) taught: Option<Taught<B>>,
     pub(super) params: Vec<Param<B>>,
     /// Place of γ in `params`; β follows.
     gamma: Option<usize>,
@@ -163,44 +165,6 @@ impl<B: LearnOps> Layer<B> {
         [scale, shift]
     }
 
-    /// [`Layer::forward`] under the running statistics: only for layers that have some.
-    fn forward_frozen(
-        &self,
-        x: Tensor<Autodiff<B>, 4>,
-        leaf: &[Tensor<Autodiff<B>, 1>],
-        feedback: impl Fn() -> Tensor<Autodiff<B>, 1>,
-    ) -> Tensor<Autodiff<B>, 4> {
-        let affine = self.affine::<Autodiff<B>>(&x.device(), |i| leaf[i].clone());
-        let constant = |t: &Tensor<B, 1>| Tensor::from_inner(t.clone());
-        let running = self.running.as_ref();
-        let running = running.map(|(mean, var)| [constant(mean), constant(var)]);
-        let [scale, shift] = self
-            .line(affine.clone(), running)
-            .map(|t| t.reshape([1, 1, 1, self.c]));
-        let Kind::Conv(geometry) = &self.kind else {
-            return x * scale + shift;
-        };
-        let bare = ConvGeometry {
-            norm: false,
-            relu: false,
-            ..*geometry
-        };
-        let [gamma, beta] = affine.map(unwrap);
-        let params = ConvParams {
-            weight: unwrap(leaf[0].clone()),
-            feedback: unwrap(feedback()),
-            gamma,
-            beta,
-        };
-        let y = Autodiff::<B>::conv(unwrap(x), params, &bare);
-        let z = wrap::<Autodiff<B>, 4>(y.out) * scale + shift;
-        if geometry.relu {
-            activation::relu(z)
-        } else {
-            z
-        }
-    }
-
     /// Training mode on the tape, with the tracked parameters `leaf`; also what it saw, if it looked.
     pub(super) fn forward(
         &self,
@@ -217,7 +181,7 @@ impl<B: LearnOps> Layer<B> {
             Tensor::<Ad<B>, 1>::from_inner(taught.expect("layers with weights are taught"))
         };
         if now.norms == Norms::Running && self.running.is_some() {
-            return (self.forward_frozen(x, leaf, feedback), None);
+            return (self.frozen(x, leaf, feedback), None);
         }
         let inner = |t| wrap::<Ad<B>, 1>(t).inner();
         let affine = || {
@@ -250,14 +214,7 @@ impl<B: LearnOps> Layer<B> {
                 };
                 (wrap(y), Some(seen))
             }
-            Kind::Linear { d_in, d_out } => {
-                let n = x.dims()[0];
-                let matrix = |t: Tensor<Ad<B>, 1>| unwrap(t.reshape([*d_out, *d_in]));
-                let x = unwrap(x.reshape([n, *d_in]));
-                let y = Ad::<B>::linear_feedback(x, matrix(leaf[0].clone()), matrix(feedback()));
-                let y = wrap::<Ad<B>, 2>(y) + leaf[1].clone().reshape([1, *d_out]);
-                (y.reshape([n, 1, 1, *d_out]), None)
-            }
+            Kind::Linear { d_in, d_out } => (linear(x, leaf, feedback(), [*d_out, *d_in]), None),
         }
     }
 
@@ -389,4 +346,19 @@ impl<B: LearnOps> Layer<B> {
             None => Ok(()),
         }
     }
+}
+
+/// `y = W·x + b` with `W = leaf[0]` of shape `[d_out, d_in]`, `b = leaf[1]`; errors go back by `feedback`.
+fn linear<B: LearnOps>(
+    x: Tensor<Autodiff<B>, 4>,
+    leaf: &[Tensor<Autodiff<B>, 1>],
+    feedback: Tensor<Autodiff<B>, 1>,
+    [d_out, d_in]: [usize; 2],
+) -> Tensor<Autodiff<B>, 4> {
+    let n = x.dims()[0];
+    let matrix = |t: Tensor<Autodiff<B>, 1>| unwrap(t.reshape([d_out, d_in]));
+    let x = unwrap(x.reshape([n, d_in]));
+    let y = Autodiff::<B>::linear_feedback(x, matrix(leaf[0].clone()), matrix(feedback));
+    let y = wrap::<Autodiff<B>, 2>(y) + leaf[1].clone().reshape([1, d_out]);
+    y.reshape([n, 1, 1, d_out])
 }

@@ -15,6 +15,9 @@ use burn::tensor::Tensor;
 /// A hidden input and the map that brings the error to it directly.
 pub(super) type Tap<B> = (Tensor<Autodiff<B>, 4>, Tensor<B, 2>);
 
+/// Steps from here on belong to [`Taught::mean_feedback`].
+const FIRST_DRAW: u64 = 1 << 39;
+
 /// The teaching of one layer.
 #[derive(Clone, Debug)]
 pub(super) struct Taught<B: LearnOps> {
@@ -94,6 +97,15 @@ impl<B: LearnOps> Taught<B> {
             true => wrap(Autodiff::<B>::clip_gradient(unwrap(x), limit)),
             false => x,
         };
+        self.pass(x, taps)
+    }
+
+    /// [`Taught::receive`] without the limit of the options.
+    pub(super) fn pass(
+        &self,
+        x: Tensor<Autodiff<B>, 4>,
+        taps: &mut Vec<Tap<B>>,
+    ) -> Tensor<Autodiff<B>, 4> {
         taps.extend(self.direct.clone().map(|map| (x.clone(), map)));
         if self.cut { x.detach() } else { x }
     }
@@ -102,6 +114,16 @@ impl<B: LearnOps> Taught<B> {
     pub(super) fn feedback(&self, weight: &Param<B>, step: u64) -> Tensor<B, 1> {
         let learned = weight.feedback.as_ref().map(|b| &b.value);
         self.feedback.at(&weight.forward.value, learned, step)
+    }
+
+    /// The mean of the feedback over `n` draws at steps that no training reaches, if it is random; else the
+    /// feedback.
+    pub(super) fn mean_feedback(&self, weight: &Param<B>, n: u32) -> Tensor<B, 1> {
+        let at = |draw: u32| self.feedback(weight, FIRST_DRAW + u64::from(draw));
+        match self.feedback.is_random() {
+            true => (1..n).fold(at(0), |sum, draw| sum + at(draw)) / n as f32,
+            false => at(0),
+        }
     }
 
     /// Brings the weights back to their first length where the options say so.

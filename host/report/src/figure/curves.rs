@@ -1,6 +1,7 @@
 //! Training runs: accuracy by epoch, and the angle between feedback and weights.
 
 use super::frame::{arrow_to_better, draw, horizontal, vertical};
+use super::main_rule;
 use super::share::shortened;
 use crate::findings::Run;
 use crate::scale::Scale;
@@ -10,7 +11,7 @@ use crate::svg::{Anchor, Figure};
 const NAME_STEP: f64 = 15.0;
 
 /// Room for the names at the right.
-const NAMES: f64 = 132.0;
+pub(super) const NAMES: f64 = 132.0;
 
 fn epochs(n: usize, right: f64) -> Scale {
     let pixels = [horizontal(right)[0], horizontal(right)[1] - NAMES];
@@ -18,10 +19,11 @@ fn epochs(n: usize, right: f64) -> Scale {
 }
 
 /// A curve with its name.
-struct Curve {
-    name: String,
-    class: String,
-    points: Vec<[f64; 2]>,
+pub(super) struct Curve {
+    pub(super) name: String,
+    /// `curve line-RULE`.
+    pub(super) class: String,
+    pub(super) points: Vec<[f64; 2]>,
 }
 
 /// Validation accuracy (solid) and training accuracy (dotted) of every run.
@@ -42,7 +44,7 @@ pub fn accuracy(runs: &[Run]) -> Figure {
     };
     let mut curves = vec![];
     for run in runs {
-        let class = format!("curve line-{}", main_rule(run));
+        let class = format!("curve line-{}", main_rule(&run.network));
         let train = line(run, &|i| Some(run.epochs[i].train_accuracy));
         figure.polyline(&format!("{class} dashed"), &train);
         curves.push(Curve {
@@ -53,13 +55,6 @@ pub fn accuracy(runs: &[Run]) -> Figure {
     }
     draw_curves(&mut figure, curves);
     figure
-}
-
-/// The rule that trains most weights.
-fn main_rule(run: &Run) -> &'static str {
-    let shares = run.network.rule_share().into_iter();
-    let most = shares.max_by(|a, b| a.1.total_cmp(&b.1));
-    most.map_or("bp", |(rule, _)| rule.name())
 }
 
 /// The angle between feedback and weights of every layer that has one; `number` tells figures apart.
@@ -116,7 +111,7 @@ pub fn alignment(run: &Run, number: usize) -> Option<Figure> {
 
 /// Draws the curves and their names at the right ends, pushed apart; what finds no room is left to the
 /// legend of the tooltips.
-fn draw_curves(figure: &mut Figure, mut curves: Vec<Curve>) {
+pub(super) fn draw_curves(figure: &mut Figure, mut curves: Vec<Curve>) {
     curves.retain(|c| !c.points.is_empty());
     for curve in &curves {
         figure.polyline(&curve.class, &curve.points);

@@ -150,6 +150,48 @@ pub(super) fn accuracy(findings: &Findings) -> String {
     table(&head, &[1, 5], &rows)
 }
 
+/// Networks under attack, a row per strength.
+pub(super) fn attacked(findings: &Findings) -> String {
+    let percent = |value: Option<f64>| value.map_or(String::new(), |v| format!("{v:.1}"));
+    let mut rows = vec![];
+    for a in &findings.attacked {
+        for s in &a.strengths {
+            rows.push((
+                false,
+                vec![
+                    a.name.clone(),
+                    format!("{}/255", s.epsilon_255),
+                    percent(Some(a.clean_pct)),
+                    percent(s.own_pct),
+                    percent(s.exact_pct),
+                    percent(s.transfer_pct),
+                    percent(s.square_pct),
+                    percent(Some(s.worst_pct)),
+                    percent(s.masked_pct),
+                    percent(a.one_pixel_pct),
+                    a.n_images.to_string(),
+                    rules_in_words(&a.network),
+                ],
+            ));
+        }
+    }
+    let head = [
+        "network",
+        "change",
+        "clean (%)",
+        "own feedback",
+        "exact gradient",
+        "transfer",
+        "square",
+        "worst case",
+        "masked (%)",
+        "one pixel",
+        "images",
+        "weights trained by",
+    ];
+    table(&head, &[11], &rows)
+}
+
 /// Every trial.
 pub(super) fn trials(search: &Search) -> String {
     let row = |(i, c): (usize, &Candidate)| {

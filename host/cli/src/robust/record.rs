@@ -1,0 +1,188 @@
+//! The files of a robustness evaluation: finished cells to go on from, and the summary.
+
+use crate::run_folder;
+use anyhow::{Context, Result, ensure};
+use aplysia_attack::{Cell, Outcome, Protocol, Summary};
+use aplysia_deploy::hex;
+use aplysia_space::NetworkParams;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What every cell of a file has in common.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// Of the parameters under attack.
+    pub(crate) params_sha256: String,
+    /// Of the twin's.
+    pub(crate) twin_sha256: Option<String>,
+    pub(crate) dataset: String,
+    /// Of the images under attack.
+    pub(crate) images_sha256: String,
+    pub(crate) n_images: usize,
+    /// Draws that random feedback is the mean of.
+    pub(crate) n_draws: u32,
+    /// In `cells.jsonl` without attacks and strengths, which may be added to.
+    pub(crate) protocol: Protocol,
+}
+
+/// Accuracy under one corruption.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Corrupted {
+    pub(crate) name: String,
+    /// Of severity 1 to 5.
+    pub(crate) accuracy_pct: Vec<f64>,
+}
+
+/// What `summary.json` holds.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Name of the run's folder.
+    pub(crate) run: String,
+    /// Name of the twin's.
+    pub(crate) twin: Option<String>,
+    /// Genotype of the network, as the run folder holds it.
+    pub(crate) genotype: String,
+    /// Rules of the network with their shares of the weights.
+    pub(crate) rules: String,
+    pub(crate) settings: Settings,
+    pub(crate) summary: Summary,
+    pub(crate) corruptions: Vec<Corrupted>,
+}
+
+impl Record {
+    /// Reads the summary in `dir`.
+    ///
+    /// # Errors
+    /// There is none, or it is damaged.
+    pub(crate) fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join("summary.json");
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!(
+                "cannot read {}; `aplysia evaluate --robust` writes it",
+                path.display()
+            )
+        })?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let p = &self.settings.protocol;
+        writeln!(f, "# Robustness of {} ({})\n", self.run, self.rules)?;
+        writeln!(
+            f,
+            "`aplysia evaluate --robust`: {} test images of {}, seed {}, pixels in [0, 1], twin {}. PGD and \
+             TPGD: {} steps of ε/4, {} starts; APGD: {} steps; Square: {} queries; One-Pixel: {} pixels, {} \
+             generations of {}; random feedback: the mean of {} draws.\n",
+            self.settings.n_images,
+            self.settings.dataset,
+            p.seed,
+            self.twin.as_deref().unwrap_or("none"),
+            p.n_steps,
+            p.n_restarts,
+            p.n_apgd_steps,
+            p.n_queries,
+            p.n_pixels,
+            p.generations,
+            p.population,
+            self.settings.n_draws,
+        )?;
+        writeln!(f, "{}", self.summary)?;
+        writeln!(
+            f,
+            "| corruption | 1 | 2 | 3 | 4 | 5 |\n|---|--:|--:|--:|--:|--:|"
+        )?;
+        for row in &self.corruptions {
+            let cells = row.accuracy_pct.iter().map(|a| format!("{a:.1} |"));
+            writeln!(
+                f,
+                "| {} | {}",
+                row.name,
+                cells.collect::<Vec<_>>().join(" ")
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// SHA-256 of parameters as their run folder holds them.
+///
+/// # Errors
+/// A number that JSON has no form for.
+pub(crate) fn digest(params: &NetworkParams) -> Result<String> {
+    Ok(hex(&Sha256::digest(serde_json::to_vec(params)?)))
+}
+
+/// `cells.jsonl`.
+pub(crate) struct Cells {
+    path: PathBuf,
+    file: File,
+    done: Vec<Outcome>,
+}
+
+impl Cells {
+    /// The finished cells in `dir`, made if it is not there. A line cut off by a kill is dropped.
+    ///
+    /// # Errors
+    /// Cells of other settings, a damaged line, a full disk.
+    pub(crate) fn open(dir: &Path, settings: &Settings) -> Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let path = dir.join("cells.jsonl");
+        let done = read(&path, settings)?;
+        let mut text = serde_json::to_string(settings)? + "\n";
+        for outcome in &done {
+            text += &(serde_json::to_string(outcome)? + "\n");
+        }
+        run_folder::write(&path, text.as_bytes())?;
+        let file = File::options().append(true).open(&path)?;
+        Ok(Self { path, file, done })
+    }
+
+    /// The outcome of `cell`, if it is there.
+    pub(crate) fn get(&self, cell: Cell) -> Option<&Outcome> {
+        self.done.iter().find(|o| o.cell == cell)
+    }
+
+    /// Keeps a finished cell.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub(crate) fn push(&mut self, outcome: Outcome) -> Result<()> {
+        writeln!(self.file, "{}", serde_json::to_string(&outcome)?)
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.done.push(outcome);
+        Ok(())
+    }
+}
+
+/// The whole lines of `path`, if its settings are `settings`; none without a file.
+fn read(path: &Path, settings: &Settings) -> Result<Vec<Outcome>> {
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return Ok(vec![]);
+    };
+    let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+    let mut lines = whole.lines();
+    let Some(first) = lines.next() else {
+        return Ok(vec![]);
+    };
+    let place = || format!("{} is damaged", path.display());
+    let kept: Settings = serde_json::from_str(first).with_context(place)?;
+    ensure!(
+        kept == *settings,
+        "{} was measured with {kept:?}, not {settings:?}: choose another --out",
+        path.display()
+    );
+    let outcomes: Vec<Outcome> = lines
+        .map(|line| serde_json::from_str(line).with_context(place))
+        .collect::<Result<_>>()?;
+    let whole = outcomes
+        .iter()
+        .all(|o| o.survived.len() == settings.n_images);
+    ensure!(whole, "{}: an outcome of other images", path.display());
+    Ok(outcomes)
+}
