@@ -128,18 +128,18 @@ impl<'a> Model<'a> {
     #[inline(never)]
     pub fn parse(blob: &'a [u8]) -> Result<Self, BlobError> {
         let header = check::Header::read(blob)?;
-        let graph = Graph::read(header.graph)?;
-        let labels = check::graph(&graph, header.data, header.arena_bytes)?;
         let mut model = Self {
-            graph,
+            graph: Graph::with_room_for(header.graph)?,
             data: header.data,
             blob_bytes: header.total_len,
             arena_bytes: header.arena_bytes,
             id: header.id,
             counter: header.counter,
-            labels,
+            labels: "",
             golden: None,
         };
+        model.graph.fill(header.graph)?;
+        model.labels = check::graph(&model.graph, header.data, header.arena_bytes)?;
         if let Some(at) = header.golden {
             let offset = at as usize;
             let start = model.blob_bytes - header.data.len();

@@ -227,7 +227,7 @@ pub struct Layer {
 }
 
 /// Class names: UTF-8 text in the data section, separated by `\n`, one name per class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labels {
     /// First byte in the data section.
     pub offset: u32,

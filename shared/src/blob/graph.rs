@@ -73,13 +73,30 @@ impl Reader<'_> {
 }
 
 impl<'a> Graph<'a> {
-    /// Decodes `bytes`, all of which are the graph.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, BlobError> {
-        let items = match Self::held(bytes)? {
-            Some(held) => held,
-            None => Self::lying(bytes)?,
+    /// Nothing yet, with room for the graph in `bytes`: see [`Graph::fill`].
+    ///
+    /// # Errors
+    /// `bytes` are no graph.
+    #[inline]
+    pub(super) fn with_room_for(bytes: &'a [u8]) -> Result<Self, BlobError> {
+        let items = match Self::is_small(bytes)? {
+            true => Items::Held {
+                tensors: heapless::Vec::new(),
+                layers: heapless::Vec::new(),
+            },
+            false => Items::Lying {
+                bytes,
+                tensors: heapless::Vec::new(),
+                layers: heapless::Vec::new(),
+            },
         };
-        Self::behind(bytes, items)
+        Ok(Self {
+            items,
+            input: 0,
+            output: 0,
+            prototypes: None,
+            labels: Labels::default(),
+        })
     }
 
     fn start(bytes: &'a [u8]) -> Result<Reader<'a>, BlobError> {
@@ -90,55 +107,48 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// None if there are too many.
+    /// Whether tensors and layers can be held.
     #[inline(never)]
-    fn held(bytes: &'a [u8]) -> Result<Option<Items<'a>>, BlobError> {
+    fn is_small(bytes: &'a [u8]) -> Result<bool, BlobError> {
         let mut reader = Self::start(bytes)?;
-        let (mut tensors, mut layers) = (heapless::Vec::new(), heapless::Vec::new());
-        let mut full = false;
-        reader.each(|_, tensor| {
-            full |= tensors.push(tensor).is_err();
+        let (mut n_tensors, mut n_layers) = (0, 0);
+        reader.each(|_, _: Tensor| {
+            n_tensors += 1;
             Some(())
         })?;
-        reader.each(|_, layer| {
-            full |= layers.push(layer).is_err();
+        reader.each(|_, _: Layer| {
+            n_layers += 1;
             Some(())
         })?;
-        Ok((!full).then_some(Items::Held { tensors, layers }))
+        Ok(n_tensors <= HELD && n_layers <= HELD)
     }
 
+    /// Decodes `bytes`, all of which are the graph, where this is: a graph that is handed on would lie on
+    /// the stack several times.
+    ///
+    /// # Errors
+    /// `bytes` are no graph, or a longer one than the format's.
     #[inline(never)]
-    fn lying(bytes: &'a [u8]) -> Result<Items<'a>, BlobError> {
+    pub(super) fn fill(&mut self, bytes: &'a [u8]) -> Result<(), BlobError> {
         let mut reader = Self::start(bytes)?;
-        let (mut tensors, mut layers) = (heapless::Vec::new(), heapless::Vec::new());
-        let place = |left: usize| u16::try_from(bytes.len() - left).ok();
-        reader.each(|left, _: Tensor| tensors.push(place(left)?).ok())?;
-        reader.each(|left, _: Layer| layers.push(place(left)?).ok())?;
-        Ok(Items::Lying {
-            bytes,
-            tensors,
-            layers,
-        })
-    }
-
-    /// What follows the layers.
-    fn behind(bytes: &'a [u8], items: Items<'a>) -> Result<Self, BlobError> {
-        let mut reader = Self::start(bytes)?;
-        reader.each(|_, _: Tensor| Some(()))?;
-        reader.each(|_, _: Layer| Some(()))?;
-        let (input, output, prototypes, labels) = reader.next()?;
-        if !reader.rest.is_empty() {
-            return Err(BlobError::GraphLength {
-                unused_bytes: reader.rest.len(),
-            });
+        match &mut self.items {
+            Items::Held { tensors, layers } => {
+                reader.each(|_, tensor| tensors.push(tensor).ok())?;
+                reader.each(|_, layer| layers.push(layer).ok())?;
+            }
+            Items::Lying {
+                tensors, layers, ..
+            } => {
+                let place = |left: usize| u16::try_from(bytes.len() - left).ok();
+                reader.each(|left, _: Tensor| tensors.push(place(left)?).ok())?;
+                reader.each(|left, _: Layer| layers.push(place(left)?).ok())?;
+            }
         }
-        Ok(Self {
-            items,
-            input,
-            output,
-            prototypes,
-            labels,
-        })
+        (self.input, self.output, self.prototypes, self.labels) = reader.next()?;
+        match reader.rest.len() {
+            0 => Ok(()),
+            unused_bytes => Err(BlobError::GraphLength { unused_bytes }),
+        }
     }
 
     /// Number of tensors.
