@@ -134,10 +134,10 @@ pub fn html(findings: &Findings) -> String {
             "Under attack",
             "Test images whose pixels (0 to 255) may change by so much; percent of all images that are still \
              answered right. Worst case: after every attack along every gradient and by queries (solid). Along \
-             the own feedback (dotted) a network may seem more robust than it is: the share of that which the \
-             worst case takes away is gradient masking.",
+             the own feedback (dotted) a network may seem more robust than it is.",
             &format!(
-                "{}<div class=\"card scroll\">{}</div>",
+                "{}\n<p class=\"soft\">Masked: the share of what the own feedback leaves that the worst case takes \
+                 away, gradient masking.</p>\n<div class=\"card scroll\">{}</div>",
                 grid("two", &attacks(findings)),
                 table::attacked(findings)
             ),

@@ -61,7 +61,8 @@ fn frame(name: &str, title: &str, attacked: &[Attacked]) -> (Figure, Scale, Scal
     let most = strengths.map(|s| s.epsilon_255).fold(1.0, f64::max);
     let [left, right] = horizontal(figure.width);
     let x = Scale::new(0.0, most, [left, right - NAMES]).whole();
-    let y = Scale::new(0.0, 100.0, vertical(figure.height));
+    // A little below 0, where many curves end and their names must not lie on the axis.
+    let y = Scale::new(-6.0, 100.0, vertical(figure.height));
     let names = ["largest change of a pixel (1/255)", "accuracy left (%)"];
     draw(&mut figure, &x, &y, names);
     arrow_to_better(&mut figure, false);
