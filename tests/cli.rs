@@ -10,7 +10,6 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -72,6 +71,17 @@ fn aplysia(args: &[&str]) -> Command {
 
 fn run(command: &mut Command) -> Output {
     command.output().unwrap()
+}
+
+/// The command on a disk that takes no file beyond 4 KiB.
+fn on_full_disk(command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null());
+    limited
 }
 
 /// Runs to the end, which must be a good one.
@@ -151,11 +161,13 @@ fn a_search_cut_many_times_equals_an_uninterrupted_one() {
     strike_at_line(&cut, 1, Blow::Kill);
     let rung = cut.join("trials/00000/rung0");
     fs::create_dir_all(&rung).unwrap();
-    let partial = rung.join("checkpoint.partial");
-    symlink("/dev/full", &partial).unwrap();
-    let full_disk = ["checkpoint.bin", "No space left on device"];
-    refused(&mut search(cut.to_str().unwrap(), true), 1, &full_disk);
-    fs::remove_file(partial).unwrap();
+    let whole_study = search(cut.to_str().unwrap(), true);
+    refused(
+        &mut on_full_disk(&whole_study),
+        1,
+        &["checkpoint.bin", "File too large"],
+    );
+    assert_eq!(fs::read_dir(&rung).unwrap().count(), 0, "left behind");
     strike_at_line(&cut, 3, Blow::Kill);
     strike_at_line(&cut, 5, Blow::Kill);
     strike_at_line(&cut, 7, Blow::Interrupt);
@@ -207,10 +219,11 @@ fn a_training_cut_twice_equals_an_uninterrupted_one() {
     let other = line(&cut, "--images 256");
     let message = ["number of training images is 512 there, 256 here"];
     refused(&mut aplysia(&words(&other)), 1, &message);
-    symlink("/dev/full", cut.join("params.partial")).unwrap();
-    let full_disk = ["params.json", "No space left on device"];
-    refused(&mut aplysia(&words(&same)), 1, &full_disk);
-    fs::remove_file(cut.join("params.partial")).unwrap();
+    let files = || fs::read_dir(&cut).unwrap().count();
+    let before = files();
+    let full_disk = ["checkpoint.bin", "File too large"];
+    refused(&mut on_full_disk(&aplysia(&words(&same))), 1, &full_disk);
+    assert_eq!(files(), before, "left behind");
     finish(&words(&same));
 
     let bytes = |run: &Path| fs::read(run.join("params.json")).unwrap();

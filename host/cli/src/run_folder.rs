@@ -6,8 +6,10 @@
 use anyhow::{Context, Result};
 use aplysia_learn::{EpochRecord, TrainConfig};
 use aplysia_space::{Design, NetworkParams};
+use atomic_write_file::AtomicWriteFile;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A finished run.
@@ -73,11 +75,10 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
 
 /// Writes a file whole or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let partial = path.with_extension("partial");
-    let place = || format!("cannot write {}", path.display());
-    std::fs::write(&partial, bytes).with_context(place)?;
-    std::fs::File::open(&partial)
-        .and_then(|f| f.sync_all())
-        .with_context(place)?;
-    std::fs::rename(&partial, path).with_context(place)
+    let write = || {
+        let mut file = AtomicWriteFile::open(path)?;
+        file.write_all(bytes)?;
+        file.commit()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }

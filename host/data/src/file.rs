@@ -4,7 +4,7 @@
 
 use crate::DataError;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{Error, ErrorKind, Read};
 use std::path::Path;
 
 /// At most one byte more than `max_bytes` of what `unpack` makes of the file at `path`.
@@ -23,14 +23,14 @@ pub(crate) fn read<R: Read>(
             .take(max_bytes as u64 + 1)
             .read_to_end(&mut bytes)
     });
-    let (path, expected) = (path.to_path_buf(), expected.to_string());
+    let (path, expected, n) = (path.to_path_buf(), expected.to_string(), bytes.len());
     match read {
         Ok(_) => Ok(bytes),
         Err(e) if e.kind() == ErrorKind::NotFound => Err(DataError::Missing { path, expected }),
         Err(source) => Err(DataError::Unreadable {
             path,
             expected,
-            source,
+            source: Error::new(source.kind(), format!("{source} after {n} unpacked bytes")),
         }),
     }
 }

@@ -8,8 +8,10 @@ use crate::evaluate::Images;
 use crate::train::{EpochRecord, Job};
 use crate::{LearnError, TrainConfig};
 use aplysia_space::{Network, NetworkParams, NodeOp};
+use atomic_write_file::AtomicWriteFile;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::io::Write;
 use std::path::Path;
 
 /// What a run is made of, as names and values, by importance.
@@ -163,12 +165,9 @@ impl Checkpoint {
             path: path.into(),
             reason,
         })?;
-        let temporary = path.with_extension("partial");
-        std::fs::write(&temporary, bytes).map_err(io)?;
-        std::fs::File::open(&temporary)
-            .and_then(|f| f.sync_all())
-            .map_err(io)?;
-        std::fs::rename(&temporary, path).map_err(io)
+        let mut file = AtomicWriteFile::open(path).map_err(io)?;
+        file.write_all(&bytes).map_err(io)?;
+        file.commit().map_err(io)
     }
 
     /// Reads a file written by [`Checkpoint::save`].

@@ -21,6 +21,7 @@ use crate::ledger::{Event, Ledger};
 use crate::objective::Limits;
 use crate::strategy::{Space, StrategyKind};
 use crate::trial::{self, Trial};
+use atomic_write_file::AtomicWriteFile;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::de::DeserializeOwned;
@@ -252,15 +253,10 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
 
 /// Writes a file so that either the old or the new content is there after a crash.
 fn replace(path: &Path, content: &[u8]) -> Result<(), SearchError> {
-    let temporary = path.with_extension("tmp");
     let write = || {
-        let mut file = std::fs::File::create(&temporary)?;
+        let mut file = AtomicWriteFile::open(path)?;
         file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        // The folder's entry must be on disk too.
-        path.parent()
-            .map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
+        file.commit()
     };
     write().map_err(|source| SearchError::Io {
         path: path.into(),
