@@ -5,6 +5,7 @@ use crate::toy::{
     CHANNELS, D, N_CLASSES, SIDE, base_scores, images, measured, network, probe, seal, with,
 };
 use aplysia_shared::Model;
+use aplysia_shared::adapt::deep::{Deep, Feedback};
 use aplysia_shared::adapt::{AdaptError, Config, Counters, Head, Plastic, state_bytes};
 use aplysia_shared::quant::{i16_at, i32_at};
 use rand::{Rng, SeedableRng};
@@ -22,6 +23,17 @@ const PERCEPTRON: Config = config(
     },
 );
 const REWARD: Config = config(None, Head::Reward { rate: 1311 });
+const DEEP: Config = config(
+    None,
+    Head::Deep {
+        rate: 1311,
+        deep: Deep {
+            ram_bytes: 1000,
+            rate: u16::MAX,
+            feedback: Feedback::Random,
+        },
+    },
+);
 
 const fn config(homeostasis: Option<u8>, head: Head) -> Config {
     Config { homeostasis, head }
@@ -69,7 +81,7 @@ fn rate_zero_and_fresh_statistics_change_nothing() {
 #[test]
 fn the_same_seed_gives_the_same_bits_and_reset_forgets_them() {
     let blob = measured(2);
-    for config in [DELTA, INSTAR, BOTH, PERCEPTRON, REWARD] {
+    for config in [DELTA, INSTAR, BOTH, PERCEPTRON, REWARD, DEEP] {
         with(&blob, config, |model, plastic| {
             let fresh = (plastic.digest(), plastic.snapshot().to_vec());
             let run = train(model, plastic, &images(40, 3));
@@ -97,7 +109,7 @@ fn the_same_seed_gives_the_same_bits_and_reset_forgets_them() {
 #[test]
 fn a_restored_snapshot_goes_on_as_if_nothing_had_happened() {
     let blob = measured(3);
-    for config in [DELTA, INSTAR, BOTH, PERCEPTRON, REWARD] {
+    for config in [DELTA, INSTAR, BOTH, PERCEPTRON, REWARD, DEEP] {
         let (snapshot, rest) = with(&blob, config, |model, plastic| {
             train(model, plastic, &images(15, 4));
             let snapshot = plastic.snapshot().to_vec();
@@ -335,8 +347,8 @@ fn extremes_never_panic() {
     let statistics = CHANNELS.map(|n| vec![(i32::MIN, i32::MAX); n]);
     let tiny = CHANNELS.map(|n| vec![(i32::MAX, 1); n]);
     for blob in [measured(10), network(10, &statistics), network(10, &tiny)] {
-        for head in heads {
-            let config = config(Some(1), head);
+        let configs = heads.map(|head| config(Some(1), head));
+        for config in configs.into_iter().chain([DEEP]) {
             with(&blob, config, |model, plastic| {
                 train(model, plastic, &extremes);
                 let rng = &mut ChaCha8Rng::seed_from_u64(12);

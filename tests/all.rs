@@ -5,6 +5,8 @@ mod tidy;
 
 /// Learning on the device: rules against their equations, state, snapshots, extremes.
 mod adapt;
+/// Learning below the head against its equations.
+mod deep;
 /// The guard over learning: liars, rollbacks, commits, restarts.
 mod guard;
 /// The rules of the head against their equations.
@@ -45,6 +47,8 @@ mod kernel;
 mod network;
 /// Slow references of every kernel, sharing no code with them.
 mod oracle;
+/// The fast 1×1 convolution of unpacked weights against the generic one.
+mod pointwise;
 /// Every rule of parsing, broken one at a time.
 mod refusal;
 

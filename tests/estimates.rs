@@ -35,17 +35,18 @@ fn estimates_are_near_the_board() {
         device.configure(config(None, head), SEED).unwrap();
         device.infer(&pixels, false).unwrap();
         let counted = device.learn(3).unwrap().instructions as f64;
-        let estimated = model.label_instructions(head) as f64;
-        println!("{head:?}: {counted} counted, {estimated} estimated");
-        assert!((0.9..2.5).contains(&(estimated / counted)), "{head:?}");
+        let estimated = model.label_instructions(&config(None, head)) as f64;
+        assert!(
+            (0.9..1.6).contains(&(estimated / counted)),
+            "{head:?}: {counted} counted, {estimated} estimated"
+        );
     }
     device.configure(config(Some(5), Head::Base), SEED).unwrap();
     let without = device.infer(&pixels, false).unwrap().instructions as f64;
     let with = device.infer(&pixels, true).unwrap().instructions as f64;
     let estimated = model.observe_instructions() as f64;
-    println!(
-        "homeostasis: {} counted, {estimated} estimated",
-        with - without
+    assert!(
+        (0.8..1.25).contains(&(estimated / (with - without))),
+        "{with} with homeostasis, {without} without, {estimated} estimated"
     );
-    assert!((0.5..1.25).contains(&(estimated / (with - without))));
 }

@@ -125,7 +125,7 @@ fn check(config: Config, schedule: Schedule, attend: u32, n_images: usize) {
             }
             let lead = lead(plastic.scores());
             book.leads.push(lead);
-            let cost = model.label_instructions(config.head);
+            let cost = model.label_instructions(&config);
             let due = book.due(i, Some(lead));
             if config.head != Head::Base && book.may(i, due, cost) {
                 book.book(i, cost);

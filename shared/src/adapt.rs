@@ -1,11 +1,12 @@
 //! Plasticity on the device: what a deployed model learns from the images it sees.
 //!
 //! It owns the learned state, an overlay in a caller-given buffer, and the rules that change it
-//! ([`instar`], [`delta`], [`perceptron`], [`reward`], [`homeostasis`]), the [`schedule`] of when they do, and the [`guard`] over them. It must
+//! ([`instar`], [`delta`], [`perceptron`], [`reward`], [`deep`], [`homeostasis`]), the [`schedule`] of when they do, and the [`guard`] over them. It must
 //! not know where images and labels come from, and it never changes the base model: [`Plastic::reset`]
 //! restores it exactly. Everything is computed in integers, so that the same model, configuration, seed
 //! and calls give the same bytes on every machine. Flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
 
+pub mod deep;
 pub mod delta;
 mod error;
 pub mod guard;
@@ -25,6 +26,7 @@ mod teach;
 use crate::blob::Model;
 use crate::header::HEADER_BYTES;
 use crate::network::{ArenaError, infer_with};
+use deep::Deep;
 pub use error::AdaptError;
 use overlay::{Layout, Overlay, Parts, Stats};
 use schedule::Scheduler;
@@ -76,6 +78,13 @@ pub enum Head {
         /// As of `Delta`.
         rate: u16,
     },
+    /// As `Delta`, and layers below the head learn as well: see [`deep`].
+    Deep {
+        /// As of `Delta`; 0 = the head itself stays.
+        rate: u16,
+        /// The layers below.
+        deep: Deep,
+    },
 }
 
 impl Head {
@@ -83,7 +92,7 @@ impl Head {
     pub(crate) fn owns_weights(self) -> bool {
         matches!(
             self,
-            Self::Delta { .. } | Self::Perceptron { .. } | Self::Reward { .. }
+            Self::Delta { .. } | Self::Perceptron { .. } | Self::Reward { .. } | Self::Deep { .. }
         )
     }
 
@@ -94,6 +103,11 @@ impl Head {
 }
 
 impl Config {
+    /// Whether layers below the head change, which features alone cannot show.
+    pub fn learns_below_head(&self) -> bool {
+        self.homeostasis.is_some() || matches!(self.head, Head::Deep { .. })
+    }
+
     /// # Errors
     /// A number is out of its range.
     fn check(&self) -> Result<(), AdaptError> {
@@ -137,8 +151,9 @@ pub struct Prediction {
 /// Length of the buffer that [`Plastic::new`] needs for `model` and `config`.
 ///
 /// With `C` channels in homeostatic layers, `W` in the widest of them, `K` classes and `d` features:
-/// `64 + 8·C + d + 9·W`, plus `2·K·d + 4·K` (instar) or `K·d + 4·K` (delta,
-/// perceptron, reward).
+/// `64 + 8·C + d + 9·W`, plus `2·K·d + 4·K` (instar) or `K·d + 4·K` (all
+/// other heads that learn), plus, for each chosen layer of I inputs and O outputs, `I·O` rounded up to 4,
+/// `4·O` and `2·(I + O)`.
 ///
 /// # Errors
 /// `model` cannot learn under `config`.
@@ -259,6 +274,7 @@ impl<'b> Plastic<'b> {
         let mut overlay = Overlay {
             model,
             config,
+            layers: self.layout.layers,
             observe,
             parts,
             stats: &mut self.stats,

@@ -64,13 +64,13 @@ pub struct ChannelStat {
 }
 
 /// What plasticity replaces or sees of one layer. Each is used only if its length is that of the layer
-/// (`requant`: O entries each; `weights`: all, and not packed; `stats`: O); only weighted layers look
+/// (`requant`: O entries each; `weights`: all, and none of a packed window above 1×1; `stats`: O); only weighted layers look
 /// at it.
 #[derive(Debug, Default)]
 pub struct LayerHooks<'a> {
     /// In place of the blob's requantization constants.
     pub requant: Option<Requant<'a>>,
-    /// In place of the blob's weights, same layout.
+    /// In place of the blob's weights, same layout; of a packed pointwise convolution `[out_ch][in_ch]`.
     pub weights: Option<&'a [u8]>,
     /// Statistics to add to.
     pub stats: Option<&'a mut [ChannelStat]>,
@@ -82,6 +82,8 @@ pub trait Hooks {
     fn layer(&mut self, _layer: usize) -> LayerHooks<'_> {
         LayerHooks::default()
     }
+    /// Called once behind layer `layer` with what it read first and what it wrote.
+    fn ran(&mut self, _layer: usize, _input: &[i8], _output: &[i8]) {}
     /// Called once per inference with the input of the last layer, before that layer runs.
     fn features(&mut self, _features: &[i8]) {}
 }
@@ -168,8 +170,15 @@ fn run<H: Hooks>(
             let features = features.and_then(|features| place(arena, features));
             hooks.features(features.ok_or(internal(index))?);
         }
-        let hooks = hooks.layer(index);
-        run_layer(model, layer, arena, hooks).ok_or(internal(index))?;
+        run_layer(model, layer, arena, hooks.layer(index)).ok_or(internal(index))?;
+        let seen = |i: u8| {
+            let mut decoded = None;
+            let tensor = model.tensor_in(i, &mut decoded)?;
+            let start = usize::try_from(tensor.offset).ok()?;
+            arena.get(start..start.checked_add(tensor.len())?)
+        };
+        let input = seen(layer.inputs[0]).ok_or(internal(index))?;
+        hooks.ran(index, input, seen(layer.output).ok_or(internal(index))?);
     }
     let scores = place(arena, &model.output()).ok_or(internal(model.n_layers()))?;
     copy(output, scores);
@@ -248,6 +257,9 @@ fn run_layer(
             let (mut constants, packed) = choose(model, layer, hooks)?;
             let (src, dst, constants) = (&src, &mut dst, &mut constants);
             match op {
+                Op::PackedConv2d(_) if packed.is_none() => {
+                    dsp::pointwise_conv2d_s8::<Native>(src, dst, constants);
+                }
                 Op::PackedConv2d(window) => {
                     dsp::packed_conv2d_s8::<Native>(src, dst, window, constants, packed?);
                 }
@@ -330,8 +342,9 @@ impl<'m> Rest<'m> {
     }
 }
 
-/// The blob's constants, or the hooks' where their lengths agree. Packed weights stay, as what parsing
-/// proved of them must hold.
+/// The blob's constants, or the hooks' where their lengths agree. Packed weights stay packed, as what parsing
+/// proved of them must hold, unless unpacked ones of a pointwise convolution replace them: then there is no
+/// `Packed`.
 fn choose<'a>(
     model: &Model<'a>,
     layer: &Layer,
@@ -340,16 +353,19 @@ fn choose<'a>(
     let base = model.constants_of(layer)?;
     let lengths = |r: &Requant<'_>| (r.bias.len(), r.multiplier.len(), r.shift.len());
     let n = base.requant.shift.len();
+    let unpacked = match layer.op {
+        Op::PackedConv2d(window) if window.is_pointwise() => n * base.fan_in,
+        Op::PackedConv2d(_) => usize::MAX,
+        _ => base.weights.len(),
+    };
+    let learned = hooks.weights.filter(|w| w.len() == unpacked);
     let weighted = Weighted {
-        weights: hooks
-            .weights
-            .filter(|w| w.len() == base.weights.len() && base.packed.is_none())
-            .unwrap_or(base.weights),
+        weights: learned.unwrap_or(base.weights),
         requant: hooks
             .requant
             .filter(|r| lengths(r) == lengths(&base.requant))
             .unwrap_or(base.requant),
         stats: hooks.stats.filter(|s| s.len() == n),
     };
-    Some((weighted, base.packed))
+    Some((weighted, base.packed.filter(|_| learned.is_none())))
 }

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 /// Version of the messages. A device and a host that differ must not go on after `Hello`.
 ///
 /// 2 adds the guard and the store: `Guard`, `Check`, `Commit`, and more in `Learned` and `Stats`. 3 adds
-/// `Reward`, `Schedule`, `Attend`, two heads, and more in `Inference`, `Learned` and `Stats`. `Hello` is encoded alike in every version, so that a mismatch is always seen.
+/// `Reward`, `Schedule`, `Attend`, three heads, and more in `Inference`, `Learned` and `Stats`. `Hello` is encoded alike in every version, so that a mismatch is always seen.
 pub const VERSION: u16 = 3;
 
 /// Largest message from the host: the pixels of 4,064 bytes and what goes around them.
@@ -322,8 +322,10 @@ pub enum Refusal {
     /// The guard has nothing to score.
     #[error("the model holds no golden set: export it with --golden, or learn without the guard")]
     NoGolden,
-    /// The golden set cannot see what homeostasis changes.
-    #[error("the golden set holds features, which homeostasis bypasses: export it with inputs")]
+    /// The golden set cannot see what layers below the head change.
+    #[error(
+        "the golden set holds features, which layers below the head do not change: export it with inputs"
+    )]
     GoldenFeatures,
     /// A check or commit without a guard.
     #[error("no guard: set its limits first, since nothing is committed unscored")]
@@ -342,6 +344,9 @@ pub enum Refusal {
     /// A reward for a rule that needs labels.
     #[error("the head learns from labels: send the label, or configure the head `reward`")]
     NeedsLabel,
+    /// No layer below the head can learn in the RAM of the configuration.
+    #[error("no layer below the head learns in the RAM given: give more, or use the head `delta`")]
+    NoDeep,
     /// The device broke its own invariant.
     #[error("internal error of the device: report it with the model's blob")]
     Internal,

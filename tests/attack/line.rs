@@ -4,6 +4,7 @@
 //! It owns the meaning of the bytes: chunks of a kind, a length and so many bytes. It must not know who
 //! listens.
 
+use aplysia_shared::adapt::deep::{Deep, Feedback};
 use aplysia_shared::adapt::guard::Limits;
 use aplysia_shared::adapt::schedule::{Budget, Schedule, When};
 use aplysia_shared::adapt::{Config, Head};
@@ -62,7 +63,7 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
     let byte = |i: usize| bytes.get(i).copied().unwrap_or_default();
     let wide = |i: usize| u16::from_le_bytes([byte(i), byte(i + 1)]);
     let word = |i: usize| u32::from(wide(i)) | u32::from(wide(i + 2)) << 16;
-    let head = match byte(2) % 5 {
+    let head = match byte(2) % 6 {
         0 => Head::Base,
         1 => Head::Instar { shift: byte(3) },
         2 => Head::Delta { rate: wide(3) },
@@ -70,7 +71,18 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
             rate: wide(3),
             margin: byte(5),
         },
-        _ => Head::Reward { rate: wide(3) },
+        4 => Head::Reward { rate: wide(3) },
+        _ => Head::Deep {
+            rate: wide(3),
+            deep: Deep {
+                ram_bytes: word(4),
+                rate: wide(5),
+                feedback: match byte(6) & 1 {
+                    0 => Feedback::Random,
+                    _ => Feedback::Signs,
+                },
+            },
+        },
     };
     let when = match byte(1) % 3 {
         0 => When::Every { n: wide(2) },

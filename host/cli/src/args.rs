@@ -1,6 +1,7 @@
 //! The command line's grammar: every flag, its default and its help.
 
 pub(crate) mod adapt_bench;
+mod deep;
 pub(crate) mod demo;
 pub(crate) mod device;
 mod export;

@@ -10,6 +10,7 @@
 //! [`Plastic::infer_features`]: aplysia_shared::adapt::Plastic::infer_features
 
 pub mod classes;
+mod deep;
 mod float_head;
 mod head;
 mod labels;
@@ -22,9 +23,11 @@ mod trunk;
 pub mod watched;
 
 use crate::DeployError;
+use crate::adaptation::DEEP_RAM_BYTES;
 use crate::evaluate::Images;
 use aplysia_shared::Model;
-use aplysia_shared::adapt::{Config, Head, state_bytes};
+use aplysia_shared::adapt::deep::{Deep, Feedback};
+use aplysia_shared::adapt::{AdaptError, Config, Head, state_bytes};
 use script::{Step, Trunks, accuracy_pct};
 use serde::{Deserialize, Serialize};
 use summary::Entry;
@@ -94,6 +97,16 @@ const fn reward(rate: u16) -> Learner {
     Learner::Device(Head::Reward { rate })
 }
 
+/// The head at rate 1311, and the layers below it that learn in the RAM of a device at `rate`.
+const fn deep(rate: u16, feedback: Feedback) -> Learner {
+    let deep = Deep {
+        ram_bytes: DEEP_RAM_BYTES,
+        rate,
+        feedback,
+    };
+    Learner::Device(Head::Deep { rate: 1311, deep })
+}
+
 const fn sgd(rate: f32) -> Learner {
     Learner::FloatSgd { rate }
 }
@@ -135,25 +148,38 @@ pub const METHODS: &[Method] = &[
         perceptron(1311, 16),
     ),
     method("homeostasis 5 + reward 1311", Some(5), reward(1311)),
+    method("deep 82 random", None, deep(82, Feedback::Random)),
+    method(
+        "homeostasis 5 + deep 328 signs",
+        Some(5),
+        deep(328, Feedback::Signs),
+    ),
 ];
 
 impl Method {
     /// What a device is told; none for a baseline of the host.
     pub fn config(&self) -> Option<Config> {
+        let homeostasis = self.momentum;
         match self.learner {
-            Learner::Device(head) => Some(Config {
-                homeostasis: self.momentum,
-                head,
-            }),
+            Learner::Device(head) => Some(Config { homeostasis, head }),
             Learner::FloatSgd { .. } | Learner::Recentre => None,
         }
     }
 
-    /// Bytes of learned state in RAM on a device; none for a baseline of the host.
+    /// Whether `model` has a layer for it; always, unless it learns below the head.
+    pub fn fits(&self, model: &Model<'_>) -> bool {
+        let bytes = self.config().map(|config| state_bytes(model, &config));
+        !matches!(bytes, Some(Err(AdaptError::Deep { .. })))
+    }
+
+    /// Bytes of learned state in RAM on a device; none for a baseline of the host, and without a layer for it.
     ///
     /// # Errors
     /// `model` cannot learn so.
     pub fn ram_bytes(&self, model: &Model<'_>) -> Result<Option<usize>, DeployError> {
+        if !self.fits(model) {
+            return Ok(None);
+        }
         let bytes = self.config().map(|config| state_bytes(model, &config));
         Ok(bytes.transpose()?)
     }
@@ -241,7 +267,8 @@ pub struct Outcome {
 }
 
 /// Each of `methods` on one cell, one after the other on this thread: the same bits however many cells are
-/// measured beside it. Methods that need no label are measured at the first noise share only.
+/// measured beside it. Methods that need no label are measured at the first noise share only, and methods
+/// that do not fit the model not at all.
 ///
 /// # Errors
 /// The images do not fit `model`, or it has no prototypes, no statistics or no fully connected head.
@@ -255,7 +282,7 @@ pub fn measure(
     }
     let mut outcomes = Vec::new();
     let mut trunks = Trunks::new(model, cell.seed);
-    for method in methods {
+    for method in methods.iter().filter(|method| method.fits(model)) {
         for (i, &noise_pct) in cell.noise_pct.iter().enumerate() {
             if i > 0 && !method.learns_labels() {
                 continue;

@@ -246,7 +246,9 @@ impl AdaptationCard {
         let (instar_shift, delta_rate) = match config.head {
             Head::Instar { shift } => (Some(shift), None),
             Head::Delta { rate } => (None, Some(rate)),
-            Head::Base | Head::Perceptron { .. } | Head::Reward { .. } => (None, None),
+            Head::Base | Head::Perceptron { .. } | Head::Reward { .. } | Head::Deep { .. } => {
+                (None, None)
+            }
         };
         let carries = |&i: &usize| content.has_homeostasis(network, i);
         Self {

@@ -21,7 +21,6 @@
 //! "Deep Learning with Limited Numerical Precision", 2015 (stochastic rounding). Differs from them:
 //! softmax error, 8-bit weights without a wider copy.
 
-use super::instar::centred;
 use super::scaled::{Scaled, saturate_i32};
 use crate::quant::i32_at;
 use crate::rng::XorShift32;
@@ -33,8 +32,6 @@ pub(crate) struct Scales {
     pub(crate) input: Scaled,
     /// `s_o`
     pub(crate) output: Scaled,
-    /// Zero point of the input.
-    pub(crate) zero_point: i8,
     /// `eta` in 1/65536.
     pub(crate) rate: u16,
 }
@@ -133,27 +130,27 @@ pub(crate) struct Neuron<'a> {
     pub(crate) shift: i8,
 }
 
-/// Moves one neuron by its error (Q15). Cost: `d` multiplications and as many random numbers, fewer
-/// where `x` is 0.
+/// Moves one neuron by its error (Q15) with `inputs` of `fraction` fractional bits, at most 7. Cost: `d`
+/// multiplications and as many random numbers, fewer where `x` is 0.
 pub(crate) fn learn(
     neuron: Neuron<'_>,
     error: i32,
-    features: &[u8],
+    (inputs, fraction): (impl Iterator<Item = i32>, i32),
     scales: &Scales,
     rng: &mut XorShift32,
 ) {
+    let n_inputs = neuron.weights.len();
     let (weight_step, bias_step) =
         scales.steps(Scaled::from_multiplier(neuron.multiplier, neuron.shift));
-    for (w, &f) in neuron.weights.iter_mut().zip(features) {
-        let x = i32::from(centred(f, scales.zero_point));
-        let step = stochastic_round(weight_step.apply(error * x, 1), rng);
+    for (w, x) in neuron.weights.iter_mut().zip(inputs) {
+        let step = stochastic_round(weight_step.apply(error * x, 1 - fraction), rng);
         let moved = i64::from(w.cast_signed())
             .saturating_add(step)
             .clamp(-127, 127);
         *w = i8::try_from(moved).unwrap_or(0).cast_unsigned();
     }
     let step = stochastic_round(bias_step.apply(error, 1), rng);
-    let limit = super::bias_limit(features.len(), neuron.shift);
+    let limit = super::bias_limit(n_inputs, neuron.shift);
     let bias = i64::from(i32_at(neuron.bias, 0))
         .saturating_add(step)
         .clamp(-limit, limit);

@@ -48,6 +48,16 @@ pub enum AdaptError {
         /// [`super::MAX_CHANNELS`]
         max: usize,
     },
+    /// No layer below the head can learn in so little RAM.
+    #[error(
+        "no layer below the head learns in {ram_bytes} bytes: only pointwise and hidden fully connected layers \
+         do that homeostasis leaves alone, with feedback by signs only the last of them; give more bytes, or \
+         use the head `delta`"
+    )]
+    Deep {
+        /// Given.
+        ram_bytes: u32,
+    },
     /// The model has too many classes.
     #[error("the model has {got} classes, learning takes {max}")]
     TooManyClasses {
@@ -109,8 +119,10 @@ pub enum AdaptError {
     /// The model has no golden set.
     #[error("the model holds no golden set: export it with one, or learn without the guard")]
     NoGolden,
-    /// The golden set cannot see what homeostasis changes.
-    #[error("the golden set holds features, which homeostasis bypasses: export it with inputs")]
+    /// The golden set cannot see what layers below the head change.
+    #[error(
+        "the golden set holds features, which layers below the head do not change: export it with inputs"
+    )]
     GoldenFeatures,
     /// The inference refused.
     #[error(transparent)]

@@ -153,7 +153,7 @@ impl Guard {
     /// Scores the base model's own state, which is the start; what is learned already stays.
     ///
     /// # Errors
-    /// The model has no golden set, or one of features while homeostasis learns below the head;
+    /// The model has no golden set, or one of features while layers below the head learn;
     /// another model, or too short an arena or scratch. The state has not changed then.
     pub fn new<F>(limits: Limits, learner: &mut Learner<'_, '_, F>) -> Result<Self, AdaptError> {
         let model = learner.model;
@@ -314,13 +314,13 @@ impl Plastic<'_> {
     /// that waits for its label waits no more, as its features are overwritten.
     ///
     /// # Errors
-    /// The model has no golden set, or one of features while homeostasis learns below the head; the
+    /// The model has no golden set, or one of features while layers below the head learn; the
     /// state is of another model, or `arena` is too short.
     pub fn score_golden(&mut self, model: &Model<'_>, arena: &mut [i8]) -> Result<u16, AdaptError> {
         let golden = model.golden().ok_or(AdaptError::NoGolden)?;
         let first = match golden.kind() {
             GoldenKind::Inputs => 0,
-            GoldenKind::Features if self.config().homeostasis.is_some() => {
+            GoldenKind::Features if self.config().learns_below_head() => {
                 return Err(AdaptError::GoldenFeatures);
             }
             GoldenKind::Features => super::overlay::head_layer(model),

@@ -39,6 +39,8 @@ impl Plastic<'_> {
         let class = self.classify(model, false, |scores, overlay| {
             infer_sample(model, arena, sample, scores, overlay)
         })?;
+        // Layers below saw nothing of it.
+        self.parts()?.activity.fill(0);
         self.scheduler.before_image(false, 0);
         Ok(self.seen(class, false))
     }

@@ -4,6 +4,7 @@
 //! must not know the arithmetic of a rule. Flow: `Plastic` lends its parts to an [`Overlay`], which
 //! `network::infer_with` asks before every layer.
 
+use super::deep;
 use super::homeostasis::{self, Activity};
 use super::{AdaptError, Config, Head, MAX_CHANNELS, MAX_CLASSES, MAX_FEATURES};
 use crate::blob::Model;
@@ -14,7 +15,7 @@ use core::ops::Range;
 /// Scratch for the statistics of the layer that runs.
 pub(crate) type Stats = heapless::Vec<ChannelStat, MAX_CHANNELS>;
 
-/// Sizes in bytes of the parts of the buffer, in their order; the first two persist.
+/// Sizes in bytes of the parts of the buffer, in their order; the first three persist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Per homeostatic layer: mean i32 LE × O, deviation i32 LE × O.
@@ -22,8 +23,14 @@ pub(crate) struct Layout {
     /// Instar: prototypes i16 LE `[K][d]`. Delta, perceptron, reward: weights i8 `[K][d]`, then biases
     /// i32 LE × K.
     pub(crate) head: usize,
+    /// The chosen layers, a bit each: no size.
+    pub(crate) layers: u64,
+    /// Per chosen layer below the head: weights i8 `[O][I]`, padded to 4; biases i32 LE × O.
+    pub(crate) deep: usize,
     /// The kept input of the head, i8 `[d]`.
     pub(crate) features: usize,
+    /// Per chosen layer below the head: its pooled activity, i16 LE × I, u16 LE × O.
+    pub(crate) activity: usize,
     /// Instar: norms u32 LE × K.
     pub(crate) norms: usize,
     /// Folded constants of the running layer: bias i32 LE × O, multiplier i32 LE × O, shift i8 × O.
@@ -64,8 +71,23 @@ impl Layout {
             }
             _ => (k * d + 4 * k, 0),
         };
+        let (mut deep, mut activity) = (0, 0);
+        let layers = deep::choose(model, config);
+        for (_, shape) in deep::chosen(model, layers) {
+            deep += shape.state_bytes();
+            activity += shape.activity_bytes();
+        }
+        if let Head::Deep { deep, .. } = config.head
+            && layers == 0
+        {
+            let ram_bytes = deep.ram_bytes;
+            return Err(AdaptError::Deep { ram_bytes });
+        }
         Ok(Self {
             homeostasis: 8 * total,
+            layers,
+            deep,
+            activity,
             head,
             features: d,
             norms,
@@ -75,25 +97,29 @@ impl Layout {
 
     /// Length of what a snapshot holds besides its header.
     pub(crate) fn persistent(&self) -> usize {
-        self.homeostasis + self.head
+        self.homeostasis + self.head + self.deep
     }
 
     /// Length of everything besides the header.
     pub(crate) fn total(&self) -> usize {
-        self.persistent() + self.features + self.norms + self.requant
+        self.persistent() + self.features + self.activity + self.norms + self.requant
     }
 
     /// Cuts the buffer behind its header; `None` if it is shorter than [`Layout::total`].
     pub(crate) fn split<'s>(&self, body: &'s mut [u8]) -> Option<Parts<'s>> {
         let (homeostasis, rest) = body.split_at_mut_checked(self.homeostasis)?;
         let (head, rest) = rest.split_at_mut_checked(self.head)?;
+        let (deep, rest) = rest.split_at_mut_checked(self.deep)?;
         let (features, rest) = rest.split_at_mut_checked(self.features)?;
+        let (activity, rest) = rest.split_at_mut_checked(self.activity)?;
         let (norms, rest) = rest.split_at_mut_checked(self.norms)?;
         let requant = rest.get_mut(..self.requant)?;
         Some(Parts {
             homeostasis,
             head,
+            deep,
             features,
+            activity,
             norms,
             requant,
         })
@@ -108,7 +134,9 @@ fn within(got: usize, max: usize) -> Result<(), (usize, usize)> {
 pub(crate) struct Parts<'s> {
     pub(crate) homeostasis: &'s mut [u8],
     pub(crate) head: &'s mut [u8],
+    pub(crate) deep: &'s mut [u8],
     pub(crate) features: &'s mut [u8],
+    pub(crate) activity: &'s mut [u8],
     pub(crate) norms: &'s mut [u8],
     pub(crate) requant: &'s mut [u8],
 }
@@ -132,6 +160,8 @@ pub(crate) fn n_homeostatic(model: &Model<'_>, layer: usize) -> usize {
 pub(crate) struct Overlay<'p, 'm, 'a> {
     pub(crate) model: &'m Model<'a>,
     pub(crate) config: Config,
+    /// The chosen layers below the head.
+    pub(crate) layers: u64,
     /// Whether statistics are updated.
     pub(crate) observe: bool,
     pub(crate) parts: Parts<'p>,
@@ -206,6 +236,23 @@ impl Overlay<'_, '_, '_> {
         })
     }
 
+    /// The learned weights of a chosen layer below the head.
+    fn learned_below(&self, layer: usize) -> Option<LayerHooks<'_>> {
+        let (shape, place, _) = deep::places(self.model, self.layers, layer)?;
+        let base = self.model.constants(layer)?;
+        let n = shape.inputs * shape.outputs;
+        let learned = self.parts.deep.get(place)?;
+        let (weights, bias) = learned.split_at_checked(shape.weight_bytes())?;
+        Some(LayerHooks {
+            requant: Some(Requant {
+                bias,
+                ..base.requant
+            }),
+            weights: weights.get(..n),
+            stats: None,
+        })
+    }
+
     /// The learned head.
     fn learned_head(&self) -> Option<LayerHooks<'_>> {
         let base = self.model.constants(head_layer(self.model))?;
@@ -224,7 +271,9 @@ impl Overlay<'_, '_, '_> {
 impl Hooks for Overlay<'_, '_, '_> {
     fn layer(&mut self, layer: usize) -> LayerHooks<'_> {
         self.commit();
-        let hooks = if layer != head_layer(self.model) {
+        let hooks = if deep::has(self.layers, layer) {
+            self.learned_below(layer)
+        } else if layer != head_layer(self.model) {
             self.homeostatic(layer)
         } else if self.config.head.owns_weights() {
             self.learned_head()
@@ -232,6 +281,22 @@ impl Hooks for Overlay<'_, '_, '_> {
             None
         };
         hooks.unwrap_or_default()
+    }
+
+    fn ran(&mut self, layer: usize, input: &[i8], output: &[i8]) {
+        if deep::has(self.layers, layer)
+            && let Some(at) = self.model.layer(layer)
+            && let Some(tensor) = self.model.tensor(at.inputs[0])
+            && let Some((shape, _, place)) = deep::places(self.model, self.layers, layer)
+            && let Some(activity) = self.parts.activity.get_mut(place)
+        {
+            deep::pool(
+                activity,
+                shape,
+                (input, tensor.zero_point),
+                (output, at.clamp),
+            );
+        }
     }
 
     fn features(&mut self, features: &[i8]) {

@@ -7,21 +7,23 @@
 //! | 0 | magic `APLS` |
 //! | 4 | version u16 = 1 |
 //! | 6 | momentum shift u8, 0 = no homeostasis |
-//! | 7 | head u8: 0 base, 1 instar, 2 delta, 3 perceptron, 4 reward |
+//! | 7 | head u8: 0 base, 1 instar, 2 delta, 3 perceptron, 4 reward, 5 deep |
 //! | 8 | shift or rate of the head u16 |
-//! | 10 | margin of the perceptron u8, else zero; zero u8 |
+//! | 10 | margin of the perceptron u8, else zero; feedback of deep u8, 0 random, 1 signs, else zero |
 //! | 12 | length of the snapshot in bytes u32, header included |
 //! | 16 | id of the base model, 16 bytes |
 //! | 32 | seed u32, state of the generator u32 |
 //! | 40 | images seen u32, labels u32, mistakes u32 |
-//! | 52 | zero, 8 bytes |
+//! | 52 | deep: RAM for the layers below the head in bytes u32, their rate u16, zero u16; else zero |
 //! | 60 | CRC-32 (IEEE) of everything but these 4 bytes u32 |
 //!
 //! | 64 | per homeostatic layer, in order: mean i32 × O, mean absolute deviation i32 × O |
-//! | then | instar: prototypes i16 `[K][d]`; heads 2 to 4: weights i8 `[K][d]`, biases i32 × K |
+//! | then | instar: prototypes i16 `[K][d]`; heads 2 to 5: weights i8 `[K][d]`, biases i32 × K |
+//! | then | deep: per layer, weights i8 `[O][I]`, padded to 4, biases i32 × O |
 //!
 //! All little-endian.
 
+use super::deep::{Deep, Feedback};
 use super::{AdaptError, Config, Counters, Head};
 use crate::header::{CRC_WORD, HEADER_BYTES, digest, sealed};
 use crate::quant::i32_at;
@@ -30,6 +32,8 @@ const MAGIC: [u8; 4] = *b"APLS";
 const VERSION: u16 = 1;
 /// Code of the one head with a margin.
 const PERCEPTRON: u8 = 3;
+/// Code of the one head with layers below.
+const DEEP: u8 = 5;
 
 /// What the state belongs to and how far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +50,14 @@ pub(crate) struct Header {
 impl Header {
     /// The header's bytes with the checksum over them and `state`.
     pub(crate) fn encode(&self, state: &[u8]) -> [u8; HEADER_BYTES] {
+        let mut below = [0; 8];
+        let mut feedback = 0;
         let (head, number, margin) = match self.config.head {
+            Head::Deep { rate, deep } => {
+                below = (u64::from(deep.ram_bytes) | u64::from(deep.rate) << 32).to_le_bytes();
+                feedback = u8::from(deep.feedback == Feedback::Signs);
+                (DEEP, rate, 0)
+            }
             Head::Base => (0, 0, 0),
             Head::Instar { shift } => (1, u16::from(shift), 0),
             Head::Delta { rate } => (2, rate, 0),
@@ -59,15 +70,16 @@ impl Header {
             mistakes,
         } = self.counters;
         let words = [self.seed, self.rng, seen, labels, mistakes].map(u32::to_le_bytes);
-        let fields: [&[u8]; 8] = [
+        let fields: [&[u8]; 9] = [
             &MAGIC,
             &VERSION.to_le_bytes(),
             &[self.config.homeostasis.unwrap_or(0), head],
             &number.to_le_bytes(),
-            &[margin, 0],
+            &[margin, feedback],
             &self.bytes.to_le_bytes(),
             &self.model,
             words.as_flattened(),
+            &below,
         ];
         sealed(&fields, state)
     }
@@ -82,7 +94,21 @@ impl Header {
             .split_first_chunk::<HEADER_BYTES>()
             .ok_or(too_short)?;
         let word = |i: usize| i32_at(header, i).cast_unsigned();
-        let [_, _, _, _, v0, v1, momentum, head, n0, n1, margin, ..] = *header;
+        let [
+            _,
+            _,
+            _,
+            _,
+            v0,
+            v1,
+            momentum,
+            head,
+            n0,
+            n1,
+            margin,
+            feedback,
+            ..,
+        ] = *header;
         let version = u16::from_le_bytes([v0, v1]);
         if !header.starts_with(&MAGIC) || version != VERSION {
             return Err(AdaptError::NoSnapshot { version });
@@ -99,8 +125,12 @@ impl Header {
         if got != want {
             return Err(AdaptError::Checksum { got, want });
         }
-        let reserved = if head == PERCEPTRON { 11..12 } else { 10..12 };
-        let zeros = [header.get(reserved), header.get(52..60)];
+        let (first, second) = match head {
+            PERCEPTRON => (11..12, 52..60),
+            DEEP => (10..11, 58..60),
+            _ => (10..12, 52..60),
+        };
+        let zeros = [header.get(first), header.get(second)];
         if zeros.into_iter().flatten().flatten().any(|&byte| byte != 0) {
             return Err(AdaptError::SnapshotContent);
         }
@@ -116,6 +146,17 @@ impl Header {
                 margin,
             },
             4 => Head::Reward { rate: number },
+            DEEP if feedback < 2 => Head::Deep {
+                rate: number,
+                deep: Deep {
+                    ram_bytes: word(13),
+                    rate: u16::try_from(word(14)).unwrap_or(0),
+                    feedback: match feedback {
+                        0 => Feedback::Random,
+                        _ => Feedback::Signs,
+                    },
+                },
+            },
             _ => return Err(AdaptError::SnapshotContent),
         };
         let model = header.get(16..).and_then(|rest| rest.first_chunk::<16>());

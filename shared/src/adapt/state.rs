@@ -3,6 +3,7 @@
 //! It owns what the buffer holds before anything is learned, and snapshots; it must not know how the
 //! state changes while it learns. Flow: blob → fresh state → (learning) → snapshot → restored state.
 
+use super::deep;
 use super::overlay::{Layout, Parts, Stats, head_layer, n_homeostatic, put_i32};
 use super::schedule::{Schedule, Scheduler};
 use super::snapshot::Header;
@@ -75,6 +76,8 @@ impl<'b> Plastic<'b> {
             }
         }
         base_head(model, config.head, parts.head);
+        base_deep(model, layout.layers, parts.deep);
+        parts.activity.fill(0);
         self.cache_norms()
     }
 
@@ -128,6 +131,16 @@ impl<'b> Plastic<'b> {
                 return Err(AdaptError::SnapshotContent);
             }
         }
+        let below = layout.homeostasis + layout.head;
+        let deep = state.get(below..).unwrap_or_default();
+        for (layer, shape) in deep::chosen(model, layout.layers) {
+            let place = deep::places(model, layout.layers, layer).map(|(_, place, _)| place);
+            let biases = place.and_then(|place| deep.get(place)?.get(shape.weight_bytes()..));
+            let (biases, limit) = (biases.unwrap_or_default(), bias_limit(shape.inputs, 0));
+            if !(0..shape.outputs).all(|o| i64::from(i32_at(biases, o)).abs() <= limit) {
+                return Err(AdaptError::SnapshotContent);
+            }
+        }
         self.costs = Costs::of(model, header.config);
         self.header = header;
         self.layout = layout;
@@ -140,6 +153,7 @@ impl<'b> Plastic<'b> {
         {
             body.copy_from_slice(state);
         }
+        self.parts()?.activity.fill(0);
         self.cache_norms()
     }
 
@@ -181,7 +195,7 @@ impl Costs {
         let observe = config.homeostasis.map(|_| model.observe_instructions());
         Self {
             observe: observe.unwrap_or(0),
-            label: model.label_instructions(config.head),
+            label: model.label_instructions(&config),
         }
     }
 }
@@ -195,6 +209,23 @@ fn fresh(model: &Model<'_>, config: Config, seed: u32, layout: &Layout) -> Heade
         // Spread out, as a generator with few bits set in its state begins with small numbers.
         rng: XorShift32::new(seed.wrapping_mul(0x9E37_79B9)).state(),
         counters: Counters::default(),
+    }
+}
+
+/// Copies into `to` what the layers below the head start from.
+fn base_deep(model: &Model<'_>, layers: u64, to: &mut [u8]) {
+    to.fill(0);
+    for (layer, shape) in deep::chosen(model, layers) {
+        let place = deep::places(model, layers, layer).map(|(_, place, _)| place);
+        let Some(to) = place.and_then(|place| to.get_mut(place)) else {
+            continue;
+        };
+        let (weights, biases) = to.split_at_mut(shape.weight_bytes().min(to.len()));
+        deep::unpack(model, layer, shape, weights);
+        let base = model.constants(layer).map_or(&[][..], |c| c.requant.bias);
+        for (to, &from) in biases.iter_mut().zip(base) {
+            *to = from;
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 //! It owns the order in which classes learn, and the counters; the arithmetic is the rules'. Flow: the kept
 //! input and scores of the last image, and a label or a reward → changed head.
 
+use super::deep::{self, Deep};
 use super::delta::{self, Softmax};
 use super::overlay::{Parts, head_layer, put_i32};
 use super::scaled::Scaled;
-use super::{AdaptError, Head, Plastic, instar, perceptron, reward};
+use super::{AdaptError, Head, MAX_CLASSES, Plastic, instar, perceptron, reward};
 use crate::blob::Model;
+use crate::quant::Requant;
 use crate::rng::XorShift32;
 
 impl Plastic<'_> {
@@ -34,10 +36,11 @@ impl Plastic<'_> {
             Head::Base => {}
             Head::Instar { shift } => self.learn_prototype(model, label, shift)?,
             Head::Delta { rate } => {
-                let error = |p: &Softmax<'_>, class: usize| {
-                    (i32::from(class == label) << 15) - p.probability(class)
-                };
-                self.learn_probable(model, rate, error)?;
+                self.learn_probable(model, rate, |p, class| error_of(p, class, label))?;
+            }
+            Head::Deep { rate, deep } => {
+                self.learn_below(model, deep, label)?;
+                self.learn_probable(model, rate, |p, class| error_of(p, class, label))?;
             }
             Head::Perceptron { rate, margin } => {
                 let scores = self.scores.get(..n_classes).unwrap_or_default();
@@ -123,8 +126,7 @@ impl Plastic<'_> {
         error: impl Fn(&Softmax<'_>, usize) -> i32,
     ) -> Result<(), AdaptError> {
         let scores = self.scores;
-        let scores = scores.get(..self.n_classes).unwrap_or_default();
-        let softmax = Softmax::new(scores, Scaled::from_f32(model.output().scale));
+        let softmax = softmax(model, &scores);
         self.learn_rows(model, rate, |class| error(&softmax, class))
     }
 
@@ -141,7 +143,6 @@ impl Plastic<'_> {
         let scales = delta::Scales {
             input: Scaled::from_f32(input.scale),
             output: Scaled::from_f32(output.scale),
-            zero_point: input.zero_point,
             rate,
         };
         let base = model
@@ -164,9 +165,103 @@ impl Plastic<'_> {
                 multiplier,
                 shift,
             };
-            delta::learn(neuron, error, features, &scales, &mut rng);
+            let inputs = features
+                .iter()
+                .map(|&f| i32::from(instar::centred(f, input.zero_point)));
+            delta::learn(neuron, error, (inputs, 0), &scales, &mut rng);
         }
         self.header.rng = rng.state();
         Ok(())
     }
+
+    /// Moves every chosen layer below the head, in order, by the error that is fed back to it.
+    fn learn_below(
+        &mut self,
+        model: &Model<'_>,
+        chosen: Deep,
+        label: usize,
+    ) -> Result<(), AdaptError> {
+        let mut rng = XorShift32::new(self.header.rng);
+        let feedback = (chosen.feedback, self.header.seed);
+        let (scores, n_classes) = (self.scores, self.n_classes);
+        let softmax = softmax(model, &scores);
+        let mut errors = [0; MAX_CLASSES];
+        for (class, error) in errors.iter_mut().enumerate().take(n_classes) {
+            *error = error_of(&softmax, class, label);
+        }
+        let errors = errors.get(..n_classes).unwrap_or_default();
+        let layers = self.layout.layers;
+        let Parts { deep, activity, .. } = self.parts()?;
+        for (layer, shape) in deep::chosen(model, layers) {
+            let learned = below(model, layers, layer, deep, activity);
+            let (scales, requant, (weights, biases), activity) =
+                learned.ok_or(AdaptError::WrongModel)?;
+            let scales = delta::Scales {
+                rate: chosen.rate,
+                ..scales
+            };
+            let rows = weights.chunks_exact_mut(shape.inputs.max(1));
+            let rows = rows.zip(biases.chunks_exact_mut(4)).take(shape.outputs);
+            for (o, (weights, bias)) in rows.enumerate() {
+                let place = (layer, shape, o);
+                let error = deep::error(model, feedback, place, activity, errors);
+                if error == 0 {
+                    continue;
+                }
+                let (_, multiplier, shift) = requant.channel(o);
+                let neuron = delta::Neuron {
+                    weights,
+                    bias,
+                    multiplier,
+                    shift,
+                };
+                let inputs = (0..shape.inputs).map(|i| deep::input(activity, i));
+                delta::learn(neuron, error, (inputs, 7), &scales, &mut rng);
+            }
+        }
+        self.header.rng = rng.state();
+        Ok(())
+    }
+}
+
+/// `[c = y] − p_c` in Q15.
+fn error_of(softmax: &Softmax<'_>, class: usize, label: usize) -> i32 {
+    (i32::from(class == label) << 15) - softmax.probability(class)
+}
+
+/// The softmax of the head's scores.
+fn softmax<'s>(model: &Model<'_>, scores: &'s [i8; MAX_CLASSES]) -> Softmax<'s> {
+    let scores = scores.get(..model.n_classes()).unwrap_or_default();
+    Softmax::new(scores, Scaled::from_f32(model.output().scale))
+}
+
+/// A chosen layer: scales at rate 0, requantization, weights and biases, pooled activity.
+type Below<'p, 'm> = (
+    delta::Scales,
+    Requant<'m>,
+    (&'p mut [u8], &'p mut [u8]),
+    &'p [u8],
+);
+
+fn below<'p, 'm>(
+    model: &Model<'m>,
+    layers: u64,
+    layer: usize,
+    deep: &'p mut [u8],
+    activity: &'p [u8],
+) -> Option<Below<'p, 'm>> {
+    let at = model.layer(layer)?;
+    let scale = |i: u8| Some(Scaled::from_f32(model.tensor(i)?.scale));
+    let (shape, place, active) = deep::places(model, layers, layer)?;
+    Some((
+        delta::Scales {
+            input: scale(at.inputs[0])?,
+            output: scale(at.output)?,
+            rate: 0,
+        },
+        model.constants(layer)?.requant,
+        deep.get_mut(place)?
+            .split_at_mut_checked(shape.weight_bytes())?,
+        activity.get(active)?,
+    ))
 }

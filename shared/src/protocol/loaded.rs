@@ -52,9 +52,7 @@ impl<'a, F: NorFlash> Loaded<'a, F> {
         }
         let blind = |golden: Golden<'_>| golden.kind() == GoldenKind::Features;
         let limits = self.watched.limits();
-        if limits.is_some()
-            && config.homeostasis.is_some()
-            && self.model.golden().is_some_and(blind)
+        if limits.is_some() && config.learns_below_head() && self.model.golden().is_some_and(blind)
         {
             return Err(Refusal::GoldenFeatures);
         }
@@ -86,6 +84,7 @@ fn unsuitable(error: AdaptError) -> Refusal {
     match error {
         AdaptError::NoPrototypes => Refusal::NoPrototypes,
         AdaptError::NoHomeostasis => Refusal::NoHomeostasis,
+        AdaptError::Deep { .. } => Refusal::NoDeep,
         _ => Refusal::BadConfig,
     }
 }

@@ -1,5 +1,6 @@
 //! The grammar of `aplysia device`.
 
+use super::deep::DeepArgs;
 use super::plan::PlanArgs;
 use super::{DataArgs, at_least_one};
 use aplysia_data::Corruption;
@@ -93,6 +94,8 @@ pub(crate) enum HeadKind {
     Perceptron,
     /// Steps on the last layer from right or wrong alone.
     Reward,
+    /// As delta, and pointwise and fully connected layers below learn from errors fed back to them.
+    Deep,
 }
 
 impl HeadKind {
@@ -103,6 +106,7 @@ impl HeadKind {
             Head::Delta { .. } => Self::Delta,
             Head::Perceptron { .. } => Self::Perceptron,
             Head::Reward { .. } => Self::Reward,
+            Head::Deep { .. } => Self::Deep,
         }
     }
 }
@@ -149,7 +153,7 @@ pub(crate) struct AdaptArgs {
         value_parser = value_parser!(u8).range(2..=6)
     )]
     pub(crate) instar_shift: u8,
-    /// Learning rate of the delta head in 1/65536: only with `--head delta`.
+    /// Learning rate of the last layer in 1/65536: only with `--head delta` and `--head deep`.
     #[arg(
         long,
         value_name = "N",
@@ -179,6 +183,8 @@ pub(crate) struct AdaptArgs {
         requires = "head"
     )]
     pub(crate) reward_rate: u16,
+    #[command(flatten)]
+    pub(crate) deep: DeepArgs,
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
     /// Learn without the guard, also where the model has a golden set.

@@ -34,6 +34,10 @@ impl AdaptArgs {
                 HeadKind::Reward => Head::Reward {
                     rate: self.reward_rate,
                 },
+                HeadKind::Deep => Head::Deep {
+                    rate: self.delta_rate,
+                    deep: self.deep.deep(),
+                },
             },
         }
     }

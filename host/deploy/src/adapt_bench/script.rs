@@ -3,10 +3,11 @@
 //! Owns the order; what learns is `head`'s and `trunk`'s. Every part of the protocol is a script.
 
 use super::trunk::Trunk;
-use super::{Method, head};
+use super::{Learner, Method, deep, head};
 use crate::DeployError;
 use crate::evaluate::Images;
 use aplysia_shared::Model;
+use aplysia_shared::adapt::Head;
 
 /// One step of a script.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +56,11 @@ impl<'a> Trunks<'a> {
         method: &Method,
         script: &[Step<'_>],
     ) -> Result<Vec<Vec<u16>>, DeployError> {
+        if let (Learner::Device(Head::Deep { .. }), Some(config)) =
+            (method.learner, method.config())
+        {
+            return deep::follow(self.model, config, self.seed, script);
+        }
         let known = self.run.iter().position(|trunk| trunk.serves(method));
         let at = known.unwrap_or(self.run.len());
         if known.is_none() {

@@ -107,6 +107,20 @@ pub fn weight(block: &[u8], k: usize, lane: usize) -> i32 {
     }
 }
 
+/// The weights of channel `o` of `out_ch` in their order before packing, i8 as bytes; only as many as `row`
+/// takes.
+pub(crate) fn unpack(packed: &[u8], depth: &Depth, (o, out_ch): (usize, usize), row: &mut [u8]) {
+    let block = o / BLOCK;
+    let lane = o.saturating_sub(first_channel(block, out_ch));
+    let bytes = packed
+        .get(block * depth.block_bytes()..)
+        .unwrap_or_default();
+    for (i, to) in row.iter_mut().enumerate() {
+        let weight = weight(bytes, depth.of(i), lane);
+        *to = i8::try_from(weight).unwrap_or(0).cast_unsigned();
+    }
+}
+
 /// `128·Σ|w|`, the largest over a layer's channels: no `Σ q·w` is farther from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach(pub u32);
