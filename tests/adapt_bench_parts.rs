@@ -13,7 +13,7 @@ use aplysia_deploy::adapt_bench::replay::{Replayed, replay};
 use aplysia_deploy::adapt_bench::summary::Row;
 use aplysia_deploy::adapt_bench::targets::{Found, targets};
 use aplysia_deploy::adapt_bench::watched::{self, LIMITS, Watched, watched, worst_loss};
-use aplysia_deploy::adapt_bench::{Cell, METHODS, Method};
+use aplysia_deploy::adapt_bench::{Cell, METHODS, Method, fitting};
 use aplysia_deploy::adaptation::{adapt, evaluate_snapshot};
 use aplysia_deploy::evaluate::Images;
 use aplysia_deploy::guarded::adapt_guarded;
@@ -25,8 +25,8 @@ use aplysia_shared::blob::GoldenKind;
 const SEED: u32 = 9;
 
 /// Rows of the device, and some of the host.
-fn some() -> Vec<&'static Method> {
-    METHODS.iter().step_by(2).collect()
+fn some(model: &Model<'_>) -> Vec<&'static Method> {
+    fitting(model).step_by(2).collect()
 }
 
 fn joined(parts: &[Images<'_>]) -> Labelled {
@@ -60,15 +60,15 @@ fn a_domain_that_comes_back_is_one_stream_of_three() {
     let [first, other, again, a_test, b_test] = [0, 1, 2, 3, 4].map(|i| data[i].images());
     let domain = |stream, test| Domain { stream, test };
     let domains = (domain(first, a_test), domain(other, b_test), again);
-    let found = returns(&model, domains, SEED, &some()).unwrap();
-    let names: Vec<&str> = some().iter().map(|m| m.name).collect();
+    let found = returns(&model, domains, SEED, &some(&model)).unwrap();
+    let names: Vec<&str> = some(&model).iter().map(|m| m.name).collect();
     assert!(
         found
             .iter()
             .map(|r| r.method.as_str())
             .eq(names.iter().copied())
     );
-    for (method, found) in some()
+    for (method, found) in some(&model)
         .iter()
         .zip(&found)
         .filter(|(m, _)| m.config().is_some())
@@ -114,7 +114,7 @@ fn later_classes_are_learned_one_after_the_other() {
         test: test.images(),
         seed: SEED,
     };
-    let methods: Vec<&Method> = METHODS.iter().filter(|m| m.momentum.is_none()).collect();
+    let methods: Vec<&Method> = fitting(&model).filter(|m| m.momentum.is_none()).collect();
     let found = sessions(&model, &lessons, &methods).unwrap();
     assert_eq!(
         found.len(),
@@ -305,7 +305,7 @@ fn a_replay_counts_on_the_device_what_the_host_learns() {
     let stream = Labelled::new(12, 1);
     let (mut device, _) = boot(Some(&blob));
     let mut images = vec![];
-    for method in METHODS {
+    for method in fitting(&model) {
         let run = replay(&mut device, &model, method, SEED, stream.images()).unwrap();
         let Some(run) = run else {
             assert_eq!(method.config(), None);

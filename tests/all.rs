@@ -101,6 +101,8 @@ mod schedule;
 
 /// TensorFlow Lite files: the bits of TensorFlow Lite Micro, refusals by name, damage.
 mod import;
+/// MLPerf Tiny's models: imported, the bits of TensorFlow Lite Micro.
+mod mlperf_tiny;
 /// Small TensorFlow Lite files.
 mod tflite;
 

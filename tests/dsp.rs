@@ -40,6 +40,7 @@ fn with_packed<S: Simd>(k: &Case, w: &[i8], stats: Option<&mut [ChannelStat]>) -
     let packed = Packed {
         sums: &sums,
         reach: Reach(reach),
+        exact: false,
     };
     run(k.geometry.out, k.to.bias.len(), &k.to, |dst| {
         with_constants(&k.to, w, |constants| {
@@ -48,6 +49,7 @@ fn with_packed<S: Simd>(k: &Case, w: &[i8], stats: Option<&mut [ChannelStat]>) -
                 requant: constants.requant,
                 stats,
             };
+            let packed = packed.proved(&constants.requant, k.src.zero_point as i32);
             dsp::packed_conv2d_s8::<S>(&view(&k.src), dst, &k.window, constants, packed);
         });
     })
@@ -112,15 +114,27 @@ proptest! {
     }
 
     #[test]
+    fn packed_vectors_are_the_generic_ones(
+        h in 1..=4usize, w in 1..=6usize, c in [1..=16usize, 4..=70usize], seed: u64,
+    ) {
+        let all = |size: usize| [size, size, 1, 1, 0, 1];
+        let k = case([all(h), all(w)], c, seed);
+        prop_assume!(packing::packable(&k.window, c[0], c[1]));
+        check_conv(k)?;
+    }
+
+    #[test]
     fn depthwise_is_the_generic_one(
-        size in [1..=40usize, 1..=40usize], wide: bool, step in 1..=2usize, pad in [0..=2usize, 0..=2usize],
+        size in [1..=40usize, 1..=40usize], wide: bool, step in 1..=2usize, far in 1..=3usize,
+        pad in [0..=6usize, 0..=6usize],
         cut in [0..=2usize, 0..=2usize], c in 1..=21usize, seed: u64,
     ) {
         let kernel = if wide { 5 } else { 3 };
+        let far = if step == 1 { far } else { 1 };
         let axis = |i: usize| {
-            let pad = pad[i].min(kernel - 1);
+            let pad = pad[i].min((kernel - 1) * far);
             let most = (size[i] + pad - 1) / step + 1;
-            [size[i], kernel, step, 1, pad, (most - cut[i].min(most - 1)).max(1)]
+            [size[i], kernel, step, far, pad, (most - cut[i].min(most - 1)).max(1)]
         };
         let mut k = case([axis(0), axis(1)], [c, c], seed);
         tame(&mut k.to, &mut k.rng);

@@ -20,7 +20,7 @@ use graph::Graph;
 
 use crate::kernel::dsp::Packed;
 use crate::kernel::dsp::packing;
-use crate::layer::{GraphV1, Layer, Op, Tensor};
+use crate::layer::{GraphV1, Layer, MAX_LAYERS, Op, Tensor};
 use crate::quant::{Requant, i32_at};
 
 /// Bytes of the header; the graph follows.
@@ -114,6 +114,8 @@ pub struct Model<'a> {
     counter: u64,
     labels: &'a str,
     golden: Option<Golden<'a>>,
+    /// Packed layers whose constants the fast kernels take without a further look.
+    exact: [bool; MAX_LAYERS],
 }
 
 impl<'a> Model<'a> {
@@ -137,9 +139,16 @@ impl<'a> Model<'a> {
             counter: header.counter,
             labels: "",
             golden: None,
+            exact: [false; MAX_LAYERS],
         };
         model.graph.fill(header.graph)?;
         model.labels = check::graph(&model.graph, header.data, header.arena_bytes)?;
+        for layer in 0..model.n_layers() {
+            let exact = model.is_exact(layer);
+            if let (Some(slot), Some(exact)) = (model.exact.get_mut(layer), exact) {
+                *slot = exact;
+            }
+        }
         if let Some(at) = header.golden {
             let offset = at as usize;
             let start = model.blob_bytes - header.data.len();
@@ -240,11 +249,23 @@ impl<'a> Model<'a> {
     }
     /// Constants of layer `layer`; none if it has no weights.
     pub fn constants(&self, layer: usize) -> Option<Constants<'a>> {
-        self.constants_of(&self.layer(layer)?)
+        self.constants_of(layer, &self.layer(layer)?)
     }
-    /// Constants of a layer of this model; none if it has no weights.
-    pub(crate) fn constants_of(&self, layer: &Layer) -> Option<Constants<'a>> {
-        constants(&self.graph, self.data, layer)
+    /// Constants of `layer`, which is layer `index` of this model; none if it has no weights.
+    pub(crate) fn constants_of(&self, index: usize, layer: &Layer) -> Option<Constants<'a>> {
+        let mut found = constants(&self.graph, self.data, layer)?;
+        if let Some(packed) = &mut found.packed {
+            packed.exact = self.exact.get(index).copied().unwrap_or(false);
+        }
+        Some(found)
+    }
+    /// Whether the fast kernels are exact for every channel of the packed layer `index`.
+    fn is_exact(&self, index: usize) -> Option<bool> {
+        let layer = self.layer(index)?;
+        let found = self.constants_of(index, &layer)?;
+        let src = self.tensor(layer.inputs[0])?;
+        let proved = found.packed?.proved(&found.requant, src.zero_point.into());
+        Some(proved.exact)
     }
     /// Training statistics of layer `layer`, if the blob has them.
     pub fn homeostasis(&self, layer: usize) -> Option<Homeostasis<'a>> {
@@ -352,6 +373,7 @@ fn constants<'a>(graph: &Graph<'_>, data: &'a [u8], layer: &Layer) -> Option<Con
     let packed = (n_extra > 0).then(|| Packed {
         sums: all.get(fixed..fixed + 4 * n).unwrap_or_default(),
         reach: packing::Reach(i32_at(all, fixed / 4 + n).cast_unsigned()),
+        exact: false,
     });
     Some(Constants {
         weights: all.get(before..before + n_weights)?,

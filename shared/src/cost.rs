@@ -4,7 +4,7 @@
 //! padding, so they equal the float network's. Instructions are estimates: the loops written in assembly
 //! are counted line by line, what surrounds them is fitted to counts of single layers in QEMU 7.2
 //! (`mps2-an386`, `-icount`; rustc 1.95, opt-level 3, fat LTO). `cargo xtask bench-device` writes both
-//! sides; over its 29 layers and 3 networks the largest error is asserted in `tests/bench.rs`. Layers
+//! sides; over its 29 layers and 6 networks the largest error is asserted in `tests/bench.rs`. Layers
 //! with statistics, and constants that the fast kernels refuse, take about three times as many in a
 //! convolution and the generic count in a depthwise one. Instructions are not cycles.
 

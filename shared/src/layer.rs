@@ -87,6 +87,16 @@ impl Window {
             pad_left: pad,
         }
     }
+    /// The window that is all of `src`: with it a convolution is a fully connected layer. None for more
+    /// than 255 rows or columns.
+    pub fn whole(src: &Tensor) -> Option<Self> {
+        let (kernel_h, kernel_w) = (u8::try_from(src.h).ok()?, u8::try_from(src.w).ok()?);
+        Some(Self {
+            kernel_h,
+            kernel_w,
+            ..Self::square(1, 1, 0)
+        })
+    }
     /// Taps of one window.
     pub fn taps(&self) -> usize {
         usize::from(self.kernel_h) * usize::from(self.kernel_w)

@@ -170,7 +170,7 @@ fn run<H: Hooks>(
             let features = features.and_then(|features| place(arena, features));
             hooks.features(features.ok_or(internal(index))?);
         }
-        run_layer(model, layer, arena, hooks.layer(index)).ok_or(internal(index))?;
+        run_layer(model, (index, layer), arena, hooks.layer(index)).ok_or(internal(index))?;
         let seen = |i: u8| {
             let mut decoded = None;
             let tensor = model.tensor_in(i, &mut decoded)?;
@@ -231,7 +231,7 @@ fn place<'m>(arena: &'m mut [i8], tensor: &Tensor) -> Option<&'m mut [i8]> {
 /// over one of them.
 fn run_layer(
     model: &Model<'_>,
-    layer: &Layer,
+    (index, layer): (usize, &Layer),
     arena: &mut [i8],
     hooks: LayerHooks<'_>,
 ) -> Option<()> {
@@ -241,7 +241,7 @@ fn run_layer(
     let first = model.tensor_in(layer.inputs[0], for_first)?;
     let second = model.tensor_in(layer.inputs[1], for_second)?;
     if first.offset == output.offset || second.offset == output.offset {
-        return run_over(model, layer, arena, [first, second, output], hooks);
+        return run_over(model, (index, layer), arena, [first, second, output], hooks);
     }
     let (data, rest) = Rest::of(arena, output, output.len())?;
     let src = rest.source(first)?;
@@ -254,7 +254,7 @@ fn run_layer(
         Op::Place(placing) => generic::place_s8(&src, &mut dst, placing),
         Op::Softmax(scaling) => generic::softmax_s8(&src, &mut dst, *scaling),
         op => {
-            let (mut constants, packed) = choose(model, layer, hooks)?;
+            let (mut constants, packed) = choose(model, (index, layer), hooks)?;
             let (src, dst, constants) = (&src, &mut dst, &mut constants);
             match op {
                 Op::PackedConv2d(_) if packed.is_none() => {
@@ -281,7 +281,7 @@ fn run_layer(
 #[inline(never)]
 fn run_over(
     model: &Model<'_>,
-    layer: &Layer,
+    (index, layer): (usize, &Layer),
     arena: &mut [i8],
     [first, second, output]: [&Tensor; 3],
     hooks: LayerHooks<'_>,
@@ -304,7 +304,7 @@ fn run_over(
         }
         Op::Place(placing) => generic::place_over_s8(&mut image, placing.scaling),
         Op::DepthwiseConv2d(window) => {
-            let (mut constants, _) = choose(model, layer, hooks)?;
+            let (mut constants, _) = choose(model, (index, layer), hooks)?;
             dsp::depthwise_conv2d_over_s8::<Native>(&mut image, window, &mut constants);
         }
         _ => return None,
@@ -347,10 +347,10 @@ impl<'m> Rest<'m> {
 /// `Packed`.
 fn choose<'a>(
     model: &Model<'a>,
-    layer: &Layer,
+    (index, layer): (usize, &Layer),
     hooks: LayerHooks<'a>,
 ) -> Option<(Weighted<'a>, Option<Packed<'a>>)> {
-    let base = model.constants_of(layer)?;
+    let base = model.constants_of(index, layer)?;
     let lengths = |r: &Requant<'_>| (r.bias.len(), r.multiplier.len(), r.shift.len());
     let n = base.requant.shift.len();
     let unpacked = match layer.op {
@@ -359,6 +359,10 @@ fn choose<'a>(
         _ => base.weights.len(),
     };
     let learned = hooks.weights.filter(|w| w.len() == unpacked);
+    let mut packed = base.packed;
+    if let (Some(packed), true) = (&mut packed, hooks.requant.is_some()) {
+        packed.exact = false;
+    }
     let weighted = Weighted {
         weights: learned.unwrap_or(base.weights),
         requant: hooks
@@ -367,5 +371,5 @@ fn choose<'a>(
             .unwrap_or(base.requant),
         stats: hooks.stats.filter(|s| s.len() == n),
     };
-    Some((weighted, base.packed.filter(|_| learned.is_none())))
+    Some((weighted, packed.filter(|_| learned.is_none())))
 }

@@ -210,6 +210,11 @@ impl Method {
     }
 }
 
+/// The methods that fit `model`.
+pub fn fitting<'m>(model: &'m Model<'m>) -> impl Iterator<Item = &'static Method> + 'm {
+    METHODS.iter().filter(|method| method.fits(model))
+}
+
 /// One cell of the protocol: one shift, one seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell<'a> {

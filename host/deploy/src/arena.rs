@@ -15,7 +15,7 @@
 mod order;
 
 use crate::plan::{ALIGNMENT_BYTES, Buffer, Plan, plan_tied};
-use aplysia_shared::kernel::over::may_lie_over;
+use aplysia_shared::kernel::over::{is_as_fast, may_lie_over};
 use aplysia_shared::{Layer, Model, Op, Tensor};
 
 pub use order::STATE_BUDGET;
@@ -156,10 +156,11 @@ pub(crate) fn step(tensors: &[Tensor], op: &Op, reads: [usize; 2], writes: usize
     let over = may_lie_over(op, [lhs, rhs], &tensors[writes]);
     // A sum of a tensor with itself would overwrite what it still reads.
     let apart = !matches!(op, Op::Add(_)) || reads[0] != reads[1];
+    let pays = apart && is_as_fast(op, lhs, &tensors[writes]);
     Step {
         reads,
         writes,
-        over: over.map(|can| can && apart),
+        over: over.map(|can| can && pays),
     }
 }
 

@@ -8,11 +8,14 @@
 mod cases;
 mod model;
 mod peers;
+mod sample;
 
 pub use cases::{CASES, Case};
+pub use sample::{sample, smallest};
 
 use crate::DeployError;
 use crate::device::{DeviceError, Emulator, ICOUNT, Line as _};
+use crate::import::ImportError;
 use crate::processor::{M4, Processor};
 use aplysia_shared::{Model, infer};
 use serde::{Deserialize, Serialize};
@@ -27,6 +30,9 @@ pub enum BenchError {
     /// The model cannot be built.
     #[error(transparent)]
     Deploy(#[from] DeployError),
+    /// A file cannot be imported.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// The emulator does not run.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -169,7 +175,8 @@ pub fn table(processor: &Processor, records: &[Record], toolchain: &str) -> Stri
     let mut text = format!(
         "Executed Thumb instructions, not cycles, of the bench firmware ({toolchain}, {target}, opt-level 3) \
          in QEMU, board {machine}, `-icount {ICOUNT}`; a layer includes the interpreter's work around it, a \
-         network is the sum of its layers. `ratio` is instructions over those of CMSIS-NN, `cycles` an \
+         network is the sum of its layers, one \
+         with `.tflite` MLPerf Tiny's own model imported, the others the same shapes with random numbers. `ratio` is instructions over those of CMSIS-NN, `cycles` an \
          estimate, {} per instruction ({} to {}: `host/deploy/src/processor.rs`), `predicted` the cost \
          model's count, which is of the M4, `bits` whether every byte of the arena is the host's.\n\n{}\n\n\
          | layer or network | MACs | instructions | per MAC | CMSIS-NN | ratio | cycles | predicted | bits |\n\

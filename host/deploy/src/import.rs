@@ -28,8 +28,10 @@ use schema::{Graph, INT8, operator_name};
 ///
 /// Supported: CONV_2D, DEPTHWISE_CONV_2D (multiplier 1, or one input channel), FULLY_CONNECTED, ADD
 /// of equal shapes, CONCATENATION of channels, MAX_POOL_2D, AVERAGE_POOL_2D, SOFTMAX of at most 511 values,
-/// QUANTIZE from int8 to int8, and RESHAPE, SQUEEZE and EXPAND_DIMS where they move no data; padding SAME and VALID; activations NONE, RELU, RELU6,
-/// RELU_N1_TO_1. One input and one output of 1×1×classes, batch 1.
+/// QUANTIZE from int8 to int8, and RESHAPE, SQUEEZE and EXPAND_DIMS where they move no data; padding SAME
+/// and VALID; activations NONE, RELU, RELU6, RELU_N1_TO_1. A fully connected layer becomes the packed
+/// convolution over all of its input, which is faster; the last one stays as it is if there are class names,
+/// as only plain weights can learn on the device. One input and one output of 1×1×classes, batch 1.
 ///
 /// # Errors
 /// The file is no model or has something else, see [`ImportError`].
@@ -37,6 +39,7 @@ pub fn import(file: &[u8], class_names: &[String]) -> Result<Export, ImportError
     let graph = Graph::read(file)?;
     let mut lowering = Lowering {
         places: vec![None; graph.tensors.len()],
+        named: !class_names.is_empty(),
         graph,
         tensors: Vec::new(),
         names: Vec::new(),
@@ -60,6 +63,9 @@ struct Lowering<'a> {
     graph: Graph<'a>,
     /// Tensor of the blob for each one of the file.
     places: Vec<Option<u8>>,
+    /// Whether the outputs are classes with names, so that a last fully connected layer is a head that
+    /// learns on the device and stays plain.
+    named: bool,
     tensors: Vec<Tensor>,
     /// The file's name of each of `tensors`.
     names: Vec<String>,

@@ -15,11 +15,13 @@ mod columns;
 mod conv2d;
 mod depthwise;
 mod fully_connected;
+mod jobs;
 pub mod packing;
 mod pointwise;
 mod pool;
 mod portable;
 mod strip;
+mod vector;
 
 #[cfg(dsp)]
 mod armv7em;
@@ -29,18 +31,20 @@ mod multiply;
 mod sse2;
 
 pub(crate) use add::MIN_ELEMENTS as MIN_ADD_ELEMENTS;
-pub use add::{add_over_s8, add_s8};
+pub use add::{Sum, add_over_s8, add_s8};
 pub use columns::Rows;
 pub use conv2d::{Packed, packed_conv2d_s8};
 pub(crate) use depthwise::Cut;
-pub(crate) use depthwise::knows_over;
 pub use depthwise::{depthwise_conv2d_over_s8, depthwise_conv2d_s8};
 pub use fully_connected::fully_connected_s8;
+pub use jobs::{Batch, Lines, Strip};
 pub use pointwise::pointwise_conv2d_s8;
 pub(crate) use pool::in_words;
-pub use pool::{avg_pool_s8, global_avg_pool_s8, max_pool_s8};
+pub use pool::{Area, avg_pool_s8, global_avg_pool_s8, max_pool_s8};
 pub use portable::Portable;
 pub(crate) use strip::Strip as PaddedStrip;
+pub use vector::Proved;
+pub(crate) use vector::is_whole;
 
 use core::array;
 
@@ -60,43 +64,6 @@ pub use sse2::Sse2 as Native;
 pub(crate) const GROUP: usize = 16;
 /// Words of scratch on the stack of a convolution.
 pub(crate) const SCRATCH_WORDS: usize = 1024;
-
-/// Output rows of four channels of a depthwise convolution.
-#[derive(Clone, Copy, Debug)]
-pub struct Strip<'a> {
-    /// Expanded pixels, two words each: channels 0 and 2, channels 1 and 3; from the first tap of the
-    /// first output on.
-    pub pixels: &'a [u32],
-    /// Words from one row to the next.
-    pub pitch: usize,
-    /// Rows and columns of the window, 3 or 5.
-    pub kernel: usize,
-    /// Horizontal step, 1 or 2.
-    pub stride: usize,
-    /// Two words per tap, as in `pixels`.
-    pub weights: &'a [u32],
-    /// Bias and requantization.
-    pub epilogue: &'a Epilogue,
-    /// Output rows and outputs of a row, at least 2 of the latter.
-    pub n: [usize; 2],
-    /// Bytes from one output row, and from one output pixel, to the next.
-    pub step: [usize; 2],
-}
-
-/// Pairs of output pixels whose windows, and outputs, are evenly spaced.
-#[derive(Clone, Copy, Debug)]
-pub struct Batch {
-    /// First values of the windows of the first pair.
-    pub starts: [usize; 2],
-    /// Values from the windows of one pair to those of the next.
-    pub ahead: usize,
-    /// First outputs of the first pair.
-    pub at: [usize; 2],
-    /// Values from the outputs of one pair to those of the next.
-    pub out_ahead: usize,
-    /// Pairs.
-    pub n: usize,
-}
 
 /// The blocks of packed `weights` that are as deep as `columns`; none without columns.
 fn blocks_of<'w>(weights: &'w [u8], columns: &[u32]) -> core::slice::ChunksExact<'w, u8> {
@@ -204,8 +171,22 @@ pub trait Simd: Sized {
         acc.wrapping_add(low_word(product >> 32))
     }
 
-    /// Reads rows at two places of `src` into columns: of each four bytes of either, bytes 0 and 2,
-    /// then 1 and 3. Slices that are too short give a wrong result.
+    /// Four depths of two pixels in columns: of either bytes 0 and 2, then 1 and 3, unless
+    /// [`Simd::blocks`] takes them in another form.
+    #[inline]
+    fn columns(x0: u32, x1: u32) -> [u32; 4] {
+        let odd = [x0, x1].map(Self::sxtb16_ror8);
+        [Self::sxtb16(x0), Self::sxtb16(x1), odd[0], odd[1]]
+    }
+
+    /// [`Simd::columns`] as halfwords.
+    #[inline]
+    fn halfwords(columns: [u32; 4]) -> [u32; 4] {
+        columns
+    }
+
+    /// Reads rows at two places of `src` into [`Simd::columns`]. Slices that are too short give a wrong
+    /// result.
     #[inline]
     fn gather(src: &[i8], starts: [usize; 2], rows: Rows, to: &mut [u32]) {
         let [mut first, mut second] = starts;
@@ -258,6 +239,80 @@ pub trait Simd: Sized {
         }
     }
 
+    /// Blocks of a packed convolution for one window whose constants are proved, two words for each four
+    /// depths of `column`: as many outputs as `out` takes, limited to i8. Slices that are too short give
+    /// a wrong result.
+    #[inline]
+    fn vector(column: &[[u32; 2]], weights: &[u8], constants: &Proved<'_>, out: &mut [i8]) {
+        let bytes = 4 * packing::BLOCK * column.len();
+        let mut rest = weights;
+        for (block, out) in out
+            .as_chunks_mut::<{ packing::BLOCK }>()
+            .0
+            .iter_mut()
+            .enumerate()
+        {
+            let Some((weights, behind)) = rest.split_at_checked(bytes) else {
+                return;
+            };
+            rest = behind;
+            let sums = Self::sums(column, weights);
+            let channels = constants.channels(packing::BLOCK * block);
+            for ((out, sum), channel) in out.iter_mut().zip(sums).zip(channels.iter().flatten()) {
+                *out = channel.activation(sum, constants.zero_points[1]);
+            }
+        }
+    }
+
+    /// `Σ q·w` of one packed block for one window, exact below 2^23.
+    #[inline]
+    fn sums(column: &[[u32; 2]], weights: &[u8]) -> [i32; packing::BLOCK] {
+        let mut sums = [0; packing::BLOCK];
+        // Two words hold one pair of depths: channels 0 and 1, channels 2 and 3.
+        let pairs = weights.as_chunks::<4>().0.as_chunks::<2>().0;
+        for (&x, pair) in column.as_flattened().iter().zip(pairs) {
+            for (sums, bytes) in sums.as_chunks_mut::<2>().0.iter_mut().zip(pair) {
+                let word = u32::from_le_bytes(*bytes);
+                *sums = [
+                    Self::smlad(x, Self::sxtb16(word), sums[0]),
+                    Self::smlad(x, word, sums[1]),
+                ];
+            }
+        }
+        let odd = |both: i32, even: i32| both.wrapping_sub(even) >> 8;
+        let [a, b, c, d] = sums;
+        [a, odd(b, a), c, odd(d, c)]
+    }
+
+    /// Means of the pixels of `area` from channel 0 on, with `reciprocal` as [`mod@pool`] makes it.
+    #[inline]
+    fn means(area: &Area<'_>, reciprocal: i32, out: &mut [[i8; pool::WIDE]]) {
+        for (i, out) in out.iter_mut().enumerate() {
+            pool::put(out, area.means::<Self, 4>(pool::WIDE * i, reciprocal));
+        }
+    }
+
+    /// Sums of the pixels of `area`, 16 channels from `at` on: of channels 0 and 2 of four, then 1 and 3.
+    #[inline]
+    fn totals(area: &Area<'_>, at: usize) -> [[u32; 2]; 4] {
+        area.sums::<Self, 4>(at)
+    }
+
+    /// Sums of fours of values by tables, limited: as many as `out` takes.
+    #[inline]
+    fn add(job: &Sum<'_>, out: &mut [[i8; 4]]) {
+        job.fours::<Self>(out);
+    }
+
+    /// The first bytes of `from`, as many as `to` takes.
+    #[inline]
+    fn copy(from: &[i8], to: &mut [i8]) {
+        let n = from.len().min(to.len());
+        if let Some((to, from)) = to.get_mut(..n).zip(from.get(..n)) {
+            to.copy_from_slice(from);
+        }
+    }
+
     /// Rows of a depthwise convolution into `out[y·step[0] + x·step[1] + channel]`, limited to i8.
     /// Slices that are too short give a wrong result.
     fn rows(strip: &Strip<'_>, out: &mut [i8]);
@@ -273,21 +328,39 @@ pub trait Simd: Sized {
         }
     }
 
+    /// [`Simd::spread`] of the pixels of `lines`, row by row.
+    #[inline]
+    fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
+        let [rows, n] = lines.n;
+        for row in 0..rows {
+            let to = to
+                .get_mut(lines.to + row * lines.pitch..)
+                .unwrap_or_default();
+            let to = to.as_chunks_mut().0.get_mut(..n).unwrap_or_default();
+            let src = src
+                .get(lines.start + row * lines.down..)
+                .unwrap_or_default();
+            Self::spread(src, lines.step, to);
+        }
+    }
+
     /// `Σ q·w` of one packed block for two pixels, exact for any weights: `[pixel][channel]`.
     #[inline]
     fn raw_block(columns: &[u32], weights: &[u8]) -> [[i32; 4]; 2] {
         let mut raw = [[0i32; 4]; 2];
-        let words = weights.as_chunks::<4>().0;
         // Two words hold one pair of depths: channels 0 and 1, channels 2 and 3.
-        for (w, x) in words.as_chunks::<2>().0.iter().zip(columns.as_chunks().0) {
-            let &[x0, x1] = x;
-            for (half, bytes) in w.iter().enumerate() {
-                let word = u32::from_le_bytes(*bytes);
-                let even = Self::sxtb16(word);
-                let odd = Self::sxtb16_ror8(Self::ssub16(word, even));
-                for (pixel, x) in raw.iter_mut().zip([x0, x1]) {
-                    pixel[2 * half] = Self::smlad(x, even, pixel[2 * half]);
-                    pixel[2 * half + 1] = Self::smlad(x, odd, pixel[2 * half + 1]);
+        let fours = weights.as_chunks::<4>().0.as_chunks::<4>().0;
+        for (w, &x) in fours.iter().zip(columns.as_chunks().0) {
+            let columns = Self::halfwords(x);
+            for (w, &[x0, x1]) in w.as_chunks::<2>().0.iter().zip(columns.as_chunks().0) {
+                for (half, bytes) in w.iter().enumerate() {
+                    let word = u32::from_le_bytes(*bytes);
+                    let even = Self::sxtb16(word);
+                    let odd = Self::sxtb16_ror8(Self::ssub16(word, even));
+                    for (pixel, x) in raw.iter_mut().zip([x0, x1]) {
+                        pixel[2 * half] = Self::smlad(x, even, pixel[2 * half]);
+                        pixel[2 * half + 1] = Self::smlad(x, odd, pixel[2 * half + 1]);
+                    }
                 }
             }
         }

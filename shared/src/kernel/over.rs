@@ -4,6 +4,7 @@
 //! An output over an input starts where the input does; the kernels for it read every value before they
 //! overwrite it.
 
+use crate::kernel::dsp::Cut;
 use crate::layer::{Op, Tensor, Window};
 
 /// Values of rows that a depthwise convolution keeps while it overwrites them.
@@ -24,6 +25,16 @@ pub fn may_lie_over(op: &Op, [lhs, rhs]: [&Tensor; 2], dst: &Tensor) -> [bool; 2
         }
         _ => [false; 2],
     }
+}
+
+/// Whether a layer that may lie over its input `src` has as fast a kernel there as apart from it: a depthwise
+/// convolution of which the fast kernel knows the latter only takes several times as many instructions.
+pub fn is_as_fast(op: &Op, src: &Tensor, dst: &Tensor) -> bool {
+    let Op::DepthwiseConv2d(window) = op else {
+        return true;
+    };
+    let c = src.c.into();
+    Cut::new(c, dst.w.into(), window).is_none_or(|cut| cut.over(c).is_some())
 }
 
 /// Rows of the image from the first tap of a window to its last.

@@ -15,7 +15,7 @@ use aplysia_deploy::adapt_bench::classes::{Lessons, Session, sessions};
 use aplysia_deploy::adapt_bench::recurring::{Domain, Return, returns};
 use aplysia_deploy::adapt_bench::replay::{Replayed, replay};
 use aplysia_deploy::adapt_bench::watched::{Watched, watched};
-use aplysia_deploy::adapt_bench::{Cell, METHODS, Method};
+use aplysia_deploy::adapt_bench::{Cell, METHODS, Method, fitting};
 use aplysia_deploy::device::{Device, Emulator};
 use aplysia_deploy::golden::{GoldenSet, GoldenSpec, attach};
 use aplysia_shared::Model;
@@ -114,7 +114,7 @@ impl Bench<'_> {
                 keys.push((format!("{a} {b} {seed}"), (place(a, seed), place(b, seed))));
             }
         }
-        let methods: Vec<&Method> = METHODS.iter().collect();
+        let methods: Vec<&Method> = fitting(self.model).collect();
         self.part("recurring", settings, keys, |&(a, b)| {
             let (stream, test) = self.pools.shifted(a, 2 * RETURN_IMAGES)?;
             let (other, other_test) = self.pools.shifted(b, RETURN_IMAGES)?;
@@ -175,7 +175,7 @@ impl Bench<'_> {
         let bytes = blob::read(path)?;
         let model = blob::parse(&bytes, path)?;
         let keys = (1..=self.args.seeds).map(|seed| (format!("{seed:03}"), seed));
-        let methods = METHODS.iter().filter(|method| method.momentum.is_none());
+        let methods = fitting(&model).filter(|method| method.momentum.is_none());
         let methods: Vec<&Method> = methods.collect();
         let settings = Settings {
             model_id: aplysia_deploy::hex(&model.id()),
@@ -205,7 +205,7 @@ impl Bench<'_> {
         };
         let (stream, _) = self.pools.shifted(place, self.args.replay)?;
         let elf = firmware(self.args.firmware.as_deref());
-        let keys = METHODS.iter().enumerate();
+        let keys = fitting(self.model).enumerate();
         let keys = keys.map(|(i, m)| (format!("{i:03} {} {}", m.name, stream.len()), m));
         self.part("device", settings, keys.collect(), |method| {
             if method.config().is_none() {

@@ -2,9 +2,11 @@
 //!
 //! Owns the list and [`CMSIS_NN`], the conditions of the counts it is compared with.
 
+use super::BenchError;
 use super::model::{Builder, Taps};
 use super::peers;
 use crate::DeployError;
+use crate::import::import;
 use crate::processor::{M4, Processor};
 use aplysia_shared::Op;
 
@@ -23,7 +25,16 @@ pub struct Case {
     cmsis_nn: u64,
     /// The first layer of the model alone, or all of it.
     pub whole: bool,
-    build: fn() -> Result<Vec<u8>, DeployError>,
+    build: Build,
+}
+
+/// Where the model of a case comes from.
+#[derive(Clone, Copy, Debug)]
+enum Build {
+    /// Made of its shapes, with random numbers.
+    Made(fn() -> Result<Vec<u8>, DeployError>),
+    /// Imported.
+    File(&'static [u8]),
 }
 
 impl Case {
@@ -31,7 +42,7 @@ impl Case {
     pub fn cmsis_nn(&self, processor: &Processor) -> Option<u64> {
         match *processor {
             M4 => Some(self.cmsis_nn),
-            _ => peers::count(self.name, processor.name),
+            _ => peers::count(self.name.trim_end_matches(IMPORTED), processor.name),
         }
     }
 
@@ -39,8 +50,11 @@ impl Case {
     ///
     /// # Errors
     /// The runtime refuses it.
-    pub fn blob(&self) -> Result<Vec<u8>, DeployError> {
-        (self.build)()
+    pub fn blob(&self) -> Result<Vec<u8>, BenchError> {
+        match self.build {
+            Build::Made(make) => Ok(make()?),
+            Build::File(file) => Ok(import(file, &[])?.blob),
+        }
     }
 }
 
@@ -53,8 +67,29 @@ const fn layer(
         name,
         cmsis_nn,
         whole: false,
+        build: Build::Made(build),
+    }
+}
+
+/// Ends the name of a network that is imported, behind that of the one made of the same shapes.
+const IMPORTED: &str = ".tflite";
+
+const fn network(name: &'static str, cmsis_nn: u64, build: Build) -> Case {
+    Case {
+        name,
+        cmsis_nn,
+        whole: true,
         build,
     }
+}
+
+macro_rules! file {
+    ($name:literal) => {
+        Build::File(include_bytes!(concat!(
+            "../../../../models/mlperf-tiny/",
+            $name
+        )))
+    };
 }
 
 /// A layer behind an input, followed by what every model ends with.
@@ -155,7 +190,7 @@ fn autoencoder() -> Result<Vec<u8>, DeployError> {
 }
 
 /// Everything that is measured.
-pub const CASES: [Case; 32] = [
+pub const CASES: [Case; 35] = [
     layer("conv3x3_28x28x1_16", 1_188_014, || {
         conv([28, 28, 1], Taps::same(3, 1), [28, 28, 16])
     }),
@@ -230,22 +265,14 @@ pub const CASES: [Case; 32] = [
     layer("add_14x14x32", 509_719, || {
         alone([14, 14, 32], |b| b.add([0, 0]))
     }),
-    Case {
-        name: "resnet8",
-        cmsis_nn: 29_870_000,
-        whole: true,
-        build: resnet8,
-    },
-    Case {
-        name: "ds_cnn",
-        cmsis_nn: 7_840_000,
-        whole: true,
-        build: ds_cnn,
-    },
-    Case {
-        name: "autoencoder",
-        cmsis_nn: 579_000,
-        whole: true,
-        build: autoencoder,
-    },
+    network("resnet8", 29_870_000, Build::Made(resnet8)),
+    network("ds_cnn", 7_840_000, Build::Made(ds_cnn)),
+    network("autoencoder", 579_000, Build::Made(autoencoder)),
+    network("resnet8.tflite", 29_870_000, file!("ic-resnet8.tflite")),
+    network("ds_cnn.tflite", 7_840_000, file!("kws-dscnn.tflite")),
+    network(
+        "autoencoder.tflite",
+        579_000,
+        file!("ad-autoencoder.tflite"),
+    ),
 ];

@@ -57,6 +57,11 @@ pub(super) struct Builder {
 impl Builder {
     /// Begins with the input.
     pub(super) fn new(input: [u16; 3]) -> Self {
+        Self::seeded(input, 1)
+    }
+
+    /// Begins with the input; other seeds give other numbers.
+    pub(super) fn seeded(input: [u16; 3], state: u32) -> Self {
         let mut builder = Self {
             graph: GraphV1 {
                 tensors: heapless::Vec::new(),
@@ -67,7 +72,7 @@ impl Builder {
                 labels: Labels { offset: 0, len: 0 },
             },
             data: Vec::new(),
-            state: 1,
+            state,
         };
         builder.tensor(input);
         builder
@@ -173,9 +178,19 @@ impl Builder {
         self.layer(Op::DepthwiseConv2d(window), [input; 2], [h, w, c], params)
     }
 
-    /// Fully connected layer of `n` outputs.
+    /// Fully connected layer of `n` outputs, packed where an imported one would be.
     pub(super) fn linear(&mut self, input: u8, n: u16) -> u8 {
-        let fan_in = self.shape(input).into_iter().map(usize::from).product();
+        let src = self.graph.tensors[usize::from(input)];
+        let window = Window::whole(&src);
+        if let Some(w) = window.filter(|w| packing::packable(w, src.c.into(), n.into())) {
+            let taps = Taps {
+                rows: w.kernel_h,
+                columns: w.kernel_w,
+                ..Taps::same(1, 1)
+            };
+            return self.conv(input, taps, [1, 1, n]);
+        }
+        let fan_in = src.len();
         let params = self.params(n.into(), fan_in, None);
         self.layer(Op::FullyConnected, [input; 2], [1, 1, n], params)
     }

@@ -142,6 +142,13 @@ impl Lowering<'_> {
         }
         let clamp = sound!(clamp(operator.option(0, 0)?, &dst).map_err(|f| (output, f)));
         let constants = sound!(self.constants(operator, (dst.c.into(), 0), scales(&src, &dst)));
+        let head = self.named && output == self.graph.output;
+        if let Some(window) = Window::whole(&src).filter(|_| !head)
+            && packing::packable(&window, src.c.into(), dst.c.into())
+        {
+            // The same weights in the same order.
+            return Ok(self.convolution(window, constants, (place, src.c), (output, clamp)));
+        }
         let params = sound!(self.params(&constants, None, output));
         let rest = Rest { clamp, params };
         Ok(self.layer(Op::FullyConnected, [place; 2], output, rest))

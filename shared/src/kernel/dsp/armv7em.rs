@@ -10,175 +10,24 @@
 
 use core::arch::asm;
 
-use super::packing::{BLOCK, Epilogue};
-use super::{Batch, Portable, Rows, Simd, Strip};
-use matrix::{Dot4, Gather, Gemm, Pairs, dot4, expand, gemm, gemv, pairs};
-use rows::{Kernel, RowJob, spread};
+use super::packing::Epilogue;
+use super::{Area, Batch, Lines, Portable, Proved, Rows, Simd, Strip, Sum};
+use bytes::{Gather, Spread, copy, expand, spread, spread_lines};
+use elements::{Add, Pool, add, pool};
+use matrix::{Dot4, Gemm, Pairs, dot4, gemm, gemv, pairs};
+use vector::{Vector, vector};
 
 /// Cortex-M4, M7, M33.
 #[derive(Clone, Copy, Debug)]
 pub struct Armv7em;
 
-/// Names the processor to the assembler, as each naked function has to: link-time optimization reads them
-/// once without the options of the compiler.
-macro_rules! processor {
-    () => {
-        concat!(".cpu ", env!("DSP_CPU"))
-    };
-}
-
-/// One instruction that gives a word from words; it may set flags.
-macro_rules! instruction {
-    ($text:literal, $($word:expr),+) => {{
-        let to;
-        // SAFETY: one instruction on registers.
-        unsafe { asm!($text, lateout(reg) to, $(in(reg) $word),+, options(pure, nomem, nostack)) };
-        to
-    }};
-}
-
-/// Requantizes r0 to r7 with the constants at r12, one line per operation and channel: the rounded
-/// high product `(acc·2^32 + acc·(2M − 2^32) + 2^31) >> 32`, ties away from zero, rounding and zero
-/// point, shift. `$c0` to `$c7` name the constant of each accumulator.
-macro_rules! requantize {
-    ($c0:literal $c1:literal $c2:literal $c3:literal $c4:literal $c5:literal $c6:literal $c7:literal) => {
-        concat!(
-            "ldm r12!, {{r8-r11}}\n",
-            "smmlar r0, r0, ",
-            $c0,
-            ", r0\n smmlar r1, r1, ",
-            $c1,
-            ", r1\n",
-            "smmlar r2, r2, ",
-            $c2,
-            ", r2\n smmlar r3, r3, ",
-            $c3,
-            ", r3\n",
-            "smmlar r4, r4, ",
-            $c4,
-            ", r4\n smmlar r5, r5, ",
-            $c5,
-            ", r5\n",
-            "smmlar r6, r6, ",
-            $c6,
-            ", r6\n smmlar r7, r7, ",
-            $c7,
-            ", r7\n",
-            "ldm r12!, {{r8-r11}}\n",
-            "add r0, r0, r0, asr #31\n add r1, r1, r1, asr #31\n",
-            "add r2, r2, r2, asr #31\n add r3, r3, r3, asr #31\n",
-            "add r4, r4, r4, asr #31\n add r5, r5, r5, asr #31\n",
-            "add r6, r6, r6, asr #31\n add r7, r7, r7, asr #31\n",
-            "add r0, r0, ",
-            $c0,
-            "\n add r1, r1, ",
-            $c1,
-            "\n",
-            "add r2, r2, ",
-            $c2,
-            "\n add r3, r3, ",
-            $c3,
-            "\n",
-            "add r4, r4, ",
-            $c4,
-            "\n add r5, r5, ",
-            $c5,
-            "\n",
-            "add r6, r6, ",
-            $c6,
-            "\n add r7, r7, ",
-            $c7,
-            "\n",
-            "ldm r12!, {{r8-r11}}\n",
-            "asr r0, r0, ",
-            $c0,
-            "\n asr r1, r1, ",
-            $c1,
-            "\n",
-            "asr r2, r2, ",
-            $c2,
-            "\n asr r3, r3, ",
-            $c3,
-            "\n",
-            "asr r4, r4, ",
-            $c4,
-            "\n asr r5, r5, ",
-            $c5,
-            "\n",
-            "asr r6, r6, ",
-            $c6,
-            "\n asr r7, r7, ",
-            $c7,
-            "\n",
-            "ssat r0, #8, r0\n ssat r1, #8, r1\n ssat r2, #8, r2\n ssat r3, #8, r3\n",
-            "ssat r4, #8, r4\n ssat r5, #8, r5\n ssat r6, #8, r6\n ssat r7, #8, r7\n",
-        )
-    };
-}
-
+#[macro_use]
+mod macros;
+mod bytes;
+mod elements;
 mod matrix;
 mod rows;
-
-/// The job of `expand` for windows at `starts`, if it stays inside `src` and `to` from there to `last`
-/// bytes behind.
-#[inline]
-fn gathering(
-    src: &[i8],
-    starts: [usize; 2],
-    last: usize,
-    rows: Rows,
-    to: &mut [u32],
-) -> Option<Gather> {
-    let fours = rows.bytes / 4;
-    let fits = fours > 0
-        && rows.n > 0
-        && (rows.n == 1 || rows.down >= rows.bytes)
-        && starts[0].max(starts[1]) + last + rows.reach() <= src.len()
-        && 4 * fours * rows.n <= to.len();
-    fits.then(|| Gather {
-        // Inside `src`, as checked.
-        from: starts.map(|start| src.as_ptr().wrapping_add(start)),
-        to: to.as_mut_ptr(),
-        fours,
-        rows: rows.n,
-        skip: rows.down.wrapping_sub(4 * fours),
-    })
-}
-
-/// The job of `gemm`, or of `gemv`, with `turn` groups of columns a turn, if it stays inside all of the
-/// slices for outputs at `at` and up to `last` bytes behind.
-#[inline]
-fn product(
-    columns: &[u32],
-    weights: &[u8],
-    epilogues: &[Epilogue],
-    out: &mut [i8],
-    (at, last): ([usize; 2], usize),
-    turn: usize,
-) -> Option<Gemm> {
-    let n = epilogues.len();
-    let groups = columns.len() / 4;
-    let fits = columns.len() == 4 * groups
-        && groups > 0
-        && n > 0
-        && weights.len() >= n * 4 * columns.len()
-        && weights.as_ptr().addr().is_multiple_of(4)
-        && at[0].max(at[1]) + last + n * BLOCK <= out.len();
-    // Code of one group of columns.
-    let bytes = if turn == 4 { 96 } else { 56 };
-    let (columns, epilogue) = (columns.as_ptr_range(), epilogues.as_ptr_range());
-    let out = out.as_mut_ptr();
-    fits.then(|| Gemm {
-        columns: columns.start,
-        columns_end: columns.end,
-        weights: weights.as_ptr(),
-        epilogue: epilogue.start,
-        epilogue_end: epilogue.end,
-        // Inside `out`, as checked.
-        out: at.map(|at| out.wrapping_add(at)),
-        skip: bytes * (groups.wrapping_neg() % turn),
-    })
-}
+mod vector;
 
 impl Simd for Armv7em {
     #[inline(always)]
@@ -248,8 +97,8 @@ impl Simd for Armv7em {
 
     #[inline]
     fn gather(src: &[i8], starts: [usize; 2], rows: Rows, to: &mut [u32]) {
-        if let Some(job) = gathering(src, starts, 0, rows, to) {
-            // SAFETY: the contract of `gathering` is that of `expand`.
+        if let Some(job) = Gather::new(src, starts, 0, rows, to) {
+            // SAFETY: the contract of `Gather::new` is that of `expand`.
             unsafe { expand(&job) }
         }
     }
@@ -264,10 +113,10 @@ impl Simd for Armv7em {
     ) {
         let single = at[0] == at[1];
         let turn = if single { 8 } else { 4 };
-        let Some(job) = product(columns, weights, epilogues, out, (at, 0), turn) else {
+        let Some(job) = Gemm::new(columns, weights, epilogues, out, (at, 0), turn) else {
             return Portable::blocks(columns, weights, epilogues, out, at);
         };
-        // SAFETY: the contract of `product` is that of `gemm`, and with eight groups a turn of `gemv`.
+        // SAFETY: the contract of `Gemm::new` is that of `gemm`, and with eight groups a turn of `gemv`.
         unsafe { if single { gemv(&job) } else { gemm(&job) } }
     }
 
@@ -285,7 +134,7 @@ impl Simd for Armv7em {
         };
         let [ahead, out_ahead] = [batch.ahead, batch.out_ahead];
         let n = columns.len();
-        let gemm = product(
+        let gemm = Gemm::new(
             columns,
             weights,
             epilogues,
@@ -293,7 +142,7 @@ impl Simd for Armv7em {
             (batch.at, last * out_ahead),
             4,
         );
-        let gather = gathering(src, batch.starts, last * ahead, rows, columns);
+        let gather = Gather::new(src, batch.starts, last * ahead, rows, columns);
         let (Some(gather), Some(gemm)) = (gather, gemm) else {
             return Portable::pairs(src, rows, columns, (weights, epilogues), out, batch);
         };
@@ -312,6 +161,50 @@ impl Simd for Armv7em {
         };
         // SAFETY: both jobs hold from the first pair to the last, and so in between.
         unsafe { pairs(&mut job) }
+    }
+
+    #[inline]
+    fn vector(column: &[[u32; 2]], weights: &[u8], constants: &Proved<'_>, out: &mut [i8]) {
+        let Some(mut job) = Vector::new(column, weights, constants, out) else {
+            return Portable::vector(column, weights, constants, out);
+        };
+        // SAFETY: the contract of `Vector::new` is that of `vector`.
+        unsafe { vector(&mut job) }
+    }
+
+    #[inline]
+    fn means(area: &Area<'_>, reciprocal: i32, out: &mut [[i8; 16]]) {
+        let to = out.as_mut_ptr().cast();
+        if let Some(mut job) = Pool::new(area, 0, out.len(), to, reciprocal) {
+            // SAFETY: `Pool::new` checks what is read; `out` takes 16 bytes a turn.
+            unsafe { pool(&mut job) }
+        }
+    }
+
+    #[inline]
+    fn totals(area: &Area<'_>, at: usize) -> [[u32; 2]; 4] {
+        let mut sums = [[0; 2]; 4];
+        if let Some(mut job) = Pool::new(area, at, 1, sums.as_mut_ptr().cast(), 0) {
+            // SAFETY: `Pool::new` checks what is read; `sums` are eight words.
+            unsafe { pool(&mut job) }
+        }
+        sums
+    }
+
+    #[inline]
+    fn add(job: &Sum<'_>, out: &mut [[i8; 4]]) {
+        let Some(job) = Add::new(job, out) else {
+            return;
+        };
+        // SAFETY: the contract of `Add::new` is that of `add`.
+        unsafe { add(&job) }
+    }
+
+    #[inline]
+    fn copy(from: &[i8], to: &mut [i8]) {
+        let n = from.len().min(to.len());
+        // SAFETY: both have `n` bytes, and a mutable slice shares none with another.
+        unsafe { copy(from.as_ptr(), to.as_mut_ptr(), n) }
     }
 
     #[inline]
@@ -344,56 +237,17 @@ impl Simd for Armv7em {
     }
 
     #[inline]
+    fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
+        if let Some(job) = Spread::new(src, lines, to) {
+            // SAFETY: the contract of `Spread::new` is that of `spread_lines`.
+            unsafe { spread_lines(&job) }
+        }
+    }
+
+    #[inline]
     fn rows(strip: &Strip<'_>, out: &mut [i8]) {
-        let kernel: Option<Kernel> = match (strip.kernel, strip.stride) {
-            (3, 1) => Some(rows::kernel_3_1),
-            (3, 2) => Some(rows::kernel_3_2),
-            (5, 1) => Some(rows::kernel_5_1),
-            (5, 2) => Some(rows::kernel_5_2),
-            _ => None,
-        };
-        let ([n_rows, n], [line, step]) = (strip.n, strip.step);
-        let (last_row, last) = (n_rows.wrapping_sub(1), n.wrapping_sub(1));
-        let fits = n_rows >= 1
-            && n >= 2
-            && strip.pixels.len()
-                >= (last_row * strip.stride + strip.kernel - 1) * strip.pitch
-                    + 2 * (last * strip.stride + strip.kernel)
-            && strip.weights.len() >= 2 * strip.kernel * strip.kernel
-            && out.len() >= last_row * line + last * step + BLOCK;
-        let (Some(kernel), true) = (kernel, fits) else {
-            return Portable::rows(strip, out);
-        };
-        let bytes = 4 * strip.pitch;
-        let mut job = RowJob {
-            pixels: strip.pixels.as_ptr(),
-            pixels_end: strip.pixels.as_ptr(),
-            weights: strip.weights.as_ptr(),
-            epilogue: strip.epilogue,
-            out: out.as_mut_ptr(),
-            step,
-            pitch_bytes: bytes,
-            back: (16 * strip.stride).wrapping_sub((strip.kernel - 1) * bytes),
-        };
-        // Words of an even number of outputs; the last of an odd one is paired with the one before.
-        let (even, odd) = (2 * (n - n % 2) * strip.stride, n % 2 == 1);
-        for y in 0..n_rows {
-            let pixels = strip
-                .pixels
-                .as_ptr()
-                .wrapping_add(y * strip.stride * strip.pitch);
-            let row = out.as_mut_ptr().wrapping_add(y * line);
-            (job.pixels, job.pixels_end, job.out) = (pixels, pixels.wrapping_add(even), row);
-            // SAFETY: `fits` covers the windows of all outputs, and these are among them.
-            unsafe { kernel(&job) }
-            if odd {
-                let first = pixels.wrapping_add(2 * (n - 2) * strip.stride);
-                job.pixels = first;
-                job.pixels_end = first.wrapping_add(4 * strip.stride);
-                job.out = row.wrapping_add((n - 2) * step);
-                // SAFETY: as above.
-                unsafe { kernel(&job) }
-            }
+        if !rows::run(strip, out) {
+            Portable::rows(strip, out);
         }
     }
 }

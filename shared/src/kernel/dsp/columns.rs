@@ -1,19 +1,19 @@
 //! Two pixels' windows as columns of halfwords: the left side of the matrix product.
 //!
-//! It owns the gathering of taps and must not know weights. Four depths of two pixels are four words:
-//! depths 0 and 2 of either pixel, then depths 1 and 3 of either: what SXTB16 makes of bytes.
+//! It owns the gathering of taps and must not know weights. Four depths of two pixels are four words,
+//! see [`Simd::columns`].
 
 use core::ops::Range;
 
 use super::packing::{Depth, MAX_BYTES};
-use super::{Batch, SCRATCH_WORDS, Simd};
+use super::{Batch, Simd};
 use crate::kernel::{Axis, Src, axes};
 use crate::layer::{Clamp, Window};
 use crate::quant::saturate;
 
 /// Columns of two output pixels.
-pub(crate) struct Columns {
-    words: [u32; SCRATCH_WORDS],
+pub(crate) struct Columns<'w> {
+    words: &'w mut [u32],
     depth: Depth,
     padding: [i8; MAX_BYTES],
     inside: Inside,
@@ -48,6 +48,19 @@ impl Rows {
     #[inline]
     pub(crate) fn reach(&self) -> usize {
         self.n.saturating_sub(1) * self.down + self.bytes
+    }
+
+    /// Whether windows that begin at `starts`, and up to `last` values behind, lie in `src`, one after
+    /// the other, and their columns in `to`.
+    #[inline]
+    #[cfg(any(dsp, multiply))]
+    pub(crate) fn fit(&self, src: &[i8], starts: [usize; 2], last: usize, to: &[u32]) -> bool {
+        let fours = self.bytes / 4;
+        fours > 0
+            && self.n > 0
+            && (self.n == 1 || self.down >= self.bytes)
+            && starts[0].max(starts[1]) + last + self.reach() <= src.len()
+            && 4 * fours * self.n <= to.len()
     }
 }
 
@@ -112,12 +125,13 @@ impl Inside {
     }
 }
 
-impl Columns {
-    /// For windows that [`super::packing::packable`] accepts.
-    pub(crate) fn new(src: &Src<'_>, window: &Window) -> Self {
+impl<'w> Columns<'w> {
+    /// For windows that [`super::packing::packable`] accepts; `words` are as many as a window has depths,
+    /// and may hold anything.
+    pub(crate) fn new(src: &Src<'_>, window: &Window, words: &'w mut [u32]) -> Self {
         let depth = Depth::new(window, src.c);
         Self {
-            words: [0; SCRATCH_WORDS],
+            words,
             depth,
             padding: [saturate(src.zero_point, Clamp::FULL); MAX_BYTES],
             inside: Inside::new(src, window, depth),
@@ -170,7 +184,7 @@ impl Columns {
     ) {
         match at.map(|at| self.inside.start(at)) {
             [Some(first), Some(second)] => {
-                S::gather(src.data, [first, second], self.inside.rows, &mut self.words);
+                S::gather(src.data, [first, second], self.inside.rows, self.words);
             }
             _ => self.fill_edge::<S>(src, window, at),
         }
@@ -243,12 +257,6 @@ pub(crate) fn expand<S: Simd>(x0: &[i8], x1: &[i8], to: &mut [u32]) {
     let fours = x0.as_chunks::<4>().0.iter().zip(x1.as_chunks::<4>().0);
     for ((x0, x1), to) in fours.zip(to.as_chunks_mut::<4>().0) {
         let word = |x: &[i8; 4]| u32::from_le_bytes(x.map(i8::cast_unsigned));
-        let (x0, x1) = (word(x0), word(x1));
-        *to = [
-            S::sxtb16(x0),
-            S::sxtb16(x1),
-            S::sxtb16_ror8(x0),
-            S::sxtb16_ror8(x1),
-        ];
+        *to = S::columns(word(x0), word(x1));
     }
 }

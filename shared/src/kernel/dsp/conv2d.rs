@@ -3,12 +3,15 @@
 use core::ops::Range;
 
 use super::columns::Columns;
-use super::packing::{BLOCK, Depth, Epilogue, Reach, block_channels, first_channel};
+use super::packing::{
+    BLOCK, Channel, Depth, Epilogue, Reach, block_channels, channel, first_channel, four_words,
+};
 use super::strip::{STRIP_BYTES, Strip};
-use super::{Batch, GROUP, Simd, blocks_of};
+use super::vector::{is_whole, vector};
+use super::{Batch, GROUP, SCRATCH_WORDS, Simd, blocks_of};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::{Clamp, Window};
-use crate::quant::{i32_at, saturate};
+use crate::quant::{Requant, i32_at, saturate};
 
 /// What a packed layer has beside [`Weighted`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +20,18 @@ pub struct Packed<'a> {
     pub sums: &'a [u8],
     /// Of the whole layer.
     pub reach: Reach,
+    /// Whether [`Channel::is_exact`](super::packing::Channel::is_exact) holds of every channel.
+    pub exact: bool,
+}
+
+impl Packed<'_> {
+    /// Looks at every channel whether the fast kernels are exact with `requant` behind an input of
+    /// `zero_point`.
+    pub fn proved(self, requant: &Requant<'_>, zero_point: i32) -> Self {
+        let channel = |c: usize| channel(requant, i32_at(self.sums, c), c, zero_point);
+        let exact = (0..requant.shift.len()).all(|c| channel(c).is_exact(self.reach));
+        Self { exact, ..self }
+    }
 }
 
 /// Dense 2-D convolution with packed weights: bit for bit
@@ -29,7 +44,8 @@ pub struct Packed<'a> {
 /// | `constants.weights` | [packed](super::packing) | i8 pairs |
 ///
 /// Two pixels and four channels at a time; both pixels' windows are gathered once for up to 64
-/// channels. Where [`Epilogue::new`] refuses the constants, or with statistics, the sums are taken
+/// channels. A window that is all of the input is one vector, whose constants are read where they lie.
+/// Where [`Channel::is_exact`] refuses the constants, or with statistics, the sums are taken
 /// from [`Simd::raw_block`] instead, at about three times the instructions. Never panics if
 /// `Model::parse` accepted the blob. Cost: 10 KiB of stack; instructions in [`crate::cost`].
 pub fn packed_conv2d_s8<S: Simd>(
@@ -39,13 +55,24 @@ pub fn packed_conv2d_s8<S: Simd>(
     constants: &mut Weighted<'_>,
     packed: Packed<'_>,
 ) {
-    let bytes = Depth::new(window, src.c).block_bytes();
+    let depth = Depth::new(window, src.c);
+    let single = is_whole(window, [src.h, src.w], [dst.h, dst.w]);
+    if single && packed.exact && constants.stats.is_none() && dst.c >= BLOCK {
+        vector::<S>(src, dst, depth, constants, packed);
+        return dst.limit();
+    }
+    let bytes = depth.block_bytes();
     let n_blocks = dst.c.div_ceil(BLOCK);
     let weights = constants.weights;
     let (strip, h) = (
         Strip::new([src.h, src.w, src.c], [dst.h, dst.w], window),
         dst.h,
     );
+    // Zeros for as much as is filled only.
+    let mut words = heapless::Vec::<u32, SCRATCH_WORDS>::new();
+    if words.resize(depth.len(), 0).is_err() {
+        return;
+    }
     for first in (0..n_blocks).step_by(GROUP) {
         let n = GROUP.min(n_blocks - first);
         let weights = weights.get(first * bytes..(first + n) * bytes);
@@ -55,7 +82,7 @@ pub fn packed_conv2d_s8<S: Simd>(
             weights: weights.unwrap_or_default(),
             packed,
         };
-        let mut epilogues = [Epilogue::default(); GROUP];
+        let mut epilogues = heapless::Vec::new();
         let fast = constants.stats.is_none()
             && group.epilogues(&mut epilogues, src.zero_point, dst, constants);
         let runs = fast.then(|| group.runs(bytes, &epilogues, dst.c));
@@ -64,6 +91,7 @@ pub fn packed_conv2d_s8<S: Simd>(
             runs,
             dst: &mut *dst,
             constants: &mut *constants,
+            words: &mut words,
         };
         match &strip {
             Some(strip) => work.strips::<S>(src, window, strip),
@@ -80,6 +108,7 @@ struct Work<'w, 'd, 'c> {
     runs: Option<Runs<'w>>,
     dst: &'w mut Dst<'d>,
     constants: &'w mut Weighted<'c>,
+    words: &'w mut [u32],
 }
 
 impl Work<'_, '_, '_> {
@@ -94,14 +123,14 @@ impl Work<'_, '_, '_> {
         };
         for top in (0..self.dst.h).step_by(strip.rows.max(1)) {
             let n = strip.rows.min(self.dst.h - top);
-            let padded = strip.fill(src, top, n, &mut bytes);
+            let padded = strip.fill::<S>(src, top, n, &mut bytes);
             self.rows::<S>(&padded, &inner, top..top + n);
         }
     }
 
     /// Output rows `rows`, the first of which has its window at the top of `src`.
     fn rows<S: Simd>(&mut self, src: &Src<'_>, window: &Window, rows: Range<usize>) {
-        let mut columns = Columns::new(src, window);
+        let mut columns = Columns::new(src, window, self.words);
         let (w, c) = (self.dst.w.max(1), self.dst.c);
         let pixels = rows.len() * w;
         let before = rows.start * w * c;
@@ -144,31 +173,25 @@ impl Group<'_> {
     /// Fills `epilogues`; false if one of them would not be exact.
     fn epilogues(
         &self,
-        epilogues: &mut [Epilogue; GROUP],
+        epilogues: &mut heapless::Vec<Epilogue, GROUP>,
         zero_point: i32,
         dst: &Dst<'_>,
         constants: &Weighted<'_>,
     ) -> bool {
-        let blocks = self.first..self.first + self.n;
-        for (epilogue, block) in epilogues.iter_mut().zip(blocks) {
+        let (requant, sums) = (&constants.requant, self.packed.sums);
+        let exact = |c: &Channel| self.packed.exact || c.is_exact(self.packed.reach);
+        (self.first..self.first + self.n).all(|block| {
             let first = first_channel(block, dst.c);
-            let channels = block_channels(&constants.requant, self.packed.sums, first, zero_point);
-            let exact = channels.and_then(|c| Epilogue::new(c, dst.zero_point, self.packed.reach));
-            match exact {
-                Some(exact) => *epilogue = exact,
-                None => return false,
-            }
-        }
-        true
+            let sums = four_words(sums, first);
+            let channels = sums.and_then(|sums| block_channels(requant, sums, first, zero_point));
+            let channels = channels.filter(|channels| channels.iter().all(exact));
+            let epilogue = channels.map(|channels| Epilogue::of(&channels, dst.zero_point));
+            epilogue.is_some_and(|epilogue| epilogues.push(epilogue).is_ok())
+        })
     }
 
     /// The blocks that repeat no channel of the one before, and the last one if it does.
-    fn runs<'b>(
-        &'b self,
-        bytes: usize,
-        epilogues: &'b [Epilogue; GROUP],
-        out_ch: usize,
-    ) -> Runs<'b> {
+    fn runs<'b>(&'b self, bytes: usize, epilogues: &'b [Epilogue], out_ch: usize) -> Runs<'b> {
         let begin = self.first * BLOCK;
         let whole = self.n.min((out_ch - begin) / BLOCK);
         let (epilogues, rest) = epilogues.split_at_checked(whole).unwrap_or_default();
@@ -234,7 +257,13 @@ impl Runs<'_> {
     }
 
     #[inline]
-    fn batch<S: Simd>(&self, src: &[i8], columns: &mut Columns, dst: &mut Dst<'_>, batch: &Batch) {
+    fn batch<S: Simd>(
+        &self,
+        src: &[i8],
+        columns: &mut Columns<'_>,
+        dst: &mut Dst<'_>,
+        batch: &Batch,
+    ) {
         let (rows, words) = columns.parts();
         for (first, weights, epilogues) in self.each() {
             let batch = Batch {

@@ -3,8 +3,8 @@
 
 use core::num::NonZeroUsize;
 
-use super::packing::{BLOCK, Channel, Epilogue, Reach};
-use super::{SCRATCH_WORDS, Simd, Strip};
+use super::packing::{BLOCK, Epilogue, Reach, block_channels};
+use super::{Lines, SCRATCH_WORDS, Simd, Strip, halves};
 use crate::kernel::{Dst, Over, Src, Weighted, generic};
 use crate::layer::Window;
 
@@ -21,31 +21,21 @@ const MAX_KERNEL: usize = 5;
 /// | `constants.weights` | `[kernel_h][kernel_w][ch]` | i8 in `-127..=127` |
 ///
 /// Four channels at a time are expanded, borders included, into strips of rows, from which two output
-/// pixels at a time are computed. Fast are windows of 3×3 and 5×5, steps 1 and 2, no dilation, from 4
-/// channels and 2 output columns on, without statistics. Never panics if `Model::parse` accepted the
-/// blob. Cost: 4.6 KiB of stack; instructions in [`crate::cost`].
+/// pixels at a time are computed. Columns, and rows, whose distance is no multiple of the dilation never
+/// meet in a window: each such phase is a convolution without dilation. Fast are windows of 3×3 and 5×5
+/// with steps 1 and 2, or step 1 and any dilation, from 4 channels on, without statistics. Never panics if
+/// `Model::parse` accepted the blob. Cost: 4.6 KiB of stack; instructions in [`crate::cost`].
 pub fn depthwise_conv2d_s8<S: Simd>(
     src: &Src<'_>,
     dst: &mut Dst<'_>,
     window: &Window,
     constants: &mut Weighted<'_>,
 ) {
-    let cut = Cut::new(src.c, dst.w, window);
-    let (Some(cut), None) = (cut, &constants.stats) else {
+    let cut = Cut::new(src.c, dst.w, window).filter(|_| constants.stats.is_none());
+    if !cut.is_some_and(|cut| cut.run::<S>(src, dst, constants)) {
         return generic::depthwise_conv2d_s8(src, dst, window, constants);
-    };
-    let mut image = Over {
-        data: &mut *dst.data,
-        from: [src.h, src.w],
-        to: [dst.h, dst.w],
-        c: src.c,
-        zero_points: [src.zero_point, dst.zero_point],
-        clamp: dst.clamp,
-    };
-    match run::<S>(cut, &mut image, Some(src.data), constants) {
-        Some(_) => generic::depthwise_conv2d_s8(src, dst, window, constants),
-        None => dst.limit(),
     }
+    dst.limit();
 }
 
 /// As [`depthwise_conv2d_s8`], where the output takes the place of the input and is not larger: bit for bit
@@ -59,9 +49,9 @@ pub fn depthwise_conv2d_over_s8<S: Simd>(
     window: &Window,
     constants: &mut Weighted<'_>,
 ) {
-    let cut = Cut::new(image.c, image.to[1], window).filter(|_| knows_over(image.c));
+    let cut = Cut::new(image.c, image.to[1], window).and_then(|cut| cut.over(image.c));
     let unknown = match (cut, &constants.stats) {
-        (Some(cut), None) => run::<S>(cut, image, None, constants),
+        (Some(cut), None) => cut.run_over::<S>(image, constants),
         _ => Some(0),
     };
     if let Some(first) = unknown {
@@ -71,100 +61,56 @@ pub fn depthwise_conv2d_over_s8<S: Simd>(
     image.dst().limit();
 }
 
-/// Whether blocks of channels share none, so that none is written before it is read.
-pub(crate) fn knows_over(c: usize) -> bool {
-    c.is_multiple_of(BLOCK)
-}
+/// Expanded weights of a window: two words a tap.
+type Taps = [[u32; 2]; MAX_KERNEL * MAX_KERNEL];
 
-/// Reads the image, or what is `apart` in its shape, and writes the output, limited to i8, at its start; gives
-/// the first channel of the first block whose constants are not known, where it stopped.
-#[inline(never)]
-fn run<S: Simd>(
-    cut: Cut,
-    image: &mut Over<'_>,
-    apart: Option<&[i8]>,
-    constants: &Weighted<'_>,
-) -> Option<usize> {
-    let ([h, w], [out_h, out_w], c) = (image.from, image.to, image.c);
-    let mut unknown = None;
-    let mut pixels = [0; SCRATCH_WORDS];
-    // Where the channels are no multiple of 4, the last slice repeats some of the one before.
-    for slice in 0..c.div_ceil(BLOCK) {
-        let first = (slice * BLOCK).min(c - BLOCK);
-        let mut taps = [0; 2 * MAX_KERNEL * MAX_KERNEL];
-        let known = weights::<S>(&mut taps, [c, first], constants, image.zero_points);
-        let Some(epilogue) = known else {
-            unknown = Some(first);
-            break;
-        };
-        for top in (0..out_h).step_by(cut.rows.max(1)) {
-            let rows = cut.rows.min(out_h - top);
-            let kept = match apart {
-                None if top > 0 => cut.keep(&mut pixels),
-                _ => 0,
-            };
-            let src = Src {
-                data: apart.unwrap_or(image.data),
-                h,
-                w,
-                c,
-                zero_point: image.zero_points[0],
-            };
-            cut.expand::<S>(&src, [top, first, rows], kept, &mut pixels);
-            let strip = Strip {
-                pixels: &pixels,
-                pitch: cut.pitch.get(),
-                kernel: cut.kernel,
-                stride: cut.stride,
-                weights: &taps,
-                epilogue: &epilogue,
-                n: [rows, out_w],
-                step: [out_w * c, c],
-            };
-            let from = top * out_w * c + first;
-            S::rows(&strip, image.data.get_mut(from..).unwrap_or_default());
-        }
-    }
-    unknown
-}
-
-/// Expands the weights of four channels and gives their constants.
+/// Expands the weights of four channels and gives their constants, if the fast kernels are exact.
+#[inline(always)]
 fn weights<S: Simd>(
-    taps: &mut [u32; 2 * MAX_KERNEL * MAX_KERNEL],
+    taps: &mut [[u32; 2]],
     [c, first]: [usize; 2],
     constants: &Weighted<'_>,
     [src_zero, dst_zero]: [i32; 2],
 ) -> Option<Epilogue> {
-    let rows = constants.weights.chunks_exact(c.max(1));
-    let (mut sums, mut sizes) = ([0i32; BLOCK], [0u32; BLOCK]);
-    for (row, to) in rows.zip(taps.as_chunks_mut().0) {
-        let bytes = row.get(first..)?.first_chunk::<BLOCK>()?;
-        let word = u32::from_le_bytes(*bytes);
+    // At most 25 weights: halfwords hold their sums.
+    let mut total = [0u32; 2];
+    for (row, to) in constants
+        .weights
+        .chunks_exact(c.max(1))
+        .zip(taps.iter_mut())
+    {
+        let word = u32::from_le_bytes(*row.get(first..)?.first_chunk()?);
         *to = [S::sxtb16(word), S::sxtb16_ror8(word)];
-        for ((sum, size), w) in sums.iter_mut().zip(&mut sizes).zip(bytes) {
-            *sum += i32::from(w.cast_signed());
-            *size += u32::from(w.cast_signed().unsigned_abs());
-        }
+        total = [S::sxtab16(total[0], word), S::sxtab16_ror8(total[1], word)];
     }
-    let reach = Reach(128 * sizes.into_iter().max()?);
-    let channels: [Channel; BLOCK] = core::array::from_fn(|i| {
-        super::packing::channel(&constants.requant, sums[i], first + i, src_zero)
-    });
+    let [[s0, s2], [s1, s3]] = total.map(halves);
+    let reach = Reach(128 * 127 * u32::try_from(taps.len()).ok()?);
+    let channels = block_channels(&constants.requant, [s0, s1, s2, s3], first, src_zero)?;
     let mut epilogue = Epilogue::new(channels, dst_zero, reach)?;
     // One accumulator per channel here: no pairs.
     epilogue.bias = channels.map(|channel| channel.bias);
     Some(epilogue)
 }
 
+/// `n / by`, rounded up.
+fn div_ceil(n: usize, by: NonZeroUsize) -> usize {
+    n / by + usize::from(n % by > 0)
+}
+
 /// Rows of four channels that fit into the scratch.
+#[derive(Clone, Copy)]
 pub(crate) struct Cut {
     kernel: usize,
     stride: usize,
     pad: [usize; 2],
-    /// Words of a row.
-    pitch: NonZeroUsize,
+    /// Phases of rows and of columns.
+    pub(crate) dilation: [NonZeroUsize; 2],
+    /// Words of a row of one phase.
+    pitch: usize,
+    /// Words from one row to the next: of one phase, or of all of them side by side.
+    line: usize,
     /// Output rows.
-    pub(crate) rows: usize,
+    pub(crate) rows: NonZeroUsize,
 }
 
 impl Cut {
@@ -172,37 +118,149 @@ impl Cut {
     pub(crate) fn new(c: usize, out_w: usize, window: &Window) -> Option<Self> {
         let square = window.kernel_h == window.kernel_w && window.stride_h == window.stride_w;
         let (kernel, stride) = (usize::from(window.kernel_h), usize::from(window.stride_h));
+        let dilation = [window.dilation_h, window.dilation_w].map(usize::from);
         let known = square
             && matches!((kernel, stride), (3 | 5, 1 | 2))
-            && (window.dilation_h, window.dilation_w) == (1, 1)
+            && (stride == 1 || dilation == [1, 1])
             && c >= BLOCK
-            && out_w >= 2;
+            && out_w >= 1;
         if !known {
             return None;
         }
         // Told to be positive, so that no division by them can panic.
-        let pitch = NonZeroUsize::new(2 * ((out_w - 1) * stride + kernel))?;
-        let rows = (SCRATCH_WORDS / pitch).checked_sub(kernel)? / NonZeroUsize::new(stride)? + 1;
-        Some(Self {
+        let dilation = [
+            NonZeroUsize::new(dilation[0])?,
+            NonZeroUsize::new(dilation[1])?,
+        ];
+        let pitch = 2 * (div_ceil(out_w, dilation[1]).checked_sub(1)? * stride + kernel);
+        let cut = Self {
             kernel,
             stride,
             pad: [window.pad_top.into(), window.pad_left.into()],
+            dilation,
             pitch,
-            rows,
-        })
+            line: pitch,
+            rows: NonZeroUsize::MIN,
+        };
+        cut.with_line(pitch)
+    }
+
+    /// With rows of `line` words, as many as fit.
+    fn with_line(self, line: usize) -> Option<Self> {
+        let room = (SCRATCH_WORDS / NonZeroUsize::new(line)?).checked_sub(self.lines(1))?;
+        let rows = NonZeroUsize::new(room / NonZeroUsize::new(self.stride)? + 1)?;
+        Some(Self { line, rows, ..self })
+    }
+
+    /// For an output over the input: strips of all phases, so that no column is written before another phase
+    /// has read it. None where blocks of the `c` channels would share some.
+    pub(crate) fn over(self, c: usize) -> Option<Self> {
+        let line = self.pitch * self.dilation[1].get();
+        self.with_line(line).filter(|_| c.is_multiple_of(BLOCK))
+    }
+
+    /// Words of a row before those of `phase`.
+    fn before(&self, phase: usize) -> usize {
+        match self.line > self.pitch {
+            true => phase * self.pitch,
+            false => 0,
+        }
     }
 
     /// Input rows that `rows` output rows read.
     pub(crate) fn lines(&self, rows: usize) -> usize {
-        rows.saturating_sub(1) * self.stride + self.kernel
+        rows.saturating_sub(1) * self.stride + (self.kernel - 1) * self.dilation[0].get() + 1
+    }
+
+    /// The whole convolution before its clamp; false if the constants of some channel need the generic
+    /// kernel.
+    fn run<S: Simd>(&self, src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) -> bool {
+        // Padding for as much as is read only.
+        let mut pixels = heapless::Vec::<u32, SCRATCH_WORDS>::new();
+        let mut taps: Taps = [[0; 2]; MAX_KERNEL * MAX_KERNEL];
+        let taps = taps
+            .get_mut(..self.kernel * self.kernel)
+            .unwrap_or_default();
+        let padding = src.zero_point.cast_unsigned() & 0xFFFF;
+        let padding = padding | (padding << 16);
+        let zero_points = [src.zero_point, dst.zero_point];
+        let strips = dst.h.div_ceil(self.rows.get());
+        let phases = 0..self.dilation[1].get().min(dst.w);
+        for [phase, strip] in phases.flat_map(|phase| (0..strips).map(move |strip| [phase, strip]))
+        {
+            let top = strip * self.rows.get();
+            let rows = self.rows.get().min(dst.h - top);
+            let words = self.lines(rows) * self.line;
+            pixels.clear();
+            if pixels.resize(words, padding).is_err() {
+                return false;
+            }
+            let lines = self.inside(src, [top, rows], phase, 0);
+            // Where the channels are no multiple of 4, the last slice repeats some of the one before.
+            for slice in 0..src.c.div_ceil(BLOCK) {
+                let first = (slice * BLOCK).min(src.c - BLOCK);
+                let shape = [src.c, first];
+                let Some(epilogue) = weights::<S>(taps, shape, constants, zero_points) else {
+                    return false;
+                };
+                S::spread_lines(
+                    src.data.get(first..).unwrap_or_default(),
+                    &lines,
+                    &mut pixels,
+                );
+                self.rows::<S>(dst, (taps, &epilogue, &pixels), [phase, top, rows, first]);
+            }
+        }
+        true
+    }
+
+    /// As [`Cut::run`] over the input, strip after strip of each block; gives the first channel of the first
+    /// block whose constants need the generic kernel, where it stopped.
+    fn run_over<S: Simd>(&self, image: &mut Over<'_>, constants: &Weighted<'_>) -> Option<usize> {
+        let mut pixels = heapless::Vec::<u32, SCRATCH_WORDS>::new();
+        let mut taps: Taps = [[0; 2]; MAX_KERNEL * MAX_KERNEL];
+        let taps = taps
+            .get_mut(..self.kernel * self.kernel)
+            .unwrap_or_default();
+        let padding = image.zero_points[0].cast_unsigned() & 0xFFFF;
+        let padding = padding | (padding << 16);
+        let phases = self.dilation[1].get().min(image.to[1]);
+        for first in (0..image.c).step_by(BLOCK) {
+            let shape = [image.c, first];
+            let Some(epilogue) = weights::<S>(taps, shape, constants, image.zero_points) else {
+                return Some(first);
+            };
+            for strip in 0..image.to[0].div_ceil(self.rows.get()) {
+                let top = strip * self.rows.get();
+                let rows = self.rows.get().min(image.to[0] - top);
+                let kept = if top > 0 { self.keep(&mut pixels) } else { 0 };
+                pixels.truncate(kept * self.line);
+                // They fit, as `rows` says.
+                pixels
+                    .resize(self.lines(rows) * self.line, padding)
+                    .unwrap_or_default();
+                let src = image.src();
+                let data = src.data.get(first..).unwrap_or_default();
+                for phase in 0..phases {
+                    let lines = self.inside(&src, [top, rows], phase, kept);
+                    S::spread_lines(data, &lines, &mut pixels);
+                }
+                let mut dst = image.dst();
+                for phase in 0..phases {
+                    let from = (&*taps, &epilogue, &*pixels);
+                    self.rows::<S>(&mut dst, from, [phase, top, rows, first]);
+                }
+            }
+        }
+        None
     }
 
     /// Moves the rows that the next strip reads as well to its start and gives their number.
-    fn keep(&self, pixels: &mut [u32; SCRATCH_WORDS]) -> usize {
-        let kept = self.kernel.saturating_sub(self.stride);
-        let from = self.rows * self.stride * self.pitch.get();
+    fn keep(&self, pixels: &mut [u32]) -> usize {
+        let kept = self.lines(1).saturating_sub(self.stride);
+        let from = self.rows.get() * self.stride * self.line;
         // Upwards, as the two may overlap.
-        for i in 0..kept * self.pitch.get() {
+        for i in 0..kept * self.line {
             let word = pixels.get(from + i).copied().unwrap_or(0);
             if let Some(to) = pixels.get_mut(i) {
                 *to = word;
@@ -211,34 +269,57 @@ impl Cut {
         kept
     }
 
-    /// Expands what `rows` output rows from `top` on read, channels from `first` on; the first `kept` rows
-    /// are there.
-    fn expand<S: Simd>(
+    /// What of an image lies in a strip of `rows` output rows from `top` on, in columns of `phase`, behind
+    /// the `kept` rows that are there.
+    #[inline(always)]
+    fn inside(&self, src: &Src<'_>, [top, rows]: [usize; 2], phase: usize, kept: usize) -> Lines {
+        let step = self.dilation[1];
+        let above = self.pad[0].saturating_sub(top * self.stride).max(kept);
+        let left = div_ceil(self.pad[1].saturating_sub(phase), step);
+        let y = (top * self.stride + above).saturating_sub(self.pad[0]);
+        let x = (left * step.get() + phase).saturating_sub(self.pad[1]);
+        let behind = [
+            src.h.saturating_sub(y),
+            div_ceil(src.w.saturating_sub(x), step),
+        ];
+        let room = [self.lines(rows), self.pitch / 2];
+        Lines {
+            start: (y * src.w + x) * src.c,
+            step: step.get() * src.c,
+            down: src.w * src.c,
+            n: [
+                behind[0].min(room[0].saturating_sub(above)),
+                behind[1].min(room[1].saturating_sub(left)),
+            ],
+            to: above * self.line + self.before(phase) + 2 * left,
+            pitch: self.line,
+        }
+    }
+
+    /// Output rows of four channels, phase by phase.
+    #[inline(always)]
+    fn rows<S: Simd>(
         &self,
-        src: &Src<'_>,
-        [top, first, rows]: [usize; 3],
-        kept: usize,
-        pixels: &mut [u32; SCRATCH_WORDS],
+        dst: &mut Dst<'_>,
+        (taps, epilogue, pixels): (&[[u32; 2]], &Epilogue, &[u32]),
+        [phase, top, rows, first]: [usize; 4],
     ) {
-        let zero = src.zero_point.cast_unsigned() & 0xFFFF;
-        let padding = [zero | (zero << 16); 2];
-        let n = self.lines(rows).saturating_sub(kept);
-        let new = pixels.get_mut(kept * self.pitch.get()..);
-        let rows = new.unwrap_or_default().chunks_exact_mut(self.pitch.get());
-        let first_row = top * self.stride + kept;
-        for (i, row) in rows.take(n).enumerate() {
-            let row = row.as_chunks_mut::<2>().0;
-            let y = (first_row + i).checked_sub(self.pad[0]);
-            let Some(y) = y.filter(|&y| y < src.h) else {
-                row.fill(padding);
-                continue;
+        let [down, right] = self.dilation;
+        let line = dst.w * dst.c;
+        for row in 0..down.get().min(rows) {
+            let at = row * self.line + self.before(phase);
+            let strip = Strip {
+                pixels: pixels.get(at..).unwrap_or_default(),
+                pitch: down.get() * self.line,
+                kernel: self.kernel,
+                stride: self.stride,
+                weights: taps.as_flattened(),
+                epilogue,
+                n: [div_ceil(rows - row, down), div_ceil(dst.w - phase, right)],
+                step: [down.get() * line, right.get() * dst.c],
             };
-            let (left, rest) = row.split_at_mut(self.pad[1].min(row.len()));
-            left.fill(padding);
-            let (inside, right) = rest.split_at_mut(src.w.min(rest.len()));
-            right.fill(padding);
-            let line = src.run(y, 0, src.w * src.c).get(first..);
-            S::spread(line.unwrap_or_default(), src.c, inside);
+            let from = (top + row) * line + phase * dst.c + first;
+            S::rows(&strip, dst.data.get_mut(from..).unwrap_or_default());
         }
     }
 }

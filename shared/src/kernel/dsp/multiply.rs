@@ -8,12 +8,15 @@
     reason = "registers are allotted by hand; each block says why it is sound"
 )]
 
+#[cfg_attr(armv7m, path = "multiply/bytes_armv7m.rs")]
+#[cfg_attr(not(armv7m), path = "multiply/bytes_armv6m.rs")]
+mod bytes;
 #[cfg_attr(armv7m, path = "multiply/armv7m.rs")]
 #[cfg_attr(not(armv7m), path = "multiply/armv6m.rs")]
 mod loops;
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Portable, Simd, Strip};
+use super::{Batch, Portable, Rows, Simd, Strip, portable};
 
 /// Cortex-M0, M3.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +39,111 @@ struct Windows {
     ahead: usize,
 }
 
+/// Rows at one or two places that become columns.
+#[repr(C)]
+struct Gather {
+    from: [*const i8; 2],
+    to: *mut u32,
+    /// Fours of bytes of a row.
+    fours: usize,
+    rows: usize,
+    /// Bytes from behind a row to the next one.
+    skip: usize,
+}
+
+impl Gather {
+    /// For windows that begin at `starts`, and up to `last` bytes behind, if they stay inside the slices.
+    #[inline]
+    fn new(
+        src: &[i8],
+        (starts, last): ([usize; 2], usize),
+        rows: Rows,
+        to: &mut [u32],
+    ) -> Option<Self> {
+        rows.fit(src, starts, last, to).then(|| Self {
+            // Inside `src`, as checked.
+            from: starts.map(|start| src.as_ptr().wrapping_add(start)),
+            to: to.as_mut_ptr(),
+            fours: rows.bytes / 4,
+            rows: rows.n,
+            skip: rows.down.wrapping_sub(rows.bytes / 4 * 4),
+        })
+    }
+}
+
+/// Whether there is what `loops::blocks` reads.
+#[inline]
+fn fits(columns: &[u32], weights: &[u8], epilogues: &[Epilogue]) -> bool {
+    !columns.is_empty()
+        && columns.len().is_multiple_of(4)
+        && !epilogues.is_empty()
+        && weights.len() >= epilogues.len() * BLOCK * columns.len()
+        && weights.as_ptr().addr().is_multiple_of(4)
+}
+
 impl Simd for Multiply {
+    // Bytes as they are: those of the first pixel, then those of the second, in the first two words.
+    #[cfg(armv7m)]
+    #[inline]
+    fn columns(x0: u32, x1: u32) -> [u32; 4] {
+        [x0, x1, 0, 0]
+    }
+
+    #[cfg(armv7m)]
+    #[inline]
+    fn halfwords([x0, x1, ..]: [u32; 4]) -> [u32; 4] {
+        Portable::columns(x0, x1)
+    }
+
+    #[inline]
+    fn gather(src: &[i8], starts: [usize; 2], rows: Rows, to: &mut [u32]) {
+        if let Some(job) = Gather::new(src, (starts, 0), rows, to) {
+            // SAFETY: the contract of `Gather::new` is that of `gather`.
+            unsafe { bytes::gather(&job) }
+        }
+    }
+
+    #[inline]
+    fn pairs(
+        src: &[i8],
+        rows: Rows,
+        columns: &mut [u32],
+        (weights, epilogues): (&[u8], &[Epilogue]),
+        out: &mut [i8],
+        batch: &Batch,
+    ) {
+        let Some(last) = batch.n.checked_sub(1) else {
+            return;
+        };
+        let job = Gather::new(src, (batch.starts, last * batch.ahead), rows, columns);
+        let end = batch.at[0].max(batch.at[1]) + last * batch.out_ahead;
+        let fits = fits(columns, weights, epilogues) && end + epilogues.len() * BLOCK <= out.len();
+        let (Some(mut job), true) = (job, fits) else {
+            return Portable::pairs(src, rows, columns, (weights, epilogues), out, batch);
+        };
+        let mut to = batch.at.map(|at| out.as_mut_ptr().wrapping_add(at));
+        for _ in 0..batch.n {
+            job.to = columns.as_mut_ptr();
+            // SAFETY: the contracts of `Gather::new` and `fits`, which hold to the last pair.
+            unsafe {
+                bytes::gather(&job);
+                loops::blocks(columns, weights.as_ptr(), epilogues, to);
+            }
+            job.from = job.from.map(|from| from.wrapping_add(batch.ahead));
+            to = to.map(|to| to.wrapping_add(batch.out_ahead));
+        }
+    }
+
+    #[inline]
+    fn spread(src: &[i8], step: usize, to: &mut [[u32; 2]]) {
+        let n = to.len();
+        if n == 0 || step < 4 || src.len() < (n - 1) * step + 4 {
+            return;
+        }
+        // SAFETY: `src` holds `n` pixels `step` bytes apart, `to` takes two words for each.
+        unsafe { bytes::spread(src.as_ptr(), step, to.as_mut_ptr(), n) }
+    }
+
     #[inline]
     fn dot4(input: &[u32], rows: [&[u8]; 4]) -> [i32; 4] {
         let fits = !input.is_empty()
@@ -54,6 +161,30 @@ impl Simd for Multiply {
     }
 
     #[inline]
+    fn sums(column: &[[u32; 2]], weights: &[u8]) -> [i32; BLOCK] {
+        let fits = !column.is_empty()
+            && weights.len() >= 4 * BLOCK * column.len()
+            && weights.as_ptr().addr().is_multiple_of(4);
+        if !fits {
+            return Portable::sums(column, weights);
+        }
+        let mut sums = [0; BLOCK];
+        let column = column.as_ptr_range();
+        // SAFETY: `fits` is the contract of `sums`.
+        unsafe {
+            loops::sums(
+                column.start.cast(),
+                column.end.cast(),
+                weights.as_ptr(),
+                &mut sums,
+            )
+        }
+        let odd = |both: i32, even: i32| both.wrapping_sub(even) >> 8;
+        let [a, b, c, d] = sums;
+        [a, odd(b, a), c, odd(d, c)]
+    }
+
+    #[inline]
     fn blocks(
         columns: &[u32],
         weights: &[u8],
@@ -61,15 +192,9 @@ impl Simd for Multiply {
         out: &mut [i8],
         at: [usize; 2],
     ) {
-        let n = epilogues.len();
-        let fits = !columns.is_empty()
-            && columns.len().is_multiple_of(4)
-            && n > 0
-            && weights.len() >= n * BLOCK * columns.len()
-            && weights.as_ptr().addr().is_multiple_of(4)
-            && at.iter().all(|at| at + n * BLOCK <= out.len());
-        if !fits {
-            return Portable::blocks(columns, weights, epilogues, out, at);
+        let end = at[0].max(at[1]) + epilogues.len() * BLOCK;
+        if !(fits(columns, weights, epilogues) && end <= out.len()) {
+            return portable::blocks::<Self>(columns, weights, epilogues, out, at);
         }
         let out = out.as_mut_ptr();
         // SAFETY: `fits` is the contract; both places are inside `out`.
@@ -99,23 +224,31 @@ impl Simd for Multiply {
         if !fits {
             return Portable::rows(strip, out);
         }
-        for y in 0..n_rows {
-            for x in (0..n).step_by(2) {
-                let from = strip.stride * (y * strip.pitch + 2 * x);
-                let out = out.as_mut_ptr().wrapping_add(y * line + x * step);
-                // The last of an odd number of pixels is its own second.
-                let more = usize::from(x < last);
-                let job = Windows {
-                    pixels: strip.pixels.as_ptr().wrapping_add(from),
-                    weights: strip.weights.as_ptr(),
-                    epilogue: strip.epilogue,
-                    out: [out, out.wrapping_add(more * step)],
-                    side,
-                    skip: 4 * (strip.pitch - 2 * side),
-                    ahead: more * 8 * strip.stride,
-                };
-                // SAFETY: `fits` covers the windows of all outputs, and these are among them.
-                unsafe { loops::windows(&job) }
+        let (pixels, to) = (strip.pixels.as_ptr(), out.as_mut_ptr());
+        let mut job = Windows {
+            pixels,
+            weights: strip.weights.as_ptr(),
+            epilogue: strip.epilogue,
+            out: [to; 2],
+            side,
+            skip: 4 * (strip.pitch - 2 * side),
+            ahead: 0,
+        };
+        let mut pair = |y: usize, x: usize, [ahead, next]: [usize; 2]| {
+            job.pixels = pixels.wrapping_add(strip.stride * (y * strip.pitch + 2 * x));
+            let to = to.wrapping_add(y * line + x * step);
+            (job.out, job.ahead) = ([to, to.wrapping_add(next)], ahead);
+            // SAFETY: `fits` covers the windows of all outputs, and these are among them.
+            unsafe { loops::windows(&job) }
+        };
+        for (y, x) in (0..n_rows).flat_map(|y| (0..n / 2).map(move |x| (y, 2 * x))) {
+            pair(y, x, [8 * strip.stride, step]);
+        }
+        // The last column of an odd number goes down; what is alone then is its own second.
+        for y in (0..n_rows).step_by(2).filter(|_| n % 2 == 1) {
+            match y < last_row {
+                true => pair(y, last, [4 * strip.stride * strip.pitch, line]),
+                false => pair(y, last, [0, 0]),
             }
         }
     }

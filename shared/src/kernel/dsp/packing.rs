@@ -13,7 +13,7 @@
 //! With `P` the sum of a channel, bias included, one SMLAD of the halfwords adds up `256·P[odd] +
 //! P[even]` and one of their sign-extended low bytes `P[even]`. Modulo 2^32 the difference is
 //! `256·P[odd]`, so that a shift gives `P[odd]` exactly if `|P[odd]| < 2^23`, which
-//! [`Epilogue::new`] proves from the bias and the layer's [reach](Reach).
+//! [`Channel::is_exact`] proves from the bias and the layer's [reach](Reach).
 
 use crate::layer::Window;
 use crate::quant::{Requant, high_product, high_product_by_parts};
@@ -151,29 +151,29 @@ pub struct Channel {
 }
 
 impl Epilogue {
-    /// Four channels, or `None` where a fast kernel would not be exact: it needs
-    /// `|bias| + reach < 2^23`, a multiplier of at least 2^30 and a right shift by 1 to 22, so that no
-    /// sum leaves 32 bits.
+    /// Four channels, or `None` where a fast kernel would not be exact: [`Channel::is_exact`].
     pub fn new(channels: [Channel; BLOCK], zero_point: i32, reach: Reach) -> Option<Self> {
-        let mut epilogue = Self::default();
-        let mut exact = true;
-        for (i, channel) in channels.iter().enumerate() {
-            let right = u32::from(channel.shift.unsigned_abs());
-            // At most 2^31 and 2^24.
-            exact &= channel.bias.unsigned_abs() + reach.0.min(1 << 24) < 1 << 23
-                && channel.multiplier >= 1 << 30
-                && (-22..=-1).contains(&channel.shift);
-            let even = channels[i & !1].bias;
-            epilogue.bias[i] = match i % 2 {
-                0 => even,
-                _ => channel.bias.wrapping_mul(256).wrapping_add(even),
-            };
-            epilogue.multiplier[i] = channel.multiplier.wrapping_mul(2);
-            let half = 1i32.wrapping_shl(right.wrapping_sub(1));
-            epilogue.round[i] = half.wrapping_add(zero_point.wrapping_shl(right));
-            epilogue.shift[i] = i32::from(channel.shift.unsigned_abs());
+        let exact = channels.iter().all(|channel| channel.is_exact(reach));
+        exact.then(|| Self::of(&channels, zero_point))
+    }
+
+    /// Four channels of which [`Channel::is_exact`] holds.
+    #[inline]
+    pub(crate) fn of(channels: &[Channel; BLOCK], zero_point: i32) -> Self {
+        let right = channels.map(|channel| u32::from(channel.shift.unsigned_abs()));
+        let [a, b, c, d] = channels.map(|channel| channel.bias);
+        let odd = |odd: i32, even: i32| odd.wrapping_mul(256).wrapping_add(even);
+        // Half of the divisor, and the zero point before the shift.
+        let round = |right: u32| {
+            1i32.wrapping_add(zero_point << 1)
+                .wrapping_shl(right.wrapping_sub(1))
+        };
+        Self {
+            bias: [a, odd(b, a), c, odd(d, c)],
+            multiplier: channels.map(|channel| channel.multiplier.wrapping_mul(2)),
+            round: right.map(round),
+            shift: right.map(u32::cast_signed),
         }
-        exact.then_some(epilogue)
     }
 
     /// The bias of channel `lane` alone.
@@ -190,16 +190,42 @@ impl Epilogue {
     #[inline]
     pub(crate) fn requantize(&self, lane: usize, acc: i32) -> i8 {
         let multiplier = (self.multiplier[lane].cast_unsigned() >> 1).cast_signed();
-        // |acc| < 2^23 by construction, so that no sum leaves 32 bits. Cortex-M0 has no long product.
-        let high = match cfg!(all(multiply, not(armv7m))) {
-            true => high_product_by_parts(acc, multiplier),
-            false => high_product(acc, multiplier),
-        };
-        let sum = high.wrapping_add(high >> 31).wrapping_add(self.round[lane]);
-        crate::quant::saturate(
-            sum.wrapping_shr(self.shift[lane].cast_unsigned()),
-            crate::Clamp::FULL,
-        )
+        let shift = self.shift[lane].cast_unsigned();
+        requantize(acc, multiplier, (self.round[lane], shift))
+    }
+}
+
+/// `acc`, `|acc| < 2^23`, as an activation: the two roundings of [`crate::quant::requantize`], with
+/// [`Epilogue::round`] and [`Epilogue::shift`].
+#[inline]
+fn requantize(acc: i32, multiplier: i32, (round, shift): (i32, u32)) -> i8 {
+    // No sum leaves 32 bits. Cortex-M0 has no long product.
+    let high = match cfg!(all(multiply, not(armv7m))) {
+        true => high_product_by_parts(acc, multiplier),
+        false => high_product(acc, multiplier),
+    };
+    let sum = high.wrapping_add(high >> 31).wrapping_add(round);
+    crate::quant::saturate(sum.wrapping_shr(shift), crate::Clamp::FULL)
+}
+
+impl Channel {
+    /// Whether a fast kernel is exact: it needs `|bias| + reach < 2^23`, a multiplier of at least 2^30
+    /// and a right shift by 1 to 22, so that no sum leaves 32 bits.
+    #[inline]
+    pub fn is_exact(&self, reach: Reach) -> bool {
+        // At most 2^31 and 2^24.
+        self.bias.unsigned_abs() + reach.0.min(1 << 24) < 1 << 23
+            && self.multiplier >= 1 << 30
+            && (-22..=-1).contains(&self.shift)
+    }
+
+    /// The activation of `Σ q·w`, where [`Channel::is_exact`] holds.
+    #[inline]
+    pub(crate) fn activation(&self, sum: i32, zero_point: i32) -> i8 {
+        let right = u32::from(self.shift.unsigned_abs());
+        let half = 1i32.wrapping_shl(right.wrapping_sub(1));
+        let round = half.wrapping_add(zero_point.wrapping_shl(right));
+        requantize(self.bias.wrapping_add(sum), self.multiplier, (round, right))
     }
 }
 
@@ -214,25 +240,43 @@ pub fn channel(requant: &Requant<'_>, sum: i32, channel: usize, zero_point: i32)
     }
 }
 
-/// [`channel`] of four channels from `first` on, sums of weights in `sums` (i32 LE); none if they are not
-/// all there.
+/// Four values from `first` on, if they are all there.
+#[inline]
+pub(crate) fn four<T: Copy>(values: &[T], first: usize) -> Option<&[T; BLOCK]> {
+    values.get(first..)?.first_chunk()
+}
+
+/// Four i32 LE from the `first` on, if they are all there.
+#[inline]
+pub(crate) fn four_words(bytes: &[u8], first: usize) -> Option<[i32; BLOCK]> {
+    Some(four(bytes.as_chunks().0, first)?.map(i32::from_le_bytes))
+}
+
+/// [`channel`] of four channels from `first` on, with their sums of weights; none if they are not all
+/// there.
+#[inline]
 pub(crate) fn block_channels(
     requant: &Requant<'_>,
-    sums: &[u8],
+    sums: [i32; BLOCK],
     first: usize,
     zero_point: i32,
 ) -> Option<[Channel; BLOCK]> {
-    fn four<T: Copy>(values: &[T], first: usize) -> Option<&[T; BLOCK]> {
-        values.get(first..)?.first_chunk()
-    }
-    let words = |bytes: &[u8]| -> Option<[i32; BLOCK]> {
-        Some(four(bytes.as_chunks().0, first)?.map(i32::from_le_bytes))
-    };
-    let (bias, multiplier) = (words(requant.bias)?, words(requant.multiplier)?);
-    let (sums, shift) = (words(sums)?, four(requant.shift, first)?);
-    Some(core::array::from_fn(|i| Channel {
+    let bias = four_words(requant.bias, first)?;
+    let multiplier = four_words(requant.multiplier, first)?;
+    let shift = four(requant.shift, first)?;
+    Some(join([bias, multiplier, sums], shift, zero_point))
+}
+
+/// Biases, multipliers and sums of weights, and shifts, as channels.
+#[inline]
+pub(crate) fn join(
+    [bias, multiplier, sums]: [[i32; BLOCK]; 3],
+    shift: &[u8; BLOCK],
+    zero_point: i32,
+) -> [Channel; BLOCK] {
+    core::array::from_fn(|i| Channel {
         bias: bias[i].wrapping_sub(zero_point.wrapping_mul(sums[i])),
         multiplier: multiplier[i],
         shift: shift[i].cast_signed(),
-    }))
+    })
 }

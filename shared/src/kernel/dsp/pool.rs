@@ -10,6 +10,8 @@ use crate::quant::requantize;
 const LANES: usize = 4;
 /// Words that share one pass over a window.
 const WORDS: usize = 4;
+/// Channels of them.
+pub(crate) const WIDE: usize = LANES * WORDS;
 /// Most pixels whose sum of i8 fits in a halfword.
 const MAX_PIXELS: usize = 256;
 
@@ -31,8 +33,12 @@ pub fn max_pool_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, window: &Window) {
     each_area(src, dst, window, |area, pixel| {
         blocks(
             pixel,
-            |at| area.largest::<S, WORDS>(at, limits),
-            |at| area.largest::<S, 1>(at, limits),
+            |wide| {
+                for (i, to) in wide.iter_mut().enumerate() {
+                    put(to, area.largest::<S, WORDS>(WIDE * i, limits));
+                }
+            },
+            |at| area.largest::<S, 1>(at, limits)[0],
         );
     });
 }
@@ -46,15 +52,15 @@ pub fn avg_pool_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, window: &Window) {
     if !in_words(src.c, window.taps()) {
         return generic::avg_pool_s8(src, dst, window);
     }
-    let limits = limits(dst.clamp);
     each_area(src, dst, window, |area, pixel| {
         let reciprocal = reciprocal(area.rows * area.columns);
         blocks(
             pixel,
-            |at| area.means::<S, WORDS>(at, reciprocal, limits),
-            |at| area.means::<S, 1>(at, reciprocal, limits),
+            |wide| S::means(area, reciprocal, wide),
+            |at| area.means::<S, 1>(at, reciprocal)[0],
         );
     });
+    dst.limit();
 }
 
 /// Mean over all pixels, rescaled: bit for bit [`generic::global_avg_pool_s8`], which it calls for
@@ -84,8 +90,12 @@ pub fn global_avg_pool_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, scaling: Sc
     };
     blocks(
         dst.data,
-        |at| area.sums::<S, WORDS>(at).map(finish),
-        |at| area.sums::<S, 1>(at).map(finish),
+        |wide| {
+            for (i, to) in wide.iter_mut().enumerate() {
+                put(to, S::totals(&area, WIDE * i).map(finish));
+            }
+        },
+        |at| finish(area.sums::<S, 1>(at)[0]),
     );
 }
 
@@ -110,7 +120,7 @@ fn mean<S: Simd>(sums: u32, reciprocal: i32) -> [i32; 2] {
 }
 
 /// Both limits in each byte of a word.
-fn limits(clamp: Clamp) -> [u32; 2] {
+pub(crate) fn limits(clamp: Clamp) -> [u32; 2] {
     [clamp.min, clamp.max].map(|limit| u32::from_le_bytes([limit.cast_unsigned(); LANES]))
 }
 
@@ -156,46 +166,44 @@ fn each_area(
     }
 }
 
-/// Writes the channels of a pixel, at least four, from the words of those from `at` on; the last word
-/// may repeat channels.
+/// Writes the channels of a pixel, at least four: `wide` those of the first words, `narrow` gives the
+/// other words from a channel on; the last of them may repeat channels.
 #[inline(always)]
-fn blocks(
-    pixel: &mut [i8],
-    wide: impl Fn(usize) -> [u32; WORDS],
-    narrow: impl Fn(usize) -> [u32; 1],
-) {
+fn blocks(pixel: &mut [i8], wide: impl FnOnce(&mut [[i8; WIDE]]), narrow: impl Fn(usize) -> u32) {
     let c = pixel.len();
-    let mut at = 0;
-    while at + LANES * WORDS <= c {
-        store(pixel, at, wide(at));
-        at += LANES * WORDS;
-    }
+    let wides = pixel.as_chunks_mut().0;
+    let mut at = WIDE * wides.len();
+    wide(wides);
     while at < c {
         let from = at.min(c.saturating_sub(LANES));
-        store(pixel, from, narrow(from));
+        put(pixel.get_mut(from..).unwrap_or_default(), [narrow(from)]);
         at += LANES;
     }
 }
 
+/// Writes words to the start of `to`.
 #[inline(always)]
-fn store<const N: usize>(pixel: &mut [i8], at: usize, words: [u32; N]) {
-    let outputs = pixel.get_mut(at..at + LANES * N).unwrap_or_default();
-    if let Some(outputs) = outputs.as_chunks_mut().0.first_chunk_mut::<N>() {
-        *outputs = words.map(|word| word.to_le_bytes().map(u8::cast_signed));
+pub(crate) fn put<const N: usize>(to: &mut [i8], words: [u32; N]) {
+    if let Some(to) = to.as_chunks_mut().0.first_chunk_mut::<N>() {
+        *to = words.map(|word| word.to_le_bytes().map(u8::cast_signed));
     }
 }
 
 /// Pixels of an image.
-struct Area<'a> {
-    data: &'a [i8],
+#[derive(Clone, Copy, Debug)]
+pub struct Area<'a> {
+    /// The image.
+    pub data: &'a [i8],
     /// The first value of the first pixel.
-    start: usize,
+    pub start: usize,
     /// Values from one row to the next.
-    pitch: usize,
+    pub pitch: usize,
     /// Values from one pixel to the next.
-    step: usize,
-    rows: usize,
-    columns: usize,
+    pub step: usize,
+    /// Rows of pixels.
+    pub rows: usize,
+    /// Pixels of a row.
+    pub columns: usize,
 }
 
 impl Area<'_> {
@@ -233,23 +241,18 @@ impl Area<'_> {
 
     /// Sums of channels 0 and 2, and of 1 and 3, of each word.
     #[inline(always)]
-    fn sums<S: Simd, const N: usize>(&self, at: usize) -> [[u32; 2]; N] {
+    pub(crate) fn sums<S: Simd, const N: usize>(&self, at: usize) -> [[u32; 2]; N] {
         self.fold(at, [[0; 2]; N], |acc, word| {
             *acc = [S::sxtab16(acc[0], word), S::sxtab16_ror8(acc[1], word)];
         })
     }
 
-    /// Means, limited.
+    /// Means.
     #[inline(always)]
-    fn means<S: Simd, const N: usize>(
-        &self,
-        at: usize,
-        reciprocal: i32,
-        [min, max]: [u32; 2],
-    ) -> [u32; N] {
+    pub(crate) fn means<S: Simd, const N: usize>(&self, at: usize, reciprocal: i32) -> [u32; N] {
         self.sums::<S, N>(at).map(|[even, odd]| {
             let ([a, c], [b, d]) = (mean::<S>(even, reciprocal), mean::<S>(odd, reciprocal));
-            S::min4(S::max4(word([a, b, c, d]), min), max)
+            word([a, b, c, d])
         })
     }
 }

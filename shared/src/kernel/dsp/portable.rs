@@ -8,6 +8,26 @@ use super::{Simd, Strip, blocks_of, halves};
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
+/// [`Simd::blocks`] for slices that faster code does not take.
+pub(super) fn blocks<S: Simd>(
+    columns: &[u32],
+    weights: &[u8],
+    epilogues: &[Epilogue],
+    out: &mut [i8],
+    at: [usize; 2],
+) {
+    let blocks = blocks_of(weights, columns);
+    for (block, (weights, epilogue)) in blocks.zip(epilogues).enumerate() {
+        let raw = S::raw_block(columns, weights);
+        for (at, raw) in at.iter().zip(raw) {
+            let outputs = out.get_mut(at + BLOCK * block..).unwrap_or_default();
+            for (lane, (out, raw)) in outputs.iter_mut().zip(raw).enumerate() {
+                *out = epilogue.requantize(lane, raw.wrapping_add(epilogue.bias(lane)));
+            }
+        }
+    }
+}
+
 impl Simd for Portable {
     fn blocks(
         columns: &[u32],
@@ -16,16 +36,7 @@ impl Simd for Portable {
         out: &mut [i8],
         at: [usize; 2],
     ) {
-        let blocks = blocks_of(weights, columns);
-        for (block, (weights, epilogue)) in blocks.zip(epilogues).enumerate() {
-            let raw = Self::raw_block(columns, weights);
-            for (at, raw) in at.iter().zip(raw) {
-                let outputs = out.get_mut(at + BLOCK * block..).unwrap_or_default();
-                for (lane, (out, raw)) in outputs.iter_mut().zip(raw).enumerate() {
-                    *out = epilogue.requantize(lane, raw.wrapping_add(epilogue.bias(lane)));
-                }
-            }
-        }
+        blocks::<Self>(columns, weights, epilogues, out, at);
     }
 
     fn rows(strip: &Strip<'_>, out: &mut [i8]) {

@@ -2,6 +2,7 @@
 //!
 //! It owns the copy and must not know weights.
 
+use super::Simd;
 use crate::Clamp;
 use crate::kernel::Src;
 use crate::layer::Window;
@@ -56,8 +57,8 @@ impl Strip {
         self.reach[0] + n.saturating_sub(1) * self.reach[1]
     }
 
-    /// Copies what `n` output rows from `top` on read.
-    pub(crate) fn fill<'b>(
+    /// Copies what `n` output rows from `top` on read into `bytes`, which are padding or an earlier strip.
+    pub(crate) fn fill<'b, S: Simd>(
         &self,
         src: &Src<'_>,
         top: usize,
@@ -66,16 +67,15 @@ impl Strip {
     ) -> Src<'b> {
         let h = self.lines(n);
         let line = self.w * src.c;
-        bytes.fill(saturate(src.zero_point, Clamp::FULL));
+        let padding = saturate(src.zero_point, Clamp::FULL);
         let inside = src.w.min(self.w.saturating_sub(self.pad[1])) * src.c;
         for (i, to) in bytes.chunks_exact_mut(line.max(1)).take(h).enumerate() {
+            let to = to.get_mut(self.pad[1] * src.c..).unwrap_or_default();
+            let to = to.get_mut(..inside).unwrap_or_default();
             let y = (top * self.reach[1] + i).checked_sub(self.pad[0]);
-            if let Some(y) = y.filter(|&y| y < src.h) {
-                let to = to.get_mut(self.pad[1] * src.c..).unwrap_or_default();
-                let from = src.run(y, 0, src.w * src.c).get(..inside);
-                if let Some((to, from)) = to.get_mut(..inside).zip(from) {
-                    to.copy_from_slice(from);
-                }
+            match y.filter(|&y| y < src.h) {
+                Some(y) => S::copy(src.run(y, 0, src.w * src.c), to),
+                None => to.fill(padding),
             }
         }
         Src {

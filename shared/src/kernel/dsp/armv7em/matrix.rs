@@ -1,9 +1,9 @@
-//! The matrix product of packed weights with two columns, and the gathering of columns. It owns this
-//! code only and must not know layers.
+//! The matrix product of packed weights with two columns. It owns this code only and must not know layers.
 
 use core::arch::naked_asm;
 
-use crate::kernel::dsp::packing::Epilogue;
+use super::bytes::{Gather, expand};
+use crate::kernel::dsp::packing::{BLOCK, Epilogue};
 
 /// Two pairs of depths of four channels and two pixels: 16 products. r12 points to weights, lr to
 /// columns. Exactly 48 bytes of code, on which `gemm` counts.
@@ -25,49 +25,23 @@ macro_rules! step {
     };
 }
 
-/// What [`expand`] works on.
-#[repr(C)]
-pub(super) struct Gather {
-    pub(super) from: [*const i8; 2],
-    pub(super) to: *mut u32,
-    /// Fours of bytes of a row.
-    pub(super) fours: usize,
-    pub(super) rows: usize,
-    /// Bytes from behind a row to the next one.
-    pub(super) skip: usize,
-}
-
-/// Fours of bytes of two places as halfwords.
-///
-/// # Safety
-/// `rows` times, both places `from` are readable for `4·fours` bytes, and again `skip` bytes behind
-/// that; `to` takes four words for each of the fours and is aligned to 4; `fours` and `rows` are at
-/// least 1.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn expand(job: &Gather) {
-    naked_asm!(
-        processor!(),
-        "push {{r4-r8, lr}}",
-        "ldm r0, {{r0-r3, r12, lr}}",
-        "1:",
-        "mov r8, r3",
-        "2:",
-        "ldr r4, [r0], #4",
-        "ldr r5, [r1], #4",
-        "sxtb16 r6, r4",
-        "sxtb16 r7, r5",
-        "strd r6, r7, [r2], #8",
-        "sxtb16 r6, r4, ror #8",
-        "sxtb16 r7, r5, ror #8",
-        "strd r6, r7, [r2], #8",
-        "subs r8, r8, #1",
-        "bne 2b",
-        "add r0, r0, lr",
-        "add r1, r1, lr",
-        "subs r12, r12, #1",
-        "bne 1b",
-        "pop {{r4-r8, pc}}",
-    )
+/// As [`step`], with the biases of the second pixel taken from the first.
+macro_rules! first {
+    () => {
+        "ldrd r8, r9, [r12], #8
+        ldrd r10, r11, [lr], #8
+        smlad r3, r11, r8, r2
+        smlad r2, r10, r8, r2
+        sxtb16 r8, r8
+        smlad r7, r11, r9, r6
+        smlad r6, r10, r9, r6
+        sxtb16 r9, r9
+        smlad r1, r11, r8, r0
+        smlad r0, r10, r8, r0
+        smlad r5, r11, r9, r4
+        smlad r4, r10, r9, r4
+        "
+    };
 }
 
 /// What [`gemm`] works on; it copies the fields to its stack in this order.
@@ -83,10 +57,55 @@ pub(super) struct Gemm {
     pub(super) skip: usize,
 }
 
+impl Gemm {
+    /// For [`gemm`], or with eight groups of columns a `turn` in place of four for [`gemv`], if it stays inside all of the
+    /// slices for outputs at `at` and up to `last` bytes behind.
+    #[inline]
+    pub(super) fn new(
+        columns: &[u32],
+        weights: &[u8],
+        epilogues: &[Epilogue],
+        out: &mut [i8],
+        (at, last): ([usize; 2], usize),
+        turn: usize,
+    ) -> Option<Self> {
+        let n = epilogues.len();
+        let groups = columns.len() / 4;
+        let fits = columns.len() == 4 * groups
+            && groups > 0
+            && n > 0
+            && weights.len() >= n * 4 * columns.len()
+            && weights.as_ptr().addr().is_multiple_of(4)
+            && at[0].max(at[1]) + last + n * BLOCK <= out.len();
+        // Code of one group of columns; `gemm` has one in front of the first turn.
+        let (bytes, left) = match turn {
+            4 => (96, groups.wrapping_sub(1)),
+            _ => (56, groups),
+        };
+        let missing = match left {
+            0 => turn,
+            _ => left.wrapping_neg() % turn,
+        };
+        let (columns, epilogue) = (columns.as_ptr_range(), epilogues.as_ptr_range());
+        let out = out.as_mut_ptr();
+        fits.then(|| Self {
+            columns: columns.start,
+            columns_end: columns.end,
+            weights: weights.as_ptr(),
+            epilogue: epilogue.start,
+            epilogue_end: epilogue.end,
+            // Inside `out`, as checked.
+            out: at.map(|at| out.wrapping_add(at)),
+            skip: bytes * missing,
+        })
+    }
+}
+
 /// Blocks of four channels for two pixels. Accumulators: r0, r2, r4, r6 of the first pixel.
 ///
 /// # Safety
-/// `columns` to `columns_end` are words in fours, at least four, 16 a turn less `skip / 24`; `weights`
+/// `columns` to `columns_end` are words in fours, at least four: the first four, then 16 a turn less
+/// `skip / 24`; `weights`
 /// holds as many words for each epilogue; both are aligned to 4. `epilogue` to `epilogue_end` is at
 /// least one; each `out` takes four bytes for each of them.
 #[unsafe(naked)]
@@ -103,11 +122,9 @@ pub(super) unsafe extern "C" fn gemm(job: &Gemm) {
         "1:",
         "ldrd lr, r8, [sp, #12]",
         "ldm lr, {{r0, r2, r4, r6}}",
-        "mov r1, r0",
-        "mov r3, r2",
-        "mov r5, r4",
-        "mov r7, r6",
         "ldr lr, [sp]",
+        first!(),
+        step!(),
         "ldr pc, [sp, #28]",
         ".p2align 2",
         "2:",
@@ -225,7 +242,7 @@ macro_rules! group {
 /// Blocks of four channels for the first of two pixels; r0 to r3 accumulate, r4 to r11 hold operands.
 ///
 /// # Safety
-/// As [`gemm`], with 32 words of columns a turn less `skip / 14`, and the first `out` only.
+/// As [`gemm`], with all words of columns in turns of 32 less `skip / 14`, and the first `out` only.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn gemv(job: &Gemm) {
     naked_asm!(

@@ -3,23 +3,109 @@
 
 use core::arch::naked_asm;
 
-use crate::kernel::dsp::packing::Epilogue;
+use crate::kernel::dsp::Strip;
+use crate::kernel::dsp::packing::{BLOCK, Epilogue};
 
 /// What a [`Kernel`] works on; it copies the fields to its stack in this order.
 #[repr(C)]
-pub(super) struct RowJob {
-    pub(super) pixels: *const u32,
-    pub(super) pixels_end: *const u32,
-    pub(super) weights: *const u32,
-    pub(super) epilogue: *const Epilogue,
-    pub(super) out: *mut i8,
-    pub(super) step: usize,
-    pub(super) pitch_bytes: usize,
+struct RowJob {
+    pixels: *const u32,
+    pixels_end: *const u32,
+    weights: *const u32,
+    epilogue: *const Epilogue,
+    out: *mut i8,
+    step: usize,
+    pitch_bytes: usize,
     /// From the last row of one pair of outputs to the first row of the next, modulo 2^32.
-    pub(super) back: usize,
+    back: usize,
 }
 
-pub(super) type Kernel = unsafe extern "C" fn(&RowJob);
+type Kernel = unsafe extern "C" fn(&RowJob);
+
+/// All rows of a strip; false if it does not fit its slices, or no kernel does.
+///
+/// Two outputs of a row at a time. Of an odd number the last column is left, which goes down two rows at
+/// a time if there is a kernel for it; what is alone then is paired with what has been computed before.
+#[inline]
+pub(super) fn run(strip: &Strip<'_>, out: &mut [i8]) -> bool {
+    let kernels: Option<(Kernel, Option<Kernel>)> = match (strip.kernel, strip.stride) {
+        (3, 1) => Some((kernel_3_1, Some(down_3_1))),
+        (3, 2) => Some((kernel_3_2, Some(down_3_2))),
+        (5, 1) => Some((kernel_5_1, None)),
+        (5, 2) => Some((kernel_5_2, None)),
+        _ => None,
+    };
+    let ([n_rows, n], [line, step]) = (strip.n, strip.step);
+    let (last_row, last) = (n_rows.wrapping_sub(1), n.wrapping_sub(1));
+    let fits = n_rows >= 1
+        && n >= 1
+        && strip.pixels.len()
+            >= (last_row * strip.stride + strip.kernel - 1) * strip.pitch
+                + 2 * (last * strip.stride + strip.kernel)
+        && strip.weights.len() >= 2 * strip.kernel * strip.kernel
+        && out.len() >= last_row * line + last * step + BLOCK;
+    let (Some((right, down)), true) = (kernels, fits) else {
+        return false;
+    };
+    let down = down.filter(|_| n_rows >= 2 && n % 2 == 1);
+    if n == 1 && down.is_none() {
+        return false;
+    }
+    let bytes = 4 * strip.pitch;
+    let (pixels, out) = (strip.pixels.as_ptr(), out.as_mut_ptr());
+    let mut job = RowJob {
+        pixels,
+        pixels_end: pixels,
+        weights: strip.weights.as_ptr(),
+        epilogue: strip.epilogue,
+        out,
+        step,
+        pitch_bytes: bytes,
+        back: (16 * strip.stride).wrapping_sub((strip.kernel - 1) * bytes),
+    };
+    // Words of an even number of outputs, and from one row to the next.
+    let even = 2 * (n - n % 2) * strip.stride;
+    let next = strip.stride * strip.pitch;
+    // The last of an odd number is paired with the one before.
+    let pair_last = n % 2 == 1 && down.is_none();
+    for y in 0..n_rows {
+        let (pixels, row) = (pixels.wrapping_add(y * next), out.wrapping_add(y * line));
+        if even > 0 {
+            (job.pixels, job.pixels_end, job.out) = (pixels, pixels.wrapping_add(even), row);
+            // SAFETY: `fits` covers the windows of all outputs, and these are among them.
+            unsafe { right(&job) }
+        }
+        if pair_last {
+            let first = pixels.wrapping_add(2 * (n - 2) * strip.stride);
+            job.pixels = first;
+            job.pixels_end = first.wrapping_add(4 * strip.stride);
+            job.out = row.wrapping_add((n - 2) * step);
+            // SAFETY: as above.
+            unsafe { right(&job) }
+        }
+    }
+    if let Some(down) = down {
+        let (pixels, out) = (
+            pixels.wrapping_add(2 * last * strip.stride),
+            out.wrapping_add(last * step),
+        );
+        let place = |y: usize| (pixels.wrapping_add(y * next), out.wrapping_add(y * line));
+        job.step = line;
+        // From the last row of one pair of outputs to the first of the next.
+        job.back = (2 * 4 * next).wrapping_sub((strip.kernel - 1 + strip.stride) * bytes);
+        (job.pixels, job.out) = place(0);
+        (job.pixels_end, _) = place(n_rows - n_rows % 2);
+        // SAFETY: as above, of an even number of rows, at least two.
+        unsafe { down(&job) }
+        if n_rows % 2 == 1 {
+            (job.pixels, job.out) = place(n_rows - 2);
+            (job.pixels_end, _) = place(n_rows);
+            // SAFETY: as above.
+            unsafe { down(&job) }
+        }
+    }
+    true
+}
 
 /// One tap of four channels: r8, r9 hold the pixel, r10, r11 the weights.
 macro_rules! tap {
@@ -82,6 +168,47 @@ macro_rules! row_5_2 {
     };
 }
 
+/// A pixel that only the first of two outputs below each other reads.
+macro_rules! upper {
+    ($x:literal, $w:literal) => {
+        concat!(
+            "ldrd r8, r9, [lr, #",
+            $x,
+            "]\n ldrd r10, r11, [r12, #",
+            $w,
+            "]\n",
+            tap!(0),
+        )
+    };
+}
+
+/// A pixel that only the second reads.
+macro_rules! lower {
+    ($x:literal, $w:literal) => {
+        concat!(
+            "ldrd r8, r9, [lr, #",
+            $x,
+            "]\n ldrd r10, r11, [r12, #",
+            $w,
+            "]\n",
+            tap!(1),
+        )
+    };
+}
+
+/// A pixel that both read.
+macro_rules! shared {
+    ($x:literal, $first:literal, $second:literal) => {
+        concat!(
+            upper!($x, $first),
+            "ldrd r10, r11, [r12, #",
+            $second,
+            "]\n",
+            tap!(1),
+        )
+    };
+}
+
 /// On to the next row of pixels.
 macro_rules! down {
     () => {
@@ -89,7 +216,7 @@ macro_rules! down {
     };
 }
 
-/// A row of outputs, two at a time: `$rows` are the windows' rows with a [`down`] between them.
+/// Outputs, two at a time: `$rows` are the windows' rows with a [`down`] between them.
 macro_rules! kernel {
     ($name:ident, $rows:expr) => {
         /// # Safety
@@ -97,7 +224,7 @@ macro_rules! kernel {
         /// with rows `pitch_bytes` apart, `out` takes four bytes at either output, `weights` holds two
         /// words per tap; all but `out` are aligned to 4; there is at least one pair.
         #[unsafe(naked)]
-        pub(super) unsafe extern "C" fn $name(job: &RowJob) {
+        unsafe extern "C" fn $name(job: &RowJob) {
             naked_asm!(
                 processor!(),
                 "push {{r4-r11, lr}}",
@@ -148,6 +275,50 @@ kernel!(
     concat!(row_3_2!(), down!(), row_3_2!(), down!(), row_3_2!())
 );
 kernel!(
+    down_3_1,
+    concat!(
+        upper!("0", "0"),
+        upper!("8", "8"),
+        upper!("16", "16"),
+        down!(),
+        shared!("0", "24", "0"),
+        shared!("8", "32", "8"),
+        shared!("16", "40", "16"),
+        down!(),
+        shared!("0", "48", "24"),
+        shared!("8", "56", "32"),
+        shared!("16", "64", "40"),
+        down!(),
+        lower!("0", "48"),
+        lower!("8", "56"),
+        lower!("16", "64"),
+    )
+);
+kernel!(
+    down_3_2,
+    concat!(
+        upper!("0", "0"),
+        upper!("8", "8"),
+        upper!("16", "16"),
+        down!(),
+        upper!("0", "24"),
+        upper!("8", "32"),
+        upper!("16", "40"),
+        down!(),
+        shared!("0", "48", "0"),
+        shared!("8", "56", "8"),
+        shared!("16", "64", "16"),
+        down!(),
+        lower!("0", "24"),
+        lower!("8", "32"),
+        lower!("16", "40"),
+        down!(),
+        lower!("0", "48"),
+        lower!("8", "56"),
+        lower!("16", "64"),
+    )
+);
+kernel!(
     kernel_5_1,
     concat!(
         row_5_1!(),
@@ -175,25 +346,3 @@ kernel!(
         row_5_2!()
     )
 );
-
-/// `n` pixels of four bytes, `step` bytes apart, as halfwords.
-///
-/// # Safety
-/// `from` is readable at `n` places, `to` takes two words for each and is aligned to 4; `n >= 1`.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn spread(from: *const i8, step: usize, to: *mut [u32; 2], n: usize) {
-    naked_asm!(
-        processor!(),
-        "push {{r4-r5}}",
-        "1:",
-        "ldr r12, [r0]",
-        "add r0, r0, r1",
-        "sxtb16 r4, r12",
-        "sxtb16 r5, r12, ror #8",
-        "strd r4, r5, [r2], #8",
-        "subs r3, r3, #1",
-        "bne 1b",
-        "pop {{r4-r5}}",
-        "bx lr",
-    )
-}

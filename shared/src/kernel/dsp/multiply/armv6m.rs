@@ -120,6 +120,75 @@ unsafe extern "C" fn pair(
     )
 }
 
+/// Two depths of a pair of channels of a packed block and one column: 4 products. `$w` holds the weights,
+/// r5 and r2 the depths.
+macro_rules! single {
+    ($w:literal, $even:literal, $odd:literal) => {
+        concat!(
+            "sxth r6, ",
+            $w,
+            "\n sxtb r7, ",
+            $w,
+            "\n",
+            "muls r6, r5, r6\n add ",
+            $odd,
+            ", r6\n muls r7, r5, r7\n add ",
+            $even,
+            ", r7\n",
+            "asrs ",
+            $w,
+            ", ",
+            $w,
+            ", #16\n sxtb r7, ",
+            $w,
+            "\n",
+            "muls ",
+            $w,
+            ", r2, ",
+            $w,
+            "\n add ",
+            $odd,
+            ", ",
+            $w,
+            "\n",
+            "muls r7, r2, r7\n add ",
+            $even,
+            ", r7\n",
+        )
+    };
+}
+
+/// Sums of a packed block: of the even channels, and `256·odd + even`.
+///
+/// # Safety
+/// `column` to `end` are words in twos, at least two; `weights` holds twice as many; all are aligned to 4.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn sums(
+    column: *const u32,
+    end: *const u32,
+    weights: *const u8,
+    sums: &mut [i32; 4],
+) {
+    naked_asm!(
+        "push {{r3-r7, lr}}",
+        save!(),
+        "mov r12, r1",
+        "mov r1, r2",
+        clear!(),
+        "1:",
+        "ldm r0!, {{r2}}",
+        "ldm r1!, {{r3, r4}}",
+        "sxth r5, r2",
+        "asrs r2, r2, #16",
+        single!("r3", "r8", "r9"),
+        single!("r4", "r10", "r11"),
+        "cmp r0, r12",
+        "bne 1b",
+        deliver!(),
+        "pop {{r3-r7, pc}}",
+    )
+}
+
 /// One depth of four rows of weights, then `$next`; r4 counts depths, r7 and r4 point to the input.
 macro_rules! rows {
     ($next:literal) => {

@@ -5,14 +5,17 @@ use core::arch::naked_asm;
 use super::Windows;
 use crate::kernel::dsp::packing::Epilogue;
 
+#[macro_use]
+mod requantize;
+
 /// One depth of four channels and two pixels: 8 products. lr points to columns, r12 to weights, 16 bytes
 /// a group of four depths.
 macro_rules! depth {
     ($x0:literal, $x1:literal, $w01:literal, $w23:literal) => {
         concat!(
-            "ldrsh r8, [lr, #",
+            "ldrsb r8, [lr, #",
             $x0,
-            "\n ldrsh r9, [lr, #",
+            "\n ldrsb r9, [lr, #",
             $x1,
             "]\n ldrsh r10, [r12, #",
             $w01,
@@ -27,81 +30,14 @@ macro_rules! depth {
     };
 }
 
-/// Requantizes r0 to r7 with the constants at r12, which moves behind them; each is in the register named
-/// for it, lr is overwritten. The doubling high product is `(acc·2^32 + acc·(2M − 2^32) + 2^31) >> 32`.
-macro_rules! requantize {
-    ($r0:literal $r1:literal $r2:literal $r3:literal $r4:literal $r5:literal $r6:literal $r7:literal) => {
+/// Four depths. Exactly 224 bytes of code, on which [`gemm`] counts.
+macro_rules! group {
+    () => {
         concat!(
-            "ldm r12!, {{r8-r11}}\n",
-            high_product!("r0", $r0),
-            high_product!("r1", $r1),
-            high_product!("r2", $r2),
-            high_product!("r3", $r3),
-            high_product!("r4", $r4),
-            high_product!("r5", $r5),
-            high_product!("r6", $r6),
-            high_product!("r7", $r7),
-            "ldm r12!, {{r8-r11}}\n",
-            round!("r0", $r0),
-            round!("r1", $r1),
-            round!("r2", $r2),
-            round!("r3", $r3),
-            round!("r4", $r4),
-            round!("r5", $r5),
-            round!("r6", $r6),
-            round!("r7", $r7),
-            "ldm r12!, {{r8-r11}}\n",
-            narrow!("r0", $r0),
-            narrow!("r1", $r1),
-            narrow!("r2", $r2),
-            narrow!("r3", $r3),
-            narrow!("r4", $r4),
-            narrow!("r5", $r5),
-            narrow!("r6", $r6),
-            narrow!("r7", $r7),
-        )
-    };
-}
-
-macro_rules! high_product {
-    ($acc:literal, $by:literal) => {
-        concat!(
-            "mov lr, #0x80000000\n smlal lr, ",
-            $acc,
-            ", ",
-            $acc,
-            ", ",
-            $by,
-            "\n"
-        )
-    };
-}
-
-macro_rules! round {
-    ($acc:literal, $by:literal) => {
-        concat!(
-            "add ",
-            $acc,
-            ", ",
-            $acc,
-            ", ",
-            $acc,
-            ", asr #31\n",
-            "add ",
-            $acc,
-            ", ",
-            $acc,
-            ", ",
-            $by,
-            "\n",
-        )
-    };
-}
-
-macro_rules! narrow {
-    ($acc:literal, $by:literal) => {
-        concat!(
-            "asr ", $acc, ", ", $acc, ", ", $by, "\n", "ssat ", $acc, ", #8, ", $acc, "\n",
+            depth!("16]!", "4", "16]!", "4"),
+            depth!("2]", "6", "2]", "6"),
+            depth!("1]", "5", "8]", "12"),
+            depth!("3]", "7", "10]", "14"),
         )
     };
 }
@@ -115,7 +51,12 @@ struct Gemm {
     epilogue: *const Epilogue,
     epilogue_end: *const Epilogue,
     out: [*mut i8; 2],
+    /// Bytes of code that the first turn of the loop leaves out.
+    skip: usize,
 }
+
+/// Bytes of code of one group of four depths.
+const GROUP_BYTES: usize = 224;
 
 /// All blocks for two pixels.
 ///
@@ -129,13 +70,17 @@ pub(super) unsafe fn blocks(
     out: [*mut i8; 2],
 ) {
     let (columns, epilogue) = (columns.as_ptr_range(), epilogues.as_ptr_range());
+    // Two groups a turn; with an odd number the first turn begins with the second. Pointers are a group
+    // behind.
+    let odd = (columns.end.addr() - columns.start.addr()) / 16 % 2;
     let job = Gemm {
-        columns: columns.start,
-        columns_end: columns.end,
+        columns: columns.start.wrapping_sub(4),
+        columns_end: columns.end.wrapping_sub(4),
         weights,
         epilogue: epilogue.start,
         epilogue_end: epilogue.end,
         out,
+        skip: odd * GROUP_BYTES,
     };
     // SAFETY: the same contract.
     unsafe { gemm(&job) }
@@ -144,13 +89,16 @@ pub(super) unsafe fn blocks(
 /// Blocks of four channels for two pixels. Accumulators: r0, r2, r4, r6 of the first pixel.
 ///
 /// # Safety
-/// As [`blocks`].
+/// As [`blocks`], with `skip` for an odd number of groups.
 #[unsafe(naked)]
 unsafe extern "C" fn gemm(job: &Gemm) {
     naked_asm!(
         "push {{r4-r11, lr}}",
-        "ldm r0, {{r1-r7}}",
-        "push {{r1-r7}}",
+        "ldm r0, {{r1-r8}}",
+        "adr r9, 2f",
+        "add r8, r8, r9",
+        "orr r8, r8, #1",
+        "push {{r1-r8}}",
         "sub r12, r3, #16",
         "1:",
         "ldr lr, [sp, #12]",
@@ -160,13 +108,11 @@ unsafe extern "C" fn gemm(job: &Gemm) {
         "mov r5, r4",
         "mov r7, r6",
         "ldrd lr, r11, [sp]",
-        "sub lr, lr, #16",
-        "sub r11, r11, #16",
+        "ldr pc, [sp, #28]",
+        ".p2align 2",
         "2:",
-        depth!("16]!", "4", "16]!", "4"),
-        depth!("2]", "6", "2]", "6"),
-        depth!("8]", "12", "8]", "12"),
-        depth!("10]", "14", "10]", "14"),
+        group!(),
+        group!(),
         "cmp lr, r11",
         "bne 2b",
         "str r12, [sp, #8]",
@@ -196,8 +142,59 @@ unsafe extern "C" fn gemm(job: &Gemm) {
         "cmp r12, r8",
         "ldr r12, [sp, #8]",
         "bne 1b",
-        "add sp, sp, #28",
+        "add sp, sp, #32",
         "pop {{r4-r11, pc}}",
+    )
+}
+
+/// One depth of four channels of a packed block and one column: 4 products.
+macro_rules! single {
+    ($x:literal, $w01:literal, $w23:literal) => {
+        concat!(
+            "ldrsh r8, [lr, #",
+            $x,
+            "\n ldrsh r9, [r12, #",
+            $w01,
+            "\n",
+            "mla r1, r8, r9, r1\n sxtb r9, r9\n mla r0, r8, r9, r0\n",
+            "ldrsh r9, [r12, #",
+            $w23,
+            "]\n",
+            "mla r3, r8, r9, r3\n sxtb r9, r9\n mla r2, r8, r9, r2\n",
+        )
+    };
+}
+
+/// Sums of a packed block: of the even channels, and `256·odd + even`.
+///
+/// # Safety
+/// `column` to `end` are words in twos, at least two; `weights` holds twice as many; all are aligned to 4.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn sums(
+    column: *const u32,
+    end: *const u32,
+    weights: *const u8,
+    sums: &mut [i32; 4],
+) {
+    naked_asm!(
+        "push {{r3-r9, lr}}",
+        "sub lr, r0, #8",
+        "sub r4, r1, #8",
+        "sub r12, r2, #16",
+        "movs r0, #0",
+        "movs r1, #0",
+        "movs r2, #0",
+        "movs r3, #0",
+        "1:",
+        single!("8]!", "16]!", "4"),
+        single!("2]", "2]", "6"),
+        single!("4]", "8]", "12"),
+        single!("6]", "10]", "14"),
+        "cmp lr, r4",
+        "bne 1b",
+        "pop {{r12}}",
+        "stm r12, {{r0-r3}}",
+        "pop {{r4-r9, pc}}",
     )
 }
 
@@ -292,15 +289,14 @@ macro_rules! channel {
 pub(super) unsafe extern "C" fn windows(job: &Windows) {
     naked_asm!(
         "push {{r0, r4-r11, lr}}",
-        "ldm r0, {{r1, r12, lr}}",
+        "ldrd lr, r12, [r0]",
         "ldrd r11, r8, [r0, #20]",
         "ldr r10, [r0, #28]",
-        // Rows left, then bytes to the next one.
-        "push {{r11}}",
-        "push {{r8}}",
-        "add r10, r10, r1",
-        "mov r8, lr",
-        "mov lr, r1",
+        // Bytes to the next row, rows left, taps of a row.
+        "mov r9, r11",
+        "push {{r8, r9, r11}}",
+        "add r10, r10, lr",
+        "ldr r8, [r0, #8]",
         "ldm r8, {{r0-r3}}",
         "mov r4, r0",
         "mov r5, r1",
@@ -317,15 +313,14 @@ pub(super) unsafe extern "C" fn windows(job: &Windows) {
         "add lr, lr, r8",
         "add r10, r10, r8",
         "ldr r11, [sp, #8]",
-        "ldr r11, [r11, #20]",
         "subs r9, r9, #1",
         "str r9, [sp, #4]",
         "bne 1b",
-        "ldr r12, [sp, #8]",
+        "ldr r12, [sp, #12]",
         "ldr r12, [r12, #8]",
         "add r12, r12, #16",
         requantize!("r8" "r9" "r10" "r11" "r8" "r9" "r10" "r11"),
-        "ldr r8, [sp, #8]",
+        "ldr r8, [sp, #12]",
         "ldrd r8, r9, [r8, #12]",
         "strb r0, [r8, #0]",
         "strb r1, [r8, #1]",
@@ -335,7 +330,7 @@ pub(super) unsafe extern "C" fn windows(job: &Windows) {
         "strb r5, [r9, #1]",
         "strb r6, [r9, #2]",
         "strb r7, [r9, #3]",
-        "add sp, sp, #12",
+        "add sp, sp, #16",
         "pop {{r4-r11, pc}}",
     )
 }

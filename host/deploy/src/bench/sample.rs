@@ -1,0 +1,87 @@
+//! Layers of random shapes, for comparing the bits of a device with the host's.
+//!
+//! Owns the shapes: small ones with every border, remainder and odd number that a kernel can meet. It must
+//! not know what the kernels do.
+
+use super::model::{Builder, Taps};
+use crate::DeployError;
+use aplysia_shared::Op;
+
+/// A model of one layer with a random shape, followed by what every model ends with; the same for the same
+/// `seed`.
+///
+/// # Errors
+/// The runtime refuses it.
+pub fn sample(seed: u32) -> Result<Vec<u8>, DeployError> {
+    let mut dice = Dice(seed);
+    let kind = dice.roll(0, 6);
+    let [mut h, mut w] = [dice.roll(1, 13), dice.roll(1, 13)];
+    let c = [dice.roll(1, 24), 4 * dice.roll(1, 20)][usize::from(dice.roll(0, 1))];
+    let n = dice.roll(4, 70);
+    if kind == 6 {
+        (h, w) = (dice.roll(1, 4), dice.roll(1, 4));
+    }
+    let mut b = Builder::seeded([h, w, c], seed);
+    let output = match kind {
+        0 => b.conv(0, Taps::same(1, 1), [h, w, n]),
+        1 | 2 => {
+            let (taps, [h, w]) = dice.window([h, w], [dice.0 as u16 % 5 + 1, 5], 3);
+            b.conv(0, taps, [h, w, n])
+        }
+        3 => {
+            let kernel = [3, 5][usize::from(dice.roll(0, 1))];
+            let (taps, out) = dice.window([h, w], [kernel; 2], 3);
+            b.depthwise(0, taps, out)
+        }
+        4 => {
+            let op = [Op::MaxPool, Op::AvgPool][usize::from(dice.roll(0, 1))];
+            let (taps, out) = dice.window([h, w], [1, 5], 1);
+            b.pool(op, 0, taps, out)
+        }
+        5 => b.add([0, 0]),
+        _ => b.linear(0, n),
+    };
+    let mean = b.mean(output);
+    b.linear(mean, 2);
+    b.blob()
+}
+
+/// A model whose first layer moves one value.
+///
+/// # Errors
+/// The runtime refuses it.
+pub fn smallest() -> Result<Vec<u8>, DeployError> {
+    let mut b = Builder::new([1, 1, 1]);
+    let output = b.pool(Op::MaxPool, 0, Taps::same(1, 1), [1, 1]);
+    b.linear(output, 2);
+    b.blob()
+}
+
+/// Numerical Recipes' generator.
+struct Dice(u32);
+
+impl Dice {
+    /// From `low` to `high`, both included.
+    fn roll(&mut self, low: u16, high: u16) -> u16 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        low + (self.0 >> 16) as u16 % (high - low + 1)
+    }
+
+    /// A window with sides and a distance of taps in these limits over an image of `size`, and the size of
+    /// its output: all windows begin inside the image or its padding.
+    fn window(&mut self, size: [u16; 2], [low, high]: [u16; 2], dilation: u16) -> (Taps, [u16; 2]) {
+        let kernel = self.roll(low.min(high), high);
+        let (stride, dilation) = (self.roll(1, 2), self.roll(1, dilation));
+        let reach = (kernel - 1) * dilation;
+        let pad = [self.roll(0, reach), self.roll(0, reach)];
+        let out = [0, 1].map(|i| self.roll(1, (size[i] + pad[i] - 1) / stride + 1));
+        let taps = Taps {
+            rows: kernel as u8,
+            columns: kernel as u8,
+            stride: stride as u8,
+            pad: pad.map(|p| p as u8),
+            dilation: dilation as u8,
+        };
+        (taps, out)
+    }
+}

@@ -1,0 +1,58 @@
+//! What the instruction sets are given to work on. It owns these shapes only and must not know what is done
+//! with them.
+
+use super::packing::Epilogue;
+
+/// Output rows of four channels of a depthwise convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Strip<'a> {
+    /// Expanded pixels, two words each: channels 0 and 2, channels 1 and 3; from the first tap of the
+    /// first output on.
+    pub pixels: &'a [u32],
+    /// Words from one row to the next.
+    pub pitch: usize,
+    /// Rows and columns of the window, 3 or 5.
+    pub kernel: usize,
+    /// Horizontal step, 1 or 2.
+    pub stride: usize,
+    /// Two words per tap, as in `pixels`.
+    pub weights: &'a [u32],
+    /// Bias and requantization.
+    pub epilogue: &'a Epilogue,
+    /// Output rows and outputs of a row.
+    pub n: [usize; 2],
+    /// Bytes from one output row, and from one output pixel, to the next.
+    pub step: [usize; 2],
+}
+
+/// Pixels of an image that become words, two each.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines {
+    /// The first value of the first pixel.
+    pub start: usize,
+    /// Values from one pixel to the next.
+    pub step: usize,
+    /// Values from one row to the next.
+    pub down: usize,
+    /// Rows, and pixels of a row.
+    pub n: [usize; 2],
+    /// The first word of the first pixel.
+    pub to: usize,
+    /// Words from one row to the next.
+    pub pitch: usize,
+}
+
+/// Pairs of output pixels whose windows, and outputs, are evenly spaced.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// First values of the windows of the first pair.
+    pub starts: [usize; 2],
+    /// Values from the windows of one pair to those of the next.
+    pub ahead: usize,
+    /// First outputs of the first pair.
+    pub at: [usize; 2],
+    /// Values from the outputs of one pair to those of the next.
+    pub out_ahead: usize,
+    /// Pairs.
+    pub n: usize,
+}

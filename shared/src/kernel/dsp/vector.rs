@@ -1,0 +1,129 @@
+//! Packed convolution whose window is all of its input: a matrix times a vector, as a fully connected
+//! layer is.
+//!
+//! It owns the one column and must not know the graph around it.
+
+use super::conv2d::Packed;
+use super::packing::{BLOCK, Channel, Depth, first_channel, four, join};
+use super::{SCRATCH_WORDS, Simd};
+use crate::kernel::{Dst, Src, Weighted};
+use crate::layer::Window;
+
+/// Constants of channels as they lie in the blob, of which [`Channel::is_exact`] holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Proved<'a> {
+    /// i32 LE.
+    pub bias: &'a [[u8; 4]],
+    /// i32 LE, sums of the weights.
+    pub sums: &'a [[u8; 4]],
+    /// i32 LE.
+    pub multiplier: &'a [[u8; 4]],
+    /// i8, negative.
+    pub shift: &'a [u8],
+    /// Of the input and of the output.
+    pub zero_points: [i32; 2],
+}
+
+impl<'a> Proved<'a> {
+    fn new(constants: &Weighted<'a>, sums: &'a [u8], zero_points: [i32; 2]) -> Self {
+        Self {
+            bias: constants.requant.bias.as_chunks().0,
+            sums: sums.as_chunks().0,
+            multiplier: constants.requant.multiplier.as_chunks().0,
+            shift: constants.requant.shift,
+            zero_points,
+        }
+    }
+
+    /// Those from channel `first` on.
+    fn from(self, first: usize) -> Self {
+        Self {
+            bias: self.bias.get(first..).unwrap_or_default(),
+            sums: self.sums.get(first..).unwrap_or_default(),
+            multiplier: self.multiplier.get(first..).unwrap_or_default(),
+            shift: self.shift.get(first..).unwrap_or_default(),
+            zero_points: self.zero_points,
+        }
+    }
+
+    /// Constants of four channels from `first` on, if they are all there.
+    #[inline]
+    pub(crate) fn channels(&self, first: usize) -> Option<[Channel; BLOCK]> {
+        let words = |words: &[[u8; 4]]| Some(four(words, first)?.map(i32::from_le_bytes));
+        let words = [
+            words(self.bias)?,
+            words(self.multiplier)?,
+            words(self.sums)?,
+        ];
+        Some(join(words, four(self.shift, first)?, self.zero_points[0]))
+    }
+}
+
+/// Whether `window` is all of an image of `size` pixels, and the only one.
+pub(crate) fn is_whole(window: &Window, size: [usize; 2], outputs: [usize; 2]) -> bool {
+    let kernel = [window.kernel_h, window.kernel_w].map(usize::from);
+    kernel == size
+        && outputs == [1, 1]
+        && (window.pad_top, window.pad_left) == (0, 0)
+        && (window.dilation_h, window.dilation_w) == (1, 1)
+}
+
+/// The layer's outputs before its clamp; `dst` has at least four channels.
+pub(super) fn vector<S: Simd>(
+    src: &Src<'_>,
+    dst: &mut Dst<'_>,
+    depth: Depth,
+    constants: &Weighted<'_>,
+    packed: Packed<'_>,
+) {
+    // Zeros for as much as is filled only.
+    let mut column = heapless::Vec::<[u32; 2], { SCRATCH_WORDS / 2 }>::new();
+    if column.resize(depth.len() / 4, [0; 2]).is_err() {
+        return;
+    }
+    let column = column.as_mut_slice();
+    fill::<S>(src.data, depth, column);
+    let zero_points = [src.zero_point, dst.zero_point];
+    let proved = Proved::new(constants, packed.sums, zero_points);
+    let whole = dst.data.len() - dst.data.len() % BLOCK;
+    let split = whole / BLOCK * depth.block_bytes();
+    let (weights, last) = constants
+        .weights
+        .split_at_checked(split)
+        .unwrap_or_default();
+    let last_first = first_channel(dst.data.len() / BLOCK, dst.data.len());
+    S::vector(
+        column,
+        weights,
+        &proved,
+        dst.data.get_mut(..whole).unwrap_or_default(),
+    );
+    if !last.is_empty() {
+        let outputs = dst.data.get_mut(last_first..).unwrap_or_default();
+        S::vector(column, last, &proved.from(last_first), outputs);
+    }
+}
+
+/// Expands the rows of an image, each padded to whole words.
+fn fill<S: Simd>(src: &[i8], depth: Depth, to: &mut [[u32; 2]]) {
+    if depth.run == depth.row() {
+        return S::spread(src, 4, to);
+    }
+    let mut rest = src;
+    for to in to.chunks_exact_mut((depth.row() / 4).max(1)) {
+        let Some((line, behind)) = rest.split_at_checked(depth.run) else {
+            return;
+        };
+        rest = behind;
+        let (fours, tail) = line.as_chunks::<4>();
+        let mut four = [0; 4];
+        for (to, &from) in four.iter_mut().zip(tail) {
+            *to = from;
+        }
+        let Some((words, last)) = to.split_at_mut_checked(fours.len()) else {
+            return;
+        };
+        S::spread(line, 4, words);
+        S::spread(&four, 4, last);
+    }
+}
