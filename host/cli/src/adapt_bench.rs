@@ -4,12 +4,12 @@
 //! it was stopped, and measures only the rows that are new.
 
 mod float;
-mod lines;
 mod parts;
 mod pools;
 mod report;
 
 use crate::args::adapt_bench::{AdaptBenchArgs, Part};
+use crate::lines::Lines;
 use crate::{Outcome, blob, images, progress};
 use anyhow::{Context, Result};
 use aplysia_deploy::adapt_bench::summary::{Entry, Group};
@@ -17,7 +17,6 @@ use aplysia_deploy::adapt_bench::{Cell, METHODS, Method, NOISE_PCT, measure};
 use aplysia_deploy::hex;
 use aplysia_shared::Model;
 use float::FloatRun;
-use lines::Lines;
 use pools::{Place, Pools};
 use rayon::prelude::*;
 use report::Results;

@@ -19,6 +19,7 @@ mod golden;
 mod images;
 mod import;
 mod inspect;
+mod lines;
 mod progress;
 mod report;
 mod robust;

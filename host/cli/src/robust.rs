@@ -9,13 +9,14 @@ mod target;
 pub(crate) use record::Record;
 
 use crate::args::EvaluateArgs;
+use crate::lines::Lines;
 use crate::run_folder::{self, RunFolder};
 use crate::{Outcome, images, progress, report, train};
 use anyhow::{Context, Result, bail, ensure};
-use aplysia_attack::{Batch, ImageShape, Protocol, Summary, Target, Victim, predicted};
+use aplysia_attack::{Batch, Cell, ImageShape, Protocol, Summary, Target, Victim, predicted};
 use aplysia_data::{Corruption, Dataset, Normalization};
 use aplysia_space::Rule;
-use record::{Cells, Corrupted, Settings};
+use record::{Corrupted, Settings};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use target::Net;
@@ -63,19 +64,17 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     };
     let out = args.robust.out.clone();
     let out: PathBuf = out.unwrap_or_else(|| args.what.join("robust"));
-    let mut cells = Cells::open(&out, &settings)?;
-    if !attack(&nets, &protocol, &test, &mut cells)? {
+    let cells = record::cells(&out, &settings)?;
+    if !attack(&nets, &protocol, &test, &cells)? {
         return Ok(Outcome::Interrupted);
     }
     let logits = nets.exact.logits(&pixels(&test));
     let answers = logits.chunks(test.n_classes()).zip(&test.labels);
     let clean: Vec<bool> = answers.map(|(z, &label)| predicted(z) == label).collect();
     let wanted = protocol.cells(nets.victim());
-    let outcomes: Vec<_> = wanted
-        .iter()
-        .filter_map(|&c| cells.get(c))
-        .cloned()
-        .collect();
+    let done = cells.into_done();
+    let found = |&cell: &Cell| done.iter().find(|o| o.cell == cell).cloned();
+    let outcomes: Vec<_> = wanted.iter().filter_map(found).collect();
     let record = Record {
         run: report::name(&args.what),
         twin: args.robust.twin.as_deref().map(report::name),
@@ -180,10 +179,16 @@ fn pixels(data: &Dataset) -> Vec<f32> {
 }
 
 /// Runs what is missing in `cells`; false if it was interrupted.
-fn attack(nets: &Nets, protocol: &Protocol, test: &Dataset, cells: &mut Cells) -> Result<bool> {
+fn attack(
+    nets: &Nets,
+    protocol: &Protocol,
+    test: &Dataset,
+    cells: &Lines<aplysia_attack::Outcome>,
+) -> Result<bool> {
     let stop = progress::stop_flag()?;
     let wanted = protocol.cells(nets.victim());
-    let missing: Vec<_> = wanted.iter().filter(|&&c| cells.get(c).is_none()).collect();
+    let is_done = |cell| cells.with(|done| done.iter().any(|o| o.cell == cell));
+    let missing: Vec<_> = wanted.iter().filter(|&&c| !is_done(c)).collect();
     let pixels = pixels(test);
     let ids: Vec<usize> = (0..test.len()).collect();
     let batch = Batch {

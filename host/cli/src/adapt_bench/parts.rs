@@ -3,11 +3,11 @@
 //!
 //! Owns the cells of each; what is measured in a cell is `deploy`'s.
 
-use super::lines::Lines;
 use super::pools::Place;
 use super::{Bench, NOISE_SEVERITY, Settings};
 use crate::device::firmware;
 use crate::images::{self, TrainingImages};
+use crate::lines::Lines;
 use crate::{blob, progress};
 use anyhow::{Context, Result, ensure};
 use aplysia_data::{Corruption, Dataset};

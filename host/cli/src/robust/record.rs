@@ -1,16 +1,14 @@
 //! The files of a robustness evaluation: finished cells to go on from, and the summary.
 
-use crate::run_folder;
+use crate::lines::Lines;
 use anyhow::{Context, Result, ensure};
-use aplysia_attack::{Cell, Outcome, Protocol, Summary};
+use aplysia_attack::{Outcome, Protocol, Summary};
 use aplysia_deploy::hex;
 use aplysia_space::NetworkParams;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What every cell of a file has in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,71 +116,16 @@ pub(crate) fn digest(params: &NetworkParams) -> Result<String> {
     Ok(hex(&Sha256::digest(serde_json::to_vec(params)?)))
 }
 
-/// `cells.jsonl`.
-pub(crate) struct Cells {
-    path: PathBuf,
-    file: File,
-    done: Vec<Outcome>,
-}
-
-impl Cells {
-    /// The finished cells in `dir`, made if it is not there. A line cut off by a kill is dropped.
-    ///
-    /// # Errors
-    /// Cells of other settings, a damaged line, a full disk.
-    pub(crate) fn open(dir: &Path, settings: &Settings) -> Result<Self> {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let path = dir.join("cells.jsonl");
-        let done = read(&path, settings)?;
-        let mut text = serde_json::to_string(settings)? + "\n";
-        for outcome in &done {
-            text += &(serde_json::to_string(outcome)? + "\n");
-        }
-        run_folder::write(&path, text.as_bytes())?;
-        let file = File::options().append(true).open(&path)?;
-        Ok(Self { path, file, done })
-    }
-
-    /// The outcome of `cell`, if it is there.
-    pub(crate) fn get(&self, cell: Cell) -> Option<&Outcome> {
-        self.done.iter().find(|o| o.cell == cell)
-    }
-
-    /// Keeps a finished cell.
-    ///
-    /// # Errors
-    /// A full disk.
-    pub(crate) fn push(&mut self, outcome: Outcome) -> Result<()> {
-        writeln!(self.file, "{}", serde_json::to_string(&outcome)?)
-            .with_context(|| format!("cannot write {}", self.path.display()))?;
-        self.done.push(outcome);
-        Ok(())
-    }
-}
-
-/// The whole lines of `path`, if its settings are `settings`; none without a file.
-fn read(path: &Path, settings: &Settings) -> Result<Vec<Outcome>> {
-    let Ok(text) = std::fs::read_to_string(path) else {
-        return Ok(vec![]);
-    };
-    let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-    let mut lines = whole.lines();
-    let Some(first) = lines.next() else {
-        return Ok(vec![]);
-    };
-    let place = || format!("{} is damaged", path.display());
-    let kept: Settings = serde_json::from_str(first).with_context(place)?;
-    ensure!(
-        kept == *settings,
-        "{} was measured with {kept:?}, not {settings:?}: choose another --out",
-        path.display()
-    );
-    let outcomes: Vec<Outcome> = lines
-        .map(|line| serde_json::from_str(line).with_context(place))
-        .collect::<Result<_>>()?;
-    let whole = outcomes
-        .iter()
-        .all(|o| o.survived.len() == settings.n_images);
+/// The finished cells in `dir`, made if it is not there: `cells.jsonl`.
+///
+/// # Errors
+/// Cells of other settings or images, a damaged line, a full disk.
+pub(crate) fn cells(dir: &Path, settings: &Settings) -> Result<Lines<Outcome>> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let path = dir.join("cells.jsonl");
+    let cells: Lines<Outcome> = Lines::open(path.clone(), settings)?;
+    let n = settings.n_images;
+    let whole = cells.with(|done| done.iter().all(|o| o.survived.len() == n));
     ensure!(whole, "{}: an outcome of other images", path.display());
-    Ok(outcomes)
+    Ok(cells)
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// Results of one kind, those of earlier calls included.
-pub(super) struct Lines<T> {
+pub(crate) struct Lines<T> {
     path: PathBuf,
     grown: Mutex<(File, Vec<T>)>,
 }
@@ -23,7 +23,7 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
     ///
     /// # Errors
     /// It was written with other settings, is damaged, or cannot be written.
-    pub(super) fn open<S>(path: PathBuf, settings: &S) -> Result<Self>
+    pub(crate) fn open<S>(path: PathBuf, settings: &S) -> Result<Self>
     where
         S: Serialize + DeserializeOwned + PartialEq + Debug,
     {
@@ -41,7 +41,7 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
     }
 
     /// Looks at what is there.
-    pub(super) fn with<R>(&self, look: impl FnOnce(&[T]) -> R) -> R {
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&[T]) -> R) -> R {
         look(&self.grown.lock().unwrap_or_else(PoisonError::into_inner).1)
     }
 
@@ -49,7 +49,7 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
     ///
     /// # Errors
     /// The disk is full.
-    pub(super) fn push(&self, line: T) -> Result<()> {
+    pub(crate) fn push(&self, line: T) -> Result<()> {
         let mut grown = self.grown.lock().unwrap_or_else(PoisonError::into_inner);
         writeln!(grown.0, "{}", serde_json::to_string(&line)?)
             .with_context(|| format!("cannot write {}", self.path.display()))?;
@@ -58,7 +58,7 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
     }
 
     /// All results, in the order in which they were finished.
-    pub(super) fn into_done(self) -> Vec<T> {
+    pub(crate) fn into_done(self) -> Vec<T> {
         let grown = self.grown.into_inner();
         grown.unwrap_or_else(PoisonError::into_inner).1
     }
