@@ -10,7 +10,7 @@ use aplysia_shared::adapt::deep::{Deep, Feedback, choose};
 use aplysia_shared::adapt::{AdaptError, Config, Head, Plastic, state_bytes};
 use aplysia_shared::blob::GoldenKind;
 use aplysia_shared::quant::i32_at;
-use aplysia_shared::{Hooks, LayerHooks, Model, infer, infer_with};
+use aplysia_shared::{Hooks, LayerHooks, Model, Tensor, held, infer, infer_with};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -49,6 +49,8 @@ fn image(model: &Model<'_>, seed: u64) -> Vec<i8> {
 /// What layer `layer` read and wrote.
 struct Seen {
     layer: usize,
+    /// Of its input and its output.
+    places: [Tensor; 2],
     input: Vec<i8>,
     output: Vec<i8>,
 }
@@ -57,9 +59,10 @@ impl Hooks for Seen {
     fn layer(&mut self, _: usize) -> LayerHooks<'_> {
         LayerHooks::default()
     }
-    fn ran(&mut self, layer: usize, input: &[i8], output: &[i8]) {
+    fn ran(&mut self, layer: usize, arena: &[i8]) {
         if layer == self.layer {
-            (self.input, self.output) = (input.to_vec(), output.to_vec());
+            let [input, output] = self.places.map(|t| held(arena, &t).unwrap().to_vec());
+            (self.input, self.output) = (input, output);
         }
     }
 }
@@ -110,15 +113,16 @@ fn check(blob: &[u8], config: Config, layer: usize, n_seeds: u32) {
     let (image, label) = (image(&model, 3), 2);
     let mut arena = vec![0; model.arena_bytes()];
     let mut scores = vec![0; model.n_classes()];
+    let at = model.layer(layer).unwrap();
+    let tensor = |i: u8| model.tensor(i).unwrap();
+    let (src, dst) = (tensor(at.inputs[0]), tensor(at.output));
     let mut seen = Seen {
         layer,
+        places: [src, dst],
         input: vec![],
         output: vec![],
     };
     infer_with(&model, &mut arena, &image, &mut scores, &mut seen).unwrap();
-    let at = model.layer(layer).unwrap();
-    let tensor = |i: u8| model.tensor(i).unwrap();
-    let (src, dst) = (tensor(at.inputs[0]), tensor(at.output));
     let (inputs, outputs) = (usize::from(src.c), usize::from(dst.c));
     let pixels = f64::from(src.h) * f64::from(src.w);
     let x: Vec<f64> = (0..inputs)

@@ -82,8 +82,9 @@ pub trait Hooks {
     fn layer(&mut self, _layer: usize) -> LayerHooks<'_> {
         LayerHooks::default()
     }
-    /// Called once behind layer `layer` with what it read first and what it wrote.
-    fn ran(&mut self, _layer: usize, _input: &[i8], _output: &[i8]) {}
+    /// Called once behind layer `layer`, when what it wrote is in `arena`, and what it read if the output does
+    /// not lie over it: see [`held`].
+    fn ran(&mut self, _layer: usize, _arena: &[i8]) {}
     /// Called once per inference with the input of the last layer, before that layer runs.
     fn features(&mut self, _features: &[i8]) {}
 }
@@ -171,14 +172,7 @@ fn run<H: Hooks>(
             hooks.features(features.ok_or(internal(index))?);
         }
         run_layer(model, (index, layer), arena, hooks.layer(index)).ok_or(internal(index))?;
-        let seen = |i: u8| {
-            let mut decoded = None;
-            let tensor = model.tensor_in(i, &mut decoded)?;
-            let start = usize::try_from(tensor.offset).ok()?;
-            arena.get(start..start.checked_add(tensor.len())?)
-        };
-        let input = seen(layer.inputs[0]).ok_or(internal(index))?;
-        hooks.ran(index, input, seen(layer.output).ok_or(internal(index))?);
+        hooks.ran(index, arena);
     }
     let scores = place(arena, &model.output()).ok_or(internal(model.n_layers()))?;
     copy(output, scores);
@@ -220,6 +214,12 @@ fn check_buffers(
         });
     }
     Ok(())
+}
+
+/// What `arena` holds of `tensor`.
+pub fn held<'m>(arena: &'m [i8], tensor: &Tensor) -> Option<&'m [i8]> {
+    let start = usize::try_from(tensor.offset).ok()?;
+    arena.get(start..start.checked_add(tensor.len())?)
 }
 
 fn place<'m>(arena: &'m mut [i8], tensor: &Tensor) -> Option<&'m mut [i8]> {

@@ -8,7 +8,7 @@ use super::deep;
 use super::homeostasis::{self, Activity};
 use super::{AdaptError, Config, Head, MAX_CHANNELS, MAX_CLASSES, MAX_FEATURES};
 use crate::blob::Model;
-use crate::network::{ChannelStat, Hooks, LayerHooks};
+use crate::network::{ChannelStat, Hooks, LayerHooks, held};
 use crate::quant::{Requant, i32_at};
 use core::ops::Range;
 
@@ -283,17 +283,20 @@ impl Hooks for Overlay<'_, '_, '_> {
         hooks.unwrap_or_default()
     }
 
-    fn ran(&mut self, layer: usize, input: &[i8], output: &[i8]) {
+    fn ran(&mut self, layer: usize, arena: &[i8]) {
         if deep::has(self.layers, layer)
             && let Some(at) = self.model.layer(layer)
-            && let Some(tensor) = self.model.tensor(at.inputs[0])
+            && let Some(read) = self.model.tensor(at.inputs[0])
+            && let Some(written) = self.model.tensor(at.output)
+            && let Some(input) = held(arena, &read)
+            && let Some(output) = held(arena, &written)
             && let Some((shape, _, place)) = deep::places(self.model, self.layers, layer)
             && let Some(activity) = self.parts.activity.get_mut(place)
         {
             deep::pool(
                 activity,
                 shape,
-                (input, tensor.zero_point),
+                (input, read.zero_point),
                 (output, at.clamp),
             );
         }

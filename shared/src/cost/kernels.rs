@@ -8,16 +8,13 @@ use crate::kernel::dsp::{Cut, GROUP, MIN_ADD_ELEMENTS, PaddedStrip, in_words, is
 use crate::kernel::generic::MIN_PLACE_TABLE;
 use crate::layer::{Op, Tensor, Window};
 
-/// What plasticity may look at before and behind every layer.
-const AROUND: u64 = 80;
-
 /// Estimated instructions of `op` from `src` to `dst`.
 pub(super) fn instructions(op: &Op, src: &Tensor, dst: &Tensor) -> u64 {
     let (inputs, outputs) = (src.len() as u64, dst.len() as u64);
     let pixels = outputs / u64::from(dst.c).max(1);
     let in_ch = u64::from(src.c);
     let src_pixels = usize::from(src.h) * usize::from(src.w);
-    let kernel = match op {
+    match op {
         Op::PackedConv2d(window) => packed(window, src, dst),
         Op::Conv2d(w) => {
             let macs = outputs * w.taps() as u64 * in_ch;
@@ -63,8 +60,7 @@ pub(super) fn instructions(op: &Op, src: &Tensor, dst: &Tensor) -> u64 {
         Op::Softmax(_) => 290 * outputs,
         Op::Place(_) => place(inputs.min(pixels * in_ch), pixels),
         Op::GlobalAvgPool(_) => 7 * inputs + 45 * outputs,
-    };
-    kernel + AROUND
+    }
 }
 
 /// Per MAC and output, per tap of each pixel.
