@@ -1,6 +1,6 @@
 //! `aplysia adapt-bench`: learning on the device against its baselines, resumable cell by cell.
 //!
-//! Every part of the protocol keeps a file of finished results ([`lines`]); the same command goes on where
+//! Every part of the protocol keeps a file of finished results ([`Lines`]); the same command goes on where
 //! it was stopped, and measures only the rows that are new.
 
 mod float;

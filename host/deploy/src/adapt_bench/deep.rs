@@ -1,9 +1,9 @@
 //! Learning below the head: whole images, as no features outlast it.
 
+use super::head::{self, Learning};
 use super::script::Step;
 use crate::DeployError;
 use crate::adaptation::see;
-use crate::evaluate::input_of_pixels;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Plastic, state_bytes};
 
@@ -15,31 +15,34 @@ pub(super) fn follow(
     script: &[Step<'_>],
 ) -> Result<Vec<Vec<u16>>, DeployError> {
     let mut buffer = vec![0; state_bytes(model, &config)?];
-    let mut arena = vec![0; model.arena_bytes()];
-    let mut plastic = Plastic::new(model, config, seed, &mut buffer)?;
-    let mut measured = vec![];
-    for step in script {
-        match step {
-            Step::See(images) => {
-                for (pixels, &label) in images.iter(model.input().len()) {
-                    see(
-                        &mut plastic,
-                        model,
-                        &mut arena,
-                        (pixels, config.homeostasis.is_some()),
-                    )?;
-                    plastic.learn(model, usize::from(label))?;
-                }
-            }
-            Step::Measure(images) => {
-                let mut classes = vec![];
-                for (pixels, _) in images.iter(model.input().len()) {
-                    let found = plastic.infer(model, &mut arena, &input_of_pixels(pixels))?;
-                    classes.push(found.class as u16);
-                }
-                measured.push(classes);
-            }
-        }
+    let mut whole = Whole {
+        model,
+        plastic: Plastic::new(model, config, seed, &mut buffer)?,
+        arena: vec![0; model.arena_bytes()],
+    };
+    let pixels: Vec<&[u8]> = script.iter().map(|step| step.images().pixels).collect();
+    head::run(&mut whole, model.input().len(), (script, &pixels))
+}
+
+/// A model that learns from pixels.
+struct Whole<'m, 'b> {
+    model: &'m Model<'m>,
+    plastic: Plastic<'b>,
+    arena: Vec<i8>,
+}
+
+impl Learning for Whole<'_, '_> {
+    fn learn(&mut self, pixels: &[u8], label: u16) -> Result<(), DeployError> {
+        let observe = self.plastic.config().homeostasis.is_some();
+        let image = (pixels, observe);
+        see(&mut self.plastic, self.model, &mut self.arena, image)?;
+        self.plastic.learn(self.model, usize::from(label))?;
+        Ok(())
     }
-    Ok(measured)
+
+    fn class(&mut self, pixels: &[u8]) -> Result<usize, DeployError> {
+        let image = (pixels, false);
+        let prediction = see(&mut self.plastic, self.model, &mut self.arena, image)?;
+        Ok(prediction.class)
+    }
 }

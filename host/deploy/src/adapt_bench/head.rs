@@ -1,4 +1,4 @@
-//! One head over kept features: it follows a script.
+//! One learner follows a script: a head over kept features, or, in `deep`, a model over whole images.
 
 use super::Learner;
 use super::float_head::FloatHead;
@@ -7,12 +7,12 @@ use crate::DeployError;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Plastic, state_bytes};
 
-/// A head that learns from features, i8 as bytes.
-trait Learning {
-    /// Sees a feature vector and learns its label.
-    fn learn(&mut self, features: &[u8], label: u16) -> Result<(), DeployError>;
+/// What learns from samples: features of a head, i8 as bytes, or pixels.
+pub(super) trait Learning {
+    /// Sees a sample and learns its label.
+    fn learn(&mut self, sample: &[u8], label: u16) -> Result<(), DeployError>;
     /// Classifies, learning nothing.
-    fn class(&mut self, features: &[u8]) -> Result<usize, DeployError>;
+    fn class(&mut self, sample: &[u8]) -> Result<usize, DeployError>;
 }
 
 /// What `learner` says of every image of every measurement of the script, over the features of its images.
@@ -42,22 +42,23 @@ pub(super) fn follow(
     }
 }
 
-fn run(
-    head: &mut impl Learning,
-    d: usize,
-    (script, features): (&[Step<'_>], &[Vec<u8>]),
+/// What `learner` says of every sample of every measurement; `samples` of each step, `len` bytes each.
+pub(super) fn run<S: AsRef<[u8]>>(
+    learner: &mut impl Learning,
+    len: usize,
+    (script, samples): (&[Step<'_>], &[S]),
 ) -> Result<Vec<Vec<u16>>, DeployError> {
     let mut measured = Vec::new();
-    for (step, features) in script.iter().zip(features) {
-        let features = features.chunks_exact(d);
+    for (step, samples) in script.iter().zip(samples) {
+        let samples = samples.as_ref().chunks_exact(len);
         match step {
             Step::See(images) => {
-                for (features, &label) in features.zip(images.labels) {
-                    head.learn(features, label)?;
+                for (sample, &label) in samples.zip(images.labels) {
+                    learner.learn(sample, label)?;
                 }
             }
             Step::Measure(_) => {
-                let classes = features.map(|f| Ok(head.class(f)? as u16));
+                let classes = samples.map(|sample| Ok(learner.class(sample)? as u16));
                 measured.push(classes.collect::<Result<_, DeployError>>()?);
             }
         }

@@ -18,7 +18,14 @@ pub(super) enum Step<'a> {
     Measure(Images<'a>),
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    /// The images of the step.
+    pub(super) fn images(&self) -> Images<'a> {
+        match self {
+            Step::See(images) | Step::Measure(images) => *images,
+        }
+    }
+
     /// Where the same images were measured before.
     pub(super) fn first_like(&self, before: &[Step<'_>]) -> Option<usize> {
         let Step::Measure(images) = self else {
