@@ -199,9 +199,9 @@ fn a_served_board_keeps_what_it_learned_between_hosts() {
         Socket::connect(&socket),
         Err(DeviceError::NotListening { .. })
     ));
-    let mut server = EmulatorServer::start(&firmware(), Some(&file), &socket).unwrap();
+    let mut server = EmulatorServer::start(&firmware(), Some(&file), None, &socket).unwrap();
     assert!(matches!(
-        EmulatorServer::start(&firmware(), Some(&file), &socket),
+        EmulatorServer::start(&firmware(), Some(&file), None, &socket),
         Err(DeviceError::SocketExists { .. })
     ));
     let stream = Labelled::new(30, 1);

@@ -7,6 +7,8 @@ mod tidy;
 mod adapt;
 /// Learning below the head against its equations.
 mod deep;
+/// A whole device on the host, with a flash that loses power.
+mod desk;
 /// The guard over learning: liars, rollbacks, commits, restarts.
 mod guard;
 /// The rules of the head against their equations.
@@ -92,12 +94,16 @@ mod device;
 mod estimates;
 /// The guard and the flash of the emulated board: host's bits, restarts, kills.
 mod field;
+/// Models sent to the emulated board: kept over restarts, refused, killed at random moments.
+mod flashing;
 /// The smallest program that runs a model: no panic and no formatting in it, the host's bits.
 mod inference_image;
 /// Frames of the serial line: round trip, damage, noise.
 mod protocol;
 /// When and how much a device learns: schedule and budget.
 mod schedule;
+/// Models sent over the line: power cut at every write, noise, either side killed, refusals.
+mod transfer;
 
 /// TensorFlow Lite files: the bits of TensorFlow Lite Micro, refusals by name, damage.
 mod import;

@@ -48,7 +48,7 @@ pub(crate) fn random_model() -> Vec<u8> {
 }
 
 /// A network of one convolution and one block with random parameters.
-fn plain_model(stem: usize, stride: usize, channels: usize, n_classes: usize) -> Vec<u8> {
+pub(crate) fn plain_model(stem: usize, stride: usize, channels: usize, classes: usize) -> Vec<u8> {
     let text = format!(
         "[stem]\nchannels = {stem}\nkernel = 3\nstride = {stride}\nrule = \"usf\"\n\
          [head]\nrule = \"usf\"\n\
@@ -56,7 +56,7 @@ fn plain_model(stem: usize, stride: usize, channels: usize, n_classes: usize) ->
          residual = false\npool = \"none\"\nrules = [\"usf\", \"usf\"]\n"
     );
     let genotype = Genotype::from_toml(&text).unwrap();
-    model_of(&genotype, n_classes, &mut ChaCha8Rng::seed_from_u64(12))
+    model_of(&genotype, classes, &mut ChaCha8Rng::seed_from_u64(12))
 }
 
 /// The blob of `genotype` with random parameters.

@@ -3,12 +3,14 @@
 //! Programming clears bits and a word is programmed once per erase; anything else is a fault. A step is
 //! one programmed word or a quarter of a page's erase. Must not know what is stored.
 
+use aplysia_shared::update::MappedFlash;
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,
     check_write,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::ops::Range;
 
 pub(crate) const PAGE: usize = 128;
 const ERASE_STEPS: u64 = 4;
@@ -91,7 +93,7 @@ impl<const WRITE: usize> Nor<WRITE> {
         self
     }
 
-    fn powered(&self) -> Result<(), Fault> {
+    pub(crate) fn powered(&self) -> Result<(), Fault> {
         match self.cut {
             Some((at, _)) if self.steps > at => Err(Fault::NoPower),
             _ => Ok(()),
@@ -179,5 +181,12 @@ impl<const WRITE: usize> NorFlash for Nor<WRITE> {
             self.written_bytes += WRITE as u64;
         }
         Ok(())
+    }
+}
+
+impl<const WRITE: usize> MappedFlash for Nor<WRITE> {
+    fn bytes(&self, range: Range<u32>) -> &[u8] {
+        let range = range.start as usize..range.end as usize;
+        self.cells.get(range).unwrap_or_default()
     }
 }

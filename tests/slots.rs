@@ -4,8 +4,8 @@ use crate::nor::{Fault, Nor, PAGE};
 use crate::toy;
 use aplysia_shared::Model;
 use aplysia_shared::blob::{set_counter, set_signature};
-use aplysia_shared::signature::{Trust, message};
-use aplysia_shared::update::{Boot, Layout, MappedFlash, Policy, UpdateError, Updater};
+use aplysia_shared::signature::{Trust, body_digest, message};
+use aplysia_shared::update::{Boot, Layout, Policy, UpdateError, Updater};
 use ed25519_dalek::{Signer as _, SigningKey};
 use embedded_storage::nor_flash::NorFlash as _;
 use std::ops::Range;
@@ -13,22 +13,8 @@ use std::ops::Range;
 pub(crate) const SLOT_PAGES: u32 = 28;
 pub(crate) const RECORD: Range<u32> = 0..2 * PAGE as u32;
 
-impl<const WRITE: usize> MappedFlash for Nor<WRITE> {
-    fn bytes(&self, range: Range<u32>) -> &[u8] {
-        let range = range.start as usize..range.end as usize;
-        self.cells.get(range).unwrap_or_default()
-    }
-}
-
 pub(crate) fn layout() -> Layout {
-    let slot = |i: u32| {
-        let start = RECORD.end + i * SLOT_PAGES * PAGE as u32;
-        start..start + SLOT_PAGES * PAGE as u32
-    };
-    Layout {
-        slots: [slot(0), slot(1)],
-        record: RECORD,
-    }
+    Layout::halves(RECORD.end + 2 * SLOT_PAGES * PAGE as u32, PAGE as u32)
 }
 
 pub(crate) fn key(seed: u8) -> SigningKey {
@@ -42,8 +28,11 @@ pub(crate) fn trust(key: &SigningKey) -> Trust {
 pub(crate) fn policy(trust: Trust) -> Policy {
     Policy {
         trust,
-        arena_bytes: 4096,
         input: Some([toy::SIDE, toy::SIDE, 2]),
+        counter: 0,
+        arena_bytes: 4096,
+        input_bytes: 4096,
+        state_bytes: 4096,
     }
 }
 
@@ -81,7 +70,8 @@ pub(crate) fn send<const WRITE: usize>(
     updater: &mut Updater<Nor<WRITE>>,
     blob: &[u8],
 ) -> Result<usize, Refused> {
-    updater.begin(blob.first_chunk().unwrap())?;
+    let digest = body_digest(blob).unwrap_or_default();
+    updater.begin(blob.first_chunk().unwrap(), &digest)?;
     let mut n_sent = 0;
     for (offset, page) in (0..).step_by(PAGE).zip(blob.chunks(PAGE)) {
         let mut bytes = page.to_vec();
@@ -98,10 +88,12 @@ pub(crate) fn send<const WRITE: usize>(
     Ok(n_sent)
 }
 
-/// The blob in the slot that this start uses.
-pub(crate) fn started<const WRITE: usize>(updater: &mut Updater<Nor<WRITE>>) -> (Boot, Vec<u8>) {
-    let boot = updater.boot().unwrap();
-    let slot = updater.slot(boot.slot);
+/// What this start does, and the blob in its slot.
+pub(crate) fn started<const WRITE: usize>(
+    updater: &mut Updater<Nor<WRITE>>,
+) -> (Boot<Fault>, Vec<u8>) {
+    let boot = updater.boot();
+    let slot = updater.slot(boot.slot.unwrap());
     let len = Model::parse(slot).unwrap().blob_bytes();
     (boot, slot[..len].to_vec())
 }

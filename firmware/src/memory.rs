@@ -60,8 +60,8 @@ pub unsafe fn take() -> (Buffers<'static>, &'static mut Line) {
     }
 }
 
-/// The model's flash partition: the blob and whatever lies behind it.
-pub fn model() -> &'static [u8] {
+/// The flash partition of the model that comes with the program: the blob and whatever lies behind it.
+pub fn built_in() -> &'static [u8] {
     let (start, end) = (addr_of!(_model_start), addr_of!(_model_end));
     // SAFETY: the linker map reserves `start..end` in memory that nothing writes while the
     // program runs.

@@ -103,6 +103,12 @@ impl Head {
 }
 
 impl Config {
+    /// Nothing learns: what holds from the start until something else is configured.
+    pub const NOTHING: Self = Self {
+        homeostasis: None,
+        head: Head::Base,
+    };
+
     /// Whether layers below the head change, which features alone cannot show.
     pub fn learns_below_head(&self) -> bool {
         self.homeostasis.is_some() || matches!(self.head, Head::Deep { .. })

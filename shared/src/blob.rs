@@ -9,10 +9,12 @@ mod encode;
 mod error;
 mod golden;
 mod graph;
+mod lead;
 
 pub use encode::{encode, encode_with_golden, encoded_len, set_counter, set_signature};
 pub use error::BlobError;
 pub use golden::{Golden, GoldenKind, MAX_GOLDEN};
+pub use lead::Lead;
 
 use serde::Serialize;
 

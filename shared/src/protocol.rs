@@ -6,12 +6,20 @@
 //! not know a UART, a clock or where memory comes from: the firmware (or a test) supplies them.
 
 mod frame;
+mod load;
 mod loaded;
+mod receiver;
 mod server;
+mod transfer;
 mod watched;
 
 pub use frame::{CRC_BYTES, Decoder, FrameError, decode, send};
-pub use server::{Buffers, LoadError, Machine, Server};
+pub use load::LoadError;
+pub use receiver::{Receiver, Transfers};
+pub use server::{Buffers, Machine, Server};
+pub use transfer::{
+    Identity, MAX_PAGES, Origin, Progress, Transfer, TransferRefusal, TransferStatus,
+};
 
 use crate::adapt::guard::{Commit, Limits, Report, Rollback, Verdict};
 use crate::adapt::schedule::{Schedule, Spent};
@@ -23,7 +31,8 @@ use serde::{Deserialize, Serialize};
 /// Version of the messages. A device and a host that differ must not go on after `Hello`.
 ///
 /// 2 adds the guard and the store: `Guard`, `Check`, `Commit`, and more in `Learned` and `Stats`. 3 adds
-/// `Reward`, `Schedule`, `Attend`, three heads, and more in `Inference`, `Learned` and `Stats`. `Hello` is encoded alike in every version, so that a mismatch is always seen.
+/// `Reward`, `Schedule`, `Attend`, three heads, more in `Inference`, `Learned` and `Stats`, and `Transfer`.
+/// `Hello` is encoded alike in every version, so that a mismatch is always seen.
 pub const VERSION: u16 = 3;
 
 /// Largest message from the host: the pixels of 4,064 bytes and what goes around them.
@@ -104,6 +113,8 @@ pub enum Request<'a> {
         /// How many.
         images: u32,
     },
+    /// About another model for the device. Answered by [`Response::Transfer`].
+    Transfer(Transfer<'a>),
 }
 
 /// What the device answers.
@@ -135,6 +146,8 @@ pub enum Response<'a> {
     Checked(Verdict),
     /// To [`Request::Commit`].
     Committed(Commit),
+    /// To [`Request::Transfer`].
+    Transfer(Progress),
 }
 
 /// The device and its program.
@@ -347,6 +360,9 @@ pub enum Refusal {
     /// No layer below the head can learn in the RAM of the configuration.
     #[error("no layer below the head learns in the RAM given: give more, or use the head `delta`")]
     NoDeep,
+    /// A step of a transfer is refused.
+    #[error(transparent)]
+    Transfer(#[from] TransferRefusal),
     /// The device broke its own invariant.
     #[error("internal error of the device: report it with the model's blob")]
     Internal,

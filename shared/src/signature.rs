@@ -16,7 +16,9 @@ use crate::blob::{BlobError, HEADER_BYTES, field, total_len};
 /// Length of a public key.
 pub const PUBLIC_KEY_BYTES: usize = 32;
 /// Length of what is signed.
-pub const MESSAGE_BYTES: usize = field::SIGNATURE + 32;
+pub const MESSAGE_BYTES: usize = field::SIGNATURE + DIGEST_BYTES;
+/// Length of the digest of a blob's body.
+pub const DIGEST_BYTES: usize = 32;
 
 /// Whose models a device takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,20 +51,33 @@ pub enum TrustError {
     Wrong,
 }
 
-/// What is signed of the blob at the start of `bytes`.
+/// SHA-256 of everything behind the header of the blob at the start of `bytes`.
 ///
 /// # Errors
 /// It is no blob or a truncated one; nothing behind the length is looked at.
-pub fn message(bytes: &[u8]) -> Result<[u8; MESSAGE_BYTES], BlobError> {
+pub fn body_digest(bytes: &[u8]) -> Result<[u8; DIGEST_BYTES], BlobError> {
     let len = total_len(bytes)?;
-    let signed = bytes.get(..field::SIGNATURE).unwrap_or_default();
     let body = bytes.get(HEADER_BYTES..len).unwrap_or_default();
-    let digest = Sha256::digest(body);
+    Ok(Sha256::digest(body).into())
+}
+
+/// What is signed of the blob at the start of `bytes`.
+///
+/// # Errors
+/// As [`body_digest`].
+pub fn message(bytes: &[u8]) -> Result<[u8; MESSAGE_BYTES], BlobError> {
+    let digest = body_digest(bytes)?;
+    Ok(message_of(bytes, &digest))
+}
+
+/// What is signed of a blob that begins with `header` and whose body has the digest `digest`.
+fn message_of(header: &[u8], digest: &[u8; DIGEST_BYTES]) -> [u8; MESSAGE_BYTES] {
+    let signed = header.get(..field::SIGNATURE).unwrap_or_default();
     let mut message = [0; MESSAGE_BYTES];
-    for (to, &from) in message.iter_mut().zip(signed.iter().chain(&digest)) {
+    for (to, &from) in message.iter_mut().zip(signed.iter().chain(digest)) {
         *to = from;
     }
-    Ok(message)
+    message
 }
 
 impl Trust {
@@ -70,14 +85,29 @@ impl Trust {
     ///
     /// # Errors
     /// [`TrustError`].
+    pub fn verify(&self, bytes: &[u8]) -> Result<(), TrustError> {
+        match self {
+            Self::Anyone => Ok(()),
+            Self::Key(_) => self.verify_header(bytes, &body_digest(bytes)?),
+        }
+    }
+
+    /// Whether a blob may be used that begins with `header` and whose body has the digest `digest`, which
+    /// is to be made sure of when the body is there.
+    ///
+    /// # Errors
+    /// [`TrustError`].
     // Not in the caller's frame: the points of the curve take several KiB of stack.
     #[inline(never)]
-    pub fn verify(&self, bytes: &[u8]) -> Result<(), TrustError> {
+    pub fn verify_header(
+        &self,
+        header: &[u8],
+        digest: &[u8; DIGEST_BYTES],
+    ) -> Result<(), TrustError> {
         let Self::Key(key) = self else {
             return Ok(());
         };
-        let message = message(bytes)?;
-        let signature = bytes.get(field::SIGNATURE..).and_then(|b| b.first_chunk());
+        let signature = header.get(field::SIGNATURE..).and_then(|b| b.first_chunk());
         let signature: &[u8; 64] = signature.ok_or(TrustError::Unsigned)?;
         if signature.iter().all(|&byte| byte == 0) {
             return Err(TrustError::Unsigned);
@@ -86,6 +116,7 @@ impl Trust {
         if key.is_weak() {
             return Err(TrustError::Key);
         }
+        let message = message_of(header, digest);
         key.verify_strict(&message, &Signature::from_bytes(signature))
             .map_err(|_| TrustError::Wrong)
     }

@@ -17,23 +17,31 @@
 //! [`Store`], so it is the old or the new one whenever the power is cut; `Trying` is committed *before*
 //! the new model runs, so that a model that hangs or resets the device is tried once. What an update
 //! needs in RAM survives nothing, on purpose: after a cut the host compares [`Updater::digest`] of each
-//! page with its own bytes and sends the pages that differ.
+//! page with its own bytes and sends the pages that differ. A record that cannot be written (a worn page)
+//! never keeps the model that counts from starting.
 //!
 //! The counter of the newest confirmed model is kept in the record, and older models are refused.
 
 mod error;
+mod policy;
 mod record;
+mod trial;
 
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::blob::{GoldenKind, HEADER_BYTES, Model, field, total_len};
+use crate::blob::{HEADER_BYTES, Lead, Model};
 use crate::header::crc32;
-use crate::network::{ArenaError, infer_sample};
-use crate::signature::Trust;
+use crate::signature::DIGEST_BYTES;
 use crate::store::Store;
-pub use error::{BootError, UpdateError};
+pub use error::UpdateError;
+pub use policy::Policy;
 pub use record::{BootRecord, State};
+
+/// The digest of a page, or of what a blob's last page holds of it: CRC-32 (IEEE).
+pub fn page_crc(bytes: &[u8]) -> u32 {
+    crc32(bytes)
+}
 
 /// Flash that the processor reads like memory.
 pub trait MappedFlash: NorFlash {
@@ -56,23 +64,27 @@ pub struct Layout {
     pub record: Range<u32>,
 }
 
-/// Which models the device takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Whose.
-    pub trust: Trust,
-    /// Largest arena, bytes.
-    pub arena_bytes: usize,
-    /// Height, width and channels of the images, if the device has only such.
-    pub input: Option<[u16; 3]>,
+impl Layout {
+    /// The record in the first two pages of a flash part of `flash_bytes`, the slots in equal shares of the
+    /// rest, as far as whole pages go.
+    pub fn halves(flash_bytes: u32, page_bytes: u32) -> Self {
+        let record = 0..page_bytes.saturating_mul(2);
+        let rest = flash_bytes.saturating_sub(record.end) / 2;
+        let middle = record.end + (rest - rest % page_bytes.max(1));
+        let end = 2 * middle - record.end;
+        Self {
+            slots: [record.end..middle, middle..end],
+            record,
+        }
+    }
 }
 
-/// What the device starts with.
+/// What the device starts with. `E` is the flash driver's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Boot {
-    /// Index of the slot.
-    pub slot: u8,
+pub struct Boot<E> {
+    /// Index of the slot, or why the one that counts holds no model to start with.
+    pub slot: Result<u8, UpdateError<E>>,
     /// Its model runs on trial: without [`Updater::confirm`] the next start takes the other one.
     pub trial: bool,
     /// The model tried before was not confirmed and is given up.
@@ -135,50 +147,32 @@ impl<F: MappedFlash> Updater<F> {
         found.unwrap_or_default()
     }
 
-    /// Decides which slot this start uses; call it once per start, before anything of a model runs.
-    ///
-    /// # Errors
-    /// The flash fails, or neither slot holds a model that the policy takes. A model can still be sent then.
-    pub fn boot(&mut self) -> Result<Boot, BootError<F::Error>> {
+    /// Decides which slot this start uses; call it once per start, before anything of a model runs. A trial
+    /// that cannot be recorded does not take place.
+    pub fn boot(&mut self) -> Boot<F::Error> {
         let record = self.record();
         let kept = record.slot;
-        match record.state {
-            State::Pending if self.check(kept ^ 1).is_ok() => {
-                self.commit(BootRecord {
-                    state: State::Trying,
-                    ..record
-                })
-                .map_err(BootError::Flash)?;
-                Ok(Boot {
-                    slot: kept ^ 1,
-                    trial: true,
-                    reverted: false,
-                })
-            }
-            State::Confirmed => self.fall_back(record, false),
-            State::Pending | State::Trying => {
-                let record = BootRecord {
-                    state: State::Confirmed,
-                    ..record
-                };
-                self.commit(record).map_err(BootError::Flash)?;
-                self.fall_back(record, true)
-            }
+        let settled = record.state == State::Confirmed;
+        let pending = record.state == State::Pending;
+        if pending
+            && self.check(kept ^ 1).is_ok()
+            && self.commit(record.in_state(State::Trying)).is_ok()
+        {
+            return Boot {
+                slot: Ok(kept ^ 1),
+                trial: true,
+                reverted: false,
+            };
         }
-    }
-
-    /// The slot of a confirmed `record`.
-    fn fall_back(
-        &mut self,
-        record: BootRecord,
-        reverted: bool,
-    ) -> Result<Boot, BootError<F::Error>> {
-        self.check(record.slot).map_err(BootError::NoModel)?;
-        Ok(Boot {
-            slot: record.slot,
+        if !settled {
+            // If even this cannot be written, the next start comes by here again.
+            let _ = self.commit(record.in_state(State::Confirmed));
+        }
+        Boot {
+            slot: self.check(kept).map(|()| kept),
             trial: false,
-            reverted,
-        })
+            reverted: !settled,
+        }
     }
 
     /// The bytes of slot `slot`, 0 or 1.
@@ -194,24 +188,30 @@ impl<F: MappedFlash> Updater<F> {
         (range.end - range.start, F::ERASE_SIZE as u32)
     }
 
-    /// Whether a blob with this header would be taken, as far as the header tells; nothing is written.
+    /// Whether a blob with this header, whose body has the SHA-256 `digest`, would be taken as far as they
+    /// tell: format, runtime interface, length, arena, counter and signature. Nothing is written.
     ///
     /// # Errors
-    /// A model is on trial, or the blob is too long, too old or needs a larger arena.
-    pub fn begin(&mut self, header: &[u8; HEADER_BYTES]) -> Result<(), UpdateError<F::Error>> {
+    /// A model is on trial, or the blob is refused.
+    pub fn begin(
+        &mut self,
+        header: &[u8; HEADER_BYTES],
+        digest: &[u8; DIGEST_BYTES],
+    ) -> Result<Lead, UpdateError<F::Error>> {
         let record = self.idle()?;
         let range = self.target(record);
-        let word = |at| crate::quant::i32_at(header, at / 4).cast_unsigned();
-        let (got_bytes, max_bytes) = (word(field::TOTAL_LEN), range.end - range.start);
-        if got_bytes > max_bytes {
+        let lead = Lead::read(header)?;
+        let (got_bytes, max_bytes) = (lead.total_len, range.end - range.start);
+        if got_bytes > max_bytes || (got_bytes as usize) < HEADER_BYTES {
             return Err(UpdateError::Length {
                 got_bytes,
                 max_bytes,
             });
         }
-        let arena_bytes = word(field::ARENA_BYTES) as usize;
-        let counter = u64::from(word(field::COUNTER)) | u64::from(word(field::COUNTER + 4)) << 32;
-        self.admit(arena_bytes, counter, record)
+        let least = self.least_counter();
+        self.policy.header(&lead, least)?;
+        self.policy.trust.verify_header(header, digest)?;
+        Ok(lead)
     }
 
     /// Writes `bytes` of the new blob from `offset` on. Whatever begins a page erases it first, so that a
@@ -246,36 +246,30 @@ impl<F: MappedFlash> Updater<F> {
         self.flash.write(at, bytes).map_err(UpdateError::Flash)
     }
 
-    /// CRC-32 (IEEE) of `bytes` bytes of the new blob from `offset` on; none if they leave the slot.
+    /// [`page_crc`] of `bytes` bytes of the new blob from `offset` on; none if they leave the slot.
     pub fn digest(&mut self, offset: u32, bytes: u32) -> Option<u32> {
         let record = self.record();
         let range = self.target(record);
         let start = range.start.checked_add(offset)?;
         let end = start.checked_add(bytes).filter(|&end| end <= range.end)?;
-        Some(crc32(self.flash.bytes(start..end)))
+        Some(page_crc(self.flash.bytes(start..end)))
     }
 
-    /// Checks the new blob as a whole (signature, everything that `Model::parse` checks, the policy, and
-    /// that at least half of its golden samples come out right in `arena`) and has the next start try it.
+    /// Checks the new blob as a whole (checksum, signature, everything that `Model::parse` checks, the policy,
+    /// and that at least half of its golden samples come out right in `arena`) and has the next start try it.
     ///
     /// # Errors
     /// A model is on trial, the blob is refused, or the flash fails; the model in use stays.
     pub fn activate(&mut self, arena: &mut [i8]) -> Result<(), UpdateError<F::Error>> {
         let record = self.idle()?;
+        let least = self.least_counter();
         let candidate = record.slot ^ 1;
-        let model = self.check(candidate)?;
-        self.admit(model.arena_bytes(), model.counter(), record)?;
-        if let Some(golden) = model.golden() {
-            let (n_samples, right) = (golden.n_samples(), n_right(&model, arena)?);
-            if right < n_samples.div_ceil(2) {
-                return Err(UpdateError::SelfTest { right, n_samples });
-            }
-        }
-        let next = BootRecord {
-            state: State::Pending,
-            ..record
-        };
-        self.commit(next)
+        self.policy
+            .header(&Lead::read(self.slot(candidate))?, least)?;
+        let slot = self.slot(candidate);
+        let mut test = |model: &Model<'_>| trial::golden(model, arena);
+        self.policy.accepts(slot, &mut test)?;
+        self.commit(record.in_state(State::Pending))
     }
 
     /// Keeps the model that runs on trial: from now on it is the one that counts, and older ones are refused.
@@ -288,7 +282,7 @@ impl<F: MappedFlash> Updater<F> {
             return Err(UpdateError::NoTrial);
         }
         let slot = record.slot ^ 1;
-        let counter = Model::parse(self.slot(slot))?.counter();
+        let counter = Lead::read(self.slot(slot))?.counter;
         self.commit(BootRecord {
             slot,
             state: State::Confirmed,
@@ -296,50 +290,33 @@ impl<F: MappedFlash> Updater<F> {
         })
     }
 
+    /// The flash, to look at.
+    pub fn flash(&self) -> &F {
+        &self.flash
+    }
+
     /// Ends the updater and gives the flash back.
     pub fn release(self) -> F {
         self.flash
     }
 
-    /// The model of slot `slot`, if the policy takes it, whatever its counter.
-    fn check(&self, slot: u8) -> Result<Model<'_>, UpdateError<F::Error>> {
-        let bytes = self.slot(slot);
-        total_len(bytes)?;
-        self.policy.trust.verify(bytes)?;
-        let model = Model::parse(bytes)?;
-        self.fits(model.arena_bytes())?;
-        let input = model.input();
-        let (got, want) = ([input.h, input.w, input.c], self.policy.input);
-        match want {
-            Some(want) if want != got => Err(UpdateError::Input { got, want }),
-            _ => Ok(model),
-        }
+    /// Which models this device takes.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
-    fn fits(&self, got_bytes: usize) -> Result<(), UpdateError<F::Error>> {
-        let max_bytes = self.policy.arena_bytes;
-        match got_bytes <= max_bytes {
-            true => Ok(()),
-            false => Err(UpdateError::Arena {
-                got_bytes,
-                max_bytes,
-            }),
-        }
+    /// The least update counter that is taken.
+    pub fn least_counter(&mut self) -> u64 {
+        let record = self.record();
+        let slot = self.slot(record.slot);
+        let running = Lead::read(slot).and_then(|lead| lead.intact(slot).map(|_| lead.counter));
+        let newest = record.counter.max(self.policy.counter);
+        running.map_or(newest, |counter| counter.max(newest))
     }
 
-    /// Whether a model with this arena and counter may follow the one of `record`.
-    fn admit(
-        &self,
-        arena_bytes: usize,
-        got: u64,
-        record: BootRecord,
-    ) -> Result<(), UpdateError<F::Error>> {
-        let running = Model::parse(self.slot(record.slot)).map_or(0, |model| model.counter());
-        let want = record.counter.max(running);
-        if got < want {
-            return Err(UpdateError::Counter { got, want });
-        }
-        self.fits(arena_bytes)
+    /// Whether the policy takes what slot `slot` holds, whatever its counter.
+    fn check(&self, slot: u8) -> Result<(), UpdateError<F::Error>> {
+        self.policy.accepts(self.slot(slot), &mut |_| Ok(()))
     }
 
     /// The record, if no model is pending or on trial.
@@ -368,27 +345,4 @@ impl<F: MappedFlash> Updater<F> {
         self.store()?.commit(BootRecord::OWNER, &record.encode())?;
         Ok(())
     }
-}
-
-/// How many samples of the golden set are classified rightly, without anything learned.
-fn n_right(model: &Model<'_>, arena: &mut [i8]) -> Result<u16, ArenaError> {
-    let mut scores = [0; crate::adapt::MAX_CLASSES];
-    let n_classes = model.n_classes();
-    let Some((scores, golden)) = scores.get_mut(..n_classes).zip(model.golden()) else {
-        return Ok(0);
-    };
-    let first = match golden.kind() {
-        GoldenKind::Inputs => 0,
-        GoldenKind::Features => model.n_layers().saturating_sub(1),
-    };
-    let mut right = 0;
-    for (label, sample) in golden.samples() {
-        infer_sample(model, arena, (first, sample), scores, &mut ())?;
-        let score = scores.get(label).copied().unwrap_or(i8::MIN);
-        // The first of equal scores is the prediction.
-        let first = scores.iter().position(|&other| other >= score);
-        let best = scores.iter().all(|&other| other <= score);
-        right += u16::from(best && first == Some(label));
-    }
-    Ok(right)
 }

@@ -4,11 +4,13 @@
 //! It owns the meaning of the bytes: chunks of a kind, a length and so many bytes. It must not know who
 //! listens.
 
+use super::protocol::BLOB;
 use aplysia_shared::adapt::deep::{Deep, Feedback};
 use aplysia_shared::adapt::guard::Limits;
 use aplysia_shared::adapt::schedule::{Budget, Schedule, When};
 use aplysia_shared::adapt::{Config, Head};
-use aplysia_shared::protocol::{CRC_BYTES, MAX_REQUEST_BYTES, Request, send};
+use aplysia_shared::blob::HEADER_BYTES;
+use aplysia_shared::protocol::{CRC_BYTES, MAX_REQUEST_BYTES, Request, Transfer, send};
 use serde::Serialize;
 
 /// The frames of `chunks` for a device whose images have `image_bytes`.
@@ -131,6 +133,21 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
             },
         },
         Request::Attend { images: word(1) },
+        Request::Transfer(Transfer::Status),
+        Request::Transfer(Transfer::Begin {
+            header: BLOB
+                .get(..HEADER_BYTES - usize::from(byte(1) / 255))
+                .unwrap_or_default(),
+            digest: [byte(2); 32],
+        }),
+        Request::Transfer(Transfer::Pages { first: word(1) }),
+        Request::Transfer(Transfer::Chunk {
+            offset: word(1) & 0x1FFF,
+            bytes: pixels,
+        }),
+        Request::Transfer(Transfer::Activate),
+        Request::Transfer(Transfer::Restart),
+        Request::Transfer(Transfer::Confirm),
     ];
     let chosen = all[usize::from(which) % all.len()].clone();
     // A request added to the protocol belongs into the list above.
@@ -148,7 +165,16 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
         | Request::Commit
         | Request::Reward { .. }
         | Request::Schedule { .. }
-        | Request::Attend { .. } => chosen,
+        | Request::Attend { .. }
+        | Request::Transfer(
+            Transfer::Status
+            | Transfer::Begin { .. }
+            | Transfer::Pages { .. }
+            | Transfer::Chunk { .. }
+            | Transfer::Activate
+            | Transfer::Restart
+            | Transfer::Confirm,
+        ) => chosen,
     }
 }
 

@@ -9,17 +9,21 @@ use aplysia_deploy::device::{Device, DeviceError, Line};
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Head};
 use aplysia_shared::protocol::{
-    Buffers, CRC_BYTES, Decoder, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Machine, Response, Server,
-    decode, send,
+    Buffers, CRC_BYTES, Decoder, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Machine, Receiver,
+    Response, Server, decode, send,
 };
+use aplysia_shared::signature::Trust;
 use aplysia_shared::store::Store;
+use aplysia_shared::update::{Layout, Policy, Updater};
 use std::io::{self, Read, Write};
 
 /// With statistics, prototypes and a golden set of features.
-const BLOB: &[u8] = include_bytes!("../blobs/v1-golden.blob");
+pub(crate) const BLOB: &[u8] = include_bytes!("../blobs/v1-golden.blob");
 /// Too little for some configurations, which must be refused.
 const STATE_BYTES: usize = 240;
 const FLASH_PAGES: usize = 4;
+/// Of boot record and model slots.
+const SLOTS_PAGES: usize = 34;
 
 /// A machine without a clock.
 struct Desk;
@@ -54,15 +58,37 @@ pub(crate) fn run(bytes: &[u8]) {
         let flash = Nor::new(FLASH_PAGES);
         let store = Store::open(flash, 0..(FLASH_PAGES * PAGE) as u32).expect("on page borders");
         let server = Server::with_model(Desk, &model, buffers, store).expect("large enough");
-        serve(server, line);
+        serve(server.receiving(&mut receiver(), &mut []), line);
+        let spare = &mut vec![0; model.arena_bytes()];
+        serve(
+            Server::without_model(Desk).receiving(&mut receiver(), spare),
+            line,
+        );
         serve(Server::without_model(Desk), line);
         ask(line);
     }
 }
 
+/// Empty slots, for anybody's models.
+fn receiver() -> Receiver<Nor<4>> {
+    let policy = Policy {
+        trust: Trust::Anyone,
+        input: None,
+        counter: 0,
+        arena_bytes: 4096,
+        input_bytes: 4096,
+        state_bytes: STATE_BYTES,
+    };
+    let layout = Layout::halves((SLOTS_PAGES * PAGE) as u32, PAGE as u32);
+    let slots = Updater::open(Nor::new(SLOTS_PAGES), layout, policy);
+    let mut slots = slots.expect("on page borders");
+    let boot = slots.boot();
+    Receiver::new(slots, &boot, None)
+}
+
 /// A session of every request, one with damage, one of noise.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let session = (0..11u8).flat_map(|which| [6, 5, which, 0x31, 1, 3, 0]);
+    let session = (0..18u8).flat_map(|which| [6, 5, which, 0x31, 1, 3, 0]);
     let lesson = [8, 3u8, 4, 3, 4, 9, 10, 5, 6, 7].map(|which| [6, 3, which, 1, which]);
     let damage = (0..8u8).flat_map(|kind| [kind + 8, 3, kind, 2, 0]);
     vec![
@@ -151,6 +177,13 @@ fn ask(line: &[u8]) {
             gone(device.guard(None)),
             gone(device.check().map(drop)),
             gone(device.commit().map(drop)),
+            gone(device.transfer_status().map(drop)),
+            gone(device.begin_transfer(&[0; 128], [0; 32]).map(drop)),
+            gone(device.pages(0).map(drop)),
+            gone(device.write_chunk(0, &[0; 8])),
+            gone(device.activate().map(drop)),
+            gone(device.restart().map(drop)),
+            gone(device.confirm().map(drop)),
             gone(device.provoke(&[0]).map(drop)),
         ];
         if over.contains(&true) {

@@ -65,7 +65,7 @@ fn main() -> ! {
     stack::paint();
     let timer = Timer::new();
     let mut line = Line(Uart::new());
-    let model = match Model::parse(memory::model()) {
+    let model = match Model::parse(memory::built_in()) {
         Ok(model) => model,
         Err(error) => {
             hprintln!("no model: {}", error);

@@ -31,7 +31,7 @@ static mut BUFFERS: Buffers = Buffers {
 
 #[entry]
 fn main() -> ! {
-    let Ok(model) = Model::parse(memory::model()) else {
+    let Ok(model) = Model::parse(memory::built_in()) else {
         fail()
     };
     // SAFETY: `main` runs once, and nothing else names the static.

@@ -2,15 +2,20 @@
 #![no_std]
 #![no_main]
 
-use aplysia_firmware::board::{self, Flash, Timer, Uart};
+use aplysia_firmware::board::{self, Flash, Flashes, Timer, Uart};
 use aplysia_firmware::trust::TRUST;
 use aplysia_firmware::{log, memory, stack};
 use aplysia_shared::Model;
-use aplysia_shared::protocol::{Buffers, Machine, Server, send};
+use aplysia_shared::blob::Lead;
+use aplysia_shared::protocol::{
+    Buffers, MAX_REQUEST_BYTES, Machine, Receiver, Server, TransferRefusal, Transfers, send,
+};
 use aplysia_shared::signature::{Trust, TrustError};
 use aplysia_shared::store::Store;
+use aplysia_shared::update::{Layout, Policy, Updater};
+use cortex_m::peripheral::SCB;
 use cortex_m_rt::entry;
-use embedded_storage::nor_flash::ReadNorFlash as _;
+use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash as _};
 
 struct Board(Timer);
 
@@ -30,12 +35,66 @@ impl Machine for Board {
     }
 }
 
+/// Header and image shape of the model that came with the program.
+// Not in the caller's frame: the parsed model is needed no longer.
+#[inline(never)]
+fn built_in() -> Result<(Lead, [u16; 3]), TrustError> {
+    let bytes = memory::built_in();
+    TRUST.verify(bytes)?;
+    let parsed = Model::parse(bytes);
+    let input = parsed.as_ref().map_err(|&error| error)?.input();
+    Ok((Lead::read(bytes)?, [input.h, input.w, input.c]))
+}
+
+/// What takes other models, and the blob that this start runs: of the slot that counts or is tried, else the one
+/// that came with the program. A device made for one shape of images takes no models of another.
+#[inline(never)]
+fn choose(slots: Flash) -> (Receiver<Flash>, Result<&'static [u8], TrustError>) {
+    let built_in = built_in();
+    let policy = Policy {
+        trust: TRUST,
+        input: built_in.ok().map(|(_, shape)| shape),
+        counter: built_in.map_or(0, |(lead, _)| lead.counter),
+        arena_bytes: memory::ARENA_BYTES,
+        input_bytes: MAX_REQUEST_BYTES,
+        state_bytes: memory::STATE_BYTES,
+    };
+    let layout = Layout::halves(slots.capacity() as u32, Flash::ERASE_SIZE as u32);
+    let mut updater = match Updater::open(slots, layout.clone(), policy) {
+        Ok(updater) => updater,
+        Err(error) => panic!("{}", TransferRefusal::from(error)),
+    };
+    let boot = updater.boot();
+    if boot.reverted {
+        log::gave_up();
+    }
+    let blob = match boot.slot {
+        Ok(slot) => {
+            let [first, second] = layout.slots;
+            let range = if slot == 0 { first } else { second };
+            // SAFETY: no update writes the slot that this start runs: `shared::update`.
+            Ok(unsafe { updater.flash().mapped(range) })
+        }
+        Err(error) => {
+            // An empty slot is what a new device has.
+            match TransferRefusal::from(error) {
+                TransferRefusal::Magic => {}
+                refusal => log::no_slot(&refusal),
+            }
+            built_in.map(|_| memory::built_in())
+        }
+    };
+    let receiver = Receiver::new(updater, &boot, built_in.ok().map(|(lead, _)| lead));
+    (receiver, blob)
+}
+
 /// Not in the frame of `main`, where the copies made here would stay on the stack for ever.
 #[inline(never)]
 fn server<'a>(
     model: &'a Result<Model<'a>, TrustError>,
     buffers: Buffers<'a>,
     flash: Flash,
+    transfers: &'a mut dyn Transfers,
 ) -> Server<'a, Board, Flash> {
     let machine = Board(Timer::new());
     let end = flash.capacity() as u32;
@@ -45,12 +104,12 @@ fn server<'a>(
     };
     match model {
         Ok(model) => match Server::with_model(machine, model, buffers, store) {
-            Ok(server) => server,
+            Ok(server) => server.receiving(transfers, &mut []),
             Err(error) => panic!("{error}: build a program with larger buffers"),
         },
         Err(error) => {
             log::no_model(error);
-            Server::without_model(machine)
+            Server::without_model(machine).receiving(transfers, buffers.arena)
         }
     }
 }
@@ -64,17 +123,21 @@ fn main() -> ! {
     if TRUST == Trust::Anyone {
         log::untrusting();
     }
-    let trusted = TRUST.verify(memory::model());
-    let model = trusted.and_then(|()| Ok(Model::parse(memory::model())?));
     // SAFETY: as above.
-    let flash = unsafe { Flash::new() };
-    let mut server = server(&model, buffers, flash);
+    let flashes = unsafe { Flashes::take() };
+    let (mut receiver, blob) = choose(flashes.slots);
+    let model = blob.and_then(|blob| Ok(Model::parse(blob)?));
+    let mut server = server(&model, buffers, flashes.store, &mut receiver);
     loop {
         let byte = uart.read();
         if let Some(frame) = line.decoder.push(byte) {
             let response = server.answer(frame);
             if let Err(error) = send(&response, &mut line.response, |bytes| uart.write(bytes)) {
                 panic!("response does not fit its buffer: {error}");
+            }
+            if server.wants_restart() {
+                uart.flush();
+                SCB::sys_reset();
             }
         }
     }

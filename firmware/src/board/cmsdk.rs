@@ -48,6 +48,13 @@ impl<const BASE: usize, const HZ: u32> Uart<BASE, HZ> {
         read(BASE, UART_DATA) as u8
     }
 
+    /// Waits until everything is on the line.
+    pub fn flush(&mut self) {
+        while read(BASE, UART_STATE) & UART_STATE_TX_FULL != 0 {}
+        // The byte that left the buffer last takes ten bits, and no register tells when they are out.
+        cortex_m::asm::delay(20 * (HZ / BAUD));
+    }
+
     /// Sends all of `bytes`.
     pub fn write(&mut self, bytes: &[u8]) {
         for &byte in bytes {

@@ -6,7 +6,7 @@
 
 mod flash;
 
-pub use flash::Flash;
+pub use flash::{Flash, Flashes};
 
 use super::cmsdk;
 

@@ -2,6 +2,7 @@
 //! book, Knurling. All of it is of level error: defmt leaves lower levels out unless `DEFMT_LOG` was set
 //! for the build.
 
+use aplysia_shared::protocol::TransferRefusal;
 use aplysia_shared::signature::TrustError;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +13,19 @@ use defmt_semihosting as _;
 /// The logger panics when it is entered twice; that panic must not log.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// The model partition holds no model that is sound and trusted.
+/// The model partition holds no model that is sound and trusted, and no slot does.
 pub fn no_model(error: &TrustError) {
     error!("no model: {}", error);
+}
+
+/// The slot that counts holds something, and it is refused.
+pub fn no_slot(refusal: &TransferRefusal) {
+    error!("no model in the slot: {}", refusal);
+}
+
+/// The model tried last was not confirmed.
+pub fn gave_up() {
+    error!("the model on trial was not confirmed: back to the one before");
 }
 
 /// The program takes anybody's model.

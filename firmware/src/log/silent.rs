@@ -1,10 +1,17 @@
 //! No log: the same functions, which say nothing, for programs that link no formatting.
 
+use aplysia_shared::protocol::TransferRefusal;
 use aplysia_shared::signature::TrustError;
 use core::panic::PanicInfo;
 
-/// The model partition holds no model that is sound and trusted.
+/// The model partition holds no model that is sound and trusted, and no slot does.
 pub fn no_model(_error: &TrustError) {}
+
+/// The slot that counts holds something, and it is refused.
+pub fn no_slot(_refusal: &TransferRefusal) {}
+
+/// The model tried last was not confirmed.
+pub fn gave_up() {}
 
 /// The program takes anybody's model.
 pub fn untrusting() {}

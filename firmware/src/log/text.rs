@@ -1,12 +1,23 @@
 //! The log as text, readable without a tool.
 
+use aplysia_shared::protocol::TransferRefusal;
 use aplysia_shared::signature::TrustError;
 use core::panic::PanicInfo;
 use cortex_m_semihosting::hprintln;
 
-/// The model partition holds no model that is sound and trusted.
+/// The model partition holds no model that is sound and trusted, and no slot does.
 pub fn no_model(error: &TrustError) {
     hprintln!("no model: {}", error);
+}
+
+/// The slot that counts holds something, and it is refused.
+pub fn no_slot(refusal: &TransferRefusal) {
+    hprintln!("no model in the slot: {}", refusal);
+}
+
+/// The model tried last was not confirmed.
+pub fn gave_up() {
+    hprintln!("the model on trial was not confirmed: back to the one before");
 }
 
 /// The program takes anybody's model.

@@ -6,6 +6,7 @@
 mod adapt;
 mod guard;
 mod plan;
+mod update;
 
 use crate::args::device::{BoardArgs, DeviceCommand, EmulateArgs, InferArgs, StatsArgs};
 use crate::images;
@@ -13,10 +14,10 @@ use crate::{Outcome, blob, progress};
 use anyhow::{Context, Result, bail, ensure};
 use aplysia_deploy::adaptation::{Instructions, evaluate_snapshot};
 use aplysia_deploy::device::{Device, DeviceError, Emulator, EmulatorServer, Line, Socket};
-use aplysia_deploy::evaluate::input_of_pixels;
+use aplysia_deploy::update::probe;
 use aplysia_deploy::{compare, hex};
+use aplysia_shared::Model;
 use aplysia_shared::protocol::{Hello, Stats};
-use aplysia_shared::{Model, infer};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,7 @@ pub(crate) fn run(command: &DeviceCommand) -> Result<Outcome> {
         DeviceCommand::Infer(args) => infer_images(args, &stop),
         DeviceCommand::Adapt(args) => adapt::adapt_to_shift(args, &stop),
         DeviceCommand::Stats(args) => stats(args),
+        DeviceCommand::Update(args) => update::run(args, &stop),
     };
     match outcome {
         Err(e) if e.is::<DeviceError>() && stop.load(Ordering::SeqCst) => Ok(Outcome::Cancelled),
@@ -114,11 +116,12 @@ fn emulate(args: &EmulateArgs, stop: &AtomicBool) -> Result<Outcome> {
     let model = blob::parse(&bytes, &args.blob)?;
     let elf = firmware(args.firmware.as_deref());
     let Some(path) = &args.socket else {
-        let emulator = Emulator::start(&elf, Some(&args.blob));
+        let flash = args.flash.as_deref();
+        let emulator = Emulator::start_with_flash(&elf, Some(&args.blob), flash);
         self_check(emulator.context(NO_BOARD)?, &model)?;
         return Ok(Outcome::Done);
     };
-    let server = EmulatorServer::start(&elf, Some(&args.blob), path);
+    let server = EmulatorServer::start(&elf, Some(&args.blob), args.flash.as_deref(), path);
     let mut server = server.context(NO_BOARD)?;
     self_check(Socket::connect(path)?, &model)?;
     say!("listening     {} (Ctrl-C ends the board)", path.display());
@@ -133,15 +136,7 @@ fn emulate(args: &EmulateArgs, stop: &AtomicBool) -> Result<Outcome> {
 fn self_check<T: Line>(line: T, model: &Model<'_>) -> Result<()> {
     let (mut device, hello) = Device::connect(line)?;
     introduce(&mut device, &hello, model)?;
-    let pixels: Vec<u8> = (0..model.input().len()).map(|i| i as u8).collect();
-    let (mut arena, mut scores) = (vec![0; model.arena_bytes()], vec![0; model.n_classes()]);
-    infer(model, &mut arena, &input_of_pixels(&pixels), &mut scores)?;
-    let inference = device.infer(&pixels, false)?;
-    ensure!(
-        inference.scores[..] == scores[..],
-        "self-check: the device gives {:?}, the host {scores:?}: please report this with the blob",
-        inference.scores
-    );
+    let inference = probe(&mut device, model).context("self-check")?;
     say!(
         "self-check    passed: {} instructions, {} predicted",
         inference.instructions,
@@ -225,6 +220,7 @@ fn stats(args: &StatsArgs) -> Result<Outcome> {
     say!("bad frames    {bad_frames}");
     plan::print(&schedule, &spent);
     guard::print(&seen);
+    update::print(&mut device)?;
     Ok(Outcome::Done)
 }
 

@@ -7,104 +7,28 @@
 //! built or judged.
 
 mod emulator;
+mod error;
 mod socket;
+mod transfer;
 
 pub(crate) use emulator::ICOUNT;
 pub use emulator::{Board, Emulator, EmulatorServer};
+pub use error::DeviceError;
 pub use socket::Socket;
 
 use crate::adaptation::Plan;
 use aplysia_shared::adapt::Config;
 use aplysia_shared::adapt::guard::{Commit, Limits, Verdict};
 use aplysia_shared::protocol::{
-    CRC_BYTES, Decoder, FrameError, Hello, Inference, Info, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES,
-    Refusal, Request, Response, Stats, Update, VERSION, decode, send,
+    CRC_BYTES, Decoder, Hello, Inference, Info, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Refusal,
+    Request, Response, Stats, Update, VERSION, decode, send,
 };
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
 
-/// What can go wrong between host and device.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DeviceError {
-    /// QEMU is not installed.
-    #[error(
-        "qemu-system-arm not found: install it (Debian: apt-get install qemu-system-arm) or put it on PATH"
-    )]
-    EmulatorMissing,
-    /// A file to run is not there.
-    #[error(
-        "{path}: no such file; build the firmware with `cargo xtask firmware`, a model with `aplysia export`"
-    )]
-    FileMissing {
-        /// As given.
-        path: PathBuf,
-    },
-    /// QEMU could not be started.
-    #[error("cannot start the emulator")]
-    Start(#[source] io::Error),
-    /// Something stands where the emulator would listen.
-    #[error(
-        "{path} exists: remove it, unless an emulator still listens there, or choose another path"
-    )]
-    SocketExists {
-        /// As given.
-        path: PathBuf,
-    },
-    /// Nobody listens at the socket file.
-    #[error("{path}: no device listens there; start one with `aplysia device emulate`")]
-    NotListening {
-        /// As given.
-        path: PathBuf,
-        /// Of the connection.
-        source: io::Error,
-    },
-    /// The line failed; `log` is what the device printed, if it is emulated.
-    #[error("serial line: {fault}{log}")]
-    Line {
-        /// Of the line; in the message, before the log.
-        fault: io::Error,
-        /// Starts with a line break unless empty.
-        log: String,
-    },
-    /// Nothing arrived in time.
-    #[error(
-        "no answer from the device: is it running this firmware, and is the line the right one?{log}"
-    )]
-    TimedOut {
-        /// As in `Line`.
-        log: String,
-    },
-    /// The line was closed by the other side.
-    #[error("the device is gone{log}")]
-    Gone {
-        /// As in `Line`.
-        log: String,
-    },
-    /// The request is larger than a device takes.
-    #[error(
-        "the request does not fit into {MAX_REQUEST_BYTES} bytes: is the image the model's size?"
-    )]
-    RequestTooLarge,
-    /// The response was damaged on the line.
-    #[error("the response was damaged on the line")]
-    Frame(#[source] FrameError),
-    /// The response is no message of this protocol, or none that belongs to the request.
-    #[error("unexpected response of {bytes} bytes: does the device speak protocol {VERSION}?")]
-    Unexpected {
-        /// Length of the message.
-        bytes: usize,
-    },
-    /// The device speaks another version.
-    #[error("the device speaks protocol {device}, this host {VERSION}: flash a matching firmware")]
-    OtherVersion {
-        /// Of the device.
-        device: u16,
-    },
-    /// The device refused the request.
-    #[error("the device refused")]
-    Refused(#[source] Refusal),
-}
+/// Most answers to an earlier host that are passed over.
+const MAX_STALE: usize = 4;
+/// Times that a request is sent again which the line damaged.
+const RESENDS: usize = 3;
 
 /// A serial line to a device.
 pub trait Line: Read + Write {
@@ -132,18 +56,34 @@ impl<T: Line> Device<T> {
     ///
     /// # Errors
     /// [`DeviceError`], [`DeviceError::OtherVersion`] among them.
-    pub fn connect(mut line: T) -> Result<(Self, Hello), DeviceError> {
-        line.write_all(&[0])
-            .map_err(|fault| broken(&mut line, fault))?;
+    pub fn connect(line: T) -> Result<(Self, Hello), DeviceError> {
         let mut device = Self {
             line,
             decoder: Decoder::new(),
         };
-        let hello = device.hello()?;
+        let hello = device.meet()?;
         match hello.protocol {
             VERSION => Ok((device, hello)),
             other => Err(DeviceError::OtherVersion { device: other }),
         }
+    }
+
+    /// Ends whatever frame is on the line, then [`Device::hello`]; answers to what an earlier host sent may
+    /// come first.
+    fn meet(&mut self) -> Result<Hello, DeviceError> {
+        self.write(&[0])?;
+        self.send(&Request::Hello)?;
+        for _ in 0..MAX_STALE {
+            match self.receive(hello) {
+                Err(
+                    DeviceError::Refused(_)
+                    | DeviceError::Unexpected { .. }
+                    | DeviceError::Frame(_),
+                ) => {}
+                met => return met,
+            }
+        }
+        self.receive(hello)
     }
 
     /// Who is there?
@@ -151,10 +91,7 @@ impl<T: Line> Device<T> {
     /// # Errors
     /// [`DeviceError`].
     pub fn hello(&mut self) -> Result<Hello, DeviceError> {
-        self.ask(&Request::Hello, |response| match response {
-            Response::Hello(hello) => Some(hello),
-            _ => None,
-        })
+        self.ask(&Request::Hello, hello)
     }
 
     /// Which model?
@@ -294,6 +231,11 @@ impl<T: Line> Device<T> {
         self.ask(&Request::Reset, done)
     }
 
+    /// Gives the line back.
+    pub fn release(self) -> T {
+        self.line
+    }
+
     /// Sends `bytes` as they are and gives the device's next refusal: for trying out a line.
     ///
     /// # Errors
@@ -307,16 +249,28 @@ impl<T: Line> Device<T> {
         }
     }
 
+    /// The answer to `request`, which is sent again where the device says that it arrived damaged.
     fn ask<R>(
         &mut self,
         request: &Request<'_>,
-        pick: impl FnOnce(Response<'_>) -> Option<R>,
+        mut pick: impl FnMut(Response<'_>) -> Option<R>,
     ) -> Result<R, DeviceError> {
+        for _ in 0..RESENDS {
+            self.send(request)?;
+            match self.receive(&mut pick) {
+                Err(DeviceError::Refused(Refusal::Frame(_))) => {}
+                answer => return answer,
+            }
+        }
+        self.send(request)?;
+        self.receive(pick)
+    }
+
+    fn send(&mut self, request: &Request<'_>) -> Result<(), DeviceError> {
         let (mut buffer, mut frame) = ([0; MAX_REQUEST_BYTES + CRC_BYTES], Vec::new());
         send(request, &mut buffer, |bytes| frame.extend_from_slice(bytes))
             .map_err(|_| DeviceError::RequestTooLarge)?;
-        self.write(&frame)?;
-        self.receive(pick)
+        self.write(&frame)
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), DeviceError> {
@@ -352,6 +306,13 @@ impl<T: Line> Device<T> {
                 };
             }
         }
+    }
+}
+
+fn hello(response: Response<'_>) -> Option<Hello> {
+    match response {
+        Response::Hello(hello) => Some(hello),
+        _ => None,
     }
 }
 

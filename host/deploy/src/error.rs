@@ -128,6 +128,19 @@ pub enum DeployError {
     /// The device, or the line to it.
     #[error(transparent)]
     Device(#[from] crate::device::DeviceError),
+    /// The device started with its old model again.
+    #[error(
+        "the device gave the new model up and runs its old one: try again, and read what the device says beside the line if it stays"
+    )]
+    GivenUp,
+    /// The device computes something else.
+    #[error("the device gives {device:?}, the host {host:?}: please report this with the blob")]
+    Differs {
+        /// Scores of the device.
+        device: Vec<i8>,
+        /// Scores of the host.
+        host: Vec<i8>,
+    },
     /// The model card is not the expected TOML.
     #[error("model card: {0}")]
     Card(String),

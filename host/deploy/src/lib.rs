@@ -13,6 +13,7 @@
 //!            arena, plan ───┴→ export → blob → statistics → blob with statistics
 //! .tflite ────────────────→ import → blob
 //! blob, images ────────────→ golden → blob with a golden set
+//! blob, device ────────────→ update → the device runs it
 //! genotype ────────────────→ cost (the same assembly, placeholder numbers)
 //! ```
 
@@ -41,6 +42,7 @@ pub mod processor;
 pub mod quantize;
 pub mod sign;
 pub mod statistics;
+pub mod update;
 
 pub use adaptation::{Adapted, adapt, adapt_device};
 pub use assemble::{Content, HomeostasisScope};

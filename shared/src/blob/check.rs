@@ -2,10 +2,7 @@
 //! repair anything: the first broken rule is reported.
 
 use super::graph::Graph;
-use super::{
-    ALIGN, BlobError, HEADER_BYTES, MAGIC, RUNTIME_ABI, VERSION, constants, field, golden,
-    homeostasis,
-};
+use super::{ALIGN, BlobError, HEADER_BYTES, Lead, constants, field, golden, homeostasis};
 use crate::kernel::generic::MAX_SOFTMAX_CHANNELS;
 use crate::layer::{Layer, Op, Scaling, Tensor, Window};
 use crate::quant::i32_at;
@@ -40,30 +37,11 @@ pub(super) struct Header<'a> {
 
 impl<'a> Header<'a> {
     pub(super) fn read(blob: &'a [u8]) -> Result<Self, BlobError> {
-        let truncated = |want_bytes| BlobError::Truncated {
-            got_bytes: blob.len(),
-            want_bytes,
-        };
-        let header = blob
-            .first_chunk::<HEADER_BYTES>()
-            .ok_or(truncated(HEADER_BYTES))?;
-        if !header.starts_with(&MAGIC) {
-            return Err(BlobError::Magic);
-        }
-        let [got, want] = [u16_at(header, field::VERSION), VERSION];
-        if got != want {
-            return Err(BlobError::Version { got, want });
-        }
-        let [got, min_abi] = [RUNTIME_ABI, u16_at(header, field::MIN_ABI)];
-        if got < min_abi {
-            return Err(BlobError::Abi { got, want: min_abi });
-        }
-        let total_len = u32_at(header, field::TOTAL_LEN) as usize;
-        let blob = blob.get(..total_len).ok_or(truncated(total_len))?;
-        let (got, want) = (crc32(blob), u32_at(header, field::CRC));
-        if got != want {
-            return Err(BlobError::Crc { got, want });
-        }
+        let lead = Lead::read(blob)?;
+        let header = blob.get(..HEADER_BYTES).unwrap_or_default();
+        let min_abi = u16_at(header, field::MIN_ABI);
+        let blob = lead.intact(blob)?;
+        let total_len = blob.len();
         let golden = golden::place(min_abi, u32_at(header, field::GOLDEN))?;
         let graph_end = HEADER_BYTES as u64 + u64::from(u32_at(header, field::GRAPH_LEN));
         let data_offset = u64::from(u32_at(header, field::DATA_OFFSET));
@@ -82,26 +60,26 @@ impl<'a> Header<'a> {
         let data = blob.get(data_offset as usize..);
         Ok(Self {
             total_len,
-            arena_bytes: u32_at(header, field::ARENA_BYTES) as usize,
+            arena_bytes: lead.arena_bytes as usize,
             graph: graph.ok_or(sections(graph_end, total_len as u64))?,
             data: data.ok_or(sections(data_offset, total_len as u64))?,
-            id: array_at(header, field::ID),
-            counter: u64::from_le_bytes(array_at(header, field::COUNTER)),
+            id: lead.id,
+            counter: lead.counter,
             golden,
         })
     }
 }
 
-fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+pub(super) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let found = bytes.get(at..).and_then(|b| b.first_chunk());
     found.copied().unwrap_or([0; N])
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(array_at(bytes, at))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(array_at(bytes, at))
 }
 

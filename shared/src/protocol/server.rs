@@ -5,14 +5,16 @@
 //! response. The machine's clock and stack come through [`Machine`], so a test can drive the same
 //! server on the host.
 
+use super::load::LoadError;
 use super::loaded::Loaded;
+use super::receiver::{Receiving, Transfers};
 use super::watched::{Subject, Watched};
 use super::{
     CHUNK_BYTES, FrameError, Hello, Inference, MAX_REQUEST_BYTES, Refusal, Request, Response,
     Stats, Update, VERSION, decode,
 };
 use crate::adapt::guard::Verdict;
-use crate::adapt::{AdaptError, Config, Head, Plastic, state_bytes};
+use crate::adapt::{AdaptError, Config, Plastic, state_bytes};
 use crate::blob::{Model, RUNTIME_ABI};
 use crate::store::Store;
 use embedded_storage::nor_flash::NorFlash;
@@ -43,17 +45,12 @@ pub struct Buffers<'a> {
     pub scratch: &'a mut [u8],
 }
 
-/// What learns until the host configures something else: nothing.
-const AT_START: Config = Config {
-    homeostasis: None,
-    head: Head::Base,
-};
-
 /// The device: at most one model, and its answers.
 #[derive(Debug)]
 pub struct Server<'a, M, F> {
     machine: M,
     loaded: Option<Loaded<'a, F>>,
+    receiving: Receiving<'a>,
     stats: Stats,
 }
 
@@ -63,6 +60,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
         Self {
             machine,
             loaded: None,
+            receiving: Receiving::default(),
             stats: Stats::default(),
         }
     }
@@ -87,7 +85,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
         for (buffer, need_bytes, have_bytes) in [
             ("arena", model.arena_bytes(), arena.len()),
             ("input", input_bytes, input.len()),
-            ("state", state_bytes(model, &AT_START)?, state.len()),
+            ("state", state_bytes(model, &Config::NOTHING)?, state.len()),
         ] {
             if need_bytes > have_bytes {
                 return Err(LoadError::Buffer {
@@ -99,7 +97,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
         }
         let state_bytes = state.len();
         let input = input.get_mut(..input_bytes).unwrap_or_default();
-        let mut plastic = Plastic::new(model, AT_START, 0, state)?;
+        let mut plastic = Plastic::new(model, Config::NOTHING, 0, state)?;
         let watched = Watched::boot(store, scratch, model, &mut plastic);
         let loaded = Loaded {
             watched,
@@ -112,8 +110,23 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
         Ok(Self {
             machine,
             loaded: Some(loaded),
+            receiving: Receiving::default(),
             stats: Stats::default(),
         })
+    }
+
+    /// The same device, which takes other models by `transfers`; `spare` is the arena of their self-test where
+    /// no model is loaded.
+    pub fn receiving(self, transfers: &'a mut dyn Transfers, spare: &'a mut [i8]) -> Self {
+        Self {
+            receiving: Receiving::by(transfers, spare),
+            ..self
+        }
+    }
+
+    /// Whether the host asked for a restart: due once the response is sent.
+    pub fn wants_restart(&self) -> bool {
+        self.receiving.wants_restart()
     }
 
     /// The response to one frame, sound or damaged.
@@ -132,6 +145,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             }
         }
     }
+
     fn serve(&mut self, request: &Request<'_>) -> Result<Response<'_>, Refusal> {
         match *request {
             Request::Hello => Ok(Response::Hello(self.hello())),
@@ -184,7 +198,13 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
                 let check = |w: &mut Watched<'_, F>, s: Subject<'_, '_>| w.check(s);
                 self.timed(check).map(Response::Checked)
             }
+            Request::Transfer(ref request) => {
+                let arena = self.loaded.as_mut().map(|loaded| &mut *loaded.arena);
+                let progress = self.receiving.serve(request, arena)?;
+                Ok(Response::Transfer(progress))
+            }
             Request::Commit => {
+                self.receiving.settled()?;
                 let (watched, subject) = self.loaded()?.parts();
                 watched.commit(subject).map(Response::Committed)
             }
@@ -314,24 +334,4 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             verdict,
         })
     }
-}
-
-/// Why a model cannot be served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum LoadError {
-    /// A buffer the program gives is too small.
-    #[error("the model needs {need_bytes} bytes of {buffer}, the program has {have_bytes}")]
-    Buffer {
-        /// Name of the buffer.
-        buffer: &'static str,
-        /// Needed by the model.
-        need_bytes: usize,
-        /// Given by the program.
-        have_bytes: usize,
-    },
-    /// The model is beyond the limits of plasticity, through which every inference goes.
-    #[error(transparent)]
-    Plastic(#[from] AdaptError),
 }

@@ -2,6 +2,7 @@
 //!
 //! It owns the messages, with numbers and what to do next; it must not know how a case is found.
 
+use crate::adapt::AdaptError;
 use crate::blob::BlobError;
 use crate::network::ArenaError;
 use crate::signature::TrustError;
@@ -76,6 +77,25 @@ pub enum UpdateError<E> {
         /// Of the device.
         max_bytes: usize,
     },
+    /// The device takes smaller images only.
+    #[error("the model takes images of {got_bytes} bytes, the device at most {max_bytes}")]
+    Image {
+        /// Of the blob.
+        got_bytes: usize,
+        /// Of the device.
+        max_bytes: usize,
+    },
+    /// The device has less memory for what is learned.
+    #[error("the model needs {got_bytes} bytes to learn in, the device has {max_bytes}")]
+    Learned {
+        /// Of the blob.
+        got_bytes: usize,
+        /// Of the device.
+        max_bytes: usize,
+    },
+    /// The model has more classes or features than a device serves.
+    #[error(transparent)]
+    Plastic(#[from] AdaptError),
     /// The device has other images.
     #[error("the model takes {got:?} (height, width, channels), the device gives {want:?}")]
     Input {
@@ -101,17 +121,4 @@ pub enum UpdateError<E> {
     /// The self-test has too small an arena.
     #[error(transparent)]
     Arenas(#[from] ArenaError),
-}
-
-/// Why a start has no model. `E` is the flash driver's error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum BootError<E> {
-    /// The boot record could not be committed.
-    #[error("no start: {0}")]
-    Flash(UpdateError<E>),
-    /// The slot that counts holds no model that may be used.
-    #[error("no model to start: {0}")]
-    NoModel(UpdateError<E>),
 }

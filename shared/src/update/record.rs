@@ -3,8 +3,10 @@
 //! It owns its 16 bytes; it must not know slots or flash. Byte 0: the slot that counts; byte 1: the state;
 //! bytes 8–15: the counter, u64 little-endian; the rest is zero.
 
+use serde::{Deserialize, Serialize};
+
 /// What became of the other slot's model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum State {
     /// Nothing is asked of it.
@@ -33,6 +35,10 @@ impl BootRecord {
     pub(super) const BYTES: usize = 16;
     /// In the store, the owner of the record in place of a model.
     pub(super) const OWNER: [u8; 16] = *b"aplysia boot 1\0\0";
+
+    pub(super) fn in_state(self, state: State) -> Self {
+        Self { state, ..self }
+    }
 
     pub(super) fn encode(self) -> [u8; Self::BYTES] {
         let state = match self.state {

@@ -1,11 +1,16 @@
-//! The store's flash of the emulated board: 64 KiB of its PSRAM, kept in a file of the host.
+//! The flash of the emulated board in two parts, one for the store and one for the model slots: a piece of its
+//! PSRAM, kept in a file of the host.
 //!
 //! Behaves like NOR flash: programming clears bits, 8 bytes at a time; erasing sets 4096 bytes to 0xFF.
 //! Every word and every page goes to the file at once by semihosting, in order, so that a killed emulator
 //! leaves what a power cut leaves. The file is named by the semihosting command line `flash PATH`; without
-//! it the flash is erased at the start and forgotten at the end. Bytes behind the file's end are erased.
+//! it the flash is erased at the start and forgotten at the end. Bytes behind the file's end are erased; a gap
+//! that the host's file system leaves between two written places reads as zeros, as flash with another history
+//! would: whatever is written is erased first.
 //! Source: Arm, "Semihosting for AArch32 and AArch64" (IHI 0058).
 
+use aplysia_shared::update::MappedFlash;
+use core::ops::Range;
 use core::ptr::addr_of_mut;
 use core::slice;
 use cortex_m_semihosting::{nr, syscall, syscall1};
@@ -23,14 +28,28 @@ const MAX_COMMAND_BYTES: usize = 512;
 unsafe extern "C" {
     static mut _store_start: u8;
     static mut _store_end: u8;
+    static mut _slots_start: u8;
+    static mut _slots_end: u8;
 }
 
-/// The flash: all of it is the store's.
+/// One part of the flash: the only one that writes its cells.
 #[derive(Debug)]
 pub struct Flash {
-    cells: &'static mut [u8],
+    start: *mut u8,
+    len: usize,
     /// Handle of the file.
     file: Option<usize>,
+    /// Of the part in the file.
+    offset: usize,
+}
+
+/// All of the flash.
+#[derive(Debug)]
+pub struct Flashes {
+    /// For what is learned.
+    pub store: Flash,
+    /// For the boot record and the model slots.
+    pub slots: Flash,
 }
 
 /// Why the flash refuses.
@@ -58,36 +77,89 @@ fn call<const N: usize>(operation: usize, arguments: [usize; N]) -> usize {
     unsafe { syscall(operation, &arguments) }
 }
 
-impl Flash {
+impl Flashes {
     /// Reads the file, if the command line names one.
     ///
     /// # Safety
     /// Call it once: the cells have one owner.
-    pub unsafe fn new() -> Self {
-        let (start, end) = (addr_of_mut!(_store_start), addr_of_mut!(_store_end));
-        // SAFETY: the linker map reserves `start..end`, RAM that nothing else names; the caller calls once.
-        let cells = unsafe { slice::from_raw_parts_mut(start, end as usize - start as usize) };
-        cells.fill(0xFF);
+    pub unsafe fn take() -> Self {
         let file = open();
-        if let Some(handle) = file {
-            // What is not read stays erased: the file is shorter, or damaged, which the store finds out.
-            call(nr::READ, [handle, cells.as_mut_ptr() as usize, cells.len()]);
+        let store = (addr_of_mut!(_store_start), addr_of_mut!(_store_end));
+        let slots = (addr_of_mut!(_slots_start), addr_of_mut!(_slots_end));
+        let store = Flash::new(store, file, 0);
+        let offset = store.len;
+        Self {
+            store,
+            slots: Flash::new(slots, file, offset),
         }
-        Self { cells, file }
+    }
+}
+
+impl Flash {
+    /// The part `start..end`, which the linker map reserves, with the file's bytes from `offset` on.
+    fn new((start, end): (*mut u8, *mut u8), file: Option<usize>, offset: usize) -> Self {
+        let len = end as usize - start as usize;
+        let mut flash = Self {
+            start,
+            len,
+            file,
+            offset,
+        };
+        flash.cells(0, len).fill(0xFF);
+        if let Some(handle) = file {
+            call(nr::SEEK, [handle, offset]);
+            // What is not read stays erased: the file is shorter, or damaged, which their users find out.
+            call(nr::READ, [handle, start as usize, len]);
+        }
+        flash
+    }
+
+    /// `len` bytes from `from` on, to be changed; none if they are not all there.
+    fn cells(&mut self, from: usize, len: usize) -> &mut [u8] {
+        match from.checked_add(len) {
+            // SAFETY: the linker map reserves the part, RAM that nothing else names, and it has one owner, who
+            // is borrowed; who took a slice by `mapped` has promised that these bytes are not in it.
+            Some(end) if end <= self.len => unsafe {
+                slice::from_raw_parts_mut(self.start.add(from), len)
+            },
+            _ => &mut [],
+        }
+    }
+
+    /// The bytes `range`, for longer than the flash is borrowed; empty if they are not all there.
+    ///
+    /// # Safety
+    /// Nothing may be written or erased in `range` while the slice is in use.
+    pub unsafe fn mapped(&self, range: Range<u32>) -> &'static [u8] {
+        let (from, end) = (range.start as usize, range.end as usize);
+        if from > end || end > self.len {
+            return &[];
+        }
+        // SAFETY: inside the part, see `cells`; the caller promises that it does not change.
+        unsafe { slice::from_raw_parts(self.start.add(from), end - from) }
     }
 
     /// Copies `from..from + len` to the file.
     fn keep(&mut self, from: usize, len: usize) -> Result<(), Fault> {
-        let (Some(handle), Some(bytes)) = (self.file, self.cells.get(from..from + len)) else {
+        let Some(handle) = self.file else {
             return Ok(());
         };
-        let seek = call(nr::SEEK, [handle, from]);
+        let at = self.offset + from;
+        let bytes = self.cells(from, len);
+        let seek = call(nr::SEEK, [handle, at]);
         let missing = call(nr::WRITE, [handle, bytes.as_ptr() as usize, bytes.len()]);
         if seek == 0 && missing == 0 {
             Ok(())
         } else {
             Err(Fault::File)
         }
+    }
+}
+
+impl MappedFlash for Flash {
+    fn bytes(&self, range: Range<u32>) -> &[u8] {
+        // SAFETY: the slice lives no longer than the borrow, and writing borrows exclusively.
+        unsafe { self.mapped(range) }
     }
 }
 
@@ -115,17 +187,15 @@ impl ReadNorFlash for Flash {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Fault> {
         check_read(self, offset, bytes.len()).map_err(Fault::Kind)?;
-        for (to, from) in bytes
-            .iter_mut()
-            .zip(self.cells.iter().skip(offset as usize))
-        {
+        let end = offset + bytes.len() as u32;
+        for (to, from) in bytes.iter_mut().zip(self.bytes(offset..end)) {
             *to = *from;
         }
         Ok(())
     }
 
     fn capacity(&self) -> usize {
-        self.cells.len()
+        self.len
     }
 }
 
@@ -136,10 +206,7 @@ impl NorFlash for Flash {
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Fault> {
         check_erase(self, from, to).map_err(Fault::Kind)?;
         for page in (from as usize..to as usize).step_by(PAGE) {
-            self.cells
-                .get_mut(page..page + PAGE)
-                .unwrap_or_default()
-                .fill(0xFF);
+            self.cells(page, PAGE).fill(0xFF);
             self.keep(page, PAGE)?;
         }
         Ok(())
@@ -148,8 +215,7 @@ impl NorFlash for Flash {
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Fault> {
         check_write(self, offset, bytes.len()).map_err(Fault::Kind)?;
         for (at, word) in (offset as usize..).step_by(WORD).zip(bytes.chunks(WORD)) {
-            let cells = self.cells.get_mut(at..).unwrap_or_default();
-            cells
+            self.cells(at, word.len())
                 .iter_mut()
                 .zip(word)
                 .for_each(|(cell, byte)| *cell &= byte);

@@ -1,5 +1,7 @@
 //! The grammar of `aplysia device`.
 
+pub(crate) mod update;
+
 use super::deep::DeepArgs;
 use super::plan::PlanArgs;
 use super::{DataArgs, at_least_one};
@@ -39,6 +41,9 @@ pub(crate) enum DeviceCommand {
     #[command(after_help = "Examples:\n  aplysia device stats model.blob\n  \
                             aplysia device stats --connect board.sock")]
     Stats(StatsArgs),
+    /// Give the device another model: send it, have it checked and tried, keep it or take it back.
+    #[command(after_help = update::HELP)]
+    Update(update::UpdateArgs),
 }
 
 /// Which device.
@@ -50,8 +55,8 @@ pub(crate) struct BoardArgs {
     /// Use the running board behind this socket file instead: see `aplysia device emulate --socket`.
     #[arg(long, value_name = "PATH", conflicts_with = "firmware")]
     pub(crate) connect: Option<PathBuf>,
-    /// File that stands for the emulated board's flash: what is committed there is loaded at the next
-    /// start. Made if missing [default: a flash that forgets].
+    /// File that stands for the emulated board's flash: what is committed or sent there is loaded at the
+    /// next start. Made if missing [default: a flash that forgets].
     #[arg(long, value_name = "FILE", conflicts_with = "connect")]
     pub(crate) flash: Option<PathBuf>,
 }
@@ -63,6 +68,10 @@ pub(crate) struct EmulateArgs {
     /// Program of the board [default: $APLYSIA_FIRMWARE, else what `cargo xtask firmware` builds].
     #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
+    /// File that stands for the board's flash: what is committed or sent there is loaded at the next start.
+    /// Made if missing [default: a flash that forgets].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flash: Option<PathBuf>,
     /// Keep the board running, its serial line at this socket file, until Ctrl-C.
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,

@@ -170,8 +170,8 @@ impl Emulator {
         Self::boot(board, elf, blob, None)
     }
 
-    /// [`Emulator::start`] with the store's flash in the file `flash`, which is made if it is missing: what
-    /// is committed there survives the emulator, however that ends.
+    /// [`Emulator::start`] with the board's flash in the file `flash`, which is made if it is missing: what
+    /// is committed or sent there survives the emulator, however that ends.
     ///
     /// # Errors
     /// As [`Emulator::start`], or `flash` cannot be written.
@@ -236,11 +236,16 @@ pub struct EmulatorServer {
 }
 
 impl EmulatorServer {
-    /// As [`Emulator::start`], listening on `socket` when it returns.
+    /// As [`Emulator::start_with_flash`], listening on `socket` when it returns.
     ///
     /// # Errors
-    /// As [`Emulator::start`]; `socket` exists already; QEMU cannot listen there.
-    pub fn start(elf: &Path, blob: Option<&Path>, socket: &Path) -> Result<Self, DeviceError> {
+    /// As [`Emulator::start_with_flash`]; `socket` exists already; QEMU cannot listen there.
+    pub fn start(
+        elf: &Path,
+        blob: Option<&Path>,
+        flash: Option<&Path>,
+        socket: &Path,
+    ) -> Result<Self, DeviceError> {
         // QEMU would remove any file that stands there.
         if socket.exists() {
             return Err(DeviceError::SocketExists {
@@ -249,7 +254,7 @@ impl EmulatorServer {
         }
         let uart = format!("socket,id=uart,path={},server=on,wait=off", escaped(socket));
         let mut server = Self {
-            qemu: Qemu::start(&Board::MPS2_AN386, elf, blob, None, &uart, Stdio::null())?,
+            qemu: Qemu::start(&Board::MPS2_AN386, elf, blob, flash, &uart, Stdio::null())?,
             socket: socket.to_owned(),
         };
         while !socket.exists() {

@@ -1,0 +1,95 @@
+//! Which models a device takes: whose, how new, of what size and shape.
+//!
+//! It owns the rules that one blob is held against, in their order; it must not know slots or flash.
+
+use super::UpdateError;
+use crate::adapt::{Config, state_bytes};
+use crate::blob::{Lead, Model};
+use crate::signature::Trust;
+
+/// Which models the device takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whose.
+    pub trust: Trust,
+    /// Height, width and channels of the images, if the device has only such.
+    pub input: Option<[u16; 3]>,
+    /// Update counter of the model that the program was built with, 0 without one: older ones are refused.
+    pub counter: u64,
+    /// Largest arena, bytes.
+    pub arena_bytes: usize,
+    /// Largest image, bytes.
+    pub input_bytes: usize,
+    /// Largest state of a model that learns nothing yet, bytes.
+    pub state_bytes: usize,
+}
+
+impl Policy {
+    /// Whether a model of this header may follow one with update counter `least`.
+    pub(super) fn header<E>(&self, lead: &Lead, least: u64) -> Result<(), UpdateError<E>> {
+        if lead.counter < least {
+            return Err(UpdateError::Counter {
+                got: lead.counter,
+                want: least,
+            });
+        }
+        self.arena(lead.arena_bytes as usize)
+    }
+
+    /// Whether the model in `bytes` is whole, rightly signed, sound, runs here, and passes `test`; its counter is
+    /// not looked at.
+    ///
+    /// The order: checksum, signature, then everything else, so that damage is called damage and nothing of an
+    /// untrusted graph is decoded.
+    // Not in the caller's frame, and the parsed model (2.7 kB) is not handed out: a start checks two slots.
+    #[inline(never)]
+    pub(super) fn accepts<E>(
+        &self,
+        bytes: &[u8],
+        test: &mut dyn FnMut(&Model<'_>) -> Result<(), UpdateError<E>>,
+    ) -> Result<(), UpdateError<E>> {
+        Lead::read(bytes)?.intact(bytes)?;
+        self.trust.verify(bytes)?;
+        // Looked at where it lies: moved out of the result it would take its place on the stack twice.
+        let parsed = Model::parse(bytes);
+        let model = parsed.as_ref().map_err(|&error| error)?;
+        self.runs(model)?;
+        test(model)
+    }
+
+    /// Whether the device has what `model` needs.
+    fn runs<E>(&self, model: &Model<'_>) -> Result<(), UpdateError<E>> {
+        self.arena(model.arena_bytes())?;
+        let input = model.input();
+        let (got, want) = ([input.h, input.w, input.c], self.input);
+        if let Some(want) = want.filter(|&want| want != got) {
+            return Err(UpdateError::Input { got, want });
+        }
+        let (got_bytes, max_bytes) = (input.len(), self.input_bytes);
+        if got_bytes > max_bytes {
+            return Err(UpdateError::Image {
+                got_bytes,
+                max_bytes,
+            });
+        }
+        let (got_bytes, max_bytes) = (state_bytes(model, &Config::NOTHING)?, self.state_bytes);
+        if got_bytes > max_bytes {
+            return Err(UpdateError::Learned {
+                got_bytes,
+                max_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    fn arena<E>(&self, got_bytes: usize) -> Result<(), UpdateError<E>> {
+        let max_bytes = self.arena_bytes;
+        match got_bytes <= max_bytes {
+            true => Ok(()),
+            false => Err(UpdateError::Arena {
+                got_bytes,
+                max_bytes,
+            }),
+        }
+    }
+}
