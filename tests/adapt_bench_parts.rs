@@ -264,7 +264,6 @@ fn targets_are_read_off_the_rows() {
         counted("none", 1000.0, 0.0),
         counted("delta 1311", 1000.0, 60.0),
         counted("homeostasis 5", 1490.0, 0.0),
-        counted("homeostasis 3 every 4th", 1120.0, 0.0),
     ];
     let watched = [run("a", [90.0, 89.0])];
     let all = targets(&Found {
@@ -280,7 +279,7 @@ fn targets_are_read_off_the_rows() {
             (90.0, true),
             (9.0, true),
             (6.0, false),
-            (12.0, true),
+            (49.0, false),
             (1.0, true)
         ]
     );
@@ -317,11 +316,5 @@ fn a_replay_counts_on_the_device_what_the_host_learns() {
         images.push((method.name, run.image));
     }
     let of = |name| images.iter().find(|(n, _)| *n == name).unwrap().1;
-    let more = |name| of(name) - of("none");
-    let (every, fourth) = (more("homeostasis 5"), more("homeostasis 3 every 4th"));
-    // Constants are folded for every image.
-    assert!(
-        fourth > 0.25 * every && fourth < 0.5 * every,
-        "{fourth} of {every}"
-    );
+    assert!(of("homeostasis 5") > of("none"));
 }

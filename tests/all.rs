@@ -53,6 +53,7 @@ mod oracle;
 mod pointwise;
 /// Every rule of parsing, broken one at a time.
 mod refusal;
+mod sums;
 
 /// Reports: every trial shown, well-formed, nothing from outside, hostile names, the Optuna journal.
 mod report;

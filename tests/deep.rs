@@ -56,7 +56,7 @@ struct Seen {
 }
 
 impl Hooks for Seen {
-    fn layer(&mut self, _: usize) -> LayerHooks<'_> {
+    fn layer(&mut self, _: usize, _: &[i8]) -> LayerHooks<'_> {
         LayerHooks::default()
     }
     fn ran(&mut self, layer: usize, arena: &[i8]) {

@@ -21,7 +21,7 @@ const N_CLASSES: usize = 10;
 const SEED: u32 = 7;
 /// What the firmware has.
 const ARENA_BYTES: usize = 32 * 1024;
-const STATE_BYTES: usize = 16 * 1024;
+const STATE_BYTES: usize = 18 * 1024;
 
 /// `n` images of their own brightness and contrast each.
 fn images(n: usize, seed: u64) -> Vec<Vec<u8>> {

@@ -8,7 +8,7 @@ use aplysia_shared::kernel::dsp::packing::{self, Depth, Reach};
 use aplysia_shared::kernel::dsp::{self, Native, Packed, Portable, Simd};
 use aplysia_shared::kernel::{Dst, Src, Weighted, generic};
 use aplysia_shared::quant::high_product_by_parts;
-use aplysia_shared::{AddScales, ChannelStat, Clamp, Scaling, Window};
+use aplysia_shared::{AddScales, Clamp, Scaling, Window};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -34,7 +34,7 @@ fn tame(to: &mut Output, rng: &mut ChaCha8Rng) {
     }
 }
 
-fn with_packed<S: Simd>(k: &Case, w: &[i8], stats: Option<&mut [ChannelStat]>) -> Vec<i8> {
+fn with_packed<S: Simd>(k: &Case, w: &[i8]) -> Vec<i8> {
     let PackedWeights { sums, reach, bytes } = pack(w, Depth::new(&k.window, k.src.c));
     let sums: Vec<u8> = sums.into_iter().flat_map(i32::to_le_bytes).collect();
     let packed = Packed {
@@ -44,10 +44,9 @@ fn with_packed<S: Simd>(k: &Case, w: &[i8], stats: Option<&mut [ChannelStat]>) -
     };
     run(k.geometry.out, k.to.bias.len(), &k.to, |dst| {
         with_constants(&k.to, w, |constants| {
-            let constants = &mut Weighted {
+            let constants = &Weighted {
                 weights: &bytes,
                 requant: constants.requant,
-                stats,
             };
             let packed = packed.proved(&constants.requant, k.src.zero_point as i32);
             dsp::packed_conv2d_s8::<S>(&view(&k.src), dst, &k.window, constants, packed);
@@ -55,14 +54,9 @@ fn with_packed<S: Simd>(k: &Case, w: &[i8], stats: Option<&mut [ChannelStat]>) -
     })
 }
 
-fn with_plain(k: &Case, w: &[i8], stats: Option<&mut [ChannelStat]>) -> Vec<i8> {
+fn with_plain(k: &Case, w: &[i8]) -> Vec<i8> {
     run(k.geometry.out, k.to.bias.len(), &k.to, |dst| {
         with_constants(&k.to, w, |constants| {
-            let constants = &mut Weighted {
-                weights: constants.weights,
-                requant: constants.requant,
-                stats,
-            };
             generic::conv2d_s8(&view(&k.src), dst, &k.window, constants);
         });
     })
@@ -76,20 +70,9 @@ fn check_conv(mut k: Case) -> Result<(), TestCaseError> {
         0 => w.iter().map(|w| if *w < 0 { -127 } else { 127 }).collect(),
         _ => w,
     };
-    let want = with_plain(&k, &w, None);
-    prop_assert_eq!(&with_packed::<Native>(&k, &w, None), &want);
-    prop_assert_eq!(&with_packed::<Portable>(&k, &w, None), &want);
-    let mut stats = vec![
-        ChannelStat {
-            center: 40,
-            ..ChannelStat::default()
-        };
-        out_ch
-    ];
-    let mut seen = stats.clone();
-    prop_assert_eq!(with_plain(&k, &w, Some(&mut seen)), want.clone());
-    prop_assert_eq!(with_packed::<Native>(&k, &w, Some(&mut stats)), want);
-    prop_assert_eq!(stats, seen);
+    let want = with_plain(&k, &w);
+    prop_assert_eq!(&with_packed::<Native>(&k, &w), &want);
+    prop_assert_eq!(&with_packed::<Portable>(&k, &w), &want);
     Ok(())
 }
 
@@ -139,7 +122,7 @@ proptest! {
         let mut k = case([axis(0), axis(1)], [c, c], seed);
         tame(&mut k.to, &mut k.rng);
         let w = weights(kernel * kernel * c, &mut k.rng);
-        let with = |f: fn(&Case, &mut Dst<'_>, &mut Weighted<'_>)| {
+        let with = |f: fn(&Case, &mut Dst<'_>, &Weighted<'_>)| {
             run(k.geometry.out, c, &k.to, |dst| with_constants(&k.to, &w, |constants| f(&k, dst, constants)))
         };
         let want = with(|k, dst, constants| {

@@ -5,7 +5,7 @@
 
 use aplysia_shared::kernel::{Dst, Src, Weighted, generic};
 use aplysia_shared::quant::{self, requantize};
-use aplysia_shared::{AddScales, ChannelStat, Clamp, Requant, Scaling, Window};
+use aplysia_shared::{AddScales, Clamp, Requant, Scaling, Window};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use rand::{Rng, SeedableRng};
@@ -158,17 +158,16 @@ pub(crate) fn run(
 }
 
 /// Lends the constants of `to` with `weights` to `kernel`.
-pub(crate) fn with_constants(to: &Output, weights: &[i8], kernel: impl FnOnce(&mut Weighted<'_>)) {
+pub(crate) fn with_constants(to: &Output, weights: &[i8], kernel: impl FnOnce(&Weighted<'_>)) {
     let words = |x: &[i32]| x.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     let (bias, multiplier) = (words(&to.bias), words(&to.multiplier));
-    kernel(&mut Weighted {
+    kernel(&Weighted {
         weights: &bytes(weights),
         requant: Requant {
             bias: &bias,
             multiplier: &multiplier,
             shift: &bytes(&to.shift),
         },
-        stats: None,
     });
 }
 
@@ -279,39 +278,6 @@ proptest! {
             generic::global_avg_pool_s8(&view(&src), dst, scaling);
         });
         prop_assert_eq!(got, oracle::global_avg_pool(&src, factor, &to));
-    }
-
-    #[test]
-    fn stats_sum_the_bias_free_accumulators(
-        axes in [axis(2), axis(2)], c in [1..=5usize, 1..=5usize], seed: u64,
-    ) {
-        let mut k = case(axes, c, seed);
-        let [kernel_h, kernel_w] = k.geometry.kernel;
-        let w = weights(c[1] * kernel_h * kernel_w * c[0], &mut k.rng);
-        let center = |o: usize| 1000 * o as i32 - 1500;
-        let start = |o| ChannelStat { center: center(o), sum: 7, deviation: 9 };
-        let mut stats: Vec<_> = (0..c[1]).map(start).collect();
-        run(k.geometry.out, c[1], &k.to, |dst| {
-            with_constants(&k.to, &w, |constants| {
-                let weighted = &mut Weighted {
-                    weights: constants.weights,
-                    requant: constants.requant,
-                    stats: Some(&mut stats),
-                };
-                generic::conv2d_s8(&view(&k.src), dst, &k.window, weighted);
-            });
-        });
-        for (o, stat) in stats.iter().enumerate() {
-            let mut want = start(o);
-            for y in 0..k.geometry.out[0] {
-                for x in 0..k.geometry.out[1] {
-                    let raw = oracle::conv2d_raw(&k.src, &k.geometry, &w, [y, x, o]);
-                    want.sum += raw;
-                    want.deviation += (raw - i64::from(want.center)).abs();
-                }
-            }
-            prop_assert_eq!(*stat, want);
-        }
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //!
 //! It owns the hooks of the tests and must not know how a blob is laid out.
 
-use aplysia_shared::kernel::dsp::packing;
+use aplysia_shared::kernel::dsp::{Native, packing};
+use aplysia_shared::kernel::sums::{ChannelStat, Lattice};
 use aplysia_shared::quant::i32_at;
 use aplysia_shared::{
-    ArenaError, ChannelStat, Constants, Hooks, Layer, LayerHooks, Model, Op, Requant, Tensor,
-    Window, infer,
+    ArenaError, Constants, Hooks, Layer, LayerHooks, Model, Op, Requant, Tensor, Window, infer,
+    sums,
 };
 
 use crate::blob::{encoded, image, packed, run, tiny};
@@ -174,17 +175,24 @@ struct Head {
     bias: Vec<u8>,
     multiplier: Vec<u8>,
     shift: Vec<u8>,
-    stats: Vec<ChannelStat>,
+    raw: Vec<i64>,
     features: Vec<i8>,
     calls: usize,
 }
 
 impl Hooks for Head {
-    fn layer(&mut self, layer: usize) -> LayerHooks<'_> {
+    fn layer(&mut self, layer: usize, arena: &[i8]) -> LayerHooks<'_> {
         self.calls += 1;
         if layer != 7 {
             return LayerHooks::default();
         }
+        let mut stats = [ChannelStat::default(); 3];
+        let (graph, data) = tiny();
+        let blob = encoded(&graph, &data).unwrap();
+        let model = Model::parse(&blob).unwrap();
+        let sums = sums(&model, layer, arena).unwrap();
+        sums.add::<Native>(0, Lattice::ALL, &mut stats);
+        self.raw.extend(stats.map(|stat| stat.sum));
         LayerHooks {
             requant: Some(Requant {
                 bias: &self.bias,
@@ -192,7 +200,6 @@ impl Hooks for Head {
                 shift: &self.shift,
             }),
             weights: Some(&self.weights),
-            stats: Some(&mut self.stats),
         }
     }
 
@@ -217,7 +224,6 @@ fn hooks_replace_the_head_and_see_it() {
             .flat_map(|m| m.to_le_bytes())
             .collect(),
         shift: vec![1, 0, 0],
-        stats: vec![ChannelStat::default(); 3],
         ..Head::default()
     };
     let got = run(&model, &mut head);
@@ -226,12 +232,15 @@ fn hooks_replace_the_head_and_see_it() {
     let want = [raw + 5, half(raw - 6), half(raw + 70)].map(|x| (x + 1).clamp(-128, 127) as i8);
     assert_eq!(got, want);
     assert_eq!((head.calls, head.features.len()), (8, 4));
-    let stat = ChannelStat {
-        center: 0,
-        sum: raw.into(),
-        deviation: raw.abs().into(),
+    let base = model.constants(7).unwrap();
+    let sum = |row: &[u8]| -> i64 {
+        let products = row.iter().zip(&head.features);
+        products
+            .map(|(&w, &q)| i64::from(w.cast_signed()) * (i64::from(q) + 7))
+            .sum()
     };
-    assert_eq!(head.stats, [stat; 3]);
+    let raw: Vec<i64> = base.weights.chunks_exact(4).map(sum).collect();
+    assert_eq!(head.raw, raw);
 }
 
 /// Slices of another length than the layer's are not used, each on its own.
@@ -245,11 +254,9 @@ fn hooks_of_a_wrong_length_change_nothing() {
         bias: vec![0; 12],
         multiplier: vec![0; 12],
         shift: vec![0; 2],
-        stats: vec![ChannelStat::default(); 4],
         ..Head::default()
     };
     assert_eq!(run(&model, &mut head), run(&model, &mut ()));
-    assert_eq!(head.stats, [ChannelStat::default(); 4]);
 }
 
 /// Constants no parser would accept give some scores, not a panic.
@@ -265,14 +272,6 @@ fn no_constants_of_a_hook_can_panic() {
                 bias: vec![byte; 12],
                 multiplier: vec![byte; 12],
                 shift: vec![shift.cast_unsigned(); 3],
-                stats: vec![
-                    ChannelStat {
-                        center: i32::MIN,
-                        sum: i64::MAX,
-                        deviation: i64::MAX,
-                    };
-                    3
-                ],
                 ..Head::default()
             };
             assert_eq!(run(&model, &mut head).len(), 3);

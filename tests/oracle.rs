@@ -15,7 +15,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    fn at(&self, y: i64, x: i64, c: usize) -> Option<i64> {
+    pub(crate) fn at(&self, y: i64, x: i64, c: usize) -> Option<i64> {
         let inside = (0..self.h as i64).contains(&y) && (0..self.w as i64).contains(&x);
         inside.then(|| i64::from(self.data[(y as usize * self.w + x as usize) * self.c + c]))
     }
@@ -117,14 +117,23 @@ pub(crate) fn conv2d_raw(src: &Image, g: &Geometry, weights: &[i8], [y, x, o]: [
 /// Weights `[kh][kw][ch]`.
 pub(crate) fn depthwise(src: &Image, g: &Geometry, weights: &[i8], to: &Output) -> Vec<i8> {
     each_pixel(g.out, src.c, |y, x, o| {
-        let mut raw = 0;
-        for (ky, kx, iy, ix) in g.taps(y, x) {
-            let q = src.at(iy, ix, o).unwrap_or(src.zero_point);
-            let w = weights[(ky * g.kernel[1] + kx) * src.c + o];
-            raw += (q - src.zero_point) * i64::from(w);
-        }
-        to.finish(raw, o)
+        to.finish(depthwise_raw(src, g, weights, [y, x, o]), o)
     })
+}
+
+pub(crate) fn depthwise_raw(
+    src: &Image,
+    g: &Geometry,
+    weights: &[i8],
+    [y, x, o]: [usize; 3],
+) -> i64 {
+    let mut raw = 0;
+    for (ky, kx, iy, ix) in g.taps(y, x) {
+        let q = src.at(iy, ix, o).unwrap_or(src.zero_point);
+        let w = weights[(ky * g.kernel[1] + kx) * src.c + o];
+        raw += (q - src.zero_point) * i64::from(w);
+    }
+    raw
 }
 
 /// Weights `[out][in]`.

@@ -21,14 +21,10 @@ fn the_unpacked_kernel_is_the_generic_one() {
                 zero_point: -7,
                 clamp: Clamp { min: -100, max: 90 },
             };
-            let mut constants = Weighted {
-                weights,
-                requant,
-                stats: None,
-            };
+            let constants = Weighted { weights, requant };
             match fast {
-                true => dsp::pointwise_conv2d_s8::<S>(src, &mut dst, &mut constants),
-                false => generic::pointwise_conv2d_s8(src, &mut dst, &mut constants),
+                true => dsp::pointwise_conv2d_s8::<S>(src, &mut dst, &constants),
+                false => generic::pointwise_conv2d_s8(src, &mut dst, &constants),
             }
             data
         });

@@ -63,6 +63,7 @@ proptest! {
         prop_assert!(!answers.is_empty() && answers.iter().all(Result::is_err), "{:?}", answers);
     }
 
+    /// But for a byte that says nothing: behind a full last block the code of an empty one.
     #[test]
     fn a_cut_frame_is_one_error(payload in payload(), keep in any::<prop::sample::Index>()) {
         let mut line = frame(&payload);
@@ -70,7 +71,9 @@ proptest! {
         line.push(0);
         let mut decoder = Decoder::new();
         let answers = receive(&mut decoder, &line);
-        prop_assert!(answers.len() == 1 && answers[0].is_err(), "{:?}", answers);
+        let whole = |answer: &Result<_, _>| answer.as_ref().is_ok_and(|got| *got == payload);
+        prop_assert!(answers.len() == 1, "{:?}", answers);
+        prop_assert!(answers[0].is_err() || whole(&answers[0]), "{:?}", answers);
         prop_assert_eq!(receive(&mut decoder, &frame(b"after")), vec![Ok(b"after".to_vec())]);
     }
 }

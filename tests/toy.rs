@@ -3,9 +3,12 @@
 
 use aplysia_shared::adapt::{Config, Plastic, state_bytes};
 use aplysia_shared::blob::encode;
+use aplysia_shared::kernel::dsp::Native;
+use aplysia_shared::kernel::sums::{CHANNELS as AT_ONCE, ChannelStat, Lattice};
+use aplysia_shared::quant::i32_at;
 use aplysia_shared::{
-    ChannelStat, Clamp, GraphV1, Hooks, Labels, Layer, LayerHooks, Model, Op, Scaling, Tensor,
-    Window, infer, infer_with,
+    Clamp, GraphV1, Hooks, Labels, Layer, LayerHooks, Model, Op, Requant, Scaling, Tensor, Window,
+    infer, infer_with, sums,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -126,17 +129,58 @@ pub(crate) fn network(seed: u64, statistics: &[Vec<(i32, i32)>; 2]) -> Vec<u8> {
     blob
 }
 
+/// Folded constants of a layer: biases, multipliers, shifts.
+pub(crate) type Folded = [Vec<u8>; 3];
+
+/// The folding of the first layer, by its equations in floating point.
+pub(crate) fn folded(model: &Model<'_>, mean: &[i32], deviation: &[i32]) -> Folded {
+    let (source, base) = (model.homeostasis(0).unwrap(), model.constants(0).unwrap());
+    let mut folded = Folded::default();
+    for c in 0..mean.len() {
+        let [mean_s, dev_s] = [source.mean, source.deviation].map(|s| f64::from(i32_at(s, c)));
+        let gain = (dev_s / f64::from(deviation[c])).clamp(0.25, 4.0);
+        let (bias, multiplier, shift) = base.requant.channel(c);
+        let bias = ((mean_s + f64::from(bias)) / gain).round() - f64::from(mean[c]);
+        let (mut multiplier, mut shift) = (f64::from(multiplier) * gain, shift);
+        let doubled = 30 - multiplier.log2().floor() as i8;
+        multiplier *= f64::from(doubled).exp2();
+        shift -= doubled;
+        folded[0].extend((bias as i32).to_le_bytes());
+        folded[1].extend((multiplier.round() as i32).to_le_bytes());
+        folded[2].push(shift.cast_unsigned());
+    }
+    folded
+}
+
 /// Collects the statistics of the homeostatic layers around given centres, and the features.
-pub(crate) struct Probe {
+pub(crate) struct Probe<'m> {
+    model: &'m Model<'m>,
+    lattice: Lattice,
+    /// In place of the constants of the first layer.
+    pub(crate) folded: Option<Folded>,
     pub(crate) stats: [Vec<ChannelStat>; 2],
     pub(crate) features: Vec<i8>,
 }
 
-impl Hooks for Probe {
-    fn layer(&mut self, layer: usize) -> LayerHooks<'_> {
-        let stats = self.stats.get_mut(layer).map(Vec::as_mut_slice);
+impl Hooks for Probe<'_> {
+    fn layer(&mut self, layer: usize, arena: &[i8]) -> LayerHooks<'_> {
+        for (i, stats) in self
+            .stats
+            .get_mut(layer)
+            .into_iter()
+            .flat_map(|s| s.chunks_mut(AT_ONCE))
+            .enumerate()
+        {
+            let sums = sums(self.model, layer, arena).unwrap();
+            sums.add::<Native>(i * AT_ONCE, self.lattice, stats);
+        }
+        let folded = self.folded.as_ref().filter(|_| layer == 0);
         LayerHooks {
-            stats,
+            requant: folded.map(|[bias, multiplier, shift]| Requant {
+                bias,
+                multiplier,
+                shift,
+            }),
             ..LayerHooks::default()
         }
     }
@@ -145,18 +189,32 @@ impl Hooks for Probe {
     }
 }
 
-pub(crate) fn probe(model: &Model<'_>, images: &[Vec<i8>], centres: &[Vec<i32>; 2]) -> Probe {
-    let stats = centres.each_ref().map(|layer| {
-        layer
-            .iter()
-            .map(|&center| ChannelStat {
-                center,
-                ..ChannelStat::default()
-            })
-            .collect()
-    });
+pub(crate) fn probe<'m>(
+    model: &'m Model<'m>,
+    images: &[Vec<i8>],
+    centres: &[Vec<i32>; 2],
+) -> Probe<'m> {
+    probe_at(model, images, centres, Lattice::ALL, None)
+}
+
+pub(crate) fn probe_at<'m>(
+    model: &'m Model<'m>,
+    images: &[Vec<i8>],
+    centres: &[Vec<i32>; 2],
+    lattice: Lattice,
+    folded: Option<Folded>,
+) -> Probe<'m> {
+    let stat = |&center: &i32| ChannelStat {
+        center,
+        ..ChannelStat::default()
+    };
     let mut probe = Probe {
-        stats,
+        model,
+        lattice,
+        folded,
+        stats: centres
+            .each_ref()
+            .map(|layer| layer.iter().map(stat).collect()),
         features: Vec::new(),
     };
     let (mut arena, mut output) = (vec![0; model.arena_bytes()], [0; N_CLASSES]);

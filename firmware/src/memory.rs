@@ -10,7 +10,7 @@ use core::slice;
 /// Activations of one inference.
 pub const ARENA_BYTES: usize = 32 * 1024;
 /// Everything learned since the model was loaded.
-pub const STATE_BYTES: usize = 16 * 1024;
+pub const STATE_BYTES: usize = 18 * 1024;
 
 #[repr(align(16))]
 struct Aligned<T>(T);

@@ -28,15 +28,13 @@ use crate::header::HEADER_BYTES;
 use crate::network::{ArenaError, infer_with};
 use deep::Deep;
 pub use error::AdaptError;
-use overlay::{Layout, Overlay, Parts, Stats};
+use overlay::{Layout, Overlay, Parts};
 use schedule::Scheduler;
 use serde::{Deserialize, Serialize};
 use snapshot::Header;
 
 /// Most classes of a model that learns.
 pub const MAX_CLASSES: usize = 256;
-/// Most channels of a layer with homeostasis.
-pub const MAX_CHANNELS: usize = 128;
 /// Most inputs of the head of a model that learns.
 pub const MAX_FEATURES: usize = 16_384;
 
@@ -156,8 +154,7 @@ pub struct Prediction {
 
 /// Length of the buffer that [`Plastic::new`] needs for `model` and `config`.
 ///
-/// With `C` channels in homeostatic layers, `W` in the widest of them, `K` classes and `d` features:
-/// `64 + 8·C + d + 9·W`, plus `2·K·d + 4·K` (instar) or `K·d + 4·K` (all
+/// With `C` channels in homeostatic layers, `K` classes and `d` features: `64 + 17·C + d`, plus `2·K·d + 4·K` (instar) or `K·d + 4·K` (all
 /// other heads that learn), plus, for each chosen layer of I inputs and O outputs, `I·O` rounded up to 4,
 /// `4·O` and `2·(I + O)`.
 ///
@@ -180,13 +177,12 @@ fn bias_limit(fan_in: usize, shift: i8) -> i64 {
 
 /// A model that learns: the base model's overlay in a caller-given buffer.
 ///
-/// The model itself is given to every call and compared by its id. Below 3.7 kB besides the buffer.
+/// The model itself is given to every call and compared by its id. Below 0.6 kB besides the buffer.
 #[derive(Debug)]
 pub struct Plastic<'b> {
     buffer: &'b mut [u8],
     header: Header,
     layout: Layout,
-    stats: Stats,
     scores: [i8; MAX_CLASSES],
     n_classes: usize,
     /// The class predicted for the kept features, until its label is learned.
@@ -202,7 +198,7 @@ struct Costs {
     label: u64,
 }
 
-const _: () = assert!(size_of::<Plastic<'_>>() < 3700);
+const _: () = assert!(size_of::<Plastic<'_>>() < 600);
 
 impl<'b> Plastic<'b> {
     /// Classifies `input` with what is learned, and keeps its features for [`Plastic::learn`].
@@ -218,8 +214,8 @@ impl<'b> Plastic<'b> {
         self.run(model, arena, input, false)
     }
 
-    /// [`Plastic::infer`], and homeostasis, if configured, learns from the image. The class is that of
-    /// the statistics before it.
+    /// [`Plastic::infer`], and homeostasis, if configured, learns from the image, layer by layer: the class is
+    /// that of the statistics behind it.
     ///
     /// # Errors
     /// As [`Plastic::infer`].
@@ -281,13 +277,13 @@ impl<'b> Plastic<'b> {
             model,
             config,
             layers: self.layout.layers,
-            observe,
+            follows: observe.then_some(self.header.followed),
             parts,
-            stats: &mut self.stats,
-            observed: None,
         };
         infer(scores, &mut overlay)?;
-        overlay.commit();
+        if observe {
+            self.header.followed = homeostasis::count(self.header.followed);
+        }
         let Parts {
             head,
             norms,

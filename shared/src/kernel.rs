@@ -9,7 +9,6 @@
 use core::ops::Range;
 
 use crate::layer::{Clamp, Tensor};
-use crate::network::ChannelStat;
 use crate::quant::{Requant, requantize};
 
 /// Kernels for the instruction set of the build.
@@ -18,6 +17,8 @@ pub mod dsp;
 pub mod generic;
 /// Outputs over inputs.
 pub mod over;
+/// The sums of a layer, at pixels of choice.
+pub mod sums;
 
 /// An input tensor.
 #[derive(Clone, Copy, Debug)]
@@ -165,20 +166,12 @@ pub struct Weighted<'a> {
     pub weights: &'a [u8],
     /// O entries each.
     pub requant: Requant<'a>,
-    /// O entries, added to.
-    pub stats: Option<&'a mut [ChannelStat]>,
 }
 
 impl Weighted<'_> {
-    /// Notes `raw` of `channel` and turns it into an activation.
+    /// Turns `raw` of `channel` into an activation.
     #[inline]
-    pub(crate) fn finish(&mut self, channel: usize, raw: i32, to: (i32, Clamp)) -> i8 {
-        let stat = self.stats.as_deref_mut().and_then(|s| s.get_mut(channel));
-        if let Some(stat) = stat {
-            let distance = (i64::from(raw) - i64::from(stat.center)).abs();
-            stat.sum = stat.sum.saturating_add(raw.into());
-            stat.deviation = stat.deviation.saturating_add(distance);
-        }
+    pub(crate) fn finish(&self, channel: usize, raw: i32, to: (i32, Clamp)) -> i8 {
         let (bias, multiplier, shift) = self.requant.channel(channel);
         requantize(raw.wrapping_add(bias), (multiplier, shift), to.0, to.1)
     }
@@ -219,6 +212,24 @@ impl Axis {
         let last = behind.min(self.kernel.into()).max(first);
         let position = (origin + first * dilation).saturating_sub(pad);
         (first..last, position)
+    }
+}
+
+/// The taps of a window that fall inside an image: see [`Axis::taps`].
+#[derive(Clone, Debug)]
+pub(crate) struct Taps {
+    pub(crate) rows: (Range<usize>, usize),
+    pub(crate) columns: (Range<usize>, usize),
+}
+
+impl Taps {
+    /// Of output pixel `(y, x)`.
+    #[inline]
+    pub(crate) fn of(axes: &(Axis, Axis), (y, x): (usize, usize)) -> Self {
+        Self {
+            rows: axes.0.taps(y),
+            columns: axes.1.taps(x),
+        }
     }
 }
 

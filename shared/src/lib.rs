@@ -27,5 +27,5 @@ pub mod update;
 
 pub use blob::{BlobError, Constants, Homeostasis, Model};
 pub use layer::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Placing, Scaling, Tensor, Window};
-pub use network::{ArenaError, ChannelStat, Hooks, LayerHooks, held, infer, infer_with};
+pub use network::{ArenaError, Hooks, LayerHooks, held, infer, infer_with, sums};
 pub use quant::Requant;

@@ -8,6 +8,7 @@
 
 use crate::blob::Model;
 use crate::kernel::dsp::{self, Native, Packed};
+use crate::kernel::sums::Sums;
 use crate::kernel::{Dst, Over, Src, Weighted, generic};
 use crate::layer::{AddScales, Layer, Op, Tensor};
 use crate::quant::Requant;
@@ -49,37 +50,20 @@ pub enum ArenaError {
     },
 }
 
-/// Sums over the output pixels of one channel of one layer, filled while the layer runs.
-///
-/// With `raw` the weighted sum, input zero point removed, without bias:
-/// `sum += raw`, `deviation += |raw − center|`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ChannelStat {
-    /// Where deviations are measured from; read only.
-    pub center: i32,
-    /// Sum of `raw`.
-    pub sum: i64,
-    /// Sum of `|raw − center|`.
-    pub deviation: i64,
-}
-
-/// What plasticity replaces or sees of one layer. Each is used only if its length is that of the layer
-/// (`requant`: O entries each; `weights`: all, and none of a packed window above 1×1; `stats`: O); only weighted layers look
-/// at it.
+/// What plasticity replaces of one layer. Each is used only if its length is that of the layer (`requant`: O
+/// entries each; `weights`: all, and none of a packed window above 1×1); only weighted layers look at it.
 #[derive(Debug, Default)]
 pub struct LayerHooks<'a> {
     /// In place of the blob's requantization constants.
     pub requant: Option<Requant<'a>>,
     /// In place of the blob's weights, same layout; of a packed pointwise convolution `[out_ch][in_ch]`.
     pub weights: Option<&'a [u8]>,
-    /// Statistics to add to.
-    pub stats: Option<&'a mut [ChannelStat]>,
 }
 
 /// What plasticity may replace or see while a model runs. `()` implements it with no effect.
 pub trait Hooks {
-    /// Called once before layer `layer` runs.
-    fn layer(&mut self, _layer: usize) -> LayerHooks<'_> {
+    /// Called once before layer `layer` runs, when what it reads is in `arena`: see [`held`] and [`sums`].
+    fn layer(&mut self, _layer: usize, _arena: &[i8]) -> LayerHooks<'_> {
         LayerHooks::default()
     }
     /// Called once behind layer `layer`, when what it wrote is in `arena`, and what it read if the output does
@@ -171,7 +155,8 @@ fn run<H: Hooks>(
             let features = features.and_then(|features| place(arena, features));
             hooks.features(features.ok_or(internal(index))?);
         }
-        run_layer(model, (index, layer), arena, hooks.layer(index)).ok_or(internal(index))?;
+        let looked = hooks.layer(index, arena);
+        run_layer(model, (index, layer), arena, looked).ok_or(internal(index))?;
         hooks.ran(index, arena);
     }
     let scores = place(arena, &model.output()).ok_or(internal(model.n_layers()))?;
@@ -222,6 +207,16 @@ pub fn held<'m>(arena: &'m [i8], tensor: &Tensor) -> Option<&'m [i8]> {
     arena.get(start..start.checked_add(tensor.len())?)
 }
 
+/// What weighted layer `layer` of `model`, whose input is in `arena`, sums up.
+pub fn sums<'m>(model: &Model<'m>, layer: usize, arena: &'m [i8]) -> Option<Sums<'m>> {
+    let constants = model.constants(layer)?;
+    let layer = model.layer(layer)?;
+    let src = model.tensor(layer.inputs[0])?;
+    let dst = model.tensor(layer.output)?;
+    let src = Src::new(&src, held(arena, &src)?);
+    Sums::new(&layer.op, src, &dst, &constants)
+}
+
 fn place<'m>(arena: &'m mut [i8], tensor: &Tensor) -> Option<&'m mut [i8]> {
     let start = usize::try_from(tensor.offset).ok()?;
     arena.get_mut(start..start.checked_add(tensor.len())?)
@@ -254,8 +249,8 @@ fn run_layer(
         Op::Place(placing) => generic::place_s8(&src, &mut dst, placing),
         Op::Softmax(scaling) => generic::softmax_s8(&src, &mut dst, *scaling),
         op => {
-            let (mut constants, packed) = choose(model, (index, layer), hooks)?;
-            let (src, dst, constants) = (&src, &mut dst, &mut constants);
+            let (constants, packed) = choose(model, (index, layer), hooks)?;
+            let (src, dst, constants) = (&src, &mut dst, &constants);
             match op {
                 Op::PackedConv2d(_) if packed.is_none() => {
                     dsp::pointwise_conv2d_s8::<Native>(src, dst, constants);
@@ -304,8 +299,8 @@ fn run_over(
         }
         Op::Place(placing) => generic::place_over_s8(&mut image, placing.scaling),
         Op::DepthwiseConv2d(window) => {
-            let (mut constants, _) = choose(model, (index, layer), hooks)?;
-            dsp::depthwise_conv2d_over_s8::<Native>(&mut image, window, &mut constants);
+            let (constants, _) = choose(model, (index, layer), hooks)?;
+            dsp::depthwise_conv2d_over_s8::<Native>(&mut image, window, &constants);
         }
         _ => return None,
     }
@@ -369,7 +364,6 @@ fn choose<'a>(
             .requant
             .filter(|r| lengths(r) == lengths(&base.requant))
             .unwrap_or(base.requant),
-        stats: hooks.stats.filter(|s| s.len() == n),
     };
     Some((weighted, packed.filter(|_| learned.is_none())))
 }

@@ -38,7 +38,7 @@ impl Stopwatch<'_> {
 
 impl Hooks for Stopwatch<'_> {
     #[inline]
-    fn layer(&mut self, _layer: usize) -> LayerHooks<'_> {
+    fn layer(&mut self, _layer: usize, _arena: &[i8]) -> LayerHooks<'_> {
         self.note();
         LayerHooks::default()
     }

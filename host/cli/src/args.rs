@@ -12,7 +12,7 @@ mod search;
 pub(crate) mod sign;
 mod train;
 
-pub(crate) use export::{ExportArgs, GoldenArgs, GoldenKindArgs};
+pub(crate) use export::{ExportArgs, GoldenArgs, GoldenKindArgs, HomeostasisArg};
 pub(crate) use recipe::{RecipeArgs, SkeletonArgs};
 use robust::RobustArgs;
 pub(crate) use search::SearchArgs;

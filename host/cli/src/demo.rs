@@ -9,7 +9,9 @@ mod board;
 mod story;
 
 use crate::args::demo::DemoArgs;
-use crate::args::{ExportArgs, GoldenKindArgs, RecipeArgs, SearchArgs, SkeletonArgs, TrainArgs};
+use crate::args::{
+    ExportArgs, GoldenKindArgs, HomeostasisArg, RecipeArgs, SearchArgs, SkeletonArgs, TrainArgs,
+};
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, device, export, progress, run_folder, search, train};
 use anyhow::{Result, bail, ensure};
@@ -203,6 +205,7 @@ impl DemoArgs {
             kind: GoldenKindArgs {
                 golden_features: false,
             },
+            homeostasis: HomeostasisArg::default(),
         }
     }
 

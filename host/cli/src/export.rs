@@ -67,6 +67,7 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
     let run = &runs[0];
     let content = Content {
         golden: args.kind.spec(args.golden),
+        homeostasis: args.homeostasis.into(),
         ..Content::new(&test.class_names)
     };
     let made = quantize(args, run, data, &network, &content)?;

@@ -59,8 +59,6 @@ pub struct Method {
     pub name: &'static str,
     /// Momentum shift of homeostasis below the head, if it is on.
     pub momentum: Option<u8>,
-    /// Homeostasis follows the first of so many images.
-    pub period: usize,
     /// At the head.
     pub learner: Learner,
 }
@@ -69,15 +67,7 @@ const fn method(name: &'static str, momentum: Option<u8>, learner: Learner) -> M
     Method {
         name,
         momentum,
-        period: 1,
         learner,
-    }
-}
-
-impl Method {
-    /// Homeostasis follows one image of `period`.
-    const fn every(self, period: usize) -> Self {
-        Self { period, ..self }
     }
 }
 
@@ -129,9 +119,6 @@ pub const METHODS: &[Method] = &[
     method("perceptron 1311 margin 16", None, perceptron(1311, 16)),
     method("reward 1311", None, reward(1311)),
     method("homeostasis 5", Some(5), BASE),
-    method("homeostasis 3 every 4th", Some(3), BASE).every(4),
-    method("homeostasis 4 every 4th", Some(4), BASE).every(4),
-    method("homeostasis 3 every 4th + instar 4", Some(3), instar(4)).every(4),
     method("homeostasis 5 + instar 3", Some(5), instar(3)),
     method("homeostasis 5 + instar 4", Some(5), instar(4)),
     method("homeostasis 5 + delta 328", Some(5), delta(328)),
@@ -184,9 +171,9 @@ impl Method {
         Ok(bytes.transpose()?)
     }
 
-    /// Whether homeostasis follows image `i`, counted from 0.
-    pub fn observes(&self, i: usize) -> bool {
-        self.momentum.is_some() && i.is_multiple_of(self.period)
+    /// Whether homeostasis follows the images.
+    pub fn observes(&self) -> bool {
+        self.momentum.is_some()
     }
 
     /// As the table knows it, at the cost of `model`.

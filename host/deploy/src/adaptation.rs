@@ -32,7 +32,7 @@ pub const PERCEPTRON_MARGIN: u8 = 16;
 /// Learning rate of the reward head unless told otherwise, in 1/65536.
 pub const REWARD_RATE: u16 = 1311;
 
-/// RAM of the layers below the deep head unless told otherwise: what a 16 KiB state leaves beside head and
+/// RAM of the layers below the deep head unless told otherwise: what an 18 KiB state leaves beside head and
 /// homeostasis of the released model.
 pub const DEEP_RAM_BYTES: u32 = 12_500;
 

@@ -19,12 +19,12 @@ use crate::quantize::{Activation, QuantizedNetwork, WeightedLayer};
 use crate::statistics::Statistics;
 use aplysia_shared::kernel::dsp::packing::{self, Depth};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS, Scaling};
-use aplysia_shared::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Tensor, adapt};
+use aplysia_shared::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Tensor};
 use aplysia_space::{Network, NodeOp};
 use serde::{Deserialize, Serialize};
 
 /// Which convolutions carry source statistics for homeostasis: 8 bytes of flash per channel, and state
-/// on the device. Layers with more than `adapt::MAX_CHANNELS` channels never do.
+/// on the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HomeostasisScope {
@@ -65,14 +65,13 @@ impl Content {
 
     /// Whether node `i` carries source statistics.
     pub fn has_homeostasis(&self, network: &Network, i: usize) -> bool {
-        let in_scope = match (self.homeostasis, network.nodes[i].op) {
+        match (self.homeostasis, network.nodes[i].op) {
             (HomeostasisScope::None, _) => false,
             (HomeostasisScope::Stem, NodeOp::Conv { .. }) => i == 1,
             (HomeostasisScope::Depthwise, NodeOp::Conv { depthwise, .. }) => i == 1 || depthwise,
             (HomeostasisScope::All, NodeOp::Conv { .. }) => true,
             _ => false,
-        };
-        in_scope && network.nodes[i].shape.c <= adapt::MAX_CHANNELS
+        }
     }
 }
 

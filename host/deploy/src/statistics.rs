@@ -8,7 +8,9 @@ use crate::DeployError;
 use crate::assemble::Content;
 use crate::evaluate::{Images, input_of_pixels};
 use crate::lowering::{Lowered, Step};
-use aplysia_shared::{ChannelStat, Hooks, LayerHooks, Model, infer_with};
+use aplysia_shared::kernel::dsp::Native;
+use aplysia_shared::kernel::sums::{CHANNELS, ChannelStat, Lattice};
+use aplysia_shared::{Hooks, LayerHooks, Model, infer_with, sums};
 use aplysia_space::Network;
 use rayon::prelude::*;
 
@@ -56,7 +58,8 @@ impl Statistics {
 
 /// Sums over images.
 #[derive(Clone)]
-struct Sums {
+struct Sums<'m> {
+    model: &'m Model<'m>,
     /// Per layer of the model, per channel; empty without statistics.
     channels: Vec<Vec<ChannelStat>>,
     /// `[n_classes][d]`, of `q − zero_point`.
@@ -67,13 +70,16 @@ struct Sums {
     label: usize,
 }
 
-impl Hooks for Sums {
-    fn layer(&mut self, layer: usize) -> LayerHooks<'_> {
-        let stats = self.channels.get_mut(layer).filter(|s| !s.is_empty());
-        LayerHooks {
-            stats: stats.map(Vec::as_mut_slice),
-            ..LayerHooks::default()
+impl Hooks for Sums<'_> {
+    fn layer(&mut self, layer: usize, arena: &[i8]) -> LayerHooks<'_> {
+        let stats = &mut self.channels[layer];
+        if !stats.is_empty() {
+            let sums = sums(self.model, layer, arena).expect("a layer with statistics has weights");
+            for (i, stats) in stats.chunks_mut(CHANNELS).enumerate() {
+                sums.add::<Native>(i * CHANNELS, Lattice::ALL, stats);
+            }
         }
+        LayerHooks::default()
     }
 
     fn features(&mut self, features: &[i8]) {
@@ -85,14 +91,15 @@ impl Hooks for Sums {
     }
 }
 
-impl Sums {
-    fn new(model: &Model<'_>, centers: &[Vec<i32>]) -> Self {
+impl<'m> Sums<'m> {
+    fn new(model: &'m Model<'m>, centers: &[Vec<i32>]) -> Self {
         let stat = |&center: &i32| ChannelStat {
             center,
             ..ChannelStat::default()
         };
         let channels = centers.iter().map(|layer| layer.iter().map(stat).collect());
         Self {
+            model,
             channels: channels.collect(),
             features: vec![0; model.n_classes() * model.features().len()],
             n: vec![0; model.n_classes()],
@@ -120,7 +127,7 @@ impl Sums {
     }
 
     fn measure(
-        model: &Model<'_>,
+        model: &'m Model<'m>,
         images: Images<'_>,
         centers: &[Vec<i32>],
     ) -> Result<Self, DeployError> {
@@ -184,7 +191,7 @@ pub fn measure(
     let zeros: Vec<Vec<i32>> = steps.iter().map(zeros).collect();
     let first = Sums::measure(model, images, &zeros)?;
     let n_images = images.labels.len();
-    let per_channel = |sums: &Sums, value: fn(&ChannelStat) -> i64| -> Vec<Vec<i32>> {
+    let per_channel = |sums: &Sums<'_>, value: fn(&ChannelStat) -> i64| -> Vec<Vec<i32>> {
         let layers = sums.channels.iter().zip(&steps);
         let mean = |total: i64, n: usize| (total as f64 / n as f64).round() as i32;
         layers

@@ -38,16 +38,6 @@ pub enum AdaptError {
     /// No layer of the model has source statistics.
     #[error("no layer holds source statistics: export the model with them, or switch it off")]
     NoHomeostasis,
-    /// A layer with statistics is too wide.
-    #[error("layer {layer} has {got} channels, homeostasis takes {max}: export it without")]
-    TooManyChannels {
-        /// Index of the layer.
-        layer: usize,
-        /// Channels.
-        got: usize,
-        /// [`super::MAX_CHANNELS`]
-        max: usize,
-    },
     /// No layer below the head can learn in so little RAM.
     #[error(
         "no layer below the head learns in {ram_bytes} bytes: only pointwise and hidden fully connected layers \

@@ -2,20 +2,23 @@
 //!
 //! It owns the running statistics of one channel and their folding into requantization constants; it
 //! must not know layers or buffers. Flow: a layer's sums over its output pixels go in, the constants
-//! with which the next inference runs come out.
+//! with which the layer runs come out.
 //!
 //! Let `z` be the accumulator without bias, `mu_s`, `dev_s` its mean and mean absolute deviation in
-//! training (from the blob), `mu`, `dev` the running ones, `s` the momentum shift:
+//! training (from the blob, over all pixels), `mu`, `dev` the running ones, `s` the momentum shift:
 //!
-//! - observe, once per image: `mu += (mean_pixels(z) − mu)/2^s`,
-//!   `dev += (mean_pixels|z − mu| − dev)/2^s`, to nearest, `dev ≥ 1`;
+//! - observe, before the layer runs: `mu += (mean_pixels(z) − mu)/2^t`,
+//!   `dev += (mean_pixels|z − mu| − dev)/2^t`, to nearest, `dev ≥ 1`. An image is followed by every other 32
+//!   channels, the next one by the others; of the pixels every sixth is looked at, row by row, the first of them
+//!   one further each time. `t = min(s, log2(n + 4) rounded down)` for the n-th time of a channel counted from
+//!   0, so that the first images move as they should, and not by `2^-s` each;
 //! - fold: `z' = (z − mu)·g + mu_s` with `g = dev_s/dev` limited to `1/4 ..= 4`. As
 //!   `M·(z' + b) = (M·g)·(z + (mu_s + b)/g − mu)`, the layer runs unchanged with
 //!   `M_eff = M·g`, `b_eff = (mu_s + b)/g − mu`.
 //!
 //! With `mu = mu_s` and `dev = dev_s` the constants are those of the blob, bit for bit. State: 8 bytes
-//! per neuron (channel), none per synapse. Information: the channel's own activity, nothing else. Stable for
-//! every `s ≥ 0`: both averages are convex. Resolution: changes of less than `2^(s−1)` accumulator
+//! per neuron (channel), none per synapse, and 9 for its folded constants. Information: the channel's own
+//! activity, nothing else. Stable for every `s ≥ 0`: both averages are convex. Resolution: changes of less than `2^(s−1)` accumulator
 //! units are not followed. `2^-s` is a momentum scaled to batches of one image.
 //! Sources: E. Bienenstock, L. Cooper, P. Munro, "Theory for the development of neuron selectivity",
 //! Journal of Neuroscience 2, 1982 (the sliding threshold); Y. Li et al., "Revisiting Batch
@@ -23,7 +26,7 @@
 //! mean absolute deviation in place of the variance, so no square root.
 
 use super::scaled::{rounding_div, rounding_shift, saturate_i32};
-use crate::network::ChannelStat;
+use crate::kernel::sums::{ChannelStat, Lattice};
 
 /// Mean and mean absolute deviation of one channel, in accumulator units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +83,40 @@ fn gained(multiplier: i32, shift: i8, (dev, src): (i64, i64)) -> (i32, i8) {
     (saturate_i32(product), shift)
 }
 
-/// The running statistics after one image of `pixels` output pixels.
-pub(crate) fn observe(now: Activity, stat: &ChannelStat, pixels: i64, momentum: u8) -> Activity {
+/// Output pixels of which one is looked at.
+pub(crate) const STEP: usize = 6;
+
+/// Images of which a channel follows one.
+pub(crate) const TURNS: u16 = 2;
+
+/// Whether it is the turn of the `unit`-th [channels](crate::kernel::sums::CHANNELS) after `followed` images.
+pub(crate) fn is_turn(unit: usize, followed: u16) -> bool {
+    (unit + usize::from(followed)).is_multiple_of(TURNS.into())
+}
+
+/// The pixels of an output of `n_pixels` that are looked at after `followed` images.
+pub(crate) fn lattice(followed: u16, n_pixels: usize) -> Lattice {
+    let step = n_pixels.clamp(1, STEP);
+    Lattice {
+        first: usize::from(followed / TURNS) % step,
+        step,
+    }
+}
+
+/// `t` after `followed` images.
+pub(crate) fn momentum(shift: u8, followed: u16) -> u8 {
+    let log2 = (u32::from(followed / TURNS) + 4).ilog2();
+    shift.min(u8::try_from(log2).unwrap_or(u8::MAX))
+}
+
+/// The number of images followed after one more: past 2^16 it goes on at 2^15, where momentum is at its end.
+pub(crate) fn count(followed: u16) -> u16 {
+    followed.checked_add(1).unwrap_or(1 << 15)
+}
+
+/// The running statistics after one image of which `pixels` output pixels were looked at.
+pub(crate) fn observe(now: Activity, stat: &ChannelStat, pixels: usize, momentum: u8) -> Activity {
+    let pixels = i64::try_from(pixels).unwrap_or(i64::MAX).max(1);
     let towards = |old: i32, new: i64| {
         let old = i64::from(old);
         let new = i64::from(saturate_i32(new));

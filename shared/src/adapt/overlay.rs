@@ -6,14 +6,13 @@
 
 use super::deep;
 use super::homeostasis::{self, Activity};
-use super::{AdaptError, Config, Head, MAX_CHANNELS, MAX_CLASSES, MAX_FEATURES};
+use super::{AdaptError, Config, Head, MAX_CLASSES, MAX_FEATURES};
 use crate::blob::Model;
-use crate::network::{ChannelStat, Hooks, LayerHooks, held};
+use crate::kernel::dsp::Native;
+use crate::kernel::sums::{CHANNELS, ChannelStat};
+use crate::network::{Hooks, LayerHooks, held, sums};
 use crate::quant::{Requant, i32_at};
 use core::ops::Range;
-
-/// Scratch for the statistics of the layer that runs.
-pub(crate) type Stats = heapless::Vec<ChannelStat, MAX_CHANNELS>;
 
 /// Sizes in bytes of the parts of the buffer, in their order; the first three persist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +32,7 @@ pub(crate) struct Layout {
     pub(crate) activity: usize,
     /// Instar: norms u32 LE × K.
     pub(crate) norms: usize,
-    /// Folded constants of the running layer: bias i32 LE × O, multiplier i32 LE × O, shift i8 × O.
+    /// Folded constants per homeostatic layer: bias i32 LE × O, multiplier i32 LE × O, shift i8 × O.
     pub(crate) requant: usize,
 }
 
@@ -44,22 +43,13 @@ impl Layout {
         let (k, d) = (model.n_classes(), model.features().len());
         within(k, MAX_CLASSES).map_err(|(got, max)| AdaptError::TooManyClasses { got, max })?;
         within(d, MAX_FEATURES).map_err(|(got, max)| AdaptError::TooManyFeatures { got, max })?;
-        let (mut total, mut widest) = (0, 0);
-        if config.homeostasis.is_some() {
-            for layer in 0..model.n_layers() {
-                let n = n_homeostatic(model, layer);
-                within(n, MAX_CHANNELS).map_err(|(got, max)| AdaptError::TooManyChannels {
-                    layer,
-                    got,
-                    max,
-                })?;
-                total += n;
-                widest = widest.max(n);
-            }
-            if total == 0 {
-                return Err(AdaptError::NoHomeostasis);
-            }
+        let homeostatic = config
+            .homeostasis
+            .map(|_| channels(model, model.n_layers()).start);
+        if homeostatic == Some(0) {
+            return Err(AdaptError::NoHomeostasis);
         }
+        let homeostatic = homeostatic.unwrap_or(0);
         let (head, norms) = match config.head {
             Head::Base => (0, 0),
             Head::Instar { .. } if model.prototypes().is_none() => {
@@ -84,14 +74,14 @@ impl Layout {
             return Err(AdaptError::Deep { ram_bytes });
         }
         Ok(Self {
-            homeostasis: 8 * total,
+            homeostasis: 8 * homeostatic,
             layers,
             deep,
             activity,
             head,
             features: d,
             norms,
-            requant: 9 * widest,
+            requant: 9 * homeostatic,
         })
     }
 
@@ -156,83 +146,110 @@ pub(crate) fn n_homeostatic(model: &Model<'_>, layer: usize) -> usize {
         .map_or(0, |source| source.mean.len() / 4)
 }
 
+/// The channels of `layer` among those of all homeostatic layers.
+fn channels(model: &Model<'_>, layer: usize) -> Range<usize> {
+    let start = (0..layer).map(|l| n_homeostatic(model, l)).sum();
+    start..start + n_homeostatic(model, layer)
+}
+
+/// Folds the running statistics of all layers into their constants.
+pub(crate) fn fold(model: &Model<'_>, parts: &mut Parts<'_>) {
+    for layer in 0..model.n_layers() {
+        let Range { start, end } = channels(model, layer);
+        if let Some(running) = parts.homeostasis.get(8 * start..8 * end)
+            && let Some(folded) = parts.requant.get_mut(9 * start..9 * end)
+            && start < end
+        {
+            fold_channels(model, layer, 0..end - start, running, folded);
+        }
+    }
+}
+
+/// Folds `channels` of `layer`, whose statistics and constants are `running` and `folded`.
+fn fold_channels(
+    model: &Model<'_>,
+    layer: usize,
+    channels: Range<usize>,
+    running: &[u8],
+    folded: &mut [u8],
+) {
+    let (Some(source), Some(base)) = (model.homeostasis(layer), model.constants(layer)) else {
+        return;
+    };
+    let n = running.len() / 8;
+    for channel in channels {
+        let target = Activity {
+            mean: i32_at(source.mean, channel),
+            deviation: i32_at(source.deviation, channel),
+        };
+        let (now, constants) = (activity(running, channel), base.requant.channel(channel));
+        let (bias, multiplier, shift) = homeostasis::fold(target, now, constants, base.fan_in);
+        put_i32(folded, channel, bias);
+        put_i32(folded, n + channel, multiplier);
+        if let Some(to) = folded.get_mut(8 * n + channel) {
+            *to = shift.cast_unsigned();
+        }
+    }
+}
+
 /// What looks on while one inference runs.
 pub(crate) struct Overlay<'p, 'm, 'a> {
     pub(crate) model: &'m Model<'a>,
     pub(crate) config: Config,
     /// The chosen layers below the head.
     pub(crate) layers: u64,
-    /// Whether statistics are updated.
-    pub(crate) observe: bool,
+    /// How many images homeostasis followed before this one, if it follows this one.
+    pub(crate) follows: Option<u16>,
     pub(crate) parts: Parts<'p>,
-    pub(crate) stats: &'p mut Stats,
-    /// The layer whose sums are in `stats` and not yet in its running statistics.
-    pub(crate) observed: Option<usize>,
 }
 
 impl Overlay<'_, '_, '_> {
-    /// Where the running statistics of `layer` are: 8 bytes per channel.
-    fn running(&self, layer: usize) -> Range<usize> {
-        let n = n_homeostatic(self.model, layer);
-        let before: usize = (0..layer).map(|l| n_homeostatic(self.model, l)).sum();
-        8 * before..8 * (before + n)
-    }
-
-    /// Takes the sums of the layer that ran last into its running statistics.
-    pub(crate) fn commit(&mut self) {
-        let (Some(layer), Some(momentum)) = (self.observed.take(), self.config.homeostasis) else {
-            return;
-        };
-        let output = self.model.layer(layer).map(|l| l.output);
-        let tensor = output.and_then(|o| self.model.tensor(o));
-        let pixels = tensor.map_or(1, |t| i64::from(t.h) * i64::from(t.w));
-        let running = self.running(layer);
-        if let Some(bytes) = self.parts.homeostasis.get_mut(running) {
-            for (channel, stat) in self.stats.iter().enumerate() {
-                let now = homeostasis::observe(activity(bytes, channel), stat, pixels, momentum);
-                put_activity(bytes, channel, now);
+    /// Takes what `layer` is about to compute into its statistics, and those into its constants.
+    fn follow(&mut self, layer: usize, arena: &[i8]) -> Option<()> {
+        let (followed, shift) = (self.follows?, self.config.homeostasis?);
+        let Range { start, end } = channels(self.model, layer);
+        let running = self.parts.homeostasis.get_mut(8 * start..8 * end)?;
+        let folded = self.parts.requant.get_mut(9 * start..9 * end)?;
+        let sums = sums(self.model, layer, arena)?;
+        let lattice = homeostasis::lattice(followed, sums.n_pixels());
+        let shift = homeostasis::momentum(shift, followed);
+        let n = end - start;
+        let turn = |&first: &usize| homeostasis::is_turn((start + first) / CHANNELS, followed);
+        for first in (0..n).step_by(CHANNELS).filter(turn) {
+            let channels = first..n.min(first + CHANNELS);
+            let mut stats = [ChannelStat::default(); CHANNELS];
+            let stats = stats.get_mut(..channels.len())?;
+            for (channel, stat) in channels.clone().zip(&mut *stats) {
+                stat.center = activity(running, channel).mean;
             }
+            let pixels = sums.add::<Native>(first, lattice, stats);
+            for (channel, stat) in channels.clone().zip(&*stats) {
+                let now = activity(running, channel);
+                let now = homeostasis::observe(now, stat, pixels, shift);
+                put_activity(running, channel, now);
+            }
+            fold_channels(self.model, layer, channels, running, folded);
         }
+        Some(())
     }
 
-    /// Folds the statistics of `layer` into its constants and makes its sums ready.
-    fn homeostatic(&mut self, layer: usize) -> Option<LayerHooks<'_>> {
-        let n = n_homeostatic(self.model, layer);
+    /// The folded constants of `layer`.
+    fn homeostatic(&self, layer: usize) -> Option<LayerHooks<'_>> {
+        let Range { start, end } = channels(self.model, layer);
+        let n = end - start;
         if n == 0 || self.config.homeostasis.is_none() {
             return None;
         }
-        let source = self.model.homeostasis(layer)?;
-        let base = self.model.constants(layer)?;
-        let running = self.running(layer);
-        let running = self.parts.homeostasis.get(running)?;
-        let folded = &mut *self.parts.requant;
-        self.stats.clear();
-        for channel in 0..n {
-            let now = activity(running, channel);
-            let stat = ChannelStat {
-                center: now.mean,
-                ..ChannelStat::default()
-            };
-            self.stats.push(stat).ok()?;
-            let target = Activity {
-                mean: i32_at(source.mean, channel),
-                deviation: i32_at(source.deviation, channel),
-            };
-            let constants = base.requant.channel(channel);
-            let (bias, multiplier, shift) = homeostasis::fold(target, now, constants, base.fan_in);
-            put_i32(folded, channel, bias);
-            put_i32(folded, n + channel, multiplier);
-            *folded.get_mut(8 * n + channel)? = shift.cast_unsigned();
-        }
-        self.observed = self.observe.then_some(layer);
+        let folded = self.parts.requant.get(9 * start..9 * end)?;
+        let (bias, rest) = folded.split_at_checked(4 * n)?;
+        let (multiplier, shift) = rest.split_at_checked(4 * n)?;
         Some(LayerHooks {
             requant: Some(Requant {
-                bias: self.parts.requant.get(..4 * n)?,
-                multiplier: self.parts.requant.get(4 * n..8 * n)?,
-                shift: self.parts.requant.get(8 * n..9 * n)?,
+                bias,
+                multiplier,
+                shift,
             }),
             weights: None,
-            stats: self.observe.then_some(self.stats.as_mut_slice()),
         })
     }
 
@@ -249,7 +266,6 @@ impl Overlay<'_, '_, '_> {
                 ..base.requant
             }),
             weights: weights.get(..n),
-            stats: None,
         })
     }
 
@@ -263,17 +279,18 @@ impl Overlay<'_, '_, '_> {
                 ..base.requant
             }),
             weights: Some(weights),
-            stats: None,
         })
     }
 }
 
 impl Hooks for Overlay<'_, '_, '_> {
-    fn layer(&mut self, layer: usize) -> LayerHooks<'_> {
-        self.commit();
+    fn layer(&mut self, layer: usize, arena: &[i8]) -> LayerHooks<'_> {
         let hooks = if deep::has(self.layers, layer) {
             self.learned_below(layer)
         } else if layer != head_layer(self.model) {
+            if n_homeostatic(self.model, layer) > 0 {
+                self.follow(layer, arena);
+            }
             self.homeostatic(layer)
         } else if self.config.head.owns_weights() {
             self.learned_head()

@@ -92,7 +92,12 @@ pub(crate) fn rounding_shift(x: i64, shift: u8) -> i64 {
 pub(crate) fn rounding_div(num: i64, den: i64) -> i64 {
     let den = den.max(1);
     let half = if num < 0 { -(den / 2) } else { den / 2 };
-    num.saturating_add(half) / den
+    let num = num.saturating_add(half);
+    // One instruction where a word is enough.
+    match (i32::try_from(num), i32::try_from(den)) {
+        (Ok(num), Ok(den)) => i64::from(num / den),
+        _ => num / den,
+    }
 }
 
 /// `value` limited to i32.

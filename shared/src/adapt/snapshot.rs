@@ -14,7 +14,8 @@
 //! | 16 | id of the base model, 16 bytes |
 //! | 32 | seed u32, state of the generator u32 |
 //! | 40 | images seen u32, labels u32, mistakes u32 |
-//! | 52 | deep: RAM for the layers below the head in bytes u32, their rate u16, zero u16; else zero |
+//! | 52 | deep: RAM for the layers below the head in bytes u32, their rate u16; else zero |
+//! | 58 | images that homeostasis followed u16, 65,536 as 32,768; without it zero |
 //! | 60 | CRC-32 (IEEE) of everything but these 4 bytes u32 |
 //!
 //! | 64 | per homeostatic layer, in order: mean i32 × O, mean absolute deviation i32 × O |
@@ -45,16 +46,18 @@ pub(crate) struct Header {
     pub(crate) seed: u32,
     pub(crate) rng: u32,
     pub(crate) counters: Counters,
+    /// See [`super::homeostasis`].
+    pub(crate) followed: u16,
 }
 
 impl Header {
     /// The header's bytes with the checksum over them and `state`.
     pub(crate) fn encode(&self, state: &[u8]) -> [u8; HEADER_BYTES] {
-        let mut below = [0; 8];
+        let mut below = 0;
         let mut feedback = 0;
         let (head, number, margin) = match self.config.head {
             Head::Deep { rate, deep } => {
-                below = (u64::from(deep.ram_bytes) | u64::from(deep.rate) << 32).to_le_bytes();
+                below = u64::from(deep.ram_bytes) | u64::from(deep.rate) << 32;
                 feedback = u8::from(deep.feedback == Feedback::Signs);
                 (DEEP, rate, 0)
             }
@@ -64,6 +67,7 @@ impl Header {
             Head::Perceptron { rate, margin } => (PERCEPTRON, rate, margin),
             Head::Reward { rate } => (4, rate, 0),
         };
+        let below = (below | u64::from(self.followed) << 48).to_le_bytes();
         let Counters {
             seen,
             labels,
@@ -126,12 +130,15 @@ impl Header {
             return Err(AdaptError::Checksum { got, want });
         }
         let (first, second) = match head {
-            PERCEPTRON => (11..12, 52..60),
-            DEEP => (10..11, 58..60),
-            _ => (10..12, 52..60),
+            PERCEPTRON => (11..12, 52..58),
+            DEEP => (10..11, 0..0),
+            _ => (10..12, 52..58),
         };
         let zeros = [header.get(first), header.get(second)];
-        if zeros.into_iter().flatten().flatten().any(|&byte| byte != 0) {
+        let [rate, followed] = [word(14), word(14) >> 16].map(low_half);
+        if zeros.into_iter().flatten().flatten().any(|&byte| byte != 0)
+            || (momentum == 0 && followed != 0)
+        {
             return Err(AdaptError::SnapshotContent);
         }
         let number = u16::from_le_bytes([n0, n1]);
@@ -150,7 +157,7 @@ impl Header {
                 rate: number,
                 deep: Deep {
                     ram_bytes: word(13),
-                    rate: u16::try_from(word(14)).unwrap_or(0),
+                    rate,
                     feedback: match feedback {
                         0 => Feedback::Random,
                         _ => Feedback::Signs,
@@ -175,8 +182,14 @@ impl Header {
                     labels: word(11),
                     mistakes: word(12),
                 },
+                followed,
             },
             state,
         ))
     }
+}
+
+fn low_half(word: u32) -> u16 {
+    let [low, high, ..] = word.to_le_bytes();
+    u16::from_le_bytes([low, high])
 }

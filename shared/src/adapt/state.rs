@@ -4,7 +4,7 @@
 //! state changes while it learns. Flow: blob → fresh state → (learning) → snapshot → restored state.
 
 use super::deep;
-use super::overlay::{Layout, Parts, Stats, head_layer, n_homeostatic, put_i32};
+use super::overlay::{Layout, Parts, fold, head_layer, n_homeostatic, put_i32};
 use super::schedule::{Schedule, Scheduler};
 use super::snapshot::Header;
 use super::{AdaptError, Config, Costs, Counters, Head, MAX_CLASSES, Plastic, bias_limit, instar};
@@ -28,7 +28,6 @@ impl<'b> Plastic<'b> {
         let mut plastic = Self {
             header: fresh(model, config, seed, &layout),
             layout,
-            stats: Stats::new(),
             scores: [0; MAX_CLASSES],
             n_classes: model.n_classes(),
             pending: None,
@@ -77,8 +76,7 @@ impl<'b> Plastic<'b> {
         }
         base_head(model, config.head, parts.head);
         base_deep(model, layout.layers, parts.deep);
-        parts.activity.fill(0);
-        self.cache_norms()
+        self.derive(model)
     }
 
     /// Forgets everything learned: the very bytes [`Plastic::new`] began with.
@@ -153,8 +151,7 @@ impl<'b> Plastic<'b> {
         {
             body.copy_from_slice(state);
         }
-        self.parts()?.activity.fill(0);
-        self.cache_norms()
+        self.derive(model)
     }
 
     /// The layout of `config`, if the buffer can hold it.
@@ -175,13 +172,18 @@ impl<'b> Plastic<'b> {
         self.buffer.get(HEADER_BYTES..end).unwrap_or_default()
     }
 
-    fn cache_norms(&mut self) -> Result<(), AdaptError> {
+    /// Computes what a snapshot leaves out.
+    fn derive(&mut self, model: &Model<'_>) -> Result<(), AdaptError> {
+        let mut parts = self.parts()?;
+        fold(model, &mut parts);
         let Parts {
             head,
             norms,
             features,
+            activity,
             ..
-        } = self.parts()?;
+        } = parts;
+        activity.fill(0);
         let rows = head.chunks_exact((2 * features.len()).max(1));
         for (class, row) in rows.enumerate() {
             put_i32(norms, class, instar::norm(row).cast_signed());
@@ -209,6 +211,7 @@ fn fresh(model: &Model<'_>, config: Config, seed: u32, layout: &Layout) -> Heade
         // Spread out, as a generator with few bits set in its state begins with small numbers.
         rng: XorShift32::new(seed.wrapping_mul(0x9E37_79B9)).state(),
         counters: Counters::default(),
+        followed: 0,
     }
 }
 

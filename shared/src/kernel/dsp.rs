@@ -32,6 +32,7 @@ mod sse2;
 
 pub(crate) use add::MIN_ELEMENTS as MIN_ADD_ELEMENTS;
 pub use add::{Sum, add_over_s8, add_s8};
+pub(crate) use columns::Columns;
 pub use columns::Rows;
 pub use conv2d::{Packed, packed_conv2d_s8};
 pub(crate) use depthwise::Cut;

@@ -1,9 +1,10 @@
 //! `aplysia export` and `aplysia golden`.
 
 use super::{DataArgs, at_least_one};
+use aplysia_deploy::HomeostasisScope;
 use aplysia_deploy::golden::{DEFAULT_GOLDEN, GoldenSpec};
 use aplysia_shared::blob::GoldenKind;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -27,6 +28,35 @@ pub(crate) struct ExportArgs {
     pub(crate) golden: usize,
     #[command(flatten)]
     pub(crate) kind: GoldenKindArgs,
+    /// Convolutions whose channels can keep their statistics on the device, without labels: 8 bytes of the blob a
+    /// channel, 17 of RAM while it learns.
+    #[arg(long, value_name = "LAYERS", value_enum, default_value_t)]
+    pub(crate) homeostasis: HomeostasisArg,
+}
+
+/// See [`HomeostasisScope`].
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum HomeostasisArg {
+    /// None
+    None,
+    /// The first one
+    Stem,
+    /// The first one and the depthwise ones
+    #[default]
+    Depthwise,
+    /// All
+    All,
+}
+
+impl From<HomeostasisArg> for HomeostasisScope {
+    fn from(arg: HomeostasisArg) -> Self {
+        match arg {
+            HomeostasisArg::None => Self::None,
+            HomeostasisArg::Stem => Self::Stem,
+            HomeostasisArg::Depthwise => Self::Depthwise,
+            HomeostasisArg::All => Self::All,
+        }
+    }
 }
 
 /// What a golden set holds.

@@ -22,7 +22,7 @@ pub struct Replayed {
     pub device_digest: u32,
     /// The same on the host.
     pub host_digest: u32,
-    /// Mean instructions of an image, homeostasis following the share of them that the method says.
+    /// Mean instructions of an image, homeostasis following it if the method says so.
     pub image: f64,
     /// Mean instructions of a label; 0 where none teaches anything.
     pub label: f64,
@@ -51,8 +51,8 @@ pub fn replay<T: Line>(
     device.guard(None)?;
     device.configure(config, seed)?;
     let (mut image, mut label_cost) = (Instructions::default(), Instructions::default());
-    for (i, (pixels, &label)) in stream.iter(model.input().len()).enumerate() {
-        let observe = method.observes(i);
+    for (pixels, &label) in stream.iter(model.input().len()) {
+        let observe = method.observes();
         see(&mut plastic, model, &mut arena, (pixels, observe))?;
         image.add(device.infer(pixels, observe)?.instructions);
         if method.learns_labels() {

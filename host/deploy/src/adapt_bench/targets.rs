@@ -67,8 +67,8 @@ pub fn targets(found: &Found<'_>) -> Vec<Target> {
     let all = [
         unlabelled(found),
         labelled(found),
-        dearest(found, 5.0, "dearest update of a head", head_share),
-        cheapest_homeostasis(found),
+        dearest(found, 5.0, "update of a head", head_share),
+        dearest(found, 12.0, "homeostasis", homeostasis_share),
         guarded(found),
     ];
     all.into_iter().flatten().collect()
@@ -145,21 +145,9 @@ fn dearest(found: &Found<'_>, bound: f64, what: &str, share: Share) -> Option<Ta
     let shares = shares(found, share).into_iter();
     let (name, found) = shares.max_by(|a, b| a.1.total_cmp(&b.1))?;
     Some(Target {
-        what: format!("{what}, `{name}`, in % of an inference"),
+        what: format!("dearest {what}, `{name}`, in % of an inference"),
         found,
         bound,
-        at_least: false,
-    })
-}
-
-/// The cheapest of the rows: that it is also the one that recovers enough is the first target's business.
-fn cheapest_homeostasis(found: &Found<'_>) -> Option<Target> {
-    let shares = shares(found, homeostasis_share).into_iter();
-    let (name, share) = shares.min_by(|a, b| a.1.total_cmp(&b.1))?;
-    Some(Target {
-        what: format!("cheapest homeostasis, `{name}`, in % of an inference"),
-        found: share,
-        bound: 12.0,
         at_least: false,
     })
 }

@@ -10,22 +10,18 @@ use aplysia_shared::adapt::{Config, Head, Plastic, state_bytes};
 
 /// Features of one script's images, i8 as bytes, `[n][d]` for each step.
 pub(super) struct Trunk {
-    /// Momentum and period of homeostasis, if it is on.
-    pace: Option<(u8, usize)>,
+    /// Momentum of homeostasis, if it is on.
+    momentum: Option<u8>,
     pub(super) features: Vec<Vec<u8>>,
-}
-
-fn pace(method: &Method) -> Option<(u8, usize)> {
-    method.momentum.map(|momentum| (momentum, method.period))
 }
 
 impl Trunk {
     /// Whether `method` does the same below the head.
     pub(super) fn serves(&self, method: &Method) -> bool {
-        self.pace == pace(method)
+        self.momentum == method.momentum
     }
 
-    /// Shows the images of `script` to `model`, homeostasis following those that it sees as `method` says.
+    /// Shows the images of `script` to `model`, homeostasis following those that it sees if `method` says so.
     pub(super) fn run(
         model: &Model<'_>,
         method: &Method,
@@ -40,16 +36,14 @@ impl Trunk {
         let mut arena = vec![0; model.arena_bytes()];
         let mut plastic = Plastic::new(model, config, seed, &mut buffer)?;
         let mut features: Vec<Vec<u8>> = Vec::new();
-        let mut n_seen = 0;
         for (at, step) in script.iter().enumerate() {
             features.push(match step {
                 Step::See(images) => {
                     let mut seen = Vec::new();
                     for (pixels, _) in images.iter(model.input().len()) {
-                        let image = (pixels, method.observes(n_seen));
+                        let image = (pixels, method.observes());
                         see(&mut plastic, model, &mut arena, image)?;
                         seen.extend_from_slice(plastic.features()?);
-                        n_seen += 1;
                     }
                     seen
                 }
@@ -60,8 +54,8 @@ impl Trunk {
                 },
             });
         }
-        let pace = pace(method);
-        Ok(Self { pace, features })
+        let momentum = method.momentum;
+        Ok(Self { momentum, features })
     }
 }
 

@@ -45,19 +45,19 @@ impl Packed<'_> {
 ///
 /// Two pixels and four channels at a time; both pixels' windows are gathered once for up to 64
 /// channels. A window that is all of the input is one vector, whose constants are read where they lie.
-/// Where [`Channel::is_exact`] refuses the constants, or with statistics, the sums are taken
+/// Where [`Channel::is_exact`] refuses the constants the sums are taken
 /// from [`Simd::raw_block`] instead, at about three times the instructions. Never panics if
 /// `Model::parse` accepted the blob. Cost: 10 KiB of stack; instructions in [`crate::cost`].
 pub fn packed_conv2d_s8<S: Simd>(
     src: &Src<'_>,
     dst: &mut Dst<'_>,
     window: &Window,
-    constants: &mut Weighted<'_>,
+    constants: &Weighted<'_>,
     packed: Packed<'_>,
 ) {
     let depth = Depth::new(window, src.c);
     let single = is_whole(window, [src.h, src.w], [dst.h, dst.w]);
-    if single && packed.exact && constants.stats.is_none() && dst.c >= BLOCK {
+    if single && packed.exact && dst.c >= BLOCK {
         vector::<S>(src, dst, depth, constants, packed);
         return dst.limit();
     }
@@ -83,14 +83,13 @@ pub fn packed_conv2d_s8<S: Simd>(
             packed,
         };
         let mut epilogues = heapless::Vec::new();
-        let fast = constants.stats.is_none()
-            && group.epilogues(&mut epilogues, src.zero_point, dst, constants);
+        let fast = group.epilogues(&mut epilogues, src.zero_point, dst, constants);
         let runs = fast.then(|| group.runs(bytes, &epilogues, dst.c));
         let mut work = Work {
             group: &group,
             runs,
             dst: &mut *dst,
-            constants: &mut *constants,
+            constants,
             words: &mut words,
         };
         match &strip {
@@ -104,10 +103,10 @@ pub fn packed_conv2d_s8<S: Simd>(
 /// Output channels of one group, pixel by pixel.
 struct Work<'w, 'd, 'c> {
     group: &'w Group<'w>,
-    /// None where the constants or statistics need the sums themselves.
+    /// None where the constants need the sums themselves.
     runs: Option<Runs<'w>>,
     dst: &'w mut Dst<'d>,
-    constants: &'w mut Weighted<'c>,
+    constants: &'w Weighted<'c>,
     words: &'w mut [u32],
 }
 
@@ -150,7 +149,7 @@ impl Work<'_, '_, '_> {
             match &self.runs {
                 Some(runs) => runs.pair::<S>(columns.words(), self.dst, at),
                 None => {
-                    let (dst, constants) = (&mut *self.dst, &mut *self.constants);
+                    let (dst, constants) = (&mut *self.dst, self.constants);
                     let zero_point = src.zero_point;
                     self.group
                         .raw::<S>(columns.words(), zero_point, dst, constants, at);
@@ -212,7 +211,7 @@ impl Group<'_> {
         columns: &[u32],
         zero_point: i32,
         dst: &mut Dst<'_>,
-        constants: &mut Weighted<'_>,
+        constants: &Weighted<'_>,
         at: [usize; 2],
     ) {
         let to = (dst.zero_point, dst.clamp);
@@ -220,10 +219,8 @@ impl Group<'_> {
         for (block, weights) in (self.first..).zip(blocks) {
             let raw = S::raw_block(columns, weights);
             let first = first_channel(block, dst.c);
-            let n_pixels = if at[0] == at[1] { 1 } else { 2 };
-            for (at, raw) in at.iter().zip(raw).take(n_pixels) {
-                // Channels that the block before has done are not counted twice.
-                for (lane, raw) in raw.into_iter().enumerate().skip(block * BLOCK - first) {
+            for (at, raw) in at.iter().zip(raw) {
+                for (lane, raw) in raw.into_iter().enumerate() {
                     let channel = first + lane;
                     let shift = zero_point.wrapping_mul(i32_at(self.packed.sums, channel));
                     if let Some(out) = dst.data.get_mut(at + channel) {

@@ -23,15 +23,15 @@ const MAX_KERNEL: usize = 5;
 /// Four channels at a time are expanded, borders included, into strips of rows, from which two output
 /// pixels at a time are computed. Columns, and rows, whose distance is no multiple of the dilation never
 /// meet in a window: each such phase is a convolution without dilation. Fast are windows of 3×3 and 5×5
-/// with steps 1 and 2, or step 1 and any dilation, from 4 channels on, without statistics. Never panics if
+/// with steps 1 and 2, or step 1 and any dilation, from 4 channels on. Never panics if
 /// `Model::parse` accepted the blob. Cost: 4.6 KiB of stack; instructions in [`crate::cost`].
 pub fn depthwise_conv2d_s8<S: Simd>(
     src: &Src<'_>,
     dst: &mut Dst<'_>,
     window: &Window,
-    constants: &mut Weighted<'_>,
+    constants: &Weighted<'_>,
 ) {
-    let cut = Cut::new(src.c, dst.w, window).filter(|_| constants.stats.is_none());
+    let cut = Cut::new(src.c, dst.w, window);
     if !cut.is_some_and(|cut| cut.run::<S>(src, dst, constants)) {
         return generic::depthwise_conv2d_s8(src, dst, window, constants);
     }
@@ -47,12 +47,12 @@ pub fn depthwise_conv2d_s8<S: Simd>(
 pub fn depthwise_conv2d_over_s8<S: Simd>(
     image: &mut Over<'_>,
     window: &Window,
-    constants: &mut Weighted<'_>,
+    constants: &Weighted<'_>,
 ) {
     let cut = Cut::new(image.c, image.to[1], window).and_then(|cut| cut.over(image.c));
-    let unknown = match (cut, &constants.stats) {
-        (Some(cut), None) => cut.run_over::<S>(image, constants),
-        _ => Some(0),
+    let unknown = match cut {
+        Some(cut) => cut.run_over::<S>(image, constants),
+        None => Some(0),
     };
     if let Some(first) = unknown {
         generic::depthwise_conv2d_over_s8(image, first, window, constants);

@@ -17,7 +17,7 @@ const ROWS: usize = 4;
 ///
 /// The input is expanded once, its zero point taken off; four rows of weights are read at a time. Never
 /// panics if `Model::parse` accepted the blob. Cost: 4 KiB of stack; instructions in [`crate::cost`].
-pub fn fully_connected_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: &mut Weighted<'_>) {
+pub fn fully_connected_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) {
     let n = src.data.len();
     if n.div_ceil(2) > SCRATCH_WORDS {
         return generic::fully_connected_s8(src, dst, constants);

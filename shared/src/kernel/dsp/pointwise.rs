@@ -14,11 +14,7 @@ use crate::kernel::{Dst, Src, Weighted};
 ///
 /// Each pixel is a [`fully_connected_s8`]. Never panics. Cost: 4 KiB of stack; about twice the instructions of
 /// the packed convolution, a third of the generic one.
-pub fn pointwise_conv2d_s8<S: Simd>(
-    src: &Src<'_>,
-    dst: &mut Dst<'_>,
-    constants: &mut Weighted<'_>,
-) {
+pub fn pointwise_conv2d_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) {
     let pixels = src.data.chunks_exact(src.c.max(1));
     let (c, zero_point, clamp) = (dst.c, dst.zero_point, dst.clamp);
     for (from, to) in pixels.zip(dst.data.chunks_exact_mut(c.max(1))) {

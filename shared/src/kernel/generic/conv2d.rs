@@ -1,6 +1,6 @@
 //! Dense convolution. It owns this operator only and must not know the graph around it.
 
-use crate::kernel::{Dst, Src, Weighted, axes, dot};
+use crate::kernel::{Dst, Src, Taps, Weighted, axes, dot};
 use crate::layer::Window;
 
 /// Dense 2-D convolution with per-channel requantization.
@@ -16,36 +16,43 @@ use crate::layer::Window;
 ///
 /// Never panics if `Model::parse` accepted the blob. Cost: `out_h·out_w·out_ch·kernel_h·kernel_w·in_ch`
 /// MACs, no scratch. Bit-exact with TensorFlow Lite's reference `ConvPerChannel` (int8).
-pub fn conv2d_s8(src: &Src<'_>, dst: &mut Dst<'_>, window: &Window, constants: &mut Weighted<'_>) {
-    let (rows, columns) = axes(src, window);
-    let (kernel_w, c) = (usize::from(window.kernel_w), src.c);
-    let (row_step, column_step) = (
-        usize::from(window.dilation_h),
-        usize::from(window.dilation_w),
-    );
-    let filter = window.taps() * c;
+pub fn conv2d_s8(src: &Src<'_>, dst: &mut Dst<'_>, window: &Window, constants: &Weighted<'_>) {
+    let axes = axes(src, window);
+    let filter = window.taps() * src.c;
     let to = (dst.zero_point, dst.clamp);
-    let weights = constants.weights;
     for (y, x, pixel) in dst.pixels() {
-        let (ky, top) = rows.taps(y);
-        let (kx, left) = columns.taps(x);
-        // Without dilation the taps of a row are one contiguous run of input and of weights.
-        let (runs, len) = match column_step {
-            1 => (1, kx.len() * c),
-            _ => (kx.len(), c),
-        };
-        let filters = weights.chunks_exact(filter.max(1));
+        let taps = Taps::of(&axes, (y, x));
+        let filters = constants.weights.chunks_exact(filter.max(1));
         for (o, (out, filter)) in pixel.iter_mut().zip(filters).enumerate() {
-            let mut raw = 0i32;
-            for (row, k) in ky.clone().enumerate() {
-                for run in 0..runs {
-                    let from = (k * kernel_w + kx.start + run) * c;
-                    let w = filter.get(from..from + len).unwrap_or(&[]);
-                    let q = src.run(top + row * row_step, left + run * column_step, len);
-                    raw = raw.wrapping_add(dot(q, w, src.zero_point));
-                }
-            }
+            let raw = conv2d_sum(src, window, &taps, filter);
             *out = constants.finish(o, raw, to);
         }
     }
+}
+
+/// `raw` of one output, whose weights are `filter`.
+#[inline]
+pub(crate) fn conv2d_sum(src: &Src<'_>, window: &Window, taps: &Taps, filter: &[u8]) -> i32 {
+    let (ky, top) = taps.rows.clone();
+    let (kx, left) = &taps.columns;
+    let (kernel_w, c) = (usize::from(window.kernel_w), src.c);
+    let (down, right) = (
+        usize::from(window.dilation_h),
+        usize::from(window.dilation_w),
+    );
+    // Without dilation the taps of a row are one contiguous run of input and of weights.
+    let (runs, len) = match right {
+        1 => (1, kx.len() * c),
+        _ => (kx.len(), c),
+    };
+    let mut raw = 0i32;
+    for (row, k) in ky.enumerate() {
+        for run in 0..runs {
+            let from = (k * kernel_w + kx.start + run) * c;
+            let w = filter.get(from..from + len).unwrap_or(&[]);
+            let q = src.run(top + row * down, left + run * right, len);
+            raw = raw.wrapping_add(dot(q, w, src.zero_point));
+        }
+    }
+    raw
 }

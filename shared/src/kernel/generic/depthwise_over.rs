@@ -19,7 +19,7 @@ pub fn depthwise_conv2d_over_s8(
     image: &mut Over<'_>,
     first: usize,
     window: &Window,
-    constants: &mut Weighted<'_>,
+    constants: &Weighted<'_>,
 ) {
     let reach = rows(window);
     let row = (reach * image.from[1]).max(1);
@@ -41,7 +41,7 @@ fn channels(
     image: &mut Over<'_>,
     [first, n, reach]: [usize; 3],
     window: &Window,
-    constants: &mut Weighted<'_>,
+    constants: &Weighted<'_>,
     kept: &mut [i8; KEPT],
 ) {
     let (rows, columns) = axes(&image.src(), window);

@@ -14,7 +14,7 @@ use crate::kernel::{Dst, Src, Weighted, dot};
 ///
 /// Never panics if `Model::parse` accepted the blob. Cost: `out·in` MACs, no scratch. Bit-exact with
 /// TensorFlow Lite's reference `FullyConnectedPerChannel` (int8).
-pub fn fully_connected_s8(src: &Src<'_>, dst: &mut Dst<'_>, constants: &mut Weighted<'_>) {
+pub fn fully_connected_s8(src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) {
     let to = (dst.zero_point, dst.clamp);
     let rows = constants.weights.chunks_exact(src.data.len().max(1));
     for (o, (out, row)) in dst.data.iter_mut().zip(rows).enumerate() {

@@ -15,7 +15,7 @@ use crate::kernel::{Dst, Src, Weighted, dot};
 ///
 /// Never panics if `Model::parse` accepted the blob. Cost: `h·w·out_ch·in_ch` MACs, no scratch.
 /// Bit-exact with TensorFlow Lite's reference `ConvPerChannel` (int8).
-pub fn pointwise_conv2d_s8(src: &Src<'_>, dst: &mut Dst<'_>, constants: &mut Weighted<'_>) {
+pub fn pointwise_conv2d_s8(src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) {
     let (c, out_ch) = (src.c.max(1), dst.c.max(1));
     let to = (dst.zero_point, dst.clamp);
     for (o, row) in constants.weights.chunks_exact(c).enumerate() {

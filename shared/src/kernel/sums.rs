@@ -1,0 +1,190 @@
+//! What a weighted layer sums up at some of its output pixels, without running it.
+//!
+//! It owns the choice of pixels and the walk over them; it must not know what the sums are for. Flow: a
+//! layer's input and constants → statistics of a few channels.
+
+use core::array;
+use core::iter::StepBy;
+use core::ops::Range;
+
+use super::dsp::packing::{BLOCK, Depth, first_channel};
+use super::dsp::{Columns, SCRATCH_WORDS, Simd};
+use super::generic::{conv2d_sum, depthwise_sums};
+use super::{Src, Taps, axes};
+use crate::blob::Constants;
+use crate::layer::{Op, Tensor, Window};
+use crate::quant::i32_at;
+
+/// Most channels looked at together: they share what is gathered of the input.
+pub const CHANNELS: usize = 8 * BLOCK;
+
+/// Sums over output pixels of one channel.
+///
+/// With `raw` the weighted sum, input zero point removed, without bias:
+/// `sum += raw`, `deviation += |raw − center|`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChannelStat {
+    /// Where deviations are measured from; read only.
+    pub center: i32,
+    /// Sum of `raw`.
+    pub sum: i64,
+    /// Sum of `|raw − center|`.
+    pub deviation: i64,
+}
+
+impl ChannelStat {
+    #[inline]
+    fn add(&mut self, raw: i32) {
+        // No layer has the 2^31 pixels that an overflow would take.
+        self.sum = self.sum.wrapping_add(raw.into());
+        let distance = raw.abs_diff(self.center);
+        self.deviation = self.deviation.wrapping_add(distance.into());
+    }
+}
+
+/// Every `step`-th output pixel from `first` on, row by row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lattice {
+    /// Index of the first.
+    pub first: usize,
+    /// From one to the next, at least 1.
+    pub step: usize,
+}
+
+impl Lattice {
+    /// All pixels.
+    pub const ALL: Self = Self { first: 0, step: 1 };
+
+    /// Its pixels among the first `n`.
+    fn pixels(self, n: usize) -> StepBy<Range<usize>> {
+        (self.first..n).step_by(self.step.max(1))
+    }
+}
+
+/// A weighted layer that is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Sums<'a> {
+    src: Src<'a>,
+    out: [usize; 3],
+    window: Window,
+    weights: &'a [u8],
+    layout: Layout<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Layout<'a> {
+    /// `[out_ch][kernel_h][kernel_w][in_ch]`.
+    Filters,
+    /// `[kernel_h][kernel_w][ch]`.
+    Depthwise,
+    /// [`super::dsp::packing`], and the sums of the weights, i32 a channel.
+    Packed(&'a [u8]),
+}
+
+impl<'a> Sums<'a> {
+    /// Of a layer that computes `op` from `src` with `constants`; none if it has no weights.
+    pub fn new(op: &Op, src: Src<'a>, dst: &Tensor, constants: &Constants<'a>) -> Option<Self> {
+        let flat = Src {
+            h: 1,
+            w: 1,
+            c: src.data.len(),
+            ..src
+        };
+        let (src, window, layout) = match *op {
+            Op::Conv2d(window) => (src, window, Layout::Filters),
+            Op::FullyConnected => (flat, Window::square(1, 1, 0), Layout::Filters),
+            Op::DepthwiseConv2d(window) => (src, window, Layout::Depthwise),
+            Op::PackedConv2d(window) => (src, window, Layout::Packed(constants.packed?.sums)),
+            _ => return None,
+        };
+        Some(Self {
+            src,
+            out: [dst.h, dst.w, dst.c].map(usize::from),
+            window,
+            weights: constants.weights,
+            layout,
+        })
+    }
+
+    /// Output pixels.
+    pub fn n_pixels(&self) -> usize {
+        self.out[0] * self.out[1]
+    }
+
+    /// Adds what the channels from `first`, a multiple of [`CHANNELS`], sum up at the pixels of `lattice` to
+    /// `stats`, at most as many; gives the number of pixels.
+    ///
+    /// Never panics. Cost: MACs as the layer's for these pixels and channels; packed 4.3 KiB of stack.
+    pub fn add<S: Simd>(&self, first: usize, lattice: Lattice, stats: &mut [ChannelStat]) -> usize {
+        let pixels = lattice.pixels(self.n_pixels());
+        let n = pixels.len();
+        let places = pixels.map(|i| (i / self.out[1].max(1), i % self.out[1].max(1)));
+        match self.layout {
+            Layout::Packed(sums) => self.packed::<S>(first, places, sums, stats),
+            Layout::Depthwise => {
+                let axes = axes(&self.src, &self.window);
+                for at in places {
+                    let taps = Taps::of(&axes, at);
+                    let blocks = stats.chunks_mut(BLOCK).zip((first..).step_by(BLOCK));
+                    for (stats, first) in blocks {
+                        let (src, window) = (&self.src, &self.window);
+                        let raw = depthwise_sums::<BLOCK>(src, window, &taps, self.weights, first);
+                        add(stats, raw);
+                    }
+                }
+            }
+            Layout::Filters => {
+                let axes = axes(&self.src, &self.window);
+                let filter = (self.window.taps() * self.src.c).max(1);
+                for at in places {
+                    let taps = Taps::of(&axes, at);
+                    let filters = self.weights.chunks_exact(filter).skip(first);
+                    for (stat, filter) in stats.iter_mut().zip(filters) {
+                        stat.add(conv2d_sum(&self.src, &self.window, &taps, filter));
+                    }
+                }
+            }
+        }
+        n
+    }
+
+    /// The last block ends at the last channel, and may begin with channels of the one before.
+    #[inline(never)]
+    fn packed<S: Simd>(
+        &self,
+        first: usize,
+        mut places: impl Iterator<Item = (usize, usize)>,
+        sums: &[u8],
+        stats: &mut [ChannelStat],
+    ) {
+        let depth = Depth::new(&self.window, self.src.c);
+        let bytes = depth.block_bytes();
+        let mut words = heapless::Vec::<u32, SCRATCH_WORDS>::new();
+        if words.resize(depth.len(), 0).is_err() {
+            return;
+        }
+        let mut columns = Columns::new(&self.src, &self.window, &mut words);
+        while let Some(one) = places.next() {
+            let other = places.next();
+            columns.fill::<S>(&self.src, &self.window, [one, other.unwrap_or(one)]);
+            let blocks = stats.chunks_mut(BLOCK).zip(first / BLOCK..);
+            for (stats, block) in blocks {
+                let weights = self.weights.get(block * bytes..(block + 1) * bytes);
+                let raw = S::raw_block(columns.words(), weights.unwrap_or_default());
+                let begin = first_channel(block, self.out[2]);
+                let shift = |lane| self.src.zero_point.wrapping_mul(i32_at(sums, begin + lane));
+                for raw in raw.iter().take(1 + usize::from(other.is_some())) {
+                    let raw = array::from_fn::<_, BLOCK, _>(|i| raw[i].wrapping_sub(shift(i)));
+                    add(stats, raw.into_iter().skip(block * BLOCK - begin));
+                }
+            }
+        }
+    }
+}
+
+#[inline]
+fn add(stats: &mut [ChannelStat], raw: impl IntoIterator<Item = i32>) {
+    for (stat, raw) in stats.iter_mut().zip(raw) {
+        stat.add(raw);
+    }
+}
