@@ -1,9 +1,10 @@
 //! The stored counts of the emulated devices: measured again, equal bits, and what the cost model says.
 //!
-//! It owns the tolerances. `cargo xtask bench-device` writes the counts anew. Of the processors beside the
+//! It owns the tolerances. `cargo xtask bench-device` and `bench-genotypes` write the counts anew. Of the processors beside the
 //! Cortex-M4, whole networks are measured again, on those whose program is built.
 
-use aplysia_deploy::bench::{CASES, Record, measure, record, sample, smallest};
+use aplysia_deploy::bench::{CASES, GENOTYPES, Prediction, Record};
+use aplysia_deploy::bench::{measure, predict, record, sample, smallest};
 use aplysia_deploy::processor::{M0, M3, M4, M7, M33, PROCESSORS, Processor};
 use std::path::PathBuf;
 
@@ -104,5 +105,33 @@ fn the_cost_model_predicts_the_counts() {
             r.name,
             100.0 * error
         );
+    }
+}
+
+#[test]
+fn the_cost_model_predicts_networks_of_random_genotypes() {
+    let stored = include_str!("../models/bench/genotypes.json");
+    let stored: Vec<Prediction> = serde_json::from_str(stored).unwrap();
+    assert_eq!(stored.len() as u64, GENOTYPES);
+    for p in &stored {
+        let error = p.error_pct();
+        assert!(
+            p.exact && error.abs() <= 100.0 * MODEL_ERROR,
+            "{}: {error:.2} %",
+            p.name
+        );
+    }
+    // Two of each space.
+    for i in [6, 8, 9, 30, 43, 49] {
+        let (now, stored) = (predict(&program(&M4), i).unwrap(), &stored[i as usize]);
+        let change = now.instructions as f64 / stored.instructions as f64 - 1.0;
+        assert!(
+            now.exact && change.abs() <= TOLERANCE,
+            "{}: {} instructions, stored are {}; if that is meant, run `cargo xtask bench-genotypes`",
+            now.name,
+            now.instructions,
+            stored.instructions
+        );
+        assert_eq!((&now.name, now.predicted), (&stored.name, stored.predicted));
     }
 }

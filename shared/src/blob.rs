@@ -19,6 +19,7 @@ pub use lead::Lead;
 use serde::Serialize;
 
 use graph::Graph;
+pub(crate) use graph::HELD;
 
 use crate::kernel::dsp::Packed;
 use crate::kernel::dsp::packing;

@@ -90,12 +90,18 @@ pub(crate) fn placeholder(network: &Network) -> Result<QuantizedNetwork, DeployE
             shift: vec![shift; out_ch],
         }
     };
-    let neutral = Activation {
-        scale: 1.0,
-        zero_point: -128,
-    };
+    // As training does it: one scale for each that can have its own, and the lowest zero point where no value
+    // is negative.
+    let mut activations: Vec<Activation> = vec![];
+    for (i, value) in Lowered::new(network)?.values.iter().enumerate() {
+        let own = Activation {
+            scale: 1.0 + i as f32 / 256.0,
+            zero_point: if value.relu { -128 } else { 0 },
+        };
+        activations.push(value.keeps.map_or(own, |other| activations[other]));
+    }
     Ok(QuantizedNetwork {
-        activations: vec![neutral; Lowered::new(network)?.values.len()],
+        activations,
         layers: network.weighted().map(layer).collect(),
     })
 }

@@ -6,11 +6,13 @@
 //! those of a layer include the interpreter's own and the two readings of the timer around it.
 
 mod cases;
+mod genotypes;
 mod model;
 mod peers;
 mod sample;
 
 pub use cases::{CASES, Case};
+pub use genotypes::{GENOTYPES, Prediction, predict, predictions_table};
 pub use sample::{sample, smallest};
 
 use crate::DeployError;

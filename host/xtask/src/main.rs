@@ -54,6 +54,10 @@ fn run() -> Result<ExitCode> {
         Task::Fuzz => fuzz::run(&Tree::find()?, &options)?,
         Task::Soak => fuzz::soak(&Tree::find()?, options.frames)?,
         Task::BenchDevice => bench_device(&Tree::find()?)?,
+        Task::BenchGenotypes => {
+            firmware::build(&Tree::find()?)?;
+            measure(&Tree::find()?, "bench_genotypes")?;
+        }
         Task::Test => {
             gate::run(&Tree::find()?, &options, &mut report)?;
             return Ok(report.finish());
@@ -75,9 +79,14 @@ fn bench_device(tree: &Tree) -> Result<()> {
             );
         }
     }
+    measure(tree, "bench_device")
+}
+
+/// Has an example of `deploy` measure with the bench firmware that is built and write `models/bench`.
+fn measure(tree: &Tree, example: &str) -> Result<()> {
     let mut cargo = Command::new(tree::cargo());
     cargo.args(["run", "--release", "--package", "aplysia-deploy"]);
-    cargo.args(["--example", "bench_device", "--"]);
+    cargo.args(["--example", example, "--"]);
     cargo.current_dir(tree.root());
     command::run(cargo.arg(tree.firmware_target()).arg("models/bench"))
 }

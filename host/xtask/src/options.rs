@@ -13,6 +13,7 @@ cargo xtask TASK [OPTIONS]
   setup         only the set-up: ARM target, qemu-system-arm, Fashion-MNIST, C compiler
   firmware      build the device program by the route that setup chose, print its path
   bench-device  measure layers and networks on every emulated core, write models/bench
+  bench-genotypes  measure networks of 50 random genotypes and what the cost model predicts of them
   fuzz [TARGET] attack blob, flash, import, protocol or all: guided by coverage on a nightly Rust
   soak          100000 hostile frames against the emulated device
 
@@ -44,6 +45,7 @@ pub(crate) enum Task {
     Firmware,
     Test,
     BenchDevice,
+    BenchGenotypes,
     Fuzz,
     Soak,
     Demo,
@@ -88,6 +90,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
         Some("firmware") => Task::Firmware,
         Some("test") => Task::Test,
         Some("bench-device") => Task::BenchDevice,
+        Some("bench-genotypes") => Task::BenchGenotypes,
         Some("fuzz") => Task::Fuzz,
         Some("soak") => Task::Soak,
         Some("demo") => Task::Demo,

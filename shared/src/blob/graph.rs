@@ -10,7 +10,7 @@ use super::BlobError;
 use crate::layer::{GraphV1, Labels, Layer, MAX_LAYERS, MAX_TENSORS, Tensor};
 
 /// Most tensors, and most layers, that are held decoded. Runtimes below interface 4 take no more.
-pub(super) const HELD: usize = 48;
+pub(crate) const HELD: usize = 48;
 /// Version of the graph, the first byte.
 const V1: u32 = 0;
 

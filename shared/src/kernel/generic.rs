@@ -24,7 +24,7 @@ pub use depthwise_over::depthwise_conv2d_over_s8;
 pub use fully_connected::fully_connected_s8;
 pub use global_avg_pool::global_avg_pool_s8;
 pub use max_pool::max_pool_s8;
-pub(crate) use place::MIN_TABLE as MIN_PLACE_TABLE;
+pub(crate) use place::{MIN_TABLE as MIN_PLACE_TABLE, is_copy};
 pub use place::{place_over_s8, place_s8};
 pub use pointwise::pointwise_conv2d_s8;
 pub use softmax::{MAX_CHANNELS as MAX_SOFTMAX_CHANNELS, softmax_s8};

@@ -100,15 +100,15 @@ fn div_ceil(n: usize, by: NonZeroUsize) -> usize {
 /// Rows of four channels that fit into the scratch.
 #[derive(Clone, Copy)]
 pub(crate) struct Cut {
-    kernel: usize,
-    stride: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
     pad: [usize; 2],
     /// Phases of rows and of columns.
     pub(crate) dilation: [NonZeroUsize; 2],
     /// Words of a row of one phase.
     pitch: usize,
     /// Words from one row to the next: of one phase, or of all of them side by side.
-    line: usize,
+    pub(crate) line: usize,
     /// Output rows.
     pub(crate) rows: NonZeroUsize,
 }
@@ -255,9 +255,14 @@ impl Cut {
         None
     }
 
+    /// Rows that a strip shares with the one before.
+    pub(crate) fn shared_lines(&self) -> usize {
+        self.lines(1).saturating_sub(self.stride)
+    }
+
     /// Moves the rows that the next strip reads as well to its start and gives their number.
     fn keep(&self, pixels: &mut [u32]) -> usize {
-        let kept = self.lines(1).saturating_sub(self.stride);
+        let kept = self.shared_lines();
         let from = self.rows.get() * self.stride * self.line;
         // Upwards, as the two may overlap.
         for i in 0..kept * self.line {
@@ -272,7 +277,13 @@ impl Cut {
     /// What of an image lies in a strip of `rows` output rows from `top` on, in columns of `phase`, behind
     /// the `kept` rows that are there.
     #[inline(always)]
-    fn inside(&self, src: &Src<'_>, [top, rows]: [usize; 2], phase: usize, kept: usize) -> Lines {
+    pub(crate) fn inside(
+        &self,
+        src: &Src<'_>,
+        [top, rows]: [usize; 2],
+        phase: usize,
+        kept: usize,
+    ) -> Lines {
         let step = self.dilation[1];
         let above = self.pad[0].saturating_sub(top * self.stride).max(kept);
         let left = div_ceil(self.pad[1].saturating_sub(phase), step);

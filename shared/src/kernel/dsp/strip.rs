@@ -21,7 +21,7 @@ pub(crate) struct Strip {
     reach: [usize; 2],
     pad: [usize; 2],
     /// Columns.
-    w: usize,
+    pub(crate) w: usize,
 }
 
 impl Strip {

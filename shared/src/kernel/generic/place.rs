@@ -25,8 +25,7 @@ const ONE: Scaling = Scaling::new(1 << 30, 1);
 /// stack. Bit-exact with TensorFlow Lite's reference int8 `Concatenation` and `Requantize`.
 pub fn place_s8(src: &Src<'_>, dst: &mut Dst<'_>, placing: &Placing) {
     let map = Map::new(src, dst, placing.scaling);
-    let same = placing.scaling == ONE && src.zero_point == dst.zero_point;
-    if same && dst.clamp == Clamp::FULL {
+    if is_copy(placing, [src.zero_point, dst.zero_point], dst.clamp) {
         return each_run(src, dst, placing, |(to, &from)| *to = from);
     }
     if src.data.len() < MIN_TABLE {
@@ -34,6 +33,12 @@ pub fn place_s8(src: &Src<'_>, dst: &mut Dst<'_>, placing: &Placing) {
     }
     let table = map.table();
     each_run(src, dst, placing, |(to, &from)| *to = look_up(&table, from));
+}
+
+/// Whether every value stays what it is.
+pub(crate) fn is_copy<T: PartialEq>(placing: &Placing, zero_points: [T; 2], clamp: Clamp) -> bool {
+    let [src, dst] = zero_points;
+    placing.scaling == ONE && src == dst && clamp == Clamp::FULL
 }
 
 /// [`place_s8`] of all of `image` in its own place.

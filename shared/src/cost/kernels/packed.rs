@@ -1,0 +1,98 @@
+//! Instructions of packed convolutions. It owns the way over the pixels as the kernel takes it.
+
+use crate::kernel::dsp::packing::{BLOCK, Depth};
+use crate::kernel::dsp::{GROUP, PaddedStrip, is_whole};
+use crate::layer::{Tensor, Window};
+
+/// Output pixels as the kernel takes them.
+#[derive(Default)]
+struct Walk {
+    /// Evenly spaced pairs, and how many in all.
+    batches: usize,
+    pairs: usize,
+    /// Pairs on their own.
+    lone: usize,
+    /// Pixels without a partner.
+    singles: usize,
+}
+
+impl Walk {
+    /// Over `rows` rows of `w` pixels, which follow each other evenly if they are `seamless`.
+    fn over(&mut self, rows: usize, w: usize, seamless: bool) {
+        let (rows, w) = if seamless { (1, rows * w) } else { (rows, w) };
+        self.batches += if w > 1 { rows } else { 0 };
+        self.pairs += rows * (w / 2);
+        // The last of a row with the first of the next.
+        self.lone += w % 2 * (rows / 2);
+        self.singles += w % 2 * (rows % 2);
+    }
+}
+
+/// Two pixels and four channels take 24 a group of four depths, 3 a turn of 16 depths and 73 around it;
+/// a pixel without a partner 14, 3 a turn of 32 and 48; gathering 9 a group, 5 a row and 30 around it, for
+/// the blocks of whole channels and again for the block that repeats some; constants 32 a channel.
+pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
+    let [src_h, src_w, src_c] = [src.h, src.w, src.c].map(usize::from);
+    let [h, w, c] = [dst.h, dst.w, dst.c].map(usize::from);
+    let depth = Depth::new(window, src_c);
+    let blocks = c.div_ceil(BLOCK);
+    let repeats = usize::from(c % BLOCK > 0);
+    if is_whole(window, [src_h, src_w], [h, w]) {
+        return vector(depth.len() as u64, blocks as u64) + 330 * repeats as u64;
+    }
+    let strip = PaddedStrip::new([src_h, src_w, src_c], [h, w], window);
+    let step = [window.stride_h, window.stride_w].map(usize::from);
+    let padded = (window.pad_top, window.pad_left) != (0, 0);
+    let (mut walk, mut lines, mut strips) = (Walk::default(), 0, 0);
+    let mut edges = 0;
+    match &strip {
+        Some(strip) => {
+            let seamless = step[0] * strip.w == w * step[1];
+            for top in (0..h).step_by(strip.rows.max(1)) {
+                let n = strip.rows.min(h - top);
+                walk.over(n, w, seamless);
+                lines += strip.lines(n);
+                strips += 1;
+            }
+        }
+        None => {
+            walk.over(h, w, !padded && step[0] * src_w == w * step[1]);
+            edges = match padded {
+                // No strip is small enough: the pairs on either side, and those at top and bottom.
+                true => 2 * h + w * usize::from(window.pad_top),
+                // The last window cannot be read in whole words.
+                false => usize::from(depth.run != depth.row()),
+            };
+            let edges = edges.min(walk.pairs);
+            (walk.pairs, walk.lone) = (walk.pairs - edges, walk.lone + edges);
+        }
+    }
+    let groups = blocks.div_ceil(GROUP) as u64;
+    let runs = groups + repeats as u64;
+    let (k, blocks) = (depth.len() as u64, blocks as u64);
+    let block = 6 * k + 3 * (k / 4).saturating_sub(1).div_ceil(4) + 73;
+    let single = 7 * k / 2 + 3 * k.div_ceil(32) + 48;
+    let gather = 9 * k / 4 + 5 * depth.rows as u64;
+    let line = copy(src_w * src_c) + 89;
+    let edge = 640 + if padded { 40 * window.taps() as u64 } else { 0 };
+    walk.pairs as u64 * (blocks * block + runs * (gather + 30))
+        + walk.batches as u64 * runs * 191
+        + walk.lone as u64 * (blocks * block + groups * (gather + 395))
+        + walk.singles as u64 * (blocks * single + groups * (gather + 141))
+        + groups * (edges as u64 * edge + lines as u64 * line + strips * 1230 + 527)
+        + 32 * c as u64
+        + 17 * k / 10
+        + 750
+}
+
+/// Of a copy of `n` bytes.
+fn copy(n: usize) -> u64 {
+    (n / 16 * 10 + n % 16 * 4 + 11) as u64
+}
+
+/// A window that is all of the input: four channels take 27 a group of eight depths, 3 a turn of four
+/// groups and 62 around it; expanding the input 12 for four.
+fn vector(k: u64, blocks: u64) -> u64 {
+    let half = if k.is_multiple_of(8) { 0 } else { 16 };
+    blocks * (27 * (k / 8) + half + 3 * (k / 8).div_ceil(4) + 62) + 3 * k + 600
+}
