@@ -78,6 +78,8 @@ mod cells_cli;
 mod cli;
 /// The whole way at a tiny budget, twice.
 mod demo;
+/// Presets: each one searches and trains, the user's flags win, unknown ones are listed.
+mod presets;
 /// Signatures of blobs, and the commands that make keys and signatures.
 mod signing;
 
@@ -129,6 +131,8 @@ mod smoke;
 /// The emulated device under thousands of hostile frames.
 mod soak;
 
+/// Random crops and colours of training against slow references.
+mod augmentation;
 /// Files of a dataset: put in place, damaged, put back.
 mod damage;
 /// Loading in the true format, damaged files, splits, corruptions.
@@ -149,6 +153,10 @@ mod search;
 mod space;
 /// The supernet of `darts`: published sizes, columns, discretization.
 mod supernet;
+/// Gradients by logits against finite differences, a planted operation found.
+mod supernet_gradient;
+/// Searches by supernet: coefficients, draws, early stop, cut and resumed, the command line.
+mod supernet_search;
 
 /// The cell spaces in training: gradients of whole networks, every rule, drop-path, auxiliary head.
 mod cell_training;

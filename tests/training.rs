@@ -51,7 +51,7 @@ pub(crate) fn config() -> TrainConfig {
         augment: Augment {
             shift: 1,
             flip: false,
-            cutout: 0,
+            ..Augment::NONE
         },
         seed: 3,
         ..TrainConfig::default()

@@ -10,12 +10,14 @@ mod recipe;
 mod robust;
 mod search;
 pub(crate) mod sign;
+mod supernet;
 mod train;
 
 pub(crate) use export::{ExportArgs, GoldenArgs, GoldenKindArgs, HomeostasisArg};
 pub(crate) use recipe::{RecipeArgs, SkeletonArgs};
 use robust::RobustArgs;
 pub(crate) use search::SearchArgs;
+pub(crate) use supernet::SupernetArgs;
 pub(crate) use train::TrainArgs;
 
 use aplysia_data::{Corruption, Source};
@@ -36,7 +38,13 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 /// Networks found on a workstation, run on a microcontroller, and still learning there.
 #[derive(Parser)]
-#[command(name = "aplysia", version, about, propagate_version = true)]
+#[command(
+    name = "aplysia",
+    version,
+    about,
+    propagate_version = true,
+    args_override_self = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -53,14 +61,18 @@ pub(crate) enum Command {
         after_help = "Examples:\n  aplysia search studies/first --trials 24\n  \
                             aplysia search studies/first --resume\n  \
                             aplysia search studies/small --strategy random --flash-bytes 32768\n  \
-                            aplysia search studies/cells --space nasbench201 --channels 8 --cells 1"
+                            aplysia search studies/cells --space nasbench201 --channels 8 --cells 1\n  \
+                            aplysia search studies/darts --space darts --strategy darts --channels 8 \
+                            --cells 3\n  \
+                            aplysia search studies/small --preset fashion-minutes"
     )]
     Search(Box<SearchArgs>),
     /// Train one genotype and write its parameters.
     #[command(
         after_help = "Examples:\n  aplysia train genotype.toml --out run --epochs 20\n  \
                             aplysia train genotype.toml --out bp --rule bp --seed 2\n  \
-                            aplysia train BIODARTS --out cells --dataset fashion-mnist-32 --channels 8 --cells 5"
+                            aplysia train BIODARTS --out cells --dataset fashion-mnist-32 --channels 8 --cells 5\n  \
+                            aplysia train BIODARTS --out paper --preset cifar10 --data cifar-10-batches-bin"
     )]
     Train(TrainArgs),
     /// A study as one HTML page: Pareto front, history, networks by rule, costs; with runs and models.

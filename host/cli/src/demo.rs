@@ -10,14 +10,15 @@ mod story;
 
 use crate::args::demo::DemoArgs;
 use crate::args::{
-    ExportArgs, GoldenKindArgs, HomeostasisArg, RecipeArgs, SearchArgs, SkeletonArgs, TrainArgs,
+    ExportArgs, GoldenKindArgs, HomeostasisArg, RecipeArgs, SearchArgs, SkeletonArgs, SupernetArgs,
+    TrainArgs,
 };
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, device, export, progress, run_folder, search, train};
 use anyhow::{Result, bail, ensure};
 use aplysia_data::{Corruption, Dataset};
 use aplysia_learn::FeedbackScale;
-use aplysia_search::{Study, Trial};
+use aplysia_search::{StrategyKind, Study, Trial};
 use aplysia_shared::Model;
 use aplysia_space::{Genotype, McuSpace};
 use board::Board;
@@ -150,9 +151,10 @@ impl DemoArgs {
         SearchArgs {
             resume: study.join("study.toml").exists(),
             study,
+            _preset: None,
             data: self.data.clone(),
-            strategy: "evolution".into(),
-            trials: self.trials,
+            strategy: StrategyKind::Evolution,
+            trials: Some(self.trials),
             population: POPULATION,
             images: self.images,
             rungs: self.rungs.clone(),
@@ -168,6 +170,7 @@ impl DemoArgs {
             space: "mcu".into(),
             skeleton: SkeletonArgs::default(),
             recipe: RecipeArgs::default(),
+            supernet: SupernetArgs::default(),
             rules: vec![],
             feedback_scale: FeedbackScale::WeightNorm,
             device: "cpu".into(),
@@ -177,6 +180,7 @@ impl DemoArgs {
     fn training(&self) -> TrainArgs {
         TrainArgs {
             genotype: self.out.join("study/best.toml").display().to_string(),
+            _preset: None,
             data: self.data.clone(),
             out: self.out.join("run"),
             epochs: self.epochs,

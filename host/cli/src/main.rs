@@ -20,6 +20,7 @@ mod images;
 mod import;
 mod inspect;
 mod lines;
+mod preset;
 mod progress;
 mod report;
 mod robust;
@@ -54,7 +55,14 @@ pub(crate) enum Outcome {
 fn main() -> ExitCode {
     // `aplysia … | head` ends quietly, like any other program of a pipeline.
     sigpipe::reset();
-    let cli = Cli::parse();
+    let cli = match preset::expand(std::env::args_os().collect()) {
+        Ok(Some(line)) => Cli::parse_from(line),
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            return ExitCode::from(2);
+        }
+    };
     let result = match cli.command {
         Command::Demo(a) => demo::run(&a),
         Command::Search(a) => search::run(&a),

@@ -1,5 +1,6 @@
 //! `aplysia search`: a study of mixed-rule networks; killed at any moment, `--resume` goes on.
 
+mod learned;
 mod spaces;
 
 use crate::args::SearchArgs;
@@ -8,10 +9,10 @@ use crate::{Outcome, blob, progress, run_folder, train};
 use anyhow::{Context, Result};
 use aplysia_data::{Dataset, Normalization};
 use aplysia_deploy::Content;
+use aplysia_learn::supernet::SupernetConfig;
 use aplysia_learn::{Device, FeedbackScale, LearnError, Progress, TrainConfig};
 use aplysia_search::{
-    Costs, Evaluate, Halving, Job, Limits, Score, StrategyKind, Study, StudyConfig, TrainError,
-    Trial,
+    Costs, Evaluate, Halving, Job, Limits, Proposal, Score, Study, StudyConfig, TrainError, Trial,
 };
 use aplysia_space::{DartsSpace, McuSpace, NasBench201Space, Network};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ struct Trainer<'a, S> {
     content: Content,
     schedule_epochs: usize,
     settings: TrainConfig,
+    /// Where candidates are learned.
+    supernet: SupernetConfig,
     device: Device,
 }
 
@@ -85,6 +88,12 @@ impl<S: Searched> Evaluate<S::Genotype> for Trainer<'_, S> {
             Err(e) => Err(TrainError::Fatal(Box::new(e))),
         }
     }
+
+    fn propose(&mut self, proposal: &Proposal<'_>) -> Result<S::Genotype, TrainError> {
+        self.space
+            .learned(|space| self.learn(space, proposal))
+            .unwrap_or_else(|| Err(TrainError::Failed("no supernet of this space".into())))
+    }
 }
 
 /// The evaluator's settings, kept in the study's config.
@@ -99,6 +108,9 @@ struct Settings {
     /// All other settings of the training, where they are not the usual ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<TrainConfig>,
+    /// Where candidates are learned: how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    supernet: Option<SupernetConfig>,
 }
 
 /// Runs or resumes the study, then prints the front.
@@ -170,6 +182,7 @@ pub(crate) fn advance<S: Searched>(
             feedback_scale: settings.feedback_scale,
             ..settings.training.unwrap_or_default()
         },
+        supernet: settings.supernet.unwrap_or_default(),
         device,
     };
     let bar = progress::bar(study.config().n_jobs() as u64, "search");
@@ -181,31 +194,32 @@ pub(crate) fn advance<S: Searched>(
 /// The study that `args` describes.
 ///
 /// # Errors
-/// A strategy that does not exist.
+/// Bounds that cannot be read, or a strategy that learns in a space without a supernet.
 pub(crate) fn config<S: Searched>(
     args: &SearchArgs,
     data: &TrainingImages,
 ) -> Result<StudyConfig<S>> {
-    let strategy = match args.strategy.as_str() {
-        "evolution" => StrategyKind::Evolution,
-        "random" => StrategyKind::Random,
-        other => anyhow::bail!("unknown strategy `{other}`; use evolution or random"),
-    };
+    let strategy = args.strategy;
+    let is_learned = strategy.is_learned();
     let settings = Settings {
         images: args.images,
         feedback_scale: args.feedback_scale,
         device: args.device.clone(),
         training: Some(args.recipe.settings()).filter(|c| *c != TrainConfig::default()),
+        supernet: is_learned.then(|| args.supernet.settings()),
     };
     let part = &data.splits.train;
     let space = S::new(args, images::shape(part), part.n_classes())?;
+    if let Some(settings) = &settings.supernet {
+        space.check_learned(settings)?;
+    }
     let energy = args.chip.zip(args.energy_uj);
     let usual = S::LIMITS;
     let within = energy.map_or(u64::MAX, |(chip, uj)| chip.instructions_within(uj));
     Ok(StudyConfig {
         seed: args.seed,
         strategy,
-        n_trials: args.trials,
+        n_trials: args.trials.unwrap_or(if is_learned { 1 } else { 24 }),
         population: args.population,
         dataset_digest: data.splits.train.digest.clone(),
         halving: Halving {

@@ -1,7 +1,8 @@
 //! Labelled images as they come from their publishers: loading, splits, corruptions.
 //!
 //! Owns [`Dataset`] (bytes and labels in memory), the loaders behind [`Source`], the seeded split of the
-//! training part and the corruptions that make shifted streams. Invariants: nothing here knows of
+//! training part, the corruptions that make shifted streams, and the random crops and colours of
+//! training. Invariants: nothing here knows of
 //! networks, of tensors or of the device; the test images are read for [`Part::Test`] only, so that
 //! whoever does not ask for it cannot see them.
 //!
@@ -20,6 +21,7 @@ mod pickle;
 pub mod image_folder;
 mod picture;
 
+pub mod augmentation;
 pub mod corruption;
 pub mod dataset;
 pub mod error;

@@ -6,9 +6,10 @@
 
 use crate::evaluate::Images;
 use crate::train::{EpochRecord, Job};
-use crate::{LearnError, TrainConfig};
+use crate::{Augment, LearnError, TrainConfig};
 use aplysia_space::{Network, NetworkParams, NodeOp};
 use atomic_write_file::AtomicWriteFile;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::Write;
@@ -22,6 +23,12 @@ use std::path::Path;
 pub(crate) struct Identity(Vec<(String, String)>);
 
 impl Identity {
+    /// Of these names and values, by importance.
+    pub(crate) fn new<const N: usize>(entries: [(&str, String); N]) -> Self {
+        let all = entries.into_iter();
+        Self(all.map(|(name, value)| (name.into(), value)).collect())
+    }
+
     /// Reads all training images: about 0.2 s for 50,000 of 28×28.
     pub(crate) fn of(job: &Job) -> Self {
         // A new setting must not be forgotten here: the compiler asks for it.
@@ -37,7 +44,14 @@ impl Identity {
             label_smoothing,
             auxiliary_weight,
             drop_path,
-            augment,
+            augment:
+                Augment {
+                    shift,
+                    flip,
+                    cutout,
+                    resized_crop,
+                    jitter,
+                },
             feedback_scale,
             rules: options,
             local,
@@ -62,14 +76,17 @@ impl Identity {
             ("weight_decay", weight_decay.to_string()),
             ("clip_norm", clip_norm.to_string()),
             ("label_smoothing", label_smoothing.to_string()),
-            ("augment", format!("{augment:?}")),
+            (
+                "augment",
+                format!("Augment {{ shift: {shift}, flip: {flip}, cutout: {cutout} }}"),
+            ),
             ("feedback_scale", feedback_scale.to_string()),
             ("rule options", format!("{options:?}")),
             ("local rules", format!("{local:?}")),
             ("number of training images", job.train.len().to_string()),
-            ("training images", digest(&job.train)),
+            ("training images", images_digest(&job.train)),
         ];
-        // Younger than the first checkpoints, which know only networks that these leave as they are.
+        // Younger than the first checkpoints, which know only what these leave as it is.
         let younger = [
             (
                 "auxiliary_weight",
@@ -77,6 +94,12 @@ impl Identity {
                 job.network.auxiliary.is_some(),
             ),
             ("drop_path", drop_path.to_string(), *drop_path > 0.0),
+            (
+                "resized_crop",
+                resized_crop.to_string(),
+                *resized_crop > 0.0,
+            ),
+            ("jitter", format!("{jitter:?}"), *jitter != [0.0; 4]),
         ];
         let younger = younger.into_iter().filter(|(.., counts)| *counts);
         let all = entries
@@ -115,7 +138,7 @@ fn rules(network: &Network) -> String {
 }
 
 /// SHA-256 of pixels, labels (one byte each where all fit, else two) and normalisation.
-fn digest(images: &Images) -> String {
+pub(crate) fn images_digest(images: &Images) -> String {
     let mut sha = Sha256::new();
     sha.update(images.pixels);
     let label_bytes = if images.labels.iter().all(|&l| l < 256) {
@@ -131,7 +154,7 @@ fn digest(images: &Images) -> String {
     hex(&sha.finalize())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -151,37 +174,35 @@ pub(crate) struct Checkpoint {
     pub(crate) n_right: u64,
 }
 
-impl Checkpoint {
-    /// Writes the file whole or not at all.
-    ///
-    /// # Errors
-    /// [`LearnError::Io`].
-    pub(crate) fn save(&self, path: &Path) -> Result<(), LearnError> {
-        let io = |source| LearnError::Io {
-            path: path.into(),
-            source,
-        };
-        let bytes = postcard::to_stdvec(self).map_err(|reason| LearnError::NotACheckpoint {
-            path: path.into(),
-            reason,
-        })?;
-        let mut file = AtomicWriteFile::open(path).map_err(io)?;
-        file.write_all(&bytes).map_err(io)?;
-        file.commit().map_err(io)
-    }
+/// Writes a file whole or not at all.
+///
+/// # Errors
+/// [`LearnError::Io`].
+pub(crate) fn write<T: Serialize>(state: &T, path: &Path) -> Result<(), LearnError> {
+    let io = |source| LearnError::Io {
+        path: path.into(),
+        source,
+    };
+    let bytes = postcard::to_stdvec(state).map_err(|reason| LearnError::NotACheckpoint {
+        path: path.into(),
+        reason,
+    })?;
+    let mut file = AtomicWriteFile::open(path).map_err(io)?;
+    file.write_all(&bytes).map_err(io)?;
+    file.commit().map_err(io)
+}
 
-    /// Reads a file written by [`Checkpoint::save`].
-    ///
-    /// # Errors
-    /// [`LearnError::Io`], [`LearnError::NotACheckpoint`].
-    pub(crate) fn load(path: &Path) -> Result<Self, LearnError> {
-        let bytes = std::fs::read(path).map_err(|source| LearnError::Io {
-            path: path.into(),
-            source,
-        })?;
-        postcard::from_bytes(&bytes).map_err(|reason| LearnError::NotACheckpoint {
-            path: path.into(),
-            reason,
-        })
-    }
+/// Reads a file written by [`write`].
+///
+/// # Errors
+/// [`LearnError::Io`], [`LearnError::NotACheckpoint`].
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, LearnError> {
+    let bytes = std::fs::read(path).map_err(|source| LearnError::Io {
+        path: path.into(),
+        source,
+    })?;
+    postcard::from_bytes(&bytes).map_err(|reason| LearnError::NotACheckpoint {
+        path: path.into(),
+        reason,
+    })
 }

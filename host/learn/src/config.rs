@@ -85,6 +85,12 @@ impl TrainConfig {
         self.rules.iter().try_for_each(|(&rule, o)| o.check(rule))?;
         self.local.check()?;
         let unit = 0.0..=1.0;
+        let jitter = self.augment.jitter;
+        let (weakest, strongest) = (
+            jitter.into_iter().fold(f32::INFINITY, f32::min),
+            jitter.into_iter().fold(f32::NEG_INFINITY, f32::max),
+        );
+        let hue = jitter[3];
         for (field, got, ok, allowed) in [
             ("batch", self.batch as f64, self.batch > 1, "2 and more"),
             (
@@ -135,6 +141,19 @@ impl TrainConfig {
                 (0.0..1.0).contains(&self.drop_path),
                 "0 to below 1",
             ),
+            (
+                "resized_crop",
+                self.augment.resized_crop.into(),
+                unit.contains(&self.augment.resized_crop),
+                "0 to 1",
+            ),
+            (
+                "jitter",
+                strongest.into(),
+                (0.0..=1.0).contains(&weakest) && strongest <= 1.0,
+                "0 to 1",
+            ),
+            ("jitter of the hue", hue.into(), hue <= 0.5, "0 to 0.5"),
         ] {
             if !ok {
                 return Err(LearnError::Config {

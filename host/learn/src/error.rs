@@ -28,6 +28,14 @@ pub enum LearnError {
         /// Which node.
         node: String,
     },
+    /// A rule whose layers learn one after the other, in a supernet.
+    #[error(
+        "softhebb trains layer after layer, which a supernet has no time for; leave it out of --rules"
+    )]
+    InTurns,
+    /// The supernet and the numbers of its architecture do not fit together.
+    #[error(transparent)]
+    Space(#[from] aplysia_space::SpaceError),
     /// Pixels, labels and network do not fit together.
     #[error("{what}: {got} given, {want} needed")]
     Data {

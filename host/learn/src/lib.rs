@@ -2,8 +2,10 @@
 //!
 //! Owns everything that computes in floating point: `rule` (which feedback a layer uses), `ops` (the
 //! operations, on any burn backend), `local` (weight changes without the error), `cpu` (fast kernels), `network` (graph with numbers), `train` (the
-//! one loop), `evaluate`, `pullback` (errors of the output brought back to pixels, for attacks). Invariant: burn is named in this crate only, and no type of burn is in the
-//! interface of `train`, `evaluate` and `pullback`: parameters leave as [`aplysia_space::NetworkParams`].
+//! one loop), `evaluate`, `pullback` (errors of the output brought back to pixels, for attacks), `supernet`
+//! (architecture search by gradients). Invariant: burn is named in this crate only, and no type of burn is
+//! in the interface of `train`, `evaluate` and `pullback`: parameters leave as
+//! [`aplysia_space::NetworkParams`].
 //!
 //! Flow: `data` → `space` → **`learn`** → `deploy`.
 
@@ -25,6 +27,7 @@ mod probe;
 mod pullback;
 mod random;
 pub mod rule;
+pub mod supernet;
 mod train;
 
 /// burn itself, for tests that look at gradients.

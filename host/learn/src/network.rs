@@ -5,8 +5,10 @@
 
 mod kind;
 mod layer;
+mod mixing;
 mod param;
 mod plain;
+mod route;
 mod taught;
 mod trace;
 
@@ -18,8 +20,10 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use layer::{Layer, Seen};
+pub(crate) use mixing::{Mixing, Table, Wanted};
 pub(crate) use param::{Moving, Param};
 use rand::Rng;
+use route::Route;
 use taught::Tap;
 
 /// A network with parameters on a backend.
@@ -29,12 +33,8 @@ pub(crate) struct Model<B: LearnOps> {
     layers: Vec<Layer<B>>,
     /// Layer of each node.
     layer_of: Vec<Option<usize>>,
-    /// Nodes that the classifier needs.
-    main: Vec<bool>,
-    /// Nodes that only the auxiliary head needs.
-    aside: Vec<bool>,
-    /// Last node that reads each node's output.
-    last_reader: Vec<usize>,
+    /// The way of a pass without mixtures.
+    route: Route,
     device: B::Device,
 }
 
@@ -110,28 +110,11 @@ impl<B: LearnOps> Model<B> {
             layer_of.push(layer.is_some().then_some(layers.len()));
             layers.extend(layer);
         }
-        let main = network.needed_for(network.nodes.len() - 1);
-        let aside = match network.auxiliary {
-            None => vec![false; network.nodes.len()],
-            Some(head) => {
-                let needed = network.needed_for(head).into_iter();
-                needed
-                    .zip(&main)
-                    .map(|(needed, main)| needed && !main)
-                    .collect()
-            }
-        };
-        let mut last_reader: Vec<usize> = (0..network.nodes.len()).collect();
-        for (i, node) in network.nodes.iter().enumerate() {
-            node.inputs.iter().for_each(|&j| last_reader[j] = i);
-        }
         Self {
             network: network.clone(),
             layers,
             layer_of,
-            main,
-            aside,
-            last_reader,
+            route: Route::new(network, |_, _| true),
             device: device.clone(),
         }
     }
@@ -155,19 +138,32 @@ impl<B: LearnOps> Model<B> {
 
     /// Forward pass on the tape.
     pub(crate) fn forward(&self, images: Tensor<B, 4>, now: Moment) -> Taped<B> {
+        self.pass(&self.route, |_, _| None, true, (images, now))
+    }
+
+    /// Forward pass along `route`; `mix` computes the nodes that are mixtures. Weights are on the tape
+    /// if `tracked`.
+    fn pass(
+        &self,
+        route: &Route,
+        mix: impl Fn(usize, Vec<Tensor<Autodiff<B>, 4>>) -> Option<Tensor<Autodiff<B>, 4>>,
+        tracked: bool,
+        (images, now): (Tensor<B, 4>, Moment),
+    ) -> Taped<B> {
         let n = images.dims()[0];
-        let leaves: Vec<Vec<_>> = self.layers.iter().map(Layer::leaves).collect();
+        let leaves: Vec<Vec<_>> = self.layers.iter().map(|l| l.leaves(tracked)).collect();
         let mut seen = vec![None; self.layers.len()];
         let (mut taps, mut taps_aside) = (vec![], vec![]);
         let mut auxiliary = None;
         let images = Tensor::from_inner(images);
         let logits = self.walk(
-            |i| self.main[i] || self.aside[i],
+            route,
+            |i| route.main[i] || route.aside[i],
             images,
             |i, mut inputs| {
                 let node = &self.network.nodes[i];
                 let value = if let Some(at) = self.layer_of[i] {
-                    let taps = if self.main[i] {
+                    let taps = if route.main[i] {
                         &mut taps
                     } else {
                         &mut taps_aside
@@ -176,6 +172,10 @@ impl<B: LearnOps> Model<B> {
                     let y;
                     (y, seen[at]) = self.layers[at].forward(x, &leaves[at], now);
                     y
+                } else if let NodeOp::Mix { .. } = node.op {
+                    let s = node.shape;
+                    let nothing = || Tensor::zeros([n, s.h, s.w, s.c], &self.device);
+                    mix(i, inputs).unwrap_or_else(nothing)
                 } else {
                     let from = (!node.inputs.is_empty()).then(|| self.network.input_shape(i));
                     let y = plain::compute(node, from, (n, &self.device), inputs);
@@ -198,23 +198,25 @@ impl<B: LearnOps> Model<B> {
         }
     }
 
-    /// The values of all nodes for which `wanted` holds, each let go after its last use; gives the last.
+    /// The values of all nodes of `route` for which `wanted` holds, each let go after its last use; gives
+    /// the last.
     fn walk<T: LearnOps>(
         &self,
+        route: &Route,
         wanted: impl Fn(usize) -> bool,
         images: Tensor<T, 4>,
         mut compute: impl FnMut(usize, Vec<Tensor<T, 4>>) -> Tensor<T, 4>,
     ) -> Tensor<T, 4> {
         let mut values: Vec<Option<Tensor<T, 4>>> = vec![None; self.network.nodes.len()];
         values[0] = Some(images);
-        for (i, node) in self.network.nodes.iter().enumerate().skip(1) {
+        for (i, reads) in route.inputs.iter().enumerate().skip(1) {
             if !wanted(i) {
                 continue;
             }
-            let inputs = node.inputs.iter();
+            let inputs = reads.iter();
             let inputs = inputs.map(|&j| values[j].clone().expect("read before its last use"));
             let inputs = inputs.collect();
-            for &j in node.inputs.iter().filter(|&&j| self.last_reader[j] == i) {
+            for &j in reads.iter().filter(|&&j| route.last_reader[j] == i) {
                 values[j] = None;
             }
             values[i] = Some(compute(i, inputs));
@@ -306,7 +308,8 @@ impl<B: LearnOps> Model<B> {
         let n = images.dims()[0];
         observe(0, &images);
         let last = self.walk(
-            |i| self.main[i],
+            &self.route,
+            |i| self.route.main[i],
             images,
             |i, mut inputs| {
                 let node = &self.network.nodes[i];

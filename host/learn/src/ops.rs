@@ -264,6 +264,13 @@ pub trait LearnOps: Backend {
         x
     }
 
+    /// `y = c·x` for one number `c`, given as a tensor of one element and as its value; differentiable
+    /// where the backend is, by both: `dx = c·dy`, `dc = Σ dy∘x`.
+    fn scale(x: FloatTensor<Self>, c: FloatTensor<Self>, value: f32) -> FloatTensor<Self> {
+        let _ = c;
+        unwrap(wrap::<Self, 4>(x) * value)
+    }
+
     /// Direct feedback. Forward: identity on `logits` `[n, classes]`. Backward, with
     /// `e = ∂L/∂logits`: `e` goes on to `logits`, and `e · feedback` is added to the gradient of
     /// `hidden` (`feedback` is `[classes, elements of one hidden sample]`).

@@ -4,7 +4,7 @@
 //! error of the output is the caller's. Under `bp` in every layer what comes back is the gradient
 //! `∂(Σ e·logits)/∂pixel`; under another rule it is what the rule takes for it.
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::network::{Model, check_operations, numbers};
 use crate::ops::LearnOps;
 use crate::{Device, LearnError, TrainConfig};
@@ -68,7 +68,7 @@ pub fn pullback(
         let mut model = Model::<B>::new(network, teacher.config, &place);
         model.set_params(params)?;
         if (0..network.nodes.len()).any(|node| network.rule(node) == Some(Rule::Kp)) {
-            model.set_memory(&Checkpoint::load(teacher.checkpoint)?.memory)?;
+            model.set_memory(&checkpoint::read::<Checkpoint>(teacher.checkpoint)?.memory)?;
         }
         let shift = mean_pixel.iter().map(|&m| -f32::from(m) / (255.0 * std));
         let shift = TensorData::new(shift.collect(), [1, 1, 1, want]);

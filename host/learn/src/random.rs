@@ -19,6 +19,15 @@ pub(crate) enum Purpose {
     Augment,
     /// What drop-path drops; `place` is the node, `time` the step.
     DropPath,
+    /// First logits of an architecture.
+    Architecture,
+    /// Which images teach the weights and which the architecture; for the latter their order, `time` is
+    /// the epoch; `place` tells the two apart.
+    Halves,
+    /// The candidates that a step computes; `time` is the step.
+    Candidates,
+    /// First direction of the search for the strongest curvature.
+    Curvature,
 }
 
 /// The generator of one stream of `seed`.
@@ -33,4 +42,10 @@ pub(crate) fn uniform(rng: &mut ChaCha8Rng, bound: f32, n: usize) -> Vec<f32> {
     (0..n)
         .map(|_| (rng.random::<f32>() * 2.0 - 1.0) * bound)
         .collect()
+}
+
+/// A draw of N(0, 1) (Box and Muller 1958, one of the pair).
+pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
 }

@@ -1,6 +1,6 @@
 //! The one training loop.
 
-use crate::checkpoint::{Checkpoint, Identity};
+use crate::checkpoint::{self, Checkpoint, Identity};
 use crate::evaluate::{Images, argmax, evaluate_model};
 use crate::network::{Model, Moment, Norms, Taped, check_operations, numbers};
 use crate::ops::LearnOps;
@@ -129,7 +129,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
         };
         let identity = run.identity.as_ref();
         if let Some((path, identity)) = job.checkpoint.filter(|p| p.exists()).zip(identity) {
-            let saved = Checkpoint::load(path)?;
+            let saved: Checkpoint = checkpoint::read(path)?;
             saved.identity.check(identity, path)?;
             run.model.set_params(&saved.params)?;
             run.model.set_memory(&saved.memory)?;
@@ -290,7 +290,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
         let (Some(path), Some(identity)) = (self.job.checkpoint, &self.identity) else {
             return Ok(());
         };
-        let checkpoint = Checkpoint {
+        let saved = Checkpoint {
             identity: identity.clone(),
             step: self.step,
             params: self.model.to_params(),
@@ -299,7 +299,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
             loss_sum: self.loss_sum,
             n_right: self.n_right,
         };
-        checkpoint.save(path)
+        checkpoint::write(&saved, path)
     }
 }
 

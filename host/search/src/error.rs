@@ -80,6 +80,19 @@ pub enum SearchError {
         /// Smallest violation seen; 0 if all that fitted had been tried before.
         violation: f64,
     },
+    /// What the supernets learn does not keep the limits.
+    #[error(
+        "trial {trial}: the networks of {tries} supernets exceed the limits, the nearest by {violation:.3} \
+         (sum of relative excesses): raise a limit"
+    )]
+    Learned {
+        /// The trial that could not begin.
+        trial: usize,
+        /// Supernets trained.
+        tries: usize,
+        /// Smallest violation seen.
+        violation: f64,
+    },
     /// The evaluator cannot go on with any trial.
     #[error("training cannot go on")]
     Evaluator(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -20,6 +20,33 @@ pub trait Evaluate<G> {
     /// # Errors
     /// See [`TrainError`].
     fn train(&mut self, job: &Job<'_, G>) -> Result<Score, TrainError>;
+
+    /// Learns a candidate, for the strategies that say so ([`crate::StrategyKind::is_learned`]).
+    ///
+    /// The result must be a function of seed and data. `proposal.dir` may hold remains of an interrupted
+    /// call, to be used or overwritten.
+    ///
+    /// # Errors
+    /// See [`TrainError`]. An evaluator that does not say otherwise learns nothing.
+    fn propose(&mut self, proposal: &Proposal<'_>) -> Result<G, TrainError> {
+        let _ = proposal;
+        Err(TrainError::Failed(
+            "this evaluator learns no candidates".into(),
+        ))
+    }
+}
+
+/// One candidate to be learned.
+#[derive(Clone, Debug)]
+pub struct Proposal<'a> {
+    /// Number of the trial.
+    pub trial: usize,
+    /// Seed of everything random in it.
+    pub seed: u64,
+    /// An existing folder for its checkpoints: `trials/<trial>/supernet<attempt>`.
+    pub dir: PathBuf,
+    /// When it becomes true, save what helps to resume and return [`TrainError::Interrupted`].
+    pub stop: &'a AtomicBool,
 }
 
 /// One training: a trial on one rung.

@@ -21,7 +21,7 @@ pub mod study;
 pub mod trial;
 
 pub use error::SearchError;
-pub use evaluate::{Evaluate, Job, Score, TrainError};
+pub use evaluate::{Evaluate, Job, Proposal, Score, TrainError};
 pub use halving::Halving;
 pub use objective::{Costs, Limits};
 pub use record::Record;

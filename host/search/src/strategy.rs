@@ -66,20 +66,56 @@ pub trait Strategy<S: Space> {
 
 /// The strategies by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum StrategyKind {
     /// Every candidate drawn anew.
     Random,
     /// Constrained multi-objective evolution (NSGA-II).
     Evolution,
+    /// Every candidate learned by gradients in a supernet of its own seed; all are then trained and
+    /// compared like those of the others, as the authors of DARTS advise.
+    Darts,
 }
 
 impl StrategyKind {
-    /// A strategy that keeps `population` parents, where it has any.
-    pub fn start<S: Space + 'static>(self, population: usize) -> Box<dyn Strategy<S>> {
+    /// All of them.
+    pub const ALL: [StrategyKind; 3] = [
+        StrategyKind::Evolution,
+        StrategyKind::Random,
+        StrategyKind::Darts,
+    ];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
         match self {
-            StrategyKind::Random => Box::new(Random),
-            StrategyKind::Evolution => Box::new(Evolution::new(population)),
+            StrategyKind::Random => "random",
+            StrategyKind::Evolution => "evolution",
+            StrategyKind::Darts => "darts",
         }
+    }
+
+    /// Whether candidates are learned by the evaluator ([`crate::Evaluate::propose`]), not drawn.
+    pub fn is_learned(self) -> bool {
+        matches!(self, StrategyKind::Darts)
+    }
+
+    /// A strategy that keeps `population` parents, where it has any; none where candidates are learned.
+    pub fn start<S: Space + 'static>(self, population: usize) -> Option<Box<dyn Strategy<S>>> {
+        match self {
+            StrategyKind::Random => Some(Box::new(Random)),
+            StrategyKind::Evolution => Some(Box::new(Evolution::new(population))),
+            StrategyKind::Darts => None,
+        }
+    }
+}
+
+impl std::str::FromStr for StrategyKind {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == s);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("unknown strategy `{s}`; use one of {names}")
+        })
     }
 }

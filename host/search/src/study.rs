@@ -7,12 +7,14 @@
 //! | `front.json` | Pareto front of the fully trained trials | replaced atomically |
 //! | `timings.jsonl` | seconds per training | appended; not part of the result |
 //! | `trials/<n>/rung<r>/` | the evaluator's checkpoints | by the evaluator |
+//! | `trials/<n>/supernet<a>/` | the same, of a candidate that is learned (attempt `a`) | by the evaluator |
 //!
 //! Running is replaying: the search starts over each time and takes from the ledger whatever it finds
 //! there instead of doing it again. Candidate `n` is drawn from ChaCha8 seeded with the study's seed, stream
 //! `n`, and strategies hear whole generations only, so a resumed study makes the ledger that an
 //! uninterrupted one makes.
 
+mod propose;
 mod run;
 
 use crate::error::SearchError;

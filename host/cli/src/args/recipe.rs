@@ -39,6 +39,22 @@ pub(crate) struct RecipeArgs {
     /// Augmentation: side of a square set to zero at a random place, 0 for none.
     #[arg(long, default_value_t = 0)]
     pub(crate) cutout: usize,
+    /// Augmentation: smallest share of the area of a random crop that is resized to the whole image, 0 for
+    /// none.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub(crate) resized_crop: f64,
+    /// Augmentation: ranges of brightness, contrast, saturation and hue, 0 for none.
+    #[arg(long, value_name = "B,C,S,H", default_value = "0,0,0,0", value_parser = jitter)]
+    pub(crate) jitter: Jitter,
+}
+
+/// What `--jitter` takes.
+pub(crate) type Jitter = [f32; 4];
+
+fn jitter(text: &str) -> Result<Jitter, String> {
+    let ranges: Result<Vec<f32>, _> = text.split(',').map(str::parse).collect();
+    let ranges = ranges.ok().and_then(|r| r.try_into().ok());
+    ranges.ok_or_else(|| "four numbers: brightness, contrast, saturation, hue".into())
 }
 
 impl Default for RecipeArgs {
@@ -55,6 +71,8 @@ impl Default for RecipeArgs {
             shift: c.augment.shift,
             flip: c.augment.flip,
             cutout: c.augment.cutout,
+            resized_crop: 0.0,
+            jitter: c.augment.jitter,
         }
     }
 }
@@ -74,6 +92,8 @@ impl RecipeArgs {
                 shift: self.shift,
                 flip: self.flip,
                 cutout: self.cutout,
+                resized_crop: self.resized_crop as f32,
+                jitter: self.jitter,
             },
             ..TrainConfig::default()
         }

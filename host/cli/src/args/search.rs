@@ -1,14 +1,16 @@
 //! `aplysia search`.
 
-use super::{DEVICES, DataArgs, RecipeArgs, SkeletonArgs, at_least_one};
+use super::{DEVICES, DataArgs, RecipeArgs, SkeletonArgs, SupernetArgs, at_least_one};
 use aplysia_deploy::energy::{CHIPS, Chip};
 use aplysia_learn::FeedbackScale;
+use aplysia_search::StrategyKind;
 use aplysia_space::Rule;
 use clap::Args;
 use std::path::PathBuf;
 
 /// The flags that a study keeps.
-const SETTINGS: [&str; 20] = [
+const SETTINGS: [&str; 22] = [
+    "_preset",
     "strategy",
     "trials",
     "population",
@@ -29,6 +31,7 @@ const SETTINGS: [&str; 20] = [
     "device",
     "SkeletonArgs",
     "RecipeArgs",
+    "SupernetArgs",
 ];
 
 #[derive(Args)]
@@ -37,15 +40,21 @@ pub(crate) struct SearchArgs {
     pub(crate) study: PathBuf,
     #[command(flatten)]
     pub(crate) data: DataArgs,
+    /// Flags by name, before those given here, which win: `fashion-minutes`, `cifar10`, ...; `help` lists
+    /// them.
+    // Read before all flags: see `preset`.
+    #[arg(long = "preset", value_name = "NAME")]
+    pub(crate) _preset: Option<String>,
     /// Go on with the study in the folder: its own settings are used, so that none can be given.
     #[arg(long, conflicts_with_all = SETTINGS)]
     pub(crate) resume: bool,
-    /// `evolution` or `random`.
+    /// `evolution`, `random`, or `darts`: each candidate is learned by gradients in a supernet of its own
+    /// seed (space `darts` only).
     #[arg(long, default_value = "evolution")]
-    pub(crate) strategy: String,
-    /// Candidates to evaluate.
-    #[arg(long, default_value_t = 24, value_parser = at_least_one)]
-    pub(crate) trials: usize,
+    pub(crate) strategy: StrategyKind,
+    /// Candidates to evaluate [default: 24; 1 where each is learned].
+    #[arg(long, value_parser = at_least_one)]
+    pub(crate) trials: Option<usize>,
     /// Candidates per generation.
     #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     pub(crate) population: usize,
@@ -92,6 +101,8 @@ pub(crate) struct SearchArgs {
     pub(crate) skeleton: SkeletonArgs,
     #[command(flatten)]
     pub(crate) recipe: RecipeArgs,
+    #[command(flatten)]
+    pub(crate) supernet: SupernetArgs,
     /// Learning rules that a layer may carry [default: the space's; usually fa,usf,brsf,frsf,dfa].
     #[arg(long, value_delimiter = ',', value_name = "RULE,...")]
     pub(crate) rules: Vec<Rule>,

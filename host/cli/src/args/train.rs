@@ -13,6 +13,11 @@ pub(crate) struct TrainArgs {
     pub(crate) genotype: String,
     #[command(flatten)]
     pub(crate) data: DataArgs,
+    /// Flags by name, before those given here, which win: `fashion-minutes`, `cifar10`, ...; `help` lists
+    /// them.
+    // Read before all flags: see `preset`.
+    #[arg(long = "preset", value_name = "NAME")]
+    pub(crate) _preset: Option<String>,
     /// Folder to write: genotype.toml, checkpoint, parameters and history.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

@@ -1,11 +1,15 @@
 //! What `aplysia search` asks of each space: its bounds, its networks, their costs.
 
+use super::learned;
 use crate::args::SearchArgs;
 use crate::blob;
 use anyhow::{Context, Result};
 use aplysia_deploy::{Content, cost_of_network};
-use aplysia_search::{Costs, SearchError, Space};
-use aplysia_space::{DartsSpace, Design, Genotype, McuSpace, NasBench201Space, Network, Shape};
+use aplysia_learn::supernet::SupernetConfig;
+use aplysia_search::{Costs, SearchError, Space, TrainError};
+use aplysia_space::{
+    DartsSpace, Design, Genotype, McuSpace, NasBench201Space, Network, Operation, Shape,
+};
 use aplysia_space::{darts, nasbench201};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +30,24 @@ pub(crate) trait Searched:
     /// # Errors
     /// The blob format does not hold it.
     fn cost(&self, network: &Network, content: &Content) -> Result<Costs, String>;
+    /// Checks that a supernet with these settings can learn candidates of this space.
+    ///
+    /// # Errors
+    /// The space has no supernet, or not with its bounds and these settings.
+    fn check_learned(&self, settings: &SupernetConfig) -> Result<()> {
+        let _ = settings;
+        anyhow::bail!(
+            "this strategy learns in a supernet, which only the space darts has: add --space darts"
+        )
+    }
+    /// A candidate from what `learn` learns in a supernet; none if the space has none.
+    fn learned(
+        &self,
+        learn: impl FnOnce(&DartsSpace) -> Result<darts::Genotype, TrainError>,
+    ) -> Option<Result<Self::Genotype, TrainError>> {
+        let _ = learn;
+        None
+    }
 }
 
 /// Costs on a device.
@@ -82,7 +104,7 @@ impl Searched for McuSpace {
 
 /// The cell spaces differ in their types only.
 macro_rules! searched {
-    ($space:ident, $name:literal, $genotype:ty, $skeleton:ident, $usual:expr, $design:ident, $cells:literal) => {
+    ($space:ident, $name:literal, $genotype:ty, $skeleton:ident, $usual:expr, $design:ident, $cells:literal, { $($more:tt)* }) => {
         impl Searched for $space {
             fn new(args: &SearchArgs, input: Shape, n_classes: usize) -> Result<Self> {
                 let mut space = bounds(args, $name)?.unwrap_or_else(|| $space::new($usual));
@@ -116,6 +138,8 @@ macro_rules! searched {
                     ..costs
                 })
             }
+
+            $($more)*
         }
     };
 }
@@ -127,7 +151,24 @@ searched!(
     darts,
     darts::Skeleton::search(),
     Darts,
-    5
+    5,
+    {
+        fn check_learned(&self, settings: &SupernetConfig) -> Result<()> {
+            let all = |op| self.operations.contains(op);
+            if !darts::Op::ALL.iter().all(all) {
+                anyhow::bail!("a supernet has all operations, the bounds leave some out");
+            }
+            settings.supernet(&self.skeleton, learned::places(self), &self.rules)?;
+            Ok(())
+        }
+
+        fn learned(
+            &self,
+            learn: impl FnOnce(&DartsSpace) -> Result<darts::Genotype, TrainError>,
+        ) -> Option<Result<darts::Genotype, TrainError>> {
+            Some(learn(self))
+        }
+    }
 );
 searched!(
     NasBench201Space,
@@ -136,7 +177,8 @@ searched!(
     nasbench201,
     nasbench201::Skeleton::published(32, 10),
     NasBench201,
-    6
+    6,
+    {}
 );
 
 /// The spaces by name.

@@ -98,11 +98,11 @@ impl<B: LearnOps> Layer<B> {
                 .is_some_and(|t| t.rule == Rule::SoftHebb)
     }
 
-    /// The parameters on the tape.
-    pub(super) fn leaves(&self) -> Vec<Tensor<Autodiff<B>, 1>> {
+    /// The parameters, on the tape if `tracked`.
+    pub(super) fn leaves(&self, tracked: bool) -> Vec<Tensor<Autodiff<B>, 1>> {
         let leaf = |(i, p): (usize, &Param<B>)| {
             let leaf = Tensor::from_inner(p.forward.value.clone());
-            if i == 0 && self.is_local() {
+            if !tracked || (i == 0 && self.is_local()) {
                 leaf
             } else {
                 leaf.require_grad()

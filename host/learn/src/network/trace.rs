@@ -25,7 +25,8 @@ impl<B: LearnOps> Model<B> {
         let n = images.dims()[0];
         let mut taps = vec![];
         let logits = self.walk(
-            |i| self.main[i],
+            &self.route,
+            |i| self.route.main[i],
             images,
             |i, mut inputs| {
                 let Some(at) = self.layer_of[i] else {

@@ -106,6 +106,26 @@ impl<B: Backend> Backward<B, 1> for ClipNode {
 }
 
 #[derive(Debug)]
+struct ScaleNode;
+
+impl<B: Backend> Backward<B, 2> for ScaleNode {
+    type State = (FloatTensor<B>, f32);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x, c] = ops.parents;
+        let grad = wrap::<B, 4>(grads.consume::<B>(&ops.node));
+        let (input, value) = ops.state;
+        if let Some(node) = c {
+            let dc = (grad.clone() * wrap(input)).sum();
+            grads.register::<B>(node.id, unwrap(dc));
+        }
+        if let Some(node) = x {
+            grads.register::<B>(node.id, unwrap(grad * value));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct TapNode;
 
 impl<B: Backend> Backward<B, 2> for TapNode {
@@ -224,6 +244,17 @@ impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
         {
             OpsKind::Tracked(prep) => prep.finish(limit, x.primitive),
             OpsKind::UnTracked(prep) => prep.finish(x.primitive),
+        }
+    }
+
+    fn scale(x: FloatTensor<Self>, c: FloatTensor<Self>, value: f32) -> FloatTensor<Self> {
+        let y = B::scale(x.primitive.clone(), c.primitive, value);
+        match Backward::<B, 2>::prepare::<C>(ScaleNode, [x.node, c.node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish((x.primitive, value), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
 

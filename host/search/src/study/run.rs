@@ -6,7 +6,7 @@ use crate::evaluate::{Evaluate, Job, TrainError};
 use crate::halving::Halving;
 use crate::ledger::{self, Event};
 use crate::pareto::Point;
-use crate::strategy::{Space, Strategy};
+use crate::strategy::Space;
 use crate::trial::{self, Trial};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,9 +14,6 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-
-/// Candidates drawn for one trial before the limits are called too tight.
-const MAX_TRIES: usize = 5_000;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,15 +58,15 @@ pub enum Progress<'a, G> {
 }
 
 /// What a run needs from outside.
-struct Outside<'a, E, G> {
-    evaluator: &'a mut E,
-    stop: &'a AtomicBool,
-    observe: &'a mut dyn FnMut(Progress<'_, G>),
+pub(super) struct Outside<'a, E, G> {
+    pub(super) evaluator: &'a mut E,
+    pub(super) stop: &'a AtomicBool,
+    pub(super) observe: &'a mut dyn FnMut(Progress<'_, G>),
     job: usize,
 }
 
 impl<E, G> Outside<'_, E, G> {
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 }
@@ -106,7 +103,7 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
             let first = self.trials.len();
             let n = self.config.population.min(self.config.n_trials - first);
             for _ in 0..n {
-                if self.propose(&*strategy, outside)? == Outcome::Interrupted {
+                if self.propose(strategy.as_deref(), outside)? == Outcome::Interrupted {
                     return Ok(Outcome::Interrupted);
                 }
             }
@@ -118,10 +115,10 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
                 }
             }
             let told = self.trials[first..].iter();
-            strategy.tell(
-                told.filter_map(|t| Some((t.genotype.clone(), self.point(t)?)))
-                    .collect(),
-            );
+            let told = told.filter_map(|t| Some((t.genotype.clone(), self.point(t)?)));
+            if let Some(strategy) = &mut strategy {
+                strategy.tell(told.collect());
+            }
         }
         Ok(Outcome::Complete)
     }
@@ -146,50 +143,6 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
             .into_iter()
             .map(|i| ready[i])
             .collect()
-    }
-
-    /// Chooses the next trial's candidate: the first one asked that is new and within the limits.
-    fn propose<E: Evaluate<S::Genotype>>(
-        &mut self,
-        strategy: &dyn Strategy<S>,
-        outside: &mut Outside<'_, E, S::Genotype>,
-    ) -> Result<Outcome, SearchError> {
-        let index = self.trials.len();
-        if let Some(event) = self.events.get(self.cursor).cloned() {
-            let fits = matches!(&event, Event::Trial { trial, .. } if *trial == index);
-            return self.replay(event, fits);
-        }
-        let mut rng = self.stream(index as u64);
-        let mut nearest = f64::INFINITY;
-        for n_rejected in 0..MAX_TRIES {
-            if outside.stopped() {
-                return Ok(Outcome::Interrupted);
-            }
-            let genotype = strategy.ask(&self.config.space, &mut rng);
-            let Ok(costs) = outside.evaluator.cost(&genotype) else {
-                continue;
-            };
-            let violation = self.config.limits.violation(&costs);
-            nearest = nearest.min(violation);
-            if violation > 0.0 || self.trials.iter().any(|t| t.genotype == genotype) {
-                continue;
-            }
-            let generation = index / self.config.population;
-            self.record(Event::Trial {
-                trial: index,
-                generation,
-                n_rejected,
-                costs,
-                genotype,
-            })?;
-            (outside.observe)(Progress::Proposed(&self.trials[index]));
-            return Ok(Outcome::Complete);
-        }
-        Err(SearchError::NoCandidate {
-            trial: index,
-            tries: MAX_TRIES,
-            violation: nearest,
-        })
     }
 
     /// Trains a trial on a rung, or takes the result from the ledger.
@@ -287,13 +240,17 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
         Ok(Some(event))
     }
 
-    fn record(&mut self, event: Event<S::Genotype>) -> Result<(), SearchError> {
+    pub(super) fn record(&mut self, event: Event<S::Genotype>) -> Result<(), SearchError> {
         self.ledger.append(&event)?;
         self.events.push(event.clone());
         self.apply(event)
     }
 
-    fn replay(&mut self, event: Event<S::Genotype>, fits: bool) -> Result<Outcome, SearchError> {
+    pub(super) fn replay(
+        &mut self,
+        event: Event<S::Genotype>,
+        fits: bool,
+    ) -> Result<Outcome, SearchError> {
         if !fits {
             return Err(self.stray());
         }

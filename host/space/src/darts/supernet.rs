@@ -16,6 +16,7 @@ use crate::graph::Graph;
 use crate::{Coverage, Mixture, Network, NodeOp, Padding, Rule, SpaceError, Window};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::Range;
 
 /// Which candidates an edge has, and how their coefficients are read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,25 +182,37 @@ impl Supernet {
         })
     }
 
+    /// The columns of each operation, those of `none` first.
+    pub fn operations(&self) -> Vec<Range<usize>> {
+        let runs = self.candidates.chunk_by(|a, b| a.op == b.op);
+        let mut first = 0;
+        let runs = runs.map(|run| {
+            first += run.len();
+            first - run.len()..first
+        });
+        runs.collect()
+    }
+
+    /// Whether the columns of an operation share its vote.
+    pub fn is_factored(&self) -> bool {
+        self.columns != Columns::Flat
+    }
+
     /// The strongest operation of a row and its strength.
     fn strongest(&self, row: &[f64]) -> (f64, Gene<Op>) {
         let mut best = (f64::NEG_INFINITY, Gene::new(Op::Skip, Rule::Bp));
-        let mut column = 1;
-        while column < row.len() {
-            let op = self.candidates[column].op;
-            let alike = self.candidates[column..].iter().take_while(|c| c.op == op);
-            let n = match self.columns {
-                Columns::Factored(_) => alike.count(),
-                Columns::Flat => 1,
-            };
-            let group = column..column + n;
+        let columns = match self.is_factored() {
+            true => self.operations(),
+            false => (0..row.len()).map(|j| j..j + 1).collect(),
+        };
+        for group in columns {
             let strength = row[group.clone()].iter().sum();
-            let top = group.fold(column, |top, j| if row[j] > row[top] { j } else { top });
-            if let (Some(op), true) = (op, strength > best.0) {
-                let rule = self.candidates[top].rule.unwrap_or(Rule::Bp);
-                best = (strength, Gene::new(op, rule));
+            let first = group.start;
+            let top = group.fold(first, |top, j| if row[j] > row[top] { j } else { top });
+            let candidate = self.candidates[top];
+            if let (Some(op), true) = (candidate.op, strength > best.0) {
+                best = (strength, Gene::new(op, candidate.rule.unwrap_or(Rule::Bp)));
             }
-            column += n;
         }
         best
     }

@@ -1,0 +1,95 @@
+//! Flags of a search by supernet. How its weights are trained, the recipe says; how long, these do.
+
+use super::at_least_one;
+use aplysia_learn::supernet::{Stop, SupernetConfig};
+use clap::Args;
+
+/// How a supernet learns an architecture.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Supernet (--strategy darts)")]
+pub(crate) struct SupernetArgs {
+    /// Epochs over half of `--images`; the other half teaches the architecture.
+    #[arg(long, value_name = "N", default_value_t = usual().epochs, value_parser = at_least_one)]
+    pub(crate) supernet_epochs: usize,
+    /// Epochs in which only weights learn.
+    #[arg(long, value_name = "N", default_value_t = usual().warm_epochs)]
+    pub(crate) warm_epochs: usize,
+    /// Learning rate of the weights at the end of the supernet's cosine.
+    #[arg(long, value_name = "LR", default_value_t = 0.001)]
+    pub(crate) min_lr: f64,
+    /// Learning rate of the architecture (Adam).
+    #[arg(long, value_name = "LR", default_value_t = usual().alpha_lr)]
+    pub(crate) alpha_lr: f64,
+    /// L2 penalty on the numbers of the architecture.
+    #[arg(long, value_name = "DECAY", default_value_t = usual().alpha_weight_decay)]
+    pub(crate) alpha_weight_decay: f64,
+    /// The architecture's gradient looks one step of the weights ahead (second order, about 2.5 times the
+    /// time).
+    #[arg(long)]
+    pub(crate) second_order: bool,
+    /// A step computes every rule of every operation instead of one drawn per operation and edge.
+    #[arg(long)]
+    pub(crate) all_rules: bool,
+    /// The 22 columns of BioNAS as published, each voting alone, instead of operation and rule apart.
+    #[arg(long, conflicts_with = "rules")]
+    pub(crate) flat: bool,
+    /// Partial channels: one K-th of the channels goes through the operations, edges are weighed.
+    #[arg(long, value_name = "K", default_value_t = usual().partial, value_parser = at_least_one)]
+    pub(crate) partial: usize,
+    /// Helps every identity by a bonus that falls from 1 to 0, so that it need not win for gradients to
+    /// pass (DARTS-).
+    #[arg(long)]
+    pub(crate) auxiliary_skip: bool,
+    /// Most identities in the normal cell; the weakest give way (P-DARTS) [default: any number].
+    #[arg(long, value_name = "N")]
+    pub(crate) max_skips: Option<usize>,
+    /// `never`, `eigenvalue` (when the curvature in the architecture rises, RobustDARTS) or `skips` (when
+    /// more than `--max-skips`, usually 2, identities win, DARTS+).
+    #[arg(long, value_name = "WHEN", default_value = "never")]
+    pub(crate) stop: Stop,
+}
+
+fn usual() -> SupernetConfig {
+    SupernetConfig::default()
+}
+
+impl SupernetArgs {
+    /// The settings that these flags stand for.
+    pub(crate) fn settings(&self) -> SupernetConfig {
+        SupernetConfig {
+            epochs: self.supernet_epochs,
+            warm_epochs: self.warm_epochs,
+            min_lr: self.min_lr as f32,
+            alpha_lr: self.alpha_lr,
+            alpha_weight_decay: self.alpha_weight_decay,
+            second_order: self.second_order,
+            sample_rules: !self.all_rules,
+            flat: self.flat,
+            partial: self.partial,
+            auxiliary_skip: self.auxiliary_skip,
+            max_skips: self.max_skips,
+            stop: self.stop,
+            ..usual()
+        }
+    }
+}
+
+impl Default for SupernetArgs {
+    fn default() -> Self {
+        let c = usual();
+        Self {
+            supernet_epochs: c.epochs,
+            warm_epochs: c.warm_epochs,
+            min_lr: 0.001,
+            alpha_lr: c.alpha_lr,
+            alpha_weight_decay: c.alpha_weight_decay,
+            second_order: c.second_order,
+            all_rules: !c.sample_rules,
+            flat: c.flat,
+            partial: c.partial,
+            auxiliary_skip: c.auxiliary_skip,
+            max_skips: c.max_skips,
+            stop: c.stop,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Architecture search by a supernet: weights and the numbers of the architecture are trained in turn, and
+//! what the architecture favours at the end is the genotype.
+//!
+//! Owns the searches that need gradients or a trained supernet: [`search`] runs one, checkpointed like a
+//! training. `architecture` has the numbers, `gradient` one look at a batch, `run` the loop, `stability` the
+//! early stop. Invariants: a supernet is always seen with the batch norm statistics of the batch (each
+//! mixture of candidates has its own), and half of the images teach the weights, the other half the
+//! architecture.
+//!
+//! Differences from the published searches, all by intent: logits are factored into operation and rule unless
+//! [`SupernetConfig::flat`] says otherwise; one rule is drawn per operation, edge and step unless
+//! [`SupernetConfig::sample_rules`] is off; weights follow the optimizer of [`crate::train()`] (Nesterov
+//! momentum, cosine per step instead of per epoch); batches of the architecture are taken in shuffled order
+//! instead of drawn with replacement. Sources: Liu et al. 2019 (*DARTS*), Xu et al. 2020 (*PC-DARTS*),
+//! Zela et al. 2020 (*RobustDARTS*), Chu et al. 2021 (*DARTS-*), Chen et al. 2019 (*P-DARTS*).
+
+mod adam;
+mod architecture;
+mod checkpoint;
+mod config;
+mod gradient;
+mod memory;
+mod probe;
+mod run;
+pub mod stability;
+
+pub use architecture::{Draw, Layout, Tables};
+pub use config::{Stop, SupernetConfig};
+pub use probe::{Glance, glance};
+pub use run::{Found, SupernetEpoch, SupernetProgress, search};
+
+use crate::{Device, Images, TrainConfig};
+use aplysia_space::darts::{PlaceRules, Supernet};
+use std::path::Path;
+
+/// What to search on what.
+#[derive(Clone, Copy, Debug)]
+pub struct SupernetJob<'a> {
+    /// The supernet.
+    pub supernet: &'a Supernet,
+    /// Rules outside of its edges, for the genotype.
+    pub places: PlaceRules,
+    /// Images, halved by the seed.
+    pub images: Images<'a>,
+    /// How weights are trained; `epochs`, `schedule_epochs`, `warmup` and `drop_path` are not looked at.
+    pub training: &'a TrainConfig,
+    /// How the architecture is.
+    pub config: &'a SupernetConfig,
+    /// Where to compute.
+    pub device: Device,
+    /// Written after every epoch and when the observer stops the search; if it exists, the search goes
+    /// on from it.
+    pub checkpoint: Option<&'a Path>,
+}
