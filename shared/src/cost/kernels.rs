@@ -122,8 +122,3 @@ impl Work<'_> {
         }
     }
 }
-
-/// Of a depthwise convolution by the generic kernel, apart from its input.
-pub(super) fn generic_depthwise(window: &crate::layer::Window, src: &Tensor, dst: &Tensor) -> u64 {
-    depthwise::generic(window, src, dst)
-}

@@ -82,7 +82,7 @@ fn outputs(cut: &Cut, n: usize, columns: usize) -> usize {
 const PASS: u64 = 16;
 
 /// Per MAC, output, and per tap, row of taps and pixel of 16 channels.
-pub(super) fn generic(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
+fn generic(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
     let Inside { pixels, rows, taps } = Inside::new(window, src, dst);
     let c = u64::from(dst.c);
     let passes = c.div_ceil(PASS);
