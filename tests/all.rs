@@ -55,6 +55,8 @@ mod pointwise;
 mod refusal;
 mod sums;
 
+/// Means compared: Welch's test and Holm's correction.
+mod comparison;
 /// Reports: every trial shown, well-formed, nothing from outside, hostile names, the Optuna journal.
 mod report;
 
@@ -82,6 +84,8 @@ mod demo;
 mod presets;
 /// Signatures of blobs, and the commands that make keys and signatures.
 mod signing;
+/// The evidence for mixed rules at its smallest: killed and continued, grown, refused.
+mod study_paper;
 
 /// Learning methods compared: kept features, wrong labels, the table, cut and gone on.
 mod adapt_bench;
@@ -164,6 +168,8 @@ mod cell_training;
 mod gradient;
 /// Rules with a state or an update of their own.
 mod local;
+/// Variance of the gradient between the batches of a run.
+mod noise;
 /// Pooling and batch norm on their own against autodiff.
 mod pool_norm;
 /// A task small enough for tests of training.

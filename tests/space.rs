@@ -73,6 +73,27 @@ proptest! {
 }
 
 #[test]
+fn random_rules_leave_the_operations_and_follow_the_seed() {
+    let darts = Design::named("BIODARTS").unwrap().unwrap();
+    let mcu = McuSpace::new(fashion()).sample(&mut ChaCha8Rng::seed_from_u64(9));
+    for design in [darts, Design::Mcu(mcu)] {
+        let draw = |rules: &[Rule], seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            design.clone().with_random_rules(rules, &mut rng)
+        };
+        let drawn = draw(&Rule::BIO, 1);
+        assert_eq!(drawn, draw(&Rule::BIO, 1));
+        assert_ne!(drawn, draw(&Rule::BIO, 2));
+        let bp = |design: Design| design.with_rule(Rule::Bp);
+        assert_eq!(bp(drawn.clone()), bp(design.clone()));
+        assert_eq!(draw(&[Rule::Kp], 1), design.clone().with_rule(Rule::Kp));
+        assert_eq!(draw(&[], 1), design);
+        let text = drawn.to_toml();
+        assert!(Rule::BIO.iter().all(|r| text.contains(r.name())), "{text}");
+    }
+}
+
+#[test]
 fn drawing_is_a_function_of_the_seed() {
     let space = McuSpace::new(fashion());
     let draw = |seed| space.sample(&mut ChaCha8Rng::seed_from_u64(seed));

@@ -10,6 +10,7 @@ mod recipe;
 mod robust;
 mod search;
 pub(crate) mod sign;
+pub(crate) mod study;
 mod supernet;
 mod train;
 
@@ -138,6 +139,9 @@ pub(crate) enum Command {
                       The streams are drawn from the validation images, so that no test image is ever \
                       learned from.")]
     AdaptBench(adapt_bench::AdaptBenchArgs),
+    /// Evidence from many searches and trainings, by one command; can be resumed.
+    #[command(subcommand)]
+    Study(study::StudyCommand),
     /// What this machine has, what is missing, and how to get it.
     Doctor,
     /// Print a shell completion script.

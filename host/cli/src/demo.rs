@@ -5,7 +5,6 @@
 //! Study and run stay in the folder, so the same command goes on where it was stopped; what is
 //! measured is measured anew each time.
 
-mod board;
 mod story;
 
 use crate::args::demo::DemoArgs;
@@ -13,15 +12,15 @@ use crate::args::{
     ExportArgs, GoldenKindArgs, HomeostasisArg, RecipeArgs, SearchArgs, SkeletonArgs, SupernetArgs,
     TrainArgs,
 };
+use crate::board::{self, Board};
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, device, export, progress, run_folder, search, train};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use aplysia_data::{Corruption, Dataset};
 use aplysia_learn::FeedbackScale;
 use aplysia_search::{StrategyKind, Study, Trial};
 use aplysia_shared::Model;
 use aplysia_space::{Genotype, McuSpace};
-use board::Board;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use story::Story;
@@ -132,12 +131,7 @@ fn search(
     stop: &AtomicBool,
 ) -> Result<Option<(Study<McuSpace>, Trial<Genotype>)>> {
     let search = args.search();
-    let mut study: Study<McuSpace> = search::open(&search, data)?;
-    ensure!(
-        *study.config() == search::config(&search, data)?,
-        "{} holds a demo with other settings; choose another --out",
-        args.out.display()
-    );
+    let mut study: Study<McuSpace> = search::open_same(&search, data)?;
     if !search::advance(&mut study, data, stop)? {
         return Ok(None);
     }

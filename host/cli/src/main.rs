@@ -10,6 +10,7 @@ mod output;
 mod adapt_bench;
 mod args;
 mod blob;
+mod board;
 mod demo;
 mod device;
 mod doctor;
@@ -28,6 +29,7 @@ mod run;
 mod run_folder;
 mod search;
 mod sign;
+mod study;
 mod train;
 
 use aplysia_learn::LearnError;
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Key(c) => sign::key(&c),
         Command::Model(c) => sign::model(&c),
         Command::AdaptBench(a) => adapt_bench::run(&a),
+        Command::Study(c) => study::run(&c),
         Command::Doctor => doctor::run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -8,7 +8,7 @@ use crate::robust;
 use crate::run_folder::{self, RunFolder};
 use crate::{Outcome, blob};
 use anyhow::{Context, Result, ensure};
-use aplysia_attack::Attack;
+use aplysia_attack::{Attack, Headline, Summary};
 use aplysia_deploy::Card;
 use aplysia_learn::TrainConfig;
 use aplysia_report::{Attacked, Epoch, Findings, Release, Run, Search, Strength, optuna, page};
@@ -133,15 +133,6 @@ fn training(dir: &Path, input: Shape, n_classes: usize) -> Result<Run> {
 fn attacked(dir: &Path, input: Shape, n_classes: usize) -> Result<Attacked> {
     let record = robust::Record::read(dir)?;
     let summary = &record.summary;
-    let strengths = summary.headlines.iter().map(|h| Strength {
-        epsilon_255: h.epsilon_255.into(),
-        own_pct: h.own_pct,
-        exact_pct: h.exact_pct,
-        transfer_pct: h.transfer_pct,
-        square_pct: h.square_pct,
-        worst_pct: h.worst_pct,
-        masked_pct: h.masked_pct,
-    });
     let pixel = summary
         .rows
         .iter()
@@ -153,9 +144,23 @@ fn attacked(dir: &Path, input: Shape, n_classes: usize) -> Result<Attacked> {
             .with_context(|| format!("{} is of other images", dir.display()))?,
         n_images: summary.n_images,
         clean_pct: summary.clean_pct,
-        strengths: strengths.collect(),
+        strengths: strengths(summary),
         one_pixel_pct: pixel.map(|r| r.accuracy_pct),
     })
+}
+
+/// What is left at every strength.
+pub(crate) fn strengths(summary: &Summary) -> Vec<Strength> {
+    let strength = |h: &Headline| Strength {
+        epsilon_255: h.epsilon_255.into(),
+        own_pct: h.own_pct,
+        exact_pct: h.exact_pct,
+        transfer_pct: h.transfer_pct,
+        square_pct: h.square_pct,
+        worst_pct: h.worst_pct,
+        masked_pct: h.masked_pct,
+    };
+    summary.headlines.iter().map(strength).collect()
 }
 
 /// The exported model in `dir`.

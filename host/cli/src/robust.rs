@@ -19,6 +19,7 @@ use aplysia_space::Rule;
 use record::{Corrupted, Settings};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use target::Net;
 
 /// Candidates of One-Pixel.
@@ -27,9 +28,31 @@ const POPULATION: usize = 150;
 /// Runs the cells that are missing, then writes and prints the summary.
 ///
 /// # Errors
-/// No finished run, other data, a folder of other settings, a full disk; after everything is written, a
-/// sanity check that says the figures are wrong.
+/// As [`measure`]; missing data; after everything is written, a sanity check that says the figures are wrong.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
+    let test = images::load_test(&args.data)?;
+    let normalization = train::normalization(&args.data)?;
+    let stop = progress::stop_flag()?;
+    let Some(record) = measure(args, (&test, &normalization), &stop)? else {
+        return Ok(Outcome::Interrupted);
+    };
+    say!("{}", record.to_string().trim_end());
+    let n_faults = record.summary.faults().count();
+    if n_faults > 0 {
+        bail!("{n_faults} sanity checks say that these figures are wrong (lines FAULT above)");
+    }
+    Ok(Outcome::Done)
+}
+
+/// [`run`] on images that are loaded already, printing nothing; none if `stop` was raised before the end.
+///
+/// # Errors
+/// No finished run, other data, a folder of other settings, a full disk.
+pub(crate) fn measure(
+    args: &EvaluateArgs,
+    (test, normalization): (&Dataset, &Normalization),
+    stop: &AtomicBool,
+) -> Result<Option<Record>> {
     ensure!(
         args.what.is_dir(),
         "--robust needs a run folder: {} has no gradient",
@@ -42,9 +65,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
         .as_deref()
         .map(RunFolder::load)
         .transpose()?;
-    let test = images::load_test(&args.data)?.subset(args.robust.images, args.robust.seed);
-    let normalization = train::normalization(&args.data)?;
-    let nets = Nets::new(args, &run, twin.as_ref(), (&test, &normalization))?;
+    let test = test.subset(args.robust.images, args.robust.seed);
+    let nets = Nets::new(args, &run, twin.as_ref(), (&test, normalization))?;
     let protocol = protocol(args);
     let settings = Settings {
         params_sha256: record::digest(&run.params)?,
@@ -65,8 +87,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let out = args.robust.out.clone();
     let out: PathBuf = out.unwrap_or_else(|| args.what.join("robust"));
     let cells = record::cells(&out, &settings)?;
-    if !attack(&nets, &protocol, &test, &cells)? {
-        return Ok(Outcome::Interrupted);
+    if !attack(&nets, &protocol, &test, &cells, stop)? {
+        return Ok(None);
     }
     let logits = nets.exact.logits(&pixels(&test));
     let answers = logits.chunks(test.n_classes()).zip(&test.labels);
@@ -85,7 +107,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
             ..settings
         },
         summary: Summary::new(&protocol, &clean, &outcomes),
-        corruptions: corruptions(args, &run, (&test, &normalization))?,
+        corruptions: corruptions(args, &run, (&test, normalization))?,
     };
     let text = record.to_string();
     run_folder::write(
@@ -93,12 +115,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
         &serde_json::to_vec_pretty(&record)?,
     )?;
     run_folder::write(&out.join("README.md"), text.as_bytes())?;
-    say!("{}", text.trim_end());
-    let n_faults = record.summary.faults().count();
-    if n_faults > 0 {
-        bail!("{n_faults} sanity checks say that these figures are wrong (lines FAULT above)");
-    }
-    Ok(Outcome::Done)
+    Ok(Some(record))
 }
 
 fn protocol(args: &EvaluateArgs) -> Protocol {
@@ -184,8 +201,8 @@ fn attack(
     protocol: &Protocol,
     test: &Dataset,
     cells: &Lines<aplysia_attack::Outcome>,
+    stop: &AtomicBool,
 ) -> Result<bool> {
-    let stop = progress::stop_flag()?;
     let wanted = protocol.cells(nets.victim());
     let is_done = |cell| cells.with(|done| done.iter().any(|o| o.cell == cell));
     let missing: Vec<_> = wanted.iter().filter(|&&c| !is_done(c)).collect();
@@ -206,7 +223,7 @@ fn attack(
         bar.set_message(cell.to_string());
         let outcome = protocol.run(cell, nets.victim(), &batch, &mut |n| {
             bar.inc(n as u64);
-            progress::flow(&stop)
+            progress::flow(stop)
         })?;
         let Some(outcome) = outcome else {
             return Ok(false);

@@ -6,7 +6,7 @@ mod spaces;
 use crate::args::SearchArgs;
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob, progress, run_folder, train};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aplysia_data::{Dataset, Normalization};
 use aplysia_deploy::Content;
 use aplysia_learn::supernet::SupernetConfig;
@@ -14,7 +14,7 @@ use aplysia_learn::{Device, FeedbackScale, LearnError, Progress, TrainConfig};
 use aplysia_search::{
     Costs, Evaluate, Halving, Job, Limits, Proposal, Score, Study, StudyConfig, TrainError, Trial,
 };
-use aplysia_space::{DartsSpace, McuSpace, NasBench201Space, Network};
+use aplysia_space::{DartsSpace, Design, McuSpace, NasBench201Space, Network};
 use serde::{Deserialize, Serialize};
 pub(crate) use spaces::Searched;
 use std::path::PathBuf;
@@ -155,6 +155,62 @@ pub(crate) fn open<S: Searched>(args: &SearchArgs, data: &TrainingImages) -> Res
     };
     study.check_dataset(&data.splits.train.digest)?;
     Ok(study)
+}
+
+/// [`open`], and makes sure that the study in the folder has the settings of `args`.
+///
+/// # Errors
+/// As [`open`]; a study of other settings.
+pub(crate) fn open_same<S: Searched>(args: &SearchArgs, data: &TrainingImages) -> Result<Study<S>> {
+    let study = open(args, data)?;
+    ensure!(
+        *study.config() == config(args, data)?,
+        "{} holds a study of other settings; choose another --out",
+        args.study.display()
+    );
+    Ok(study)
+}
+
+/// What a finished study chose.
+pub(crate) struct Winner {
+    /// The most accurate of its networks.
+    pub(crate) design: Design,
+    /// Its validation accuracy there.
+    pub(crate) valid_pct: f64,
+    /// Candidates of the study.
+    pub(crate) n_trials: usize,
+}
+
+/// Runs the study that `args` describe to its end, begun or continued; none if `stop` was raised before.
+///
+/// # Errors
+/// As [`open_same`] and [`advance`].
+pub(crate) fn winner(
+    args: &SearchArgs,
+    data: &TrainingImages,
+    stop: &AtomicBool,
+) -> Result<Option<Winner>> {
+    fn of<S: Searched>(
+        args: &SearchArgs,
+        data: &TrainingImages,
+        stop: &AtomicBool,
+    ) -> Result<Option<Winner>> {
+        let mut study = open_same::<S>(args, data)?;
+        if !advance(&mut study, data, stop)? {
+            return Ok(None);
+        }
+        let (_, best) = write_winner(&study)?;
+        Ok(Some(Winner {
+            design: study.config().space.design(&best.genotype),
+            valid_pct: 100.0 * best.accuracy().unwrap_or(0.0),
+            n_trials: study.trials().len(),
+        }))
+    }
+    match spaces::name(args)?.as_str() {
+        "darts" => of::<DartsSpace>(args, data, stop),
+        "nasbench201" => of::<NasBench201Space>(args, data, stop),
+        _ => of::<McuSpace>(args, data, stop),
+    }
 }
 
 /// Runs the study to its end; false if `stop` was raised before.

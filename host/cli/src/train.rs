@@ -6,12 +6,14 @@ use crate::run_folder::{self, RunFolder, RunRecord};
 use crate::{Outcome, progress};
 use anyhow::{Context, Result, bail, ensure};
 use aplysia_data::{Dataset, Normalization};
-use aplysia_learn::{Device, Images, Job, LocalConfig, Progress, RuleOptions, TrainConfig, train};
-use aplysia_space::{Design, Rule};
+use aplysia_learn::{
+    Device, GradientNoise, Images, Job, LocalConfig, Progress, RuleOptions, TrainConfig, train,
+};
+use aplysia_space::{Design, Network, Rule};
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -35,52 +37,106 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
 /// # Errors
 /// As [`run`], without the data.
 pub(crate) fn fit(args: &TrainArgs, data: &TrainingImages, stop: &AtomicBool) -> Result<bool> {
-    let device = device(&args.device)?;
-    let mut part = data.splits.train.clone();
-    if let Some(n) = args.images {
-        ensure!(
-            n <= part.len(),
-            "--images {n}: there are {} training images; give at most as many",
-            part.len()
-        );
-        part = part.subset(n, args.seed);
+    Training::new(args, data)?.fit(stop)
+}
+
+/// A training that is set up.
+pub(crate) struct Training<'a> {
+    args: &'a TrainArgs,
+    data: &'a TrainingImages,
+    part: Dataset,
+    network: Network,
+    config: TrainConfig,
+    device: Device,
+    checkpoint: PathBuf,
+}
+
+impl<'a> Training<'a> {
+    /// Makes the run folder, or opens the one of the same genotype.
+    ///
+    /// # Errors
+    /// As [`run`], without the data.
+    pub(crate) fn new(args: &'a TrainArgs, data: &'a TrainingImages) -> Result<Self> {
+        let device = device(&args.device)?;
+        let mut part = data.splits.train.clone();
+        if let Some(n) = args.images {
+            ensure!(
+                n <= part.len(),
+                "--images {n}: there are {} training images; give at most as many",
+                part.len()
+            );
+            part = part.subset(n, args.seed);
+        }
+        let design = design(args, &part)?;
+        let network = design.lower(images::shape(&part), part.n_classes())?;
+        prepare(args, &design)?;
+        Ok(Self {
+            args,
+            data,
+            part,
+            network,
+            config: config(args)?,
+            device,
+            checkpoint: args.out.join("checkpoint.bin"),
+        })
     }
-    let design = design(args, &part)?;
-    let network = design.lower(images::shape(&part), part.n_classes())?;
-    prepare(args, &design)?;
-    let config = config(args)?;
-    let checkpoint = args.out.join("checkpoint.bin");
-    if is_finished(&args.out, &config, &part) {
-        return Ok(true);
+
+    /// The same, stopping after `epochs` of its schedule, from where it can go on.
+    pub(crate) fn until(mut self, epochs: usize) -> Self {
+        self.config.schedule_epochs = self.args.epochs;
+        self.config.epochs = epochs;
+        self
     }
-    let bar = progress::bar(0, "training");
-    let start = Instant::now();
-    let job = Job {
-        network: &network,
-        train: learn_images(&part, &data.normalization),
-        valid: Some(learn_images(&data.splits.validation, &data.normalization)),
-        config: &config,
-        device,
-        checkpoint: Some(&checkpoint),
-    };
-    let trained = train(&job, &mut |p| {
-        report(&bar, p);
-        progress::flow(stop)
-    })?;
-    bar.finish_and_clear();
-    if !trained.finished {
-        return Ok(false);
+
+    fn job(&self) -> Job<'_> {
+        let data = self.data;
+        Job {
+            network: &self.network,
+            train: learn_images(&self.part, &data.normalization),
+            valid: Some(learn_images(&data.splits.validation, &data.normalization)),
+            config: &self.config,
+            device: self.device,
+            checkpoint: Some(&self.checkpoint),
+        }
     }
-    let record = RunRecord {
-        config,
-        rule_options: args.rule_options.clone(),
-        data_sha256: part.digest.clone(),
-        n_train: part.len(),
-        history: trained.history,
-        train_s: start.elapsed().as_secs_f64(),
-    };
-    RunFolder::save(&args.out, &record, &trained.params)?;
-    Ok(true)
+
+    /// Trains and writes the run folder, as [`fit`] does.
+    ///
+    /// # Errors
+    /// A checkpoint of other settings, a loss that is no number, a full disk.
+    pub(crate) fn fit(&self, stop: &AtomicBool) -> Result<bool> {
+        if is_finished(&self.args.out, &self.config, &self.part) {
+            return Ok(true);
+        }
+        let bar = progress::bar(0, "training");
+        let start = Instant::now();
+        let trained = train(&self.job(), &mut |p| {
+            report(&bar, p);
+            progress::flow(stop)
+        })?;
+        bar.finish_and_clear();
+        if !trained.finished {
+            return Ok(false);
+        }
+        let record = RunRecord {
+            config: self.config.clone(),
+            rule_options: self.args.rule_options.clone(),
+            data_sha256: self.part.digest.clone(),
+            n_train: self.part.len(),
+            history: trained.history,
+            train_s: start.elapsed().as_secs_f64(),
+        };
+        RunFolder::save(&self.args.out, &record, &trained.params)?;
+        Ok(true)
+    }
+
+    /// How much the gradients of `n` batches differ, where the run stands.
+    ///
+    /// # Errors
+    /// A checkpoint of other settings, fewer than 2 batches.
+    pub(crate) fn gradient_noise(&self, n: usize) -> Result<Vec<Option<GradientNoise>>> {
+        Ok(aplysia_learn::gradient_noise(&self.job(), n)?)
+    }
 }
 
 fn report(bar: &ProgressBar, p: Progress<'_>) {

@@ -42,4 +42,4 @@ pub use options::{LocalConfig, LocalFeedback, RuleOptions};
 pub use probe::{BatchGradients, batch_gradients};
 pub use pullback::{Pullback, Teacher, pullback};
 pub use rule::{Alignment, FeedbackScale, Init};
-pub use train::{EpochRecord, Job, Progress, Trained, train};
+pub use train::{EpochRecord, GradientNoise, Job, Progress, Trained, gradient_noise, train};

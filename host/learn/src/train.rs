@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::path::Path;
 
+mod noise;
+
+pub use noise::{GradientNoise, gradient_noise};
+
 /// What to train on what.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
@@ -99,6 +103,21 @@ pub fn train(
         .run(observer))
 }
 
+/// The images of an epoch in the order of its steps.
+#[derive(Default)]
+struct Order {
+    epoch: Option<u64>,
+    images: Vec<u32>,
+}
+
+/// What a batch gave.
+struct Pass<B: LearnOps> {
+    loss: f32,
+    n_right: u64,
+    grads: Vec<Option<Tensor<B, 1>>>,
+    taped: Taped<B>,
+}
+
 /// A run under way.
 struct Run<'a, B: LearnOps> {
     job: &'a Job<'a>,
@@ -154,18 +173,10 @@ impl<'a, B: LearnOps> Run<'a, B> {
         observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Trained, LearnError> {
         let n_steps = self.job.config.epochs as u64 * self.steps_per_epoch();
-        let mut order = (u64::MAX, vec![]);
+        let mut order = Order::default();
         let mut finished = true;
         while self.step < n_steps {
-            let (epoch, at) = (
-                self.step / self.steps_per_epoch(),
-                self.step % self.steps_per_epoch(),
-            );
-            if order.0 != epoch {
-                order = (epoch, self.order(epoch));
-            }
-            let from = at as usize * self.batch_len();
-            let loss = self.train_batch(&order.1[from..from + self.batch_len()])?;
+            let loss = self.train_batch(self.next(&mut order))?;
             let mut flow = observer(Progress::Step {
                 step: self.step,
                 n_steps,
@@ -192,14 +203,24 @@ impl<'a, B: LearnOps> Run<'a, B> {
         })
     }
 
-    fn order(&self, epoch: u64) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.job.train.len() as u32).collect();
-        order.shuffle(&mut stream(self.job.config.seed, Purpose::Order, 0, epoch));
-        order
+    /// The images of the step that comes now; `order` keeps those of its epoch.
+    fn next<'o>(&self, order: &'o mut Order) -> &'o [u32] {
+        let (epoch, at) = (
+            self.step / self.steps_per_epoch(),
+            self.step % self.steps_per_epoch(),
+        );
+        if order.epoch != Some(epoch) {
+            let mut rng = stream(self.job.config.seed, Purpose::Order, 0, epoch);
+            order.images = (0..self.job.train.len() as u32).collect();
+            order.images.shuffle(&mut rng);
+            order.epoch = Some(epoch);
+        }
+        let from = at as usize * self.batch_len();
+        &order.images[from..from + self.batch_len()]
     }
 
-    /// One optimizer step; returns the loss.
-    fn train_batch(&mut self, indices: &[u32]) -> Result<f32, LearnError> {
+    /// Forward and backward pass of a batch: its answers, loss and gradients.
+    fn pass(&self, indices: &[u32]) -> Result<Pass<B>, LearnError> {
         let c = self.job.config;
         let images = c
             .augment
@@ -217,22 +238,30 @@ impl<'a, B: LearnOps> Run<'a, B> {
         if !loss.is_finite() {
             return Err(LearnError::Diverged { step: self.step });
         }
-        let grads = self.model.gradients(&taped, &mut grads);
+        let right = predictions.iter().zip(&labels).filter(|(p, l)| p == l);
+        Ok(Pass {
+            loss,
+            n_right: right.count() as u64,
+            grads: self.model.gradients(&taped, &mut grads),
+            taped,
+        })
+    }
+
+    /// One optimizer step; returns the loss.
+    fn train_batch(&mut self, indices: &[u32]) -> Result<f32, LearnError> {
+        let c = self.job.config;
+        let pass = self.pass(indices)?;
         let now = (self.step, self.n_steps(), self.factor());
-        self.optimizer().step(self.model.params_mut(), grads);
-        self.model.learn_locally(&taped, &c.local, now);
+        self.optimizer().step(self.model.params_mut(), pass.grads);
+        self.model.learn_locally(&pass.taped, &c.local, now);
         self.model.constrain();
         // Few steps: a plain mean over them; later the usual exponential one.
         self.model
-            .track(&taped, (1.0 / (self.step + 1) as f32).max(0.1));
+            .track(&pass.taped, (1.0 / (self.step + 1) as f32).max(0.1));
         self.step += 1;
-        self.loss_sum += f64::from(loss);
-        self.n_right += predictions
-            .iter()
-            .zip(&labels)
-            .filter(|(p, l)| p == l)
-            .count() as u64;
-        Ok(loss)
+        self.loss_sum += f64::from(pass.loss);
+        self.n_right += pass.n_right;
+        Ok(pass.loss)
     }
 
     fn moment(&self) -> Moment {

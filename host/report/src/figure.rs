@@ -1,5 +1,6 @@
 //! The figures. Each is a function of the findings.
 
+pub mod arms;
 pub mod cell;
 pub mod curves;
 pub mod frame;

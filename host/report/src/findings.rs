@@ -181,7 +181,7 @@ pub struct Attacked {
 
 /// Percent of the images that withstand all attacks of a kind whose pixels change by `epsilon_255` at most; none
 /// where no such attack was tried.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Strength {
     /// In 1/255.
     pub epsilon_255: f64,

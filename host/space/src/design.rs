@@ -4,6 +4,8 @@
 //! spaces is followed by a table `skeleton`. Shape and classes of the images come from the data.
 
 use crate::{Genotype, GenotypeError, Network, Rule, Shape, darts, nasbench201};
+use rand::Rng;
+use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 
 /// A genotype of any space and what surrounds it.
@@ -109,15 +111,28 @@ impl Design {
 
     /// The same operations with `rule` wherever there are weights.
     pub fn with_rule(self, rule: Rule) -> Self {
+        self.map_rules(|_| rule)
+    }
+
+    /// The same operations, each rule drawn by itself from `rules`, all equally likely; none changes without
+    /// `rules`.
+    pub fn with_random_rules(self, rules: &[Rule], rng: &mut impl Rng) -> Self {
+        self.map_rules(|rule| rules.choose(rng).copied().unwrap_or(rule))
+    }
+
+    /// The same operations under other rules: `f` of every rule, in the order of the layers.
+    fn map_rules(self, mut f: impl FnMut(Rule) -> Rule) -> Self {
         match self {
             Design::Mcu(mut genotype) => {
-                genotype.stem.rule = rule;
-                genotype.head.rule = rule;
-                genotype.blocks.iter_mut().for_each(|b| b.rules.fill(rule));
+                genotype.stem.rule = f(genotype.stem.rule);
+                for rule in genotype.blocks.iter_mut().flat_map(|b| &mut b.rules) {
+                    *rule = f(*rule);
+                }
+                genotype.head.rule = f(genotype.head.rule);
                 Design::Mcu(genotype)
             }
-            Design::Darts(g, s) => Design::Darts(g.map_rules(|_| rule), s),
-            Design::NasBench201(g, s) => Design::NasBench201(g.map_rules(|_| rule), s),
+            Design::Darts(g, s) => Design::Darts(g.map_rules(f), s),
+            Design::NasBench201(g, s) => Design::NasBench201(g.map_rules(f), s),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the demo measured: figures for programs, a story for people. Nothing here is computed twice,
 //! and nothing is printed that was not measured in this run.
 
-use super::board::Learned;
+use crate::board::Learned;
 use crate::export::Exported;
 use aplysia_data::{Dataset, Splits};
 use aplysia_deploy::Comparison;

@@ -1,4 +1,4 @@
-//! The phases on the emulated board: two boards at a time, each checked against the host.
+//! A model on the emulated board: two boards at a time, each checked against the host.
 
 use crate::{images, progress};
 use anyhow::{Context, Result};
@@ -16,45 +16,45 @@ use std::thread;
 const N_BOARDS: usize = 2;
 
 /// How to start a board with the model.
-pub(super) struct Board<'a> {
+pub(crate) struct Board<'a> {
     /// Program of the board.
-    pub(super) firmware: PathBuf,
+    pub(crate) firmware: PathBuf,
     /// The model's file.
-    pub(super) blob: &'a Path,
+    pub(crate) blob: &'a Path,
     /// The same model, on the host.
-    pub(super) model: Model<'a>,
+    pub(crate) model: Model<'a>,
     /// Raised by Ctrl-C.
-    pub(super) stop: &'a AtomicBool,
+    pub(crate) stop: &'a AtomicBool,
 }
 
 /// A changed camera.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     /// Name of the corruption.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Its severity.
-    pub(super) severity: u8,
+    pub(crate) severity: u8,
     /// What the device learns from.
-    pub(super) learn: Dataset,
+    pub(crate) learn: Dataset,
     /// What the gain is measured on.
-    pub(super) test: Dataset,
+    pub(crate) test: Dataset,
 }
 
 /// What learning from one stream gave.
-pub(super) struct Learned {
+pub(crate) struct Learned {
     /// Name of the corruption.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Its severity.
-    pub(super) severity: u8,
+    pub(crate) severity: u8,
     /// Accuracy on the stream's test images before learning.
-    pub(super) before_pct: f64,
+    pub(crate) before_pct: f64,
     /// And after.
-    pub(super) after_pct: f64,
+    pub(crate) after_pct: f64,
     /// Number of these test images.
-    pub(super) n_test: usize,
+    pub(crate) n_test: usize,
     /// From the device.
-    pub(super) device: DeviceAdapted,
+    pub(crate) device: DeviceAdapted,
     /// From the host.
-    pub(super) host: Adapted,
+    pub(crate) host: Adapted,
 }
 
 impl Board<'_> {
@@ -62,7 +62,7 @@ impl Board<'_> {
     ///
     /// # Errors
     /// No emulator, or a line that fails.
-    pub(super) fn compare(&self, test: &Dataset) -> Result<Comparison> {
+    pub(crate) fn compare(&self, test: &Dataset) -> Result<Comparison> {
         let bar = progress::bar(test.len() as u64, "device");
         let per_board = test.len().div_ceil(N_BOARDS).max(1);
         let image_bytes = test.shape.len();
@@ -89,7 +89,7 @@ impl Board<'_> {
     ///
     /// # Errors
     /// No emulator, or a line that fails.
-    pub(super) fn learn(&self, streams: &[Stream], seed: u32) -> Result<Vec<Learned>> {
+    pub(crate) fn learn(&self, streams: &[Stream], seed: u32) -> Result<Vec<Learned>> {
         let n_steps: usize = streams.iter().map(|s| s.learn.len()).sum();
         let bar = progress::bar(n_steps as u64, "learning");
         let learned = in_parallel(streams, |stream| {

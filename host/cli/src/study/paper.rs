@@ -1,0 +1,332 @@
+//! `aplysia study paper`: are learning rules that a search mixes better than one rule, than rules drawn at
+//! random, than back-propagation?
+//!
+//! Owns the plan: which searches, networks, seeds and attacks, in which order; each is what the command of that name
+//! does. Every finished unit is a line of `units.jsonl` under a key that spells its settings out, so that a
+//! kill loses one unit at most (and of a training one epoch), and a study grows when its settings do.
+
+mod gather;
+mod line;
+mod settings;
+mod units;
+
+use crate::args::TrainArgs;
+use crate::args::study::PaperArgs;
+use crate::board::Board;
+use crate::images::{self, TrainingImages};
+use crate::train::Training;
+use crate::{Outcome, device, export, progress, robust, run_folder, search};
+use anyhow::{Context, Result, ensure};
+use aplysia_attack::Summary;
+use aplysia_data::Dataset;
+use aplysia_learn::GradientNoise;
+use aplysia_report::evidence::{Kind, OnDevice};
+use aplysia_shared::Model;
+use aplysia_space::{Design, Rule};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+use settings::{SearchSettings, Settings};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use units::{Units, key};
+
+/// Why a unit ends before its end.
+const STOPPED: &str = "stopped";
+
+/// A study under way.
+struct Study<'a> {
+    args: &'a PaperArgs,
+    settings: Settings,
+    data: TrainingImages,
+    test: Dataset,
+    units: Units,
+    stop: Arc<AtomicBool>,
+}
+
+/// What a search chose.
+#[derive(Clone, Serialize, Deserialize)]
+struct Chosen {
+    genotype: String,
+    valid_pct: f64,
+    n_trials: usize,
+}
+
+/// A network to be trained from several seeds.
+struct Network<'a> {
+    search: &'a SearchSettings,
+    kind: Kind,
+    design: Design,
+}
+
+/// What a training came to.
+#[derive(Clone, Serialize, Deserialize)]
+struct Fitted {
+    valid_pct: f64,
+    test_pct: f64,
+    /// Per epoch.
+    angles_deg: Vec<Option<f64>>,
+}
+
+/// Runs what is missing, then writes the results.
+///
+/// # Errors
+/// Missing data or emulator, settings that no command takes, a full disk.
+pub(crate) fn run(args: &PaperArgs) -> Result<Outcome> {
+    let settings = Settings::load(args)?;
+    let stop = progress::stop_flag()?;
+    let data = TrainingImages::load(&args.data)?;
+    let study = Study {
+        args,
+        settings,
+        test: images::load_test(&args.data)?,
+        units: Units::open(&args.out, &args.data, &data)?,
+        data,
+        stop,
+    };
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(args.threads);
+    match threads.build()?.install(|| study.run()) {
+        Ok(()) => Ok(Outcome::Done),
+        // Any failure after Ctrl-C is its doing.
+        Err(_) if study.stop.load(Ordering::SeqCst) => Ok(Outcome::Interrupted),
+        Err(e) => Err(e),
+    }
+}
+
+impl Study<'_> {
+    /// Every phase; the results are written after each, as far as they are known.
+    fn run(&self) -> Result<()> {
+        let mut networks = vec![];
+        for search in &self.settings.search {
+            networks.extend(self.networks(search, &self.search(search)?));
+        }
+        for &seed in &self.settings.seeds {
+            for network in &networks {
+                self.train(network, seed)?;
+            }
+        }
+        self.write(&networks)?;
+        for &seed in self.settings.attacked_seeds() {
+            for network in &networks {
+                self.attack(&networks, network, seed)?;
+            }
+        }
+        self.write(&networks)?;
+        for network in networks.iter().filter(|n| n.kind == Kind::Searched) {
+            self.export(network)?;
+        }
+        self.write(&networks)
+    }
+
+    fn search_key(&self, search: &SearchSettings) -> String {
+        key(&["search", &search.name, &search.flags])
+    }
+
+    /// What the search chose.
+    fn search(&self, search: &SearchSettings) -> Result<Chosen> {
+        let key = self.search_key(search);
+        let dir = self
+            .args
+            .out
+            .join(units::folder("search", &search.name, &key));
+        self.units.get(&key, || {
+            let args = line::search(&dir, &search.flags, &self.args.data)?;
+            let found = search::winner(&args, &self.data, &self.stop)?;
+            let found = found.context(STOPPED)?;
+            Ok(Chosen {
+                genotype: found.design.to_toml(),
+                valid_pct: found.valid_pct,
+                n_trials: found.n_trials,
+            })
+        })
+    }
+
+    /// The network that was chosen under its own rules and, if wanted, under all others.
+    fn networks<'s>(&self, search: &'s SearchSettings, chosen: &Chosen) -> Vec<Network<'s>> {
+        // It was written by this program.
+        let Ok(design) = Design::from_toml(&chosen.genotype) else {
+            return vec![];
+        };
+        let network = |kind, design| Network {
+            search,
+            kind,
+            design,
+        };
+        let mut all = vec![network(Kind::Searched, design.clone())];
+        if search.controls {
+            let single = |&rule: &Rule| network(Kind::Single(rule), design.clone().with_rule(rule));
+            all.extend(self.settings.single_rules.iter().map(single));
+            let drawn = |draw| {
+                let mut rng = ChaCha8Rng::seed_from_u64(draw);
+                let rules = &self.settings.random_rules;
+                network(
+                    Kind::Random(draw),
+                    design.clone().with_random_rules(rules, &mut rng),
+                )
+            };
+            all.extend((1..=self.settings.assignments).map(drawn));
+        }
+        all
+    }
+
+    /// Names a training: its network, seed and settings.
+    fn run_key(&self, network: &Network<'_>, seed: u64) -> String {
+        let s = &self.settings;
+        let noise = match s.noise_seeds().contains(&seed) {
+            true => format!(
+                "gradients of {} batches after {:?}",
+                s.noise.batches, s.noise.epochs
+            ),
+            false => String::new(),
+        };
+        let (genotype, epochs) = (
+            network.design.to_toml(),
+            format!("{} epochs", s.train.epochs),
+        );
+        let rules = format!("{} {}", network.search.name, network.kind);
+        key(&[
+            "train",
+            &rules,
+            &format!("seed {seed}"),
+            &epochs,
+            &s.train.flags,
+            &noise,
+            &genotype,
+        ])
+    }
+
+    fn run_dir(&self, network: &Network<'_>, seed: u64) -> PathBuf {
+        let key = self.run_key(network, seed);
+        let name = format!("{}-{}-{seed}", network.search.name, network.kind).replace(' ', "-");
+        self.args.out.join(units::folder("run", &name, &key))
+    }
+
+    fn noise_key(&self, network: &Network<'_>, seed: u64, epoch: usize) -> String {
+        key(&[
+            "gradients",
+            &format!("after {epoch}"),
+            &self.run_key(network, seed),
+        ])
+    }
+
+    /// Trains, looking at the gradients on the way where that is wanted.
+    fn train(&self, network: &Network<'_>, seed: u64) -> Result<()> {
+        let key = self.run_key(network, seed);
+        let dir = self.run_dir(network, seed);
+        let (genotype, epochs) = (dir.with_extension("toml"), self.settings.train.epochs);
+        if !self.units.has(&key) {
+            std::fs::create_dir_all(&self.args.out.join("run"))?;
+            run_folder::write(&genotype, network.design.to_toml().as_bytes())?;
+        }
+        let args = line::train(&genotype, &dir, &self.settings.train.flags, &self.args.data)?;
+        let args = TrainArgs {
+            seed,
+            epochs,
+            ..args
+        };
+        if self.settings.noise_seeds().contains(&seed) {
+            for &epoch in &self.settings.noise.epochs {
+                self.units.get(&self.noise_key(network, seed, epoch), || {
+                    let training = Training::new(&args, &self.data)?.until(epoch);
+                    ensure!(epoch == 0 || training.fit(&self.stop)?, STOPPED);
+                    training.gradient_noise(self.settings.noise.batches)
+                })?;
+            }
+        }
+        self.units.get(&key, || {
+            let training = Training::new(&args, &self.data)?.until(epochs);
+            ensure!(training.fit(&self.stop)?, STOPPED);
+            gather::fitted(&dir, &self.data, &self.test)
+        })?;
+        Ok(())
+    }
+
+    fn attack_key(&self, network: &Network<'_>, seed: u64) -> String {
+        key(&[
+            "attack",
+            &self.settings.robust.flags,
+            &self.run_key(network, seed),
+        ])
+    }
+
+    /// Another training of the same genotype, by back-propagation.
+    fn twin(&self, networks: &[Network<'_>], network: &Network<'_>, seed: u64) -> Option<PathBuf> {
+        let other = *self.settings.seeds.iter().find(|&&other| other != seed)?;
+        let bp = network.design.clone().with_rule(Rule::Bp);
+        let is_twin = |n: &&Network<'_>| n.search.name == network.search.name && n.design == bp;
+        let twin = networks.iter().find(is_twin)?;
+        Some(self.run_dir(twin, other))
+    }
+
+    fn attack(&self, networks: &[Network<'_>], network: &Network<'_>, seed: u64) -> Result<()> {
+        let key = self.attack_key(network, seed);
+        self.units.get(&key, || -> Result<Summary> {
+            let run = self.run_dir(network, seed);
+            let out = run.join(units::folder("", "robust", &key));
+            let mut args = line::robust(&run, &out, &self.settings.robust.flags, &self.args.data)?;
+            args.robust.twin = self.twin(networks, network, seed);
+            let images = (&self.test, &self.data.normalization);
+            let record = robust::measure(&args, images, &self.stop)?;
+            Ok(record.context(STOPPED)?.summary)
+        })?;
+        Ok(())
+    }
+
+    fn export_key(&self, network: &Network<'_>) -> String {
+        let runs = self
+            .settings
+            .seeds
+            .iter()
+            .map(|&seed| self.run_key(network, seed));
+        let export = &self.settings.export;
+        let images = format!("{} images on the device", export.device_images);
+        key(&[
+            "export",
+            &export.flags,
+            &images,
+            &runs.collect::<Vec<_>>().concat(),
+        ])
+    }
+
+    /// Exports the run of the first seed, the others as its repeats, and runs it on the emulated board.
+    fn export(&self, network: &Network<'_>) -> Result<()> {
+        self.units.get(&self.export_key(network), || {
+            let out = self.args.out.join("model").join(&network.search.name);
+            let dirs = self
+                .settings
+                .seeds
+                .iter()
+                .map(|&seed| self.run_dir(network, seed));
+            let dirs: Vec<PathBuf> = dirs.collect();
+            let (run, repeats) = dirs.split_first().context("no seeds")?;
+            let export = &self.settings.export;
+            let mut args = line::export(run, &out, &export.flags, &self.args.data)?;
+            args.repeats = repeats.to_vec();
+            let exported = export::write(&args, &self.data, &self.test)?;
+            let board = Board {
+                firmware: device::firmware(self.args.firmware.as_deref()),
+                model: Model::parse(&exported.blob)?,
+                blob: &out.join("model.blob"),
+                stop: &self.stop,
+            };
+            let some = self
+                .test
+                .subset(export.device_images, self.settings.seeds[0]);
+            let compared = board.compare(&some)?;
+            ensure!(compared.n == some.len(), STOPPED);
+            let card = exported.card;
+            Ok(OnDevice {
+                float_pct: card.accuracy.float_per_seed_pct,
+                int8_pct: card.accuracy.int8_per_seed_pct,
+                flash_bytes: card.costs.flash_bytes,
+                ram_bytes: card.costs.ram_bytes,
+                macs: card.costs.macs,
+                instructions: compared.inference.mean(),
+                n_equal: compared.n_equal,
+                n_compared: compared.n,
+            })
+        })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! From finished units to the results.
+
+use super::{Chosen, Fitted, GradientNoise, Kind, Network, Study, Summary};
+use crate::images::TrainingImages;
+use crate::run_folder::{self, RunFolder};
+use crate::{images, report, train};
+use anyhow::{Context, Result};
+use aplysia_data::Dataset;
+use aplysia_learn::Device;
+use aplysia_report::Figure;
+use aplysia_report::evidence::{Arm, Attacked, Evidence, Noise, Searched, Trained, claims, tables};
+use aplysia_report::figure::robustness::worst_case;
+use aplysia_report::figure::{arms, main_rule, rules_in_words};
+use serde::Serialize;
+use std::path::Path;
+
+/// What the finished training in `dir` came to.
+pub(super) fn fitted(dir: &Path, data: &TrainingImages, test: &Dataset) -> Result<Fitted> {
+    let run = RunFolder::load(dir)?;
+    let network = run.design.lower(images::shape(test), test.n_classes())?;
+    let normalized = train::learn_images(test, &data.normalization);
+    let found = aplysia_learn::evaluate(&network, &run.params, normalized, Device::Cpu)?;
+    let weights: Vec<f64> = network
+        .weighted()
+        .map(|node| network.n_weights(node) as f64)
+        .collect();
+    let angle = |epoch: &aplysia_learn::EpochRecord| {
+        let layers = epoch.alignment.iter().zip(&weights);
+        let known = layers.filter_map(|(a, &w)| Some((f64::from((*a)?.angle_deg), w)));
+        let (sum, total) = known.fold((0.0, 0.0), |(sum, total), (a, w)| (sum + a * w, total + w));
+        (total > 0.0).then(|| sum / total)
+    };
+    let last = run
+        .record
+        .history
+        .last()
+        .context("a run without an epoch")?;
+    Ok(Fitted {
+        valid_pct: 100.0 * f64::from(last.valid_accuracy.unwrap_or(0.0)),
+        test_pct: 100.0 * f64::from(found.accuracy),
+        angles_deg: run.record.history.iter().map(angle).collect(),
+    })
+}
+
+/// Over all layers.
+fn noise(epoch: usize, layers: &[Option<GradientNoise>]) -> Noise {
+    let sum = |of: fn(&GradientNoise) -> f64| layers.iter().flatten().map(of).sum::<f64>();
+    let (variance, mean_square) = (sum(|l| l.variance), sum(|l| l.mean_square));
+    Noise {
+        epoch,
+        variance: variance / sum(|l| l.n_weights as f64).max(1.0),
+        to_signal: variance / mean_square.max(f64::MIN_POSITIVE),
+    }
+}
+
+/// `summary.json`.
+#[derive(Serialize)]
+struct Results<'a> {
+    evidence: &'a Evidence,
+    claims: Vec<claims::Claim>,
+    comparisons: Vec<aplysia_report::evidence::Comparison>,
+}
+
+impl Study<'_> {
+    /// All that is known so far.
+    fn evidence(&self, networks: &[Network<'_>]) -> Result<Evidence> {
+        let arms = networks.iter().map(|network| self.arm(network));
+        let mut searches = vec![];
+        for network in networks.iter().filter(|n| n.kind == Kind::Searched) {
+            let search = network.search;
+            let chosen: Chosen = self.search(search)?;
+            searches.push(Searched {
+                name: search.name.clone(),
+                n_trials: chosen.n_trials,
+                valid_pct: chosen.valid_pct,
+                genotype: chosen.genotype,
+                has_controls: search.controls,
+                device: self.units.known(&self.export_key(network)),
+            });
+        }
+        let first = networks.first().context("no network")?;
+        let run = RunFolder::load(&self.run_dir(first, self.settings.seeds[0]))?;
+        Ok(Evidence {
+            n_train: run.record.n_train,
+            n_valid: self.data.splits.validation.len(),
+            n_test: self.test.len(),
+            epochs: self.settings.train.epochs,
+            arms: arms.collect::<Result<_>>()?,
+            searches,
+        })
+    }
+
+    fn arm(&self, network: &Network<'_>) -> Result<Arm> {
+        let lowered = network
+            .design
+            .lower(images::shape(&self.test), self.test.n_classes())?;
+        let run = |&seed: &u64| -> Option<Trained> {
+            let fitted: Fitted = self.units.known(&self.run_key(network, seed))?;
+            let attacked: Option<Summary> = self.units.known(&self.attack_key(network, seed));
+            let measured = |&epoch: &usize| -> Option<Noise> {
+                let key = self.noise_key(network, seed, epoch);
+                Some(noise(epoch, &self.units.known::<Vec<_>>(&key)?))
+            };
+            Some(Trained {
+                seed,
+                valid_pct: fitted.valid_pct,
+                test_pct: fitted.test_pct,
+                angles_deg: fitted.angles_deg,
+                noise: self
+                    .settings
+                    .noise
+                    .epochs
+                    .iter()
+                    .filter_map(measured)
+                    .collect(),
+                attacked: attacked.map(|summary| Attacked {
+                    n_images: summary.n_images,
+                    clean_pct: summary.clean_pct,
+                    strengths: report::strengths(&summary),
+                    n_masking: summary.masking().count(),
+                    n_faults: summary.faults().count(),
+                }),
+            })
+        };
+        Ok(Arm {
+            search: network.search.name.clone(),
+            kind: network.kind,
+            rules: rules_in_words(&lowered),
+            main_rule: main_rule(&lowered),
+            runs: self.settings.seeds.iter().filter_map(run).collect(),
+        })
+    }
+
+    /// The first attacked training of every network of `search`, random assignments left out.
+    fn attacked(
+        &self,
+        search: &str,
+        evidence: &Evidence,
+        networks: &[Network<'_>],
+    ) -> Result<Vec<aplysia_report::Attacked>> {
+        let mut all = vec![];
+        for (arm, network) in evidence.arms.iter().zip(networks) {
+            let found = arm.runs.iter().find_map(|run| run.attacked.as_ref());
+            let shown = arm.search == search && !matches!(arm.kind, Kind::Random(_));
+            let Some(found) = found.filter(|_| shown) else {
+                continue;
+            };
+            all.push(aplysia_report::Attacked {
+                name: arm.kind.to_string(),
+                network: network
+                    .design
+                    .lower(images::shape(&self.test), self.test.n_classes())?,
+                n_images: found.n_images,
+                clean_pct: found.clean_pct,
+                strengths: found.strengths.clone(),
+                one_pixel_pct: None,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Writes README.md, summary.json, the settings and the figures.
+    pub(super) fn write(&self, networks: &[Network<'_>]) -> Result<()> {
+        let evidence = self.evidence(networks)?;
+        let results = self.args.results.clone();
+        let dir = results.unwrap_or_else(|| self.args.out.join("results"));
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let mut figures: Vec<Figure> = vec![];
+        for search in evidence.searches.iter().filter(|s| s.has_controls) {
+            figures.extend(arms::all(&search.name, &evidence.group(&search.name)));
+            let attacked = self.attacked(&search.name, &evidence, networks)?;
+            if !attacked.is_empty() {
+                let mut figure = worst_case(&attacked);
+                figure.name = format!("robustness-{}", search.name);
+                figures.push(figure);
+            }
+        }
+        for figure in &figures {
+            let path = dir.join(format!("{}.svg", figure.name));
+            run_folder::write(&path, figure.file().as_bytes())?;
+        }
+        let names: Vec<String> = figures.into_iter().map(|f| f.name).collect();
+        let text = tables::markdown(&evidence, &self.head(), &names);
+        run_folder::write(&dir.join("README.md"), text.as_bytes())?;
+        let searches = evidence.searches.iter().filter(|s| s.has_controls);
+        let results = Results {
+            claims: claims::claims(&evidence),
+            comparisons: searches
+                .flat_map(|s| evidence.comparisons(&s.name))
+                .collect(),
+            evidence: &evidence,
+        };
+        run_folder::write(
+            &dir.join("summary.json"),
+            &serde_json::to_vec_pretty(&results)?,
+        )?;
+        let settings = toml::to_string(&self.settings)?;
+        run_folder::write(&dir.join("settings.toml"), settings.as_bytes())?;
+        say!("wrote {}", dir.display());
+        Ok(())
+    }
+
+    /// Title, command and settings.
+    fn head(&self) -> String {
+        let s = &self.settings;
+        let searches = s
+            .search
+            .iter()
+            .map(|s| format!("aplysia search {} {}\n", s.name, s.flags));
+        format!(
+            "# Do mixed learning rules help?\n\n{}\n\n```\naplysia study paper DIR --size {}\n```\n\ndoes the following, \
+             on {}, training seeds {:?}, and can be stopped and continued at any moment:\n\n```\n{}aplysia train \
+             GENOTYPE --epochs {} {} --seed SEED\naplysia evaluate RUN --robust --twin TWIN {}\naplysia export RUN {}\n```\n",
+            s.about,
+            self.args.size,
+            self.args.data.dataset,
+            s.seeds,
+            searches.collect::<String>(),
+            s.train.epochs,
+            s.train.flags,
+            s.robust.flags,
+            s.export.flags
+        )
+    }
+}

@@ -1,0 +1,157 @@
+//! Settings of the study: its sizes by name, or a file of one's own.
+
+use super::line;
+use crate::args::study::PaperArgs;
+use anyhow::{Context, Result, ensure};
+use aplysia_space::Rule;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The sizes.
+const SIZES: [(&str, &str); 3] = [
+    (
+        "smoke",
+        include_str!("../../../../presets/paper-smoke.toml"),
+    ),
+    (
+        "small",
+        include_str!("../../../../presets/paper-small.toml"),
+    ),
+    ("full", include_str!("../../../../presets/paper-full.toml")),
+];
+
+/// A study.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// What it is and costs, for people.
+    pub(super) about: String,
+    /// Seeds of every training.
+    pub(super) seeds: Vec<u64>,
+    /// Rules that the controls carry in every layer.
+    pub(super) single_rules: Vec<Rule>,
+    /// Rules that random assignments are drawn from.
+    pub(super) random_rules: Vec<Rule>,
+    /// Number of random assignments.
+    pub(super) assignments: u64,
+    /// How every network is trained.
+    pub(super) train: Training,
+    /// Variance of gradients.
+    pub(super) noise: Noise,
+    /// Attacks.
+    pub(super) robust: Robust,
+    /// The device.
+    pub(super) export: Export,
+    /// The searches.
+    pub(super) search: Vec<SearchSettings>,
+}
+
+/// A search.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SearchSettings {
+    /// Its name, also of its folder.
+    pub(super) name: String,
+    /// Whether its genotype is trained under single rules and random assignments, too.
+    pub(super) controls: bool,
+    /// Flags of `aplysia search`.
+    pub(super) flags: String,
+}
+
+/// Trainings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Training {
+    /// Passes over the images.
+    pub(super) epochs: usize,
+    /// Flags of `aplysia train`.
+    pub(super) flags: String,
+}
+
+/// Variance of gradients.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Noise {
+    /// So many of the first seeds.
+    pub(super) seeds: usize,
+    /// After so many epochs, rising; 0: before the first.
+    pub(super) epochs: Vec<usize>,
+    /// Batches.
+    pub(super) batches: usize,
+}
+
+/// Attacks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Robust {
+    /// So many of the first seeds.
+    pub(super) seeds: usize,
+    /// Flags of `aplysia evaluate --robust`.
+    pub(super) flags: String,
+}
+
+/// The device.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Export {
+    /// Test images that the emulated device classifies.
+    pub(super) device_images: usize,
+    /// Flags of `aplysia export`.
+    pub(super) flags: String,
+}
+
+impl Settings {
+    /// The size of this name, or the settings in the file of this name; checked.
+    ///
+    /// # Errors
+    /// No such file, unknown fields, flags that no command takes.
+    pub(super) fn load(args: &PaperArgs) -> Result<Self> {
+        let size = &args.size;
+        let named = SIZES.iter().find(|(name, _)| name == size);
+        let text = match named {
+            Some((_, text)) => text.to_string(),
+            None => std::fs::read_to_string(size).with_context(|| {
+                format!("cannot read {size}; smoke, small and full are built in")
+            })?,
+        };
+        let settings: Self = toml::from_str(&text)
+            .with_context(|| format!("{size} holds no settings of the study"))?;
+        settings.check(args)?;
+        Ok(settings)
+    }
+
+    fn check(&self, args: &PaperArgs) -> Result<()> {
+        ensure!(!self.seeds.is_empty(), "no seeds: give one at least");
+        ensure!(
+            self.noise.epochs.is_sorted_by(|a, b| a < b)
+                && self.noise.epochs.iter().all(|&e| e <= self.train.epochs),
+            "noise.epochs {:?}: rising, at most the {} of the training",
+            self.noise.epochs,
+            self.train.epochs
+        );
+        let (nowhere, data) = (Path::new("."), &args.data);
+        for search in &self.search {
+            line::search(nowhere, &search.flags, data)?;
+            let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            ensure!(
+                search.name.chars().all(fits),
+                "search {}: letters, digits and -, it names files",
+                search.name
+            );
+        }
+        line::train(nowhere, nowhere, &self.train.flags, data)?;
+        line::robust(nowhere, nowhere, &self.robust.flags, data)?;
+        line::export(nowhere, nowhere, &self.export.flags, data)?;
+        Ok(())
+    }
+
+    /// Seeds whose gradients are looked at.
+    pub(super) fn noise_seeds(&self) -> &[u64] {
+        &self.seeds[..self.noise.seeds.min(self.seeds.len())]
+    }
+
+    /// Seeds whose networks are attacked.
+    pub(super) fn attacked_seeds(&self) -> &[u64] {
+        &self.seeds[..self.robust.seeds.min(self.seeds.len())]
+    }
+}

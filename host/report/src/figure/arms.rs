@@ -1,0 +1,142 @@
+//! One genotype under many assignments of rules: accuracies, alignment and variance of the gradient.
+
+use super::curves::{Curve, NAMES, draw_curves};
+use super::frame::{draw, horizontal, vertical};
+use super::share::shortened;
+use crate::evidence::{Arm, Kind, mean};
+use crate::scale::Scale;
+use crate::svg::{Anchor, Figure};
+
+/// Pixels of a row.
+const ROW: f64 = 24.0;
+
+/// Left end of the plot: names are before it.
+const LEFT: f64 = 190.0;
+
+/// Test accuracy of every training, a row per network, with the mean.
+pub fn accuracies(search: &str, arms: &[&Arm]) -> Figure {
+    let title = format!("Test accuracy by rules: {search}");
+    let height = 74.0 + ROW * arms.len() as f64;
+    let mut figure = Figure::new(&format!("accuracy-{search}"), &title, 540.0, height);
+    let (top, bottom) = (24.0, height - 50.0);
+    let values = arms.iter().flat_map(|arm| arm.values(|run| run.test_pct));
+    let x = Scale::around(values, [LEFT, figure.width - 20.0]);
+    for (value, text) in x.ticks() {
+        let at = x.at(value);
+        figure.line("grid", [at, top], [at, bottom]);
+        figure.text("tick", [at, bottom + 18.0], Anchor::Middle, &text);
+    }
+    let middle = (LEFT + figure.width - 20.0) / 2.0;
+    figure.text(
+        "name",
+        [middle, bottom + 38.0],
+        Anchor::Middle,
+        "test accuracy (%)",
+    );
+    for (i, arm) in arms.iter().enumerate() {
+        let y = top + ROW * (i as f64 + 0.5);
+        let name = shortened(&arm.kind.to_string(), LEFT - 16.0);
+        figure.text("small", [LEFT - 10.0, y + 4.0], Anchor::End, &name);
+        let at = x.at(arm.mean_test_pct());
+        figure.line("best", [at, y - 8.0], [at, y + 8.0]);
+        let class = match arm.kind {
+            Kind::Searched => "front".to_string(),
+            Kind::Single(rule) => format!("fill-{rule}"),
+            Kind::Random(_) => "trial".to_string(),
+        };
+        for run in &arm.runs {
+            let tip = format!("{}, seed {}: {:.2} %", arm.kind, run.seed, run.test_pct);
+            figure.disc(&class, [x.at(run.test_pct), y], 4.0, &tip);
+        }
+    }
+    figure
+}
+
+/// A curve per network over the epochs, in the colour of the rule that trains most of its weights.
+fn by_epoch(
+    figure: &mut Figure,
+    arms: &[&Arm],
+    y: &Scale,
+    of: impl Fn(&Arm) -> Vec<(usize, f64)>,
+    name: &str,
+) {
+    let values: Vec<(&Arm, Vec<(usize, f64)>)> = arms.iter().map(|arm| (*arm, of(arm))).collect();
+    let most = values
+        .iter()
+        .flat_map(|(_, v)| v.iter().map(|(epoch, _)| *epoch))
+        .max();
+    let [left, right] = horizontal(figure.width);
+    let x = Scale::new(0.0, most.unwrap_or(1).max(1) as f64, [left, right - NAMES]).whole();
+    draw(figure, &x, y, ["epoch", name]);
+    let curve = |(arm, values): (&Arm, Vec<(usize, f64)>)| Curve {
+        name: arm.kind.to_string(),
+        class: format!("curve line-{}", arm.main_rule),
+        points: values
+            .iter()
+            .map(|&(epoch, v)| [x.at(epoch as f64), y.at(v)])
+            .collect(),
+    };
+    draw_curves(figure, values.into_iter().map(curve).collect());
+}
+
+/// Mean angle between feedback and weights by epoch.
+pub fn alignment(search: &str, arms: &[&Arm]) -> Figure {
+    let title = format!("Alignment angle by epoch: {search}");
+    let mut figure = Figure::new(&format!("alignment-{search}"), &title, 540.0, 360.0);
+    let y = Scale::new(0.0, 100.0, vertical(figure.height));
+    let of = |arm: &Arm| {
+        let n = arm.runs.iter().map(|run| run.angles_deg.len()).max();
+        let at = |epoch: usize| {
+            let all = arm
+                .runs
+                .iter()
+                .filter_map(|run| *run.angles_deg.get(epoch)?);
+            let all: Vec<f64> = all.collect();
+            (!all.is_empty()).then(|| (epoch + 1, mean(&all)))
+        };
+        (0..n.unwrap_or(0)).filter_map(at).collect()
+    };
+    by_epoch(
+        &mut figure,
+        arms,
+        &y,
+        of,
+        "angle of feedback and weights (°)",
+    );
+    figure
+}
+
+/// Variance of the gradient relative to its length, by epoch; in powers of ten.
+pub fn noise(search: &str, arms: &[&Arm]) -> Figure {
+    let title = format!("Variance of the gradient by epoch: {search}");
+    let mut figure = Figure::new(&format!("gradient-{search}"), &title, 540.0, 360.0);
+    let of = |arm: &Arm| -> Vec<(usize, f64)> {
+        let Some(first) = arm.runs.iter().find(|run| !run.noise.is_empty()) else {
+            return vec![];
+        };
+        let at = |(i, n): (usize, &crate::evidence::Noise)| {
+            let all = arm
+                .runs
+                .iter()
+                .filter_map(|run| Some(run.noise.get(i)?.to_signal.log10()));
+            (n.epoch, mean(&all.collect::<Vec<_>>()))
+        };
+        first.noise.iter().enumerate().map(at).collect()
+    };
+    let values = arms.iter().flat_map(|arm| of(arm)).map(|(_, v)| v);
+    let y = Scale::around(values, vertical(figure.height));
+    by_epoch(&mut figure, arms, &y, of, "variance : mean² (power of ten)");
+    figure
+}
+
+/// The figures of one genotype under many assignments.
+pub fn all(search: &str, arms: &[&Arm]) -> Vec<Figure> {
+    let mut figures = vec![accuracies(search, arms), alignment(search, arms)];
+    if arms
+        .iter()
+        .any(|arm| arm.runs.iter().any(|run| !run.noise.is_empty()))
+    {
+        figures.push(noise(search, arms));
+    }
+    figures
+}

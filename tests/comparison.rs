@@ -1,0 +1,84 @@
+//! Comparisons of means: Welch's test against numerical integration, Holm's correction against its definition.
+
+use aplysia_report::comparison::{holm, welch};
+use proptest::prelude::*;
+
+fn mean_and_variance(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
+    (mean, squares / (n - 1.0))
+}
+
+/// `P(|T| ≥ t)` of Student's t by Simpson's rule over `x = √df·tan θ`, where the density is `cos^(df−1) θ` times
+/// a constant that cancels.
+fn two_sided(t: f64, df: f64) -> f64 {
+    let density = |angle: f64| angle.cos().max(0.0).powf(df - 1.0);
+    let simpson = |from: f64, to: f64| {
+        let n = 20_000;
+        let h = (to - from) / f64::from(n);
+        let weight = |i: i32| match i {
+            0 => 1.0,
+            i if i == n => 1.0,
+            i if i % 2 == 1 => 4.0,
+            _ => 2.0,
+        };
+        let sum: f64 = (0..=n)
+            .map(|i| weight(i) * density(from + h * f64::from(i)))
+            .sum();
+        sum * h / 3.0
+    };
+    let (limit, end) = ((t.abs() / df.sqrt()).atan(), std::f64::consts::FRAC_PI_2);
+    simpson(limit, end) / simpson(0.0, end)
+}
+
+fn samples() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
+    let sample = || prop::collection::vec(80.0..95.0_f64, 3..8);
+    (sample(), sample())
+}
+
+proptest! {
+    #[test]
+    fn welch_equals_its_definition((a, b) in samples()) {
+        let found = welch(&a, &b).unwrap();
+        let ((mean_a, var_a), (mean_b, var_b)) = (mean_and_variance(&a), mean_and_variance(&b));
+        let (n_a, n_b) = (a.len() as f64, b.len() as f64);
+        let (error_a, error_b) = (var_a / n_a, var_b / n_b);
+        let t = (mean_a - mean_b) / (error_a + error_b).sqrt();
+        let df = (error_a + error_b).powi(2)
+            / (error_a.powi(2) / (n_a - 1.0) + error_b.powi(2) / (n_b - 1.0));
+        prop_assert!((found.t - t).abs() < 1e-9 * (1.0 + t.abs()));
+        prop_assert!((found.df - df).abs() < 1e-6 * df);
+        prop_assert!((found.p - two_sided(t, df)).abs() < 1e-5, "{} {}", found.p, two_sided(t, df));
+        let swapped = welch(&b, &a).unwrap();
+        prop_assert!((swapped.t + found.t).abs() < 1e-9 && (swapped.p - found.p).abs() < 1e-12);
+    }
+
+    #[test]
+    fn holm_rejects_what_its_steps_reject(
+        p in prop::collection::vec(0.0..1.0_f64, 0..9),
+        level in 0.001..0.5_f64,
+    ) {
+        // Step down: the smallest against level/m, the next against level/(m − 1), ..., until one fails.
+        let mut order: Vec<usize> = (0..p.len()).collect();
+        order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+        let mut rejected = vec![false; p.len()];
+        for (k, &i) in order.iter().enumerate() {
+            if p[i] * (p.len() - k) as f64 > level {
+                break;
+            }
+            rejected[i] = true;
+        }
+        let corrected: Vec<bool> = holm(&p).iter().map(|&p| p <= level).collect();
+        prop_assert_eq!(corrected, rejected);
+    }
+}
+
+#[test]
+fn constant_and_small_samples() {
+    assert!(welch(&[1.0], &[1.0, 2.0]).is_none());
+    let equal = welch(&[3.0, 3.0], &[3.0, 3.0]).unwrap();
+    assert_eq!((equal.t, equal.p), (0.0, 1.0));
+    let apart = welch(&[3.0, 3.0], &[4.0, 4.0]).unwrap();
+    assert_eq!((apart.t, apart.p), (f64::NEG_INFINITY, 0.0));
+}

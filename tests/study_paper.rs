@@ -1,0 +1,115 @@
+//! `aplysia study paper` at its smallest: killed and continued, the same results; grown; refused.
+
+use crate::program::{aplysia_binary, firmware};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn study(out: &Path, size: &str) -> Command {
+    let mut command = Command::new(aplysia_binary());
+    command
+        .args(["study", "paper"])
+        .arg(out)
+        .args(["--size", size]);
+    command.arg("--firmware").arg(firmware());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into()
+}
+
+fn n_units(out: &Path) -> usize {
+    let text = fs::read_to_string(out.join("units.jsonl")).unwrap_or_default();
+    text.matches('\n').count().saturating_sub(1)
+}
+
+/// Runs until so many units are finished, then kills.
+fn kill_at(out: &Path, n: usize) {
+    let mut child = study(out, "smoke").stdout(Stdio::null()).spawn().unwrap();
+    while n_units(out) < n {
+        assert_eq!(child.try_wait().unwrap(), None, "ended before unit {n}");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_study_killed_and_continued_equals_an_uninterrupted_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, cut] = ["whole", "cut"].map(|name| dir.path().join(name));
+    let output = study(&whole, "smoke").output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    // Two searches; trainings, gradients at two moments and attacks of 7 networks from 2 seeds; two exports.
+    assert_eq!(n_units(&whole), 2 + 7 * 2 * 4 + 2);
+    for n in [1, 4, 33, 58] {
+        kill_at(&cut, n);
+    }
+    let output = study(&cut, "smoke").output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    assert_eq!(n_units(&cut), n_units(&whole));
+    let mut names: Vec<_> = fs::read_dir(whole.join("results"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    names.sort();
+    for name in &names {
+        let read = |out: &Path| fs::read(out.join("results").join(name)).unwrap();
+        assert!(read(&whole) == read(&cut), "{}", name.display());
+    }
+    assert_eq!(names.len(), 3 + 4, "{names:?}");
+
+    let text = fs::read_to_string(whole.join("results/README.md")).unwrap();
+    for words in [
+        "| usf everywhere |",
+        "| all random assignments |",
+        "| the network of bp-search |",
+        "searching the mix beats drawing it at random",
+        "evolution: as found | 2 |",
+        "4 of 4",
+    ] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+    let summary = fs::read(whole.join("results/summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    let arms = summary["evidence"]["arms"].as_array().unwrap();
+    assert_eq!(arms.len(), 7);
+    for arm in arms {
+        for run in arm["runs"].as_array().unwrap() {
+            assert!(run["test_pct"].as_f64().is_some_and(|a| a > 5.0), "{arm}");
+            assert_eq!(run["noise"].as_array().unwrap().len(), 2);
+            assert!(
+                run["attacked"]["strengths"][0]["transfer_pct"].is_number(),
+                "{arm}"
+            );
+        }
+    }
+    // Three single rules, all random assignments, the network of the other search.
+    assert_eq!(summary["comparisons"].as_array().unwrap().len(), 5);
+
+    // One more rule: only what it adds is measured.
+    let settings = fs::read_to_string(whole.join("results/settings.toml")).unwrap();
+    let more = settings.replace("\"kp\"", "\"fa\",\n    \"kp\"");
+    assert_ne!(more, settings);
+    let file = dir.path().join("more.toml");
+    fs::write(&file, &more).unwrap();
+    let before = n_units(&whole);
+    let output = study(&whole, file.to_str().unwrap()).output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    assert_eq!(n_units(&whole), before + 2 * 4);
+
+    fs::write(&file, more.replace("--images 512", "--imags 512")).unwrap();
+    let output = study(&whole, file.to_str().unwrap()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        errors(&output).contains("flags of `train`"),
+        "{}",
+        errors(&output)
+    );
+}
