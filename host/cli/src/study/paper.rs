@@ -216,7 +216,7 @@ impl Study<'_> {
         let dir = self.run_dir(network, seed);
         let (genotype, epochs) = (dir.with_extension("toml"), self.settings.train.epochs);
         if !self.units.has(&key) {
-            std::fs::create_dir_all(&self.args.out.join("run"))?;
+            std::fs::create_dir_all(self.args.out.join("run"))?;
             run_folder::write(&genotype, network.design.to_toml().as_bytes())?;
         }
         let args = line::train(&genotype, &dir, &self.settings.train.flags, &self.args.data)?;

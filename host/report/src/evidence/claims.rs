@@ -1,6 +1,6 @@
 //! The paper's claims, and what the evidence says of each.
 
-use super::{Arm, Comparison, Evidence, Kind, RANDOM, mean};
+use super::{Arm, Comparison, Evidence, Kind, Noise, RANDOM, mean};
 use crate::comparison::{Welch, holm, welch};
 use aplysia_space::Rule;
 use serde::Serialize;
@@ -106,9 +106,12 @@ fn best_single<'a>(group: &[&'a Arm]) -> Option<&'a Arm> {
     best.copied()
 }
 
+/// A number of the gradient.
+type Of = fn(&Noise) -> f64;
+
 /// The claim about the variance of gradients: lower than under every single rule.
 fn noise(search: &str, group: &[&Arm]) -> Vec<Claim> {
-    let measures: [(&str, fn(&super::Noise) -> f64); 2] = [
+    let measures: [(&str, Of); 2] = [
         (
             "the gradient varies less under a mix than under each single rule (absolute variance)",
             |n| n.variance,
@@ -118,7 +121,7 @@ fn noise(search: &str, group: &[&Arm]) -> Vec<Claim> {
             |n| n.to_signal,
         ),
     ];
-    let claim = |(claim, of): (&'static str, fn(&super::Noise) -> f64)| {
+    let claim = |(claim, of): (&'static str, Of)| {
         let found = group.iter().find(|arm| arm.kind == Kind::Searched)?;
         let own = found.last_noise(of);
         let singles = group
