@@ -105,12 +105,16 @@ mod field;
 mod flashing;
 /// The smallest program that runs a model: no panic and no formatting in it, the host's bits.
 mod inference_image;
+/// The device program built with a public key: it takes what the key signed and nothing else.
+mod keyed;
 /// Frames of the serial line: round trip, damage, noise.
 mod protocol;
 /// When and how much a device learns: schedule and budget.
 mod schedule;
 /// Models sent over the line: power cut at every write, noise, either side killed, refusals.
 mod transfer;
+/// Models that are sound and too large for a device.
+mod unfit;
 
 /// TensorFlow Lite files: the bits of TensorFlow Lite Micro, refusals by name, damage.
 mod import;

@@ -168,7 +168,8 @@ impl Desk {
         };
         let store = Store::open(&mut parts.store, 0..(STORE_PAGES * PAGE) as u32).unwrap();
         let server = match &model {
-            Some(model) => Server::with_model(Clock, model, buffers, store).unwrap(),
+            Some(model) => Server::with_model(Clock, model, buffers, store)
+                .unwrap_or_else(|(unfit, _)| panic!("{unfit}")),
             None => Server::without_model(Clock),
         };
         let mut server = server.receiving(&mut receiver, &mut spare);

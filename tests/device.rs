@@ -17,10 +17,10 @@ use std::process::Command;
 use tempfile::NamedTempFile;
 
 const INPUT: Shape = Shape { h: 28, w: 28, c: 1 };
-const N_CLASSES: usize = 10;
+pub(crate) const N_CLASSES: usize = 10;
 const SEED: u32 = 7;
 /// What the firmware has.
-const ARENA_BYTES: usize = 32 * 1024;
+pub(crate) const ARENA_BYTES: usize = 32 * 1024;
 const STATE_BYTES: usize = 18 * 1024;
 
 /// `n` images of their own brightness and contrast each.
@@ -102,7 +102,7 @@ pub(crate) fn boot(blob: Option<&[u8]>) -> (Device<Emulator>, Hello) {
     Device::connect(emulator).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn refusal<R: std::fmt::Debug>(answer: Result<R, DeviceError>) -> Refusal {
+pub(crate) fn refusal<R: std::fmt::Debug>(answer: Result<R, DeviceError>) -> Refusal {
     match answer {
         Err(DeviceError::Refused(refusal)) => refusal,
         other => panic!("not refused: {other:?}"),
@@ -353,13 +353,11 @@ fn dies_saying(elf: &Path, blob: &Path, words: &[&str]) -> Option<i32> {
 
 #[test]
 fn a_panic_ends_the_program_with_its_message_and_status_1() {
-    let blob = plain_model(48, 1, 64, N_CLASSES);
-    let need = Model::parse(&blob).unwrap().arena_bytes();
-    let need = format!("the model needs {need} bytes of arena, the program has {ARENA_BYTES}");
-    let file = NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), blob).unwrap();
-    let words = ["panicked at src/bin/live.rs", &need];
-    assert_eq!(dies_saying(&firmware(), file.path(), &words), Some(1));
+    // Nothing that reaches `live` makes it panic.
+    let elf = firmware().with_file_name("panic");
+    let blob = Path::new(env!("CARGO_MANIFEST_DIR")).join("blobs/v1-tiny.blob");
+    let words = ["panicked at src/bin/panic.rs", "on purpose, 3 words"];
+    assert_eq!(dies_saying(&elf, &blob, &words), Some(1));
 }
 
 #[test]

@@ -30,45 +30,51 @@ fn version(channels: usize, counter: u64) -> Vec<u8> {
     blob
 }
 
-fn all(_: Sent) -> ControlFlow<()> {
+pub(crate) fn all(_: Sent) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
 /// A board with its files.
-struct Board {
+pub(crate) struct Board {
+    elf: PathBuf,
     folder: TempDir,
 }
 
 impl Board {
-    fn new(built_in: &[u8]) -> Self {
+    pub(crate) fn new(built_in: &[u8]) -> Self {
+        Self::of(firmware(), built_in)
+    }
+
+    /// With the program `elf`.
+    pub(crate) fn of(elf: PathBuf, built_in: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let board = Self { folder };
+        let board = Self { elf, folder };
         board.file("old.blob", built_in);
         board
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn file(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn file(&self, name: &str, bytes: &[u8]) {
         fs::write(self.path(name), bytes).unwrap();
     }
 
     fn emulator(&self) -> Emulator {
         let (blob, flash) = (self.path("old.blob"), self.path("flash"));
-        Emulator::start_with_flash(&firmware(), Some(&blob), Some(&flash)).unwrap()
+        Emulator::start_with_flash(&self.elf, Some(&blob), Some(&flash)).unwrap()
     }
 
-    fn start(&self) -> Device<Emulator> {
+    pub(crate) fn start(&self) -> Device<Emulator> {
         Device::connect(self.emulator()).unwrap().0
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(aplysia_binary());
         command
             .current_dir(self.folder.path())
-            .env("APLYSIA_FIRMWARE", firmware())
+            .env("APLYSIA_FIRMWARE", &self.elf)
             .args(["device"])
             .args(args);
         command
@@ -82,7 +88,7 @@ fn refusal<R: std::fmt::Debug>(answer: Result<R, DeviceError>) -> TransferRefusa
     }
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     let both = [&output.stdout[..], &output.stderr[..]].concat();
     String::from_utf8(both).unwrap()
 }
@@ -104,7 +110,6 @@ fn a_board_takes_a_model_and_keeps_it_over_restarts() {
         "{installed:?}"
     );
     assert_eq!(device.info().unwrap().model_id, id(&new));
-    println!("stack {} bytes", device.stats().unwrap().stack_bytes);
     drop(device);
     let mut device = board.start();
     let status = device.transfer_status().unwrap();

@@ -18,6 +18,20 @@ pub(crate) fn firmware() -> PathBuf {
     program("APLYSIA_FIRMWARE", built, "cargo xtask firmware")
 }
 
+/// The device program with a public key, for tests: `APLYSIA_KEYED_FIRMWARE`, else where `cargo xtask firmware` puts
+/// it, in a folder beside the other's target.
+pub(crate) fn keyed_firmware() -> PathBuf {
+    let device = firmware();
+    let route = Path::new("thumbv7em-none-eabihf/release/live");
+    let built = device
+        .ancestors()
+        .nth(3)
+        .unwrap()
+        .join("test-key")
+        .join(route);
+    program("APLYSIA_KEYED_FIRMWARE", built, "cargo xtask firmware")
+}
+
 fn program(variable: &str, built: PathBuf, how: &str) -> PathBuf {
     let path = env::var_os(variable).map_or(built, PathBuf::from);
     assert!(path.is_file(), "{}: build it with `{how}`", path.display());

@@ -4,7 +4,7 @@ use crate::program::aplysia_binary;
 use crate::slots::{key, release, trust};
 use crate::toy;
 use aplysia_shared::blob::{HEADER_BYTES, set_signature};
-use aplysia_shared::signature::{Trust, TrustError};
+use aplysia_shared::signature::{PublicKey, Trust, TrustError};
 use ed25519_dalek::{Signer as _, SigningKey};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -111,12 +111,15 @@ fn keys_are_told_apart_and_weak_ones_refused() {
     let mut signature = [0; 64];
     signature[0] = 1;
     set_signature(&mut forged, &signature);
-    assert_eq!(Trust::Key(neutral).verify(&forged), Err(TrustError::Key));
+    assert_eq!(
+        Trust::Key(PublicKey::new(neutral)).verify(&forged),
+        Err(TrustError::Key)
+    );
     // Half of all numbers are no coordinate of a point.
     let off_curve = |y: u8| {
         let mut key = [0; 32];
         key[0] = y;
-        Trust::Key(key).verify(&blob) == Err(TrustError::Key)
+        Trust::Key(PublicKey::new(key)).verify(&blob) == Err(TrustError::Key)
     };
     assert!((2..40).any(off_curve) && !(2..40).all(off_curve));
     assert_eq!(Trust::Anyone.verify(&forged), Ok(()));

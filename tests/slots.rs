@@ -2,10 +2,10 @@
 
 use crate::nor::{Fault, Nor, PAGE};
 use crate::toy;
-use aplysia_shared::Model;
 use aplysia_shared::blob::{set_counter, set_signature};
-use aplysia_shared::signature::{Trust, body_digest, message};
+use aplysia_shared::signature::{PublicKey, Trust, body_digest, message};
 use aplysia_shared::update::{Boot, Layout, Policy, UpdateError, Updater};
+use aplysia_shared::{Model, Room};
 use ed25519_dalek::{Signer as _, SigningKey};
 use embedded_storage::nor_flash::NorFlash as _;
 use std::ops::Range;
@@ -22,7 +22,7 @@ pub(crate) fn key(seed: u8) -> SigningKey {
 }
 
 pub(crate) fn trust(key: &SigningKey) -> Trust {
-    Trust::Key(key.verifying_key().to_bytes())
+    Trust::Key(PublicKey::new(key.verifying_key().to_bytes()))
 }
 
 pub(crate) fn policy(trust: Trust) -> Policy {
@@ -30,9 +30,11 @@ pub(crate) fn policy(trust: Trust) -> Policy {
         trust,
         input: Some([toy::SIDE, toy::SIDE, 2]),
         counter: 0,
-        arena_bytes: 4096,
-        input_bytes: 4096,
-        state_bytes: 4096,
+        room: Room {
+            arena_bytes: 4096,
+            input_bytes: 4096,
+            state_bytes: 4096,
+        },
     }
 }
 

@@ -13,12 +13,12 @@ use crate::toy::SIDE;
 use aplysia_deploy::DeployError;
 use aplysia_deploy::device::{Device, DeviceError};
 use aplysia_deploy::update::{Installed, Sent, install};
-use aplysia_shared::Model;
 use aplysia_shared::adapt::guard::{Commit, Limits};
 use aplysia_shared::blob::{GoldenKind, HEADER_BYTES, RUNTIME_ABI, field, set_counter};
 use aplysia_shared::protocol::{Boot, Origin, TransferRefusal};
 use aplysia_shared::signature::{Trust, body_digest};
 use aplysia_shared::update::State;
+use aplysia_shared::{Model, Unfit};
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -266,10 +266,10 @@ fn blobs_that_the_device_cannot_use_are_refused_and_nothing_is_written() {
     );
     assert_eq!(begin(&release(4, 4)), Told::Counter { got: 4, want: 5 });
     let arena = resigned(1, field::ARENA_BYTES, &5000_u32.to_le_bytes());
-    let too_much = Told::Arena {
-        got_bytes: 5000,
-        max_bytes: 4096,
-    };
+    let too_much = Told::Unfit(Unfit::Arena {
+        need_bytes: 5000,
+        have_bytes: 4096,
+    });
     assert_eq!(begin(&arena), too_much);
     let mut long = release(4, 6);
     long[field::TOTAL_LEN..][..4].copy_from_slice(&99_999_u32.to_le_bytes());

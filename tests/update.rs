@@ -8,11 +8,11 @@ use crate::slots::{
     trust, updater,
 };
 use crate::toy;
-use aplysia_shared::Model;
 use aplysia_shared::blob::{encode_with_golden, encoded_len, field, set_counter};
 use aplysia_shared::signature::{Trust, TrustError};
 use aplysia_shared::store::Store;
 use aplysia_shared::update::{Boot, Layout, Policy, State, UpdateError, Updater};
+use aplysia_shared::{Model, Unfit};
 use proptest::prelude::*;
 
 /// A whole update with its two restarts, from any state; stops where the power does.
@@ -181,11 +181,11 @@ fn models_that_the_device_cannot_use_are_refused() {
     let older = UpdateError::Counter { got: 4, want: 5 };
     assert_eq!(refuse(&same, &release(4, 4)), Err(older));
     let arena_bytes = Model::parse(&old).unwrap().arena_bytes();
-    let small = |policy: &mut Policy| policy.arena_bytes = arena_bytes - 1;
-    let arena = UpdateError::Arena {
-        got_bytes: arena_bytes,
-        max_bytes: arena_bytes - 1,
-    };
+    let small = |policy: &mut Policy| policy.room.arena_bytes = arena_bytes - 1;
+    let arena = UpdateError::Unfit(Unfit::Arena {
+        need_bytes: arena_bytes as u32,
+        have_bytes: arena_bytes as u32 - 1,
+    });
     assert_eq!(refuse(&small, &release(4, 6)), Err(arena));
     let other = |policy: &mut Policy| policy.input = Some([28, 28, 1]);
     let input = UpdateError::Input {

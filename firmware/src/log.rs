@@ -17,4 +17,4 @@ mod text;
 #[cfg(not(any(feature = "defmt", feature = "silent")))]
 use text as form;
 
-pub use form::{gave_up, hard_fault, no_model, no_slot, panicked, untrusting};
+pub use form::{gave_up, hard_fault, no_model, no_slot, panicked, unfit, untrusting};

@@ -2,12 +2,12 @@
 //!
 //! Owns the reading of `APLYSIA_PUBLIC_KEY` at build time; the verification is `shared::signature`'s.
 
-use aplysia_shared::signature::{PUBLIC_KEY_BYTES, Trust};
+use aplysia_shared::signature::{PUBLIC_KEY_BYTES, PublicKey, Trust};
 
 /// Of the key in `APLYSIA_PUBLIC_KEY` (64 hexadecimal digits) when the program was built; anybody's
 /// models if it was not set.
 pub const TRUST: Trust = match option_env!("APLYSIA_PUBLIC_KEY") {
-    Some(text) if !text.is_empty() => Trust::Key(key(text.as_bytes())),
+    Some(text) if !text.is_empty() => Trust::Key(PublicKey::new(key(text.as_bytes()))),
     _ => Trust::Anyone,
 };
 

@@ -6,7 +6,6 @@
 //! not know a UART, a clock or where memory comes from: the firmware (or a test) supplies them.
 
 mod frame;
-mod load;
 mod loaded;
 mod receiver;
 mod server;
@@ -14,7 +13,6 @@ mod transfer;
 mod watched;
 
 pub use frame::{CRC_BYTES, Decoder, FrameError, decode, send};
-pub use load::LoadError;
 pub use receiver::{Receiver, Transfers};
 pub use server::{Buffers, Machine, Server};
 pub use transfer::{
@@ -24,6 +22,7 @@ pub use transfer::{
 use crate::adapt::guard::{Commit, Limits, Report, Rollback, Verdict};
 use crate::adapt::schedule::{Schedule, Spent};
 use crate::adapt::{Config, Counters};
+use crate::room::Unfit;
 use crate::store::Record;
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
@@ -293,7 +292,7 @@ pub enum Refusal {
         /// Length of the message.
         bytes: u32,
     },
-    /// There is no valid model in the model partition.
+    /// There is no valid model in the model partition, and none in a slot.
     #[error("no model: load a valid blob into the device's model partition and restart it")]
     NoModel,
     /// An image of the wrong size.
@@ -360,10 +359,13 @@ pub enum Refusal {
     /// No layer below the head can learn in the RAM of the configuration.
     #[error("no layer below the head learns in the RAM given: give more, or use the head `delta`")]
     NoDeep,
-    /// A step of a transfer is refused.
-    #[error(transparent)]
-    Transfer(#[from] TransferRefusal),
     /// The device broke its own invariant.
     #[error("internal error of the device: report it with the model's blob")]
     Internal,
+    /// The model in the model partition is sound and too large for the device, which therefore runs none.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// A step of a transfer is refused.
+    #[error(transparent)]
+    Transfer(#[from] TransferRefusal),
 }

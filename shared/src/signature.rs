@@ -8,6 +8,8 @@
 //! Verification is the strict one of RFC 8032, section 5.1.7, with small-order keys refused (crate
 //! `ed25519-dalek`).
 
+use core::fmt;
+
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
@@ -15,6 +17,8 @@ use crate::blob::{BlobError, HEADER_BYTES, field, total_len};
 
 /// Length of a public key.
 pub const PUBLIC_KEY_BYTES: usize = 32;
+/// Length of a signature.
+pub const SIGNATURE_BYTES: usize = 64;
 /// Length of what is signed.
 pub const MESSAGE_BYTES: usize = field::SIGNATURE + DIGEST_BYTES;
 /// Length of the digest of a blob's body.
@@ -27,7 +31,45 @@ pub enum Trust {
     #[default]
     Anyone,
     /// Those signed with the private half of this key.
-    Key([u8; PUBLIC_KEY_BYTES]),
+    Key(PublicKey),
+}
+
+/// A public key and, by it alone, the code that verifies: a program that makes no key links none of it.
+#[derive(Clone, Copy)]
+pub struct PublicKey {
+    bytes: [u8; PUBLIC_KEY_BYTES],
+    verify: Verify,
+}
+
+/// Whether `signature` is of `message` by `key`.
+type Verify = fn(
+    key: &[u8; PUBLIC_KEY_BYTES],
+    message: &[u8; MESSAGE_BYTES],
+    signature: &[u8; SIGNATURE_BYTES],
+) -> Result<(), TrustError>;
+
+impl PublicKey {
+    /// Of these bytes, whatever they are: what is none verifies nothing.
+    pub const fn new(bytes: [u8; PUBLIC_KEY_BYTES]) -> Self {
+        Self {
+            bytes,
+            verify: verify_strict,
+        }
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PublicKey").field(&self.bytes).finish()
+    }
 }
 
 /// Why a blob is not trusted.
@@ -97,8 +139,6 @@ impl Trust {
     ///
     /// # Errors
     /// [`TrustError`].
-    // Not in the caller's frame: the points of the curve take several KiB of stack.
-    #[inline(never)]
     pub fn verify_header(
         &self,
         header: &[u8],
@@ -108,16 +148,25 @@ impl Trust {
             return Ok(());
         };
         let signature = header.get(field::SIGNATURE..).and_then(|b| b.first_chunk());
-        let signature: &[u8; 64] = signature.ok_or(TrustError::Unsigned)?;
+        let signature: &[u8; SIGNATURE_BYTES] = signature.ok_or(TrustError::Unsigned)?;
         if signature.iter().all(|&byte| byte == 0) {
             return Err(TrustError::Unsigned);
         }
-        let key = VerifyingKey::from_bytes(key).map_err(|_| TrustError::Key)?;
-        if key.is_weak() {
-            return Err(TrustError::Key);
-        }
-        let message = message_of(header, digest);
-        key.verify_strict(&message, &Signature::from_bytes(signature))
-            .map_err(|_| TrustError::Wrong)
+        (key.verify)(&key.bytes, &message_of(header, digest), signature)
     }
+}
+
+// Not in the caller's frame: the points of the curve take several KiB of stack.
+#[inline(never)]
+fn verify_strict(
+    key: &[u8; PUBLIC_KEY_BYTES],
+    message: &[u8; MESSAGE_BYTES],
+    signature: &[u8; SIGNATURE_BYTES],
+) -> Result<(), TrustError> {
+    let key = VerifyingKey::from_bytes(key).map_err(|_| TrustError::Key)?;
+    if key.is_weak() {
+        return Err(TrustError::Key);
+    }
+    key.verify_strict(message, &Signature::from_bytes(signature))
+        .map_err(|_| TrustError::Wrong)
 }

@@ -6,7 +6,6 @@
 use crate::attack::line::{frame, line};
 use crate::nor::{Nor, PAGE};
 use aplysia_deploy::device::{Device, DeviceError, Line};
-use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Head};
 use aplysia_shared::protocol::{
     Buffers, CRC_BYTES, Decoder, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Machine, Receiver,
@@ -15,6 +14,7 @@ use aplysia_shared::protocol::{
 use aplysia_shared::signature::Trust;
 use aplysia_shared::store::Store;
 use aplysia_shared::update::{Layout, Policy, Updater};
+use aplysia_shared::{Model, Room};
 use std::io::{self, Read, Write};
 
 /// With statistics, prototypes and a golden set of features.
@@ -57,7 +57,9 @@ pub(crate) fn run(bytes: &[u8]) {
         };
         let flash = Nor::new(FLASH_PAGES);
         let store = Store::open(flash, 0..(FLASH_PAGES * PAGE) as u32).expect("on page borders");
-        let server = Server::with_model(Desk, &model, buffers, store).expect("large enough");
+        let server = Server::with_model(Desk, &model, buffers, store)
+            .map_err(|(unfit, _)| unfit)
+            .expect("large enough");
         serve(server.receiving(&mut receiver(), &mut []), line);
         let spare = &mut vec![0; model.arena_bytes()];
         serve(
@@ -75,9 +77,11 @@ fn receiver() -> Receiver<Nor<4>> {
         trust: Trust::Anyone,
         input: None,
         counter: 0,
-        arena_bytes: 4096,
-        input_bytes: 4096,
-        state_bytes: STATE_BYTES,
+        room: Room {
+            arena_bytes: 4096,
+            input_bytes: 4096,
+            state_bytes: STATE_BYTES,
+        },
     };
     let layout = Layout::halves((SLOTS_PAGES * PAGE) as u32, PAGE as u32);
     let slots = Updater::open(Nor::new(SLOTS_PAGES), layout, policy);

@@ -5,14 +5,14 @@
 use aplysia_firmware::board::{self, Flash, Flashes, Timer, Uart};
 use aplysia_firmware::trust::TRUST;
 use aplysia_firmware::{log, memory, stack};
-use aplysia_shared::Model;
 use aplysia_shared::blob::Lead;
 use aplysia_shared::protocol::{
-    Buffers, MAX_REQUEST_BYTES, Machine, Receiver, Server, TransferRefusal, Transfers, send,
+    Buffers, Machine, Receiver, Server, TransferRefusal, Transfers, send,
 };
 use aplysia_shared::signature::{Trust, TrustError};
 use aplysia_shared::store::Store;
 use aplysia_shared::update::{Layout, Policy, Updater};
+use aplysia_shared::{Model, Room};
 use cortex_m::peripheral::SCB;
 use cortex_m_rt::entry;
 use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash as _};
@@ -49,15 +49,13 @@ fn built_in() -> Result<(Lead, [u16; 3]), TrustError> {
 /// What takes other models, and the blob that this start runs: of the slot that counts or is tried, else the one
 /// that came with the program. A device made for one shape of images takes no models of another.
 #[inline(never)]
-fn choose(slots: Flash) -> (Receiver<Flash>, Result<&'static [u8], TrustError>) {
+fn choose(slots: Flash, room: Room) -> (Receiver<Flash>, Result<&'static [u8], TrustError>) {
     let built_in = built_in();
     let policy = Policy {
         trust: TRUST,
         input: built_in.ok().map(|(_, shape)| shape),
         counter: built_in.map_or(0, |(lead, _)| lead.counter),
-        arena_bytes: memory::ARENA_BYTES,
-        input_bytes: MAX_REQUEST_BYTES,
-        state_bytes: memory::STATE_BYTES,
+        room,
     };
     let layout = Layout::halves(slots.capacity() as u32, Flash::ERASE_SIZE as u32);
     let mut updater = match Updater::open(slots, layout.clone(), policy) {
@@ -105,7 +103,11 @@ fn server<'a>(
     match model {
         Ok(model) => match Server::with_model(machine, model, buffers, store) {
             Ok(server) => server.receiving(transfers, &mut []),
-            Err(error) => panic!("{error}: build a program with larger buffers"),
+            Err((unfit, buffers)) => {
+                log::unfit(&unfit);
+                Server::with_unfit_model(Board(Timer::new()), unfit)
+                    .receiving(transfers, buffers.arena)
+            }
         },
         Err(error) => {
             log::no_model(error);
@@ -125,7 +127,7 @@ fn main() -> ! {
     }
     // SAFETY: as above.
     let flashes = unsafe { Flashes::take() };
-    let (mut receiver, blob) = choose(flashes.slots);
+    let (mut receiver, blob) = choose(flashes.slots, buffers.room());
     let model = blob.and_then(|blob| Ok(Model::parse(blob)?));
     let mut server = server(&model, buffers, flashes.store, &mut receiver);
     loop {

@@ -2,6 +2,7 @@
 //! book, Knurling. All of it is of level error: defmt leaves lower levels out unless `DEFMT_LOG` was set
 //! for the build.
 
+use aplysia_shared::Unfit;
 use aplysia_shared::protocol::TransferRefusal;
 use aplysia_shared::signature::TrustError;
 use core::panic::PanicInfo;
@@ -16,6 +17,11 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 /// The model partition holds no model that is sound and trusted, and no slot does.
 pub fn no_model(error: &TrustError) {
     error!("no model: {}", error);
+}
+
+/// The model is too large for the program.
+pub fn unfit(unfit: &Unfit) {
+    error!("no model: {}", unfit);
 }
 
 /// The slot that counts holds something, and it is refused.

@@ -1,11 +1,15 @@
 //! No log: the same functions, which say nothing, for programs that link no formatting.
 
+use aplysia_shared::Unfit;
 use aplysia_shared::protocol::TransferRefusal;
 use aplysia_shared::signature::TrustError;
 use core::panic::PanicInfo;
 
 /// The model partition holds no model that is sound and trusted, and no slot does.
 pub fn no_model(_error: &TrustError) {}
+
+/// The model is too large for the program.
+pub fn unfit(_unfit: &Unfit) {}
 
 /// The slot that counts holds something, and it is refused.
 pub fn no_slot(_refusal: &TransferRefusal) {}

@@ -1,5 +1,6 @@
 //! The log as text, readable without a tool.
 
+use aplysia_shared::Unfit;
 use aplysia_shared::protocol::TransferRefusal;
 use aplysia_shared::signature::TrustError;
 use core::panic::PanicInfo;
@@ -8,6 +9,11 @@ use cortex_m_semihosting::hprintln;
 /// The model partition holds no model that is sound and trusted, and no slot does.
 pub fn no_model(error: &TrustError) {
     hprintln!("no model: {}", error);
+}
+
+/// The model is too large for the program.
+pub fn unfit(unfit: &Unfit) {
+    hprintln!("no model: {}", unfit);
 }
 
 /// The slot that counts holds something, and it is refused.

@@ -6,7 +6,7 @@
 use crate::hex;
 use aplysia_shared::Model;
 use aplysia_shared::blob::{BlobError, set_counter, set_signature};
-use aplysia_shared::signature::{PUBLIC_KEY_BYTES, Trust, message};
+use aplysia_shared::signature::{PUBLIC_KEY_BYTES, PublicKey, Trust, message};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -102,5 +102,5 @@ pub fn trust(public_hex: &str) -> Result<Trust, KeyError> {
     for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
         *byte = pair[0] << 4 | pair[1];
     }
-    Ok(Trust::Key(key))
+    Ok(Trust::Key(PublicKey::new(key)))
 }

@@ -30,6 +30,11 @@ const PROGRAM: &str = "live";
 const BENCH: &str = "bench";
 const INFER: &str = "infer";
 
+/// Folder, in the firmware's target folder, of the program for [`TEST_KEY`].
+const TEST_KEY_FOLDER: &str = "test-key";
+/// The public key of RFC 8032, section 7.1, test 1. Its private half is printed there: for tests only.
+const TEST_KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const GNU_LD: &str = "/usr/bin/arm-none-eabi-ld";
@@ -110,17 +115,7 @@ fn debian_has_source() -> bool {
 /// # Errors
 /// No firmware in the tree, no route recorded, or the build fails.
 pub(crate) fn build(tree: &Tree) -> Result<PathBuf> {
-    if !tree.has_firmware() {
-        bail!("{} does not exist", tree.firmware_manifest().display());
-    }
-    let Some(route) = Route::recorded(tree) else {
-        bail!("no route to an ARM toolchain is recorded: run `cargo xtask setup` first");
-    };
-    let mut cargo = cargo_in_firmware(tree, route);
-    cargo.args(["build", "--release", "--target", TARGET]);
-    if route == Route::Debian {
-        cargo.arg("-Zbuild-std=core");
-    }
+    let (route, mut cargo) = build_command(tree)?;
     command::run(&mut cargo)?;
     if route == Route::Prebuilt {
         build_infer(tree, TARGET)?;
@@ -134,6 +129,35 @@ pub(crate) fn build(tree: &Tree) -> Result<PathBuf> {
         bail!("the build passed but {} does not exist", elf.display());
     }
     Ok(elf)
+}
+
+/// Builds the device program that takes models signed with [`TEST_KEY`] only, for the tests; in a folder of its
+/// own, since one folder would be built anew for each key in turn.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_with_test_key(tree: &Tree) -> Result<()> {
+    let (_, mut cargo) = build_command(tree)?;
+    cargo.args(["--bin", PROGRAM]);
+    cargo.env("APLYSIA_PUBLIC_KEY", TEST_KEY);
+    let folder = tree.firmware_target().join(TEST_KEY_FOLDER);
+    command::run(cargo.env("CARGO_TARGET_DIR", folder))
+}
+
+/// The call that builds device programs by the recorded route.
+fn build_command(tree: &Tree) -> Result<(Route, Command)> {
+    if !tree.has_firmware() {
+        bail!("{} does not exist", tree.firmware_manifest().display());
+    }
+    let Some(route) = Route::recorded(tree) else {
+        bail!("no route to an ARM toolchain is recorded: run `cargo xtask setup` first");
+    };
+    let mut cargo = cargo_in_firmware(tree, route);
+    cargo.args(["build", "--release", "--target", TARGET]);
+    if route == Route::Debian {
+        cargo.arg("-Zbuild-std=core");
+    }
+    Ok((route, cargo))
 }
 
 /// Builds the counting program and that of inference alone for a target of [`CHECK_TARGETS`].

@@ -32,7 +32,10 @@ pub(crate) fn run(tree: &Tree, options: &Options, report: &mut Report) -> Result
         command::run(in_root(tree).args(["fmt", "--all", "--check"]))
     });
     let elf = if tree.has_firmware() {
-        report.step("firmware", || firmware::build(tree))
+        report.step("firmware", || {
+            firmware::build_with_test_key(tree)?;
+            firmware::build(tree)
+        })
     } else {
         report.skip("firmware", "firmware/Cargo.toml does not exist");
         None

@@ -50,7 +50,11 @@ fn run() -> Result<ExitCode> {
             setup::run(&Tree::find()?, &options, &mut report);
             return Ok(report.finish());
         }
-        Task::Firmware => println!("{}", firmware::build(&Tree::find()?)?.display()),
+        Task::Firmware => {
+            let tree = Tree::find()?;
+            firmware::build_with_test_key(&tree)?;
+            println!("{}", firmware::build(&tree)?.display());
+        }
         Task::Fuzz => fuzz::run(&Tree::find()?, &options)?,
         Task::Soak => fuzz::soak(&Tree::find()?, options.frames)?,
         Task::BenchDevice => bench_device(&Tree::find()?)?,

@@ -239,22 +239,8 @@ impl<E> From<UpdateError<E>> for TransferRefusal {
             },
             UpdateError::Place { offset, bytes, .. } => Told::Place { offset, bytes },
             UpdateError::Counter { got, want } => Told::Counter { got, want },
-            UpdateError::Arena {
-                got_bytes,
-                max_bytes,
-            } => Told::Arena {
-                got_bytes: got_bytes as u32,
-                max_bytes: max_bytes as u32,
-            },
+            UpdateError::Unfit(unfit) => Told::Unfit(unfit),
             UpdateError::Input { got, want } => Told::Input { got, want },
-            UpdateError::Image {
-                got_bytes,
-                max_bytes,
-            } => Told::Image {
-                got_bytes: got_bytes as u32,
-                max_bytes: max_bytes as u32,
-            },
-            UpdateError::Learned { .. } | UpdateError::Plastic(_) => Told::Learning,
             UpdateError::SelfTest { right, n_samples } => Told::SelfTest { right, n_samples },
             UpdateError::Trust(TrustError::Unsigned) => Told::Unsigned,
             UpdateError::Trust(TrustError::Wrong) => Told::Signature,

@@ -5,7 +5,6 @@
 //! response. The machine's clock and stack come through [`Machine`], so a test can drive the same
 //! server on the host.
 
-use super::load::LoadError;
 use super::loaded::Loaded;
 use super::receiver::{Receiving, Transfers};
 use super::watched::{Subject, Watched};
@@ -16,6 +15,7 @@ use super::{
 use crate::adapt::guard::Verdict;
 use crate::adapt::{AdaptError, Config, Plastic, state_bytes};
 use crate::blob::{Model, RUNTIME_ABI};
+use crate::room::{Room, Unfit};
 use crate::store::Store;
 use embedded_storage::nor_flash::NorFlash;
 use heapless::{String, Vec};
@@ -45,21 +45,42 @@ pub struct Buffers<'a> {
     pub scratch: &'a mut [u8],
 }
 
+impl Buffers<'_> {
+    /// What they hold of a model.
+    pub fn room(&self) -> Room {
+        Room {
+            arena_bytes: self.arena.len(),
+            input_bytes: self.input.len(),
+            state_bytes: self.state.len(),
+        }
+    }
+}
+
 /// The device: at most one model, and its answers.
 #[derive(Debug)]
 pub struct Server<'a, M, F> {
     machine: M,
-    loaded: Option<Loaded<'a, F>>,
+    /// The model, or what is told whoever asks for more than `Hello`, `Stats` and transfers.
+    loaded: Result<Loaded<'a, F>, Refusal>,
     receiving: Receiving<'a>,
     stats: Stats,
 }
 
 impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
-    /// A device without a model, which says so to whoever asks for more than `Hello` and `Stats`.
+    /// A device without a model, which says so.
     pub fn without_model(machine: M) -> Self {
+        Self::refusing(machine, Refusal::NoModel)
+    }
+
+    /// A device that runs no model because the one it has is too large for it, which says so.
+    pub fn with_unfit_model(machine: M, unfit: Unfit) -> Self {
+        Self::refusing(machine, unfit.into())
+    }
+
+    fn refusing(machine: M, refusal: Refusal) -> Self {
         Self {
             machine,
-            loaded: None,
+            loaded: Err(refusal),
             receiving: Receiving::default(),
             stats: Stats::default(),
         }
@@ -68,36 +89,38 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
     /// A device with `model` and what `store` holds for it; else learning nothing yet.
     ///
     /// # Errors
-    /// [`LoadError`] if a buffer is too small for the model or the model too large to learn.
+    /// The model does not fit: why, and the buffers again.
     pub fn with_model(
         machine: M,
         model: &'a Model<'a>,
         buffers: Buffers<'a>,
         store: Store<F>,
-    ) -> Result<Self, LoadError> {
+    ) -> Result<Self, (Unfit, Buffers<'a>)> {
+        if let Err(unfit) = buffers.room().holds(model) {
+            return Err((unfit, buffers));
+        }
         let Buffers {
             arena,
             input,
             state,
             scratch,
         } = buffers;
-        let input_bytes = model.input().len();
-        for (buffer, need_bytes, have_bytes) in [
-            ("arena", model.arena_bytes(), arena.len()),
-            ("input", input_bytes, input.len()),
-            ("state", state_bytes(model, &Config::NOTHING)?, state.len()),
-        ] {
-            if need_bytes > have_bytes {
-                return Err(LoadError::Buffer {
-                    buffer,
-                    need_bytes,
-                    have_bytes,
-                });
-            }
-        }
         let state_bytes = state.len();
-        let input = input.get_mut(..input_bytes).unwrap_or_default();
-        let mut plastic = Plastic::new(model, Config::NOTHING, 0, state)?;
+        let input = input.get_mut(..model.input().len()).unwrap_or_default();
+        let mut plastic = match Plastic::new(model, Config::NOTHING, 0, state) {
+            Ok(plastic) => plastic,
+            // Not met: there is room for it.
+            Err(error) => {
+                let state = &mut [];
+                let rest = Buffers {
+                    arena,
+                    input,
+                    state,
+                    scratch,
+                };
+                return Err((error.into(), rest));
+            }
+        };
         let watched = Watched::boot(store, scratch, model, &mut plastic);
         let loaded = Loaded {
             watched,
@@ -109,7 +132,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
         };
         Ok(Self {
             machine,
-            loaded: Some(loaded),
+            loaded: Ok(loaded),
             receiving: Receiving::default(),
             stats: Stats::default(),
         })
@@ -199,7 +222,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
                 self.timed(check).map(Response::Checked)
             }
             Request::Transfer(ref request) => {
-                let arena = self.loaded.as_mut().map(|loaded| &mut *loaded.arena);
+                let arena = self.loaded.as_mut().ok().map(|loaded| &mut *loaded.arena);
                 let progress = self.receiving.serve(request, arena)?;
                 Ok(Response::Transfer(progress))
             }
@@ -217,7 +240,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
         ask: impl FnOnce(&mut Watched<'a, F>, Subject<'_, 'a>) -> Result<Verdict, Refusal>,
     ) -> Result<Verdict, Refusal> {
         let start = self.machine.ticks();
-        let (watched, subject) = self.loaded.as_mut().ok_or(Refusal::NoModel)?.parts();
+        let (watched, subject) = running(&mut self.loaded)?.parts();
         let verdict = ask(watched, subject)?;
         if verdict != Verdict::NotDue {
             let ticks = self.machine.ticks().wrapping_sub(start);
@@ -227,7 +250,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
     }
 
     fn loaded(&mut self) -> Result<&mut Loaded<'a, F>, Refusal> {
-        self.loaded.as_mut().ok_or(Refusal::NoModel)
+        running(&mut self.loaded)
     }
 
     fn hello(&self) -> Hello {
@@ -236,13 +259,13 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             abi: RUNTIME_ABI,
             board: String::try_from(M::BOARD).unwrap_or_default(),
             max_request_bytes: MAX_REQUEST_BYTES as u32,
-            has_model: self.loaded.is_some(),
+            has_model: self.loaded.is_ok(),
         }
     }
 
     fn stats(&mut self) -> Stats {
         let stack_bytes = self.machine.stack_bytes();
-        let Some(loaded) = &mut self.loaded else {
+        let Ok(loaded) = &mut self.loaded else {
             return Stats {
                 stack_bytes,
                 ..self.stats
@@ -272,7 +295,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             arena,
             input,
             ..
-        } = self.loaded.as_mut().ok_or(Refusal::NoModel)?;
+        } = running(&mut self.loaded)?;
         let start = self.machine.ticks();
         let prediction = match observe {
             true => plastic.observe(model, arena, input),
@@ -296,7 +319,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
     }
 
     fn learn(&mut self, label: u8) -> Result<Update, Refusal> {
-        let model = self.loaded.as_ref().ok_or(Refusal::NoModel)?.model;
+        let model = self.loaded()?.model;
         let n_classes = model.n_classes() as u16;
         if u16::from(label) >= n_classes {
             return Err(Refusal::BadLabel { label, n_classes });
@@ -309,7 +332,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
         &mut self,
         update: impl FnOnce(&mut Plastic<'_>, &Model<'_>) -> Result<bool, AdaptError>,
     ) -> Result<Update, Refusal> {
-        let Loaded { model, plastic, .. } = self.loaded.as_mut().ok_or(Refusal::NoModel)?;
+        let Loaded { model, plastic, .. } = running(&mut self.loaded)?;
         let before = plastic.spent().learned;
         let start = self.machine.ticks();
         let outcome = update(plastic, model);
@@ -334,4 +357,11 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             verdict,
         })
     }
+}
+
+/// The model of `loaded`, which alone is borrowed.
+fn running<'l, 'a, F>(
+    loaded: &'l mut Result<Loaded<'a, F>, Refusal>,
+) -> Result<&'l mut Loaded<'a, F>, Refusal> {
+    loaded.as_mut().map_err(|refusal| *refusal)
 }

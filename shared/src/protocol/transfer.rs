@@ -9,6 +9,7 @@
 //! ```
 
 use crate::blob::Lead;
+use crate::room::Unfit;
 use crate::update::State;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -191,16 +192,9 @@ pub enum TransferRefusal {
         /// Least.
         want: u64,
     },
-    /// Too large an arena.
-    #[error(
-        "the model needs {got_bytes} bytes of arena, the device has {max_bytes}: export a smaller one"
-    )]
-    Arena {
-        /// Of the model.
-        got_bytes: u32,
-        /// Of the device.
-        max_bytes: u32,
-    },
+    /// The device has less than the model needs.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// Another shape of images than the device gives.
     #[error(
         "the model takes images of {got:?} (height, width, channels), the device gives {want:?}: train for these"
@@ -211,21 +205,6 @@ pub enum TransferRefusal {
         /// Of the device.
         want: [u16; 3],
     },
-    /// Too large an image.
-    #[error(
-        "the model takes images of {got_bytes} bytes, the device at most {max_bytes}: train for smaller ones"
-    )]
-    Image {
-        /// Of the model.
-        got_bytes: u32,
-        /// Of the device.
-        max_bytes: u32,
-    },
-    /// Too many classes or features to learn here.
-    #[error(
-        "the model is too large to learn on this device: export one with fewer classes or features"
-    )]
-    Learning,
     /// The signature is zeros.
     #[error("the model is unsigned: sign it with `aplysia model sign`")]
     Unsigned,

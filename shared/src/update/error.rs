@@ -2,9 +2,9 @@
 //!
 //! It owns the messages, with numbers and what to do next; it must not know how a case is found.
 
-use crate::adapt::AdaptError;
 use crate::blob::BlobError;
 use crate::network::ArenaError;
+use crate::room::Unfit;
 use crate::signature::TrustError;
 use crate::store::StoreError;
 
@@ -69,33 +69,9 @@ pub enum UpdateError<E> {
         /// Least.
         want: u64,
     },
-    /// The device has less memory.
-    #[error("the model needs an arena of {got_bytes} bytes, the device has {max_bytes}")]
-    Arena {
-        /// Of the blob.
-        got_bytes: usize,
-        /// Of the device.
-        max_bytes: usize,
-    },
-    /// The device takes smaller images only.
-    #[error("the model takes images of {got_bytes} bytes, the device at most {max_bytes}")]
-    Image {
-        /// Of the blob.
-        got_bytes: usize,
-        /// Of the device.
-        max_bytes: usize,
-    },
-    /// The device has less memory for what is learned.
-    #[error("the model needs {got_bytes} bytes to learn in, the device has {max_bytes}")]
-    Learned {
-        /// Of the blob.
-        got_bytes: usize,
-        /// Of the device.
-        max_bytes: usize,
-    },
-    /// The model has more classes or features than a device serves.
+    /// The device has less than the model needs.
     #[error(transparent)]
-    Plastic(#[from] AdaptError),
+    Unfit(#[from] Unfit),
     /// The device has other images.
     #[error("the model takes {got:?} (height, width, channels), the device gives {want:?}")]
     Input {

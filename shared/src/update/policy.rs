@@ -3,8 +3,8 @@
 //! It owns the rules that one blob is held against, in their order; it must not know slots or flash.
 
 use super::UpdateError;
-use crate::adapt::{Config, state_bytes};
 use crate::blob::{Lead, Model};
+use crate::room::Room;
 use crate::signature::Trust;
 
 /// Which models the device takes.
@@ -16,12 +16,8 @@ pub struct Policy {
     pub input: Option<[u16; 3]>,
     /// Update counter of the model that the program was built with, 0 without one: older ones are refused.
     pub counter: u64,
-    /// Largest arena, bytes.
-    pub arena_bytes: usize,
-    /// Largest image, bytes.
-    pub input_bytes: usize,
-    /// Largest state of a model that learns nothing yet, bytes.
-    pub state_bytes: usize,
+    /// Its memory.
+    pub room: Room,
 }
 
 impl Policy {
@@ -33,7 +29,7 @@ impl Policy {
                 want: least,
             });
         }
-        self.arena(lead.arena_bytes as usize)
+        Ok(self.room.holds_arena(lead.arena_bytes as usize)?)
     }
 
     /// Whether the model in `bytes` is whole, rightly signed, sound, runs here, and passes `test`; its counter is
@@ -59,37 +55,12 @@ impl Policy {
 
     /// Whether the device has what `model` needs.
     fn runs<E>(&self, model: &Model<'_>) -> Result<(), UpdateError<E>> {
-        self.arena(model.arena_bytes())?;
+        self.room.holds_arena(model.arena_bytes())?;
         let input = model.input();
         let (got, want) = ([input.h, input.w, input.c], self.input);
-        if let Some(want) = want.filter(|&want| want != got) {
-            return Err(UpdateError::Input { got, want });
-        }
-        let (got_bytes, max_bytes) = (input.len(), self.input_bytes);
-        if got_bytes > max_bytes {
-            return Err(UpdateError::Image {
-                got_bytes,
-                max_bytes,
-            });
-        }
-        let (got_bytes, max_bytes) = (state_bytes(model, &Config::NOTHING)?, self.state_bytes);
-        if got_bytes > max_bytes {
-            return Err(UpdateError::Learned {
-                got_bytes,
-                max_bytes,
-            });
-        }
-        Ok(())
-    }
-
-    fn arena<E>(&self, got_bytes: usize) -> Result<(), UpdateError<E>> {
-        let max_bytes = self.arena_bytes;
-        match got_bytes <= max_bytes {
-            true => Ok(()),
-            false => Err(UpdateError::Arena {
-                got_bytes,
-                max_bytes,
-            }),
+        match want.filter(|&want| want != got) {
+            Some(want) => Err(UpdateError::Input { got, want }),
+            None => Ok(self.room.holds(model)?),
         }
     }
 }

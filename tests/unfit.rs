@@ -1,0 +1,97 @@
+//! Models that are sound and too large: each lack is told with its numbers, and the device goes on.
+
+use crate::device::{ARENA_BYTES, N_CLASSES, plain_model, refusal};
+use crate::flashing::{Board, all};
+use aplysia_deploy::update::{Installed, install};
+use aplysia_shared::adapt::{AdaptError, Config, MAX_CLASSES, MAX_FEATURES, state_bytes};
+use aplysia_shared::protocol::Refusal;
+use aplysia_shared::{Model, Room, Unfit};
+
+const ENDLESS: Room = Room {
+    arena_bytes: usize::MAX,
+    input_bytes: usize::MAX,
+    state_bytes: usize::MAX,
+};
+
+#[test]
+fn room_is_measured_to_the_byte() {
+    let blob = plain_model(8, 2, 96, MAX_CLASSES);
+    let model = Model::parse(&blob).unwrap();
+    let exact = Room {
+        arena_bytes: model.arena_bytes(),
+        input_bytes: model.input().len(),
+        state_bytes: state_bytes(&model, &Config::NOTHING).unwrap(),
+    };
+    assert_eq!(exact.holds(&model), Ok(()));
+    let pair = |need: usize| (need as u32, need as u32 - 1);
+    let mut less = exact;
+    less.arena_bytes -= 1;
+    let (need_bytes, have_bytes) = pair(exact.arena_bytes);
+    let arena = Unfit::Arena {
+        need_bytes,
+        have_bytes,
+    };
+    assert_eq!(less.holds(&model), Err(arena));
+    less = exact;
+    less.input_bytes -= 1;
+    let (need_bytes, have_bytes) = pair(exact.input_bytes);
+    let image = Unfit::Image {
+        need_bytes,
+        have_bytes,
+    };
+    assert_eq!(less.holds(&model), Err(image));
+    less = exact;
+    less.state_bytes -= 1;
+    let (need_bytes, have_bytes) = pair(exact.state_bytes);
+    let state = Unfit::State {
+        need_bytes,
+        have_bytes,
+    };
+    assert_eq!(less.holds(&model), Err(state));
+}
+
+#[test]
+fn classes_and_features_are_counted() {
+    let told = |classes: usize| {
+        let blob = plain_model(8, 2, 8, classes);
+        ENDLESS.holds(&Model::parse(&blob).unwrap())
+    };
+    assert_eq!(told(MAX_CLASSES), Ok(()));
+    let (got, max) = (MAX_CLASSES as u32 + 1, MAX_CLASSES as u32);
+    assert_eq!(told(MAX_CLASSES + 1), Err(Unfit::Classes { got, max }));
+    // No search space has so many features.
+    let (got, max) = (MAX_FEATURES + 1, MAX_FEATURES);
+    let unfit = Unfit::from(AdaptError::TooManyFeatures { got, max });
+    let (got, max) = (got as u32, max as u32);
+    assert_eq!(unfit, Unfit::Features { got, max });
+}
+
+#[test]
+fn a_device_refuses_a_model_that_is_too_large_and_takes_a_smaller_one() {
+    let wide = plain_model(48, 1, 64, N_CLASSES);
+    let need_bytes = Model::parse(&wide).unwrap().arena_bytes() as u32;
+    let arena = Unfit::Arena {
+        need_bytes,
+        have_bytes: ARENA_BYTES as u32,
+    };
+    // As many as the anomaly detection of MLPerf Tiny has.
+    let (got, max) = (640, MAX_CLASSES as u32);
+    let classes = (plain_model(8, 2, 96, 640), Unfit::Classes { got, max });
+    for (blob, unfit) in [(wide, arena), classes] {
+        let board = Board::new(&blob);
+        let mut device = board.start();
+        let unfit = Refusal::Unfit(unfit);
+        assert_eq!(refusal(device.info()), unfit);
+        assert_eq!(refusal(device.infer(&[0; 784], true)), unfit);
+        assert_eq!(refusal(device.learn(0)), unfit);
+        assert_eq!(refusal(device.snapshot()), unfit);
+        let smaller = plain_model(8, 2, 96, N_CLASSES);
+        let installed = install(&mut device, &smaller, &mut all).unwrap();
+        assert!(
+            matches!(installed, Installed::Confirmed { .. }),
+            "{installed:?}"
+        );
+        let id = Model::parse(&smaller).unwrap().id();
+        assert_eq!(device.info().unwrap().model_id, id);
+    }
+}
