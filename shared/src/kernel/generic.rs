@@ -19,7 +19,6 @@ pub use avg_pool::avg_pool_s8;
 pub use conv2d::conv2d_s8;
 pub(crate) use conv2d::conv2d_sum;
 pub use depthwise::depthwise_conv2d_s8;
-pub(crate) use depthwise::depthwise_sums;
 pub use depthwise_over::depthwise_conv2d_over_s8;
 pub use fully_connected::fully_connected_s8;
 pub use global_avg_pool::global_avg_pool_s8;

@@ -9,7 +9,7 @@ use core::ops::Range;
 
 use super::dsp::packing::{BLOCK, Depth, first_channel};
 use super::dsp::{Columns, SCRATCH_WORDS, Simd};
-use super::generic::{conv2d_sum, depthwise_sums};
+use super::generic::conv2d_sum;
 use super::{Src, Taps, axes};
 use crate::blob::Constants;
 use crate::layer::{Op, Tensor, Window};
@@ -128,7 +128,7 @@ impl<'a> Sums<'a> {
                     let blocks = stats.chunks_mut(BLOCK).zip((first..).step_by(BLOCK));
                     for (stats, first) in blocks {
                         let (src, window) = (&self.src, &self.window);
-                        let raw = depthwise_sums::<BLOCK>(src, window, &taps, self.weights, first);
+                        let raw = depthwise_sums(src, window, &taps, self.weights, first);
                         add(stats, raw);
                     }
                 }
@@ -186,5 +186,50 @@ impl<'a> Sums<'a> {
 fn add(stats: &mut [ChannelStat], raw: impl IntoIterator<Item = i32>) {
     for (stat, raw) in stats.iter_mut().zip(raw) {
         stat.add(raw);
+    }
+}
+
+/// `raw` of four channels from `first` on at one output pixel; past the last channel nothing of meaning.
+// Apart, so that its sums stay in registers.
+#[inline(never)]
+fn depthwise_sums(
+    src: &Src<'_>,
+    window: &Window,
+    taps: &Taps,
+    weights: &[u8],
+    first: usize,
+) -> [i32; BLOCK] {
+    let (ky, top) = taps.rows.clone();
+    let (kx, left) = &taps.columns;
+    let (kernel_w, c) = (usize::from(window.kernel_w), src.c);
+    let (down, right) = (
+        usize::from(window.dilation_h),
+        usize::from(window.dilation_w),
+    );
+    let mut raw = [0i32; BLOCK];
+    for (row, k) in ky.enumerate() {
+        let line = src.run(top + row * down, 0, src.w * c);
+        let mut at = left * c + first;
+        let mut from = (k * kernel_w + kx.start) * c + first;
+        for _ in kx.clone() {
+            let (q, w) = (lanes(line, at), lanes(weights, from));
+            for (raw, (q, w)) in raw.iter_mut().zip(q.into_iter().zip(w)) {
+                let product = (i32::from(q) - src.zero_point) * i32::from(w.cast_signed());
+                *raw = raw.wrapping_add(product);
+            }
+            at += right * c;
+            from += c;
+        }
+    }
+    raw
+}
+
+/// Four values from `at` on, zeros behind the last.
+#[inline(always)]
+fn lanes<T: Copy + Default>(values: &[T], at: usize) -> [T; BLOCK] {
+    let rest = values.get(at..).unwrap_or_default();
+    match rest.first_chunk() {
+        Some(lanes) => *lanes,
+        None => array::from_fn(|i| rest.get(i).copied().unwrap_or_default()),
     }
 }

@@ -1,6 +1,6 @@
 //! Depthwise convolution. It owns this operator only and must not know the graph around it.
 
-use crate::kernel::{Dst, Src, Taps, Weighted, axes};
+use crate::kernel::{Dst, Src, Weighted, axes};
 use crate::layer::Window;
 
 /// Channels summed at a time: accumulators that fit in registers or close by on the stack.
@@ -26,13 +26,30 @@ pub fn depthwise_conv2d_s8(
     window: &Window,
     constants: &Weighted<'_>,
 ) {
-    let axes = axes(src, window);
+    let (rows, columns) = axes(src, window);
+    let (kernel_w, c) = (usize::from(window.kernel_w), src.c);
+    let (row_step, column_step) = (
+        usize::from(window.dilation_h),
+        usize::from(window.dilation_w),
+    );
     let to = (dst.zero_point, dst.clamp);
+    let weights = constants.weights;
     for (y, x, pixel) in dst.pixels() {
-        let taps = Taps::of(&axes, (y, x));
+        let (ky, top) = rows.taps(y);
+        let (kx, left) = columns.taps(x);
         for (block, outputs) in pixel.chunks_mut(BLOCK).enumerate() {
             let first = block * BLOCK;
-            let raw = depthwise_sums::<BLOCK>(src, window, &taps, constants.weights, first);
+            let mut raw = [0i32; BLOCK];
+            for (row, k) in ky.clone().enumerate() {
+                let line = src.run(top + row * row_step, 0, src.w * c);
+                for (column, kx) in kx.clone().enumerate() {
+                    let at = (left + column * column_step) * c + first;
+                    let from = (k * kernel_w + kx) * c + first;
+                    let q = line.get(at..at + outputs.len()).unwrap_or(&[]);
+                    let w = weights.get(from..from + outputs.len()).unwrap_or(&[]);
+                    accumulate(&mut raw, q, w, src.zero_point);
+                }
+            }
             for (i, (out, &raw)) in outputs.iter_mut().zip(&raw).enumerate() {
                 *out = constants.finish(first + i, raw, to);
             }
@@ -40,47 +57,10 @@ pub fn depthwise_conv2d_s8(
     }
 }
 
-/// `raw` of the channels from `first` on at one output pixel; past the last channel nothing of meaning.
-// Apart, so that its sums stay in registers.
-#[inline(never)]
-pub(crate) fn depthwise_sums<const N: usize>(
-    src: &Src<'_>,
-    window: &Window,
-    taps: &Taps,
-    weights: &[u8],
-    first: usize,
-) -> [i32; N] {
-    let (ky, top) = taps.rows.clone();
-    let (kx, left) = &taps.columns;
-    let (kernel_w, c) = (usize::from(window.kernel_w), src.c);
-    let (down, right) = (
-        usize::from(window.dilation_h),
-        usize::from(window.dilation_w),
-    );
-    let mut raw = [0i32; N];
-    for (row, k) in ky.enumerate() {
-        let line = src.run(top + row * down, 0, src.w * c);
-        let mut at = left * c + first;
-        let mut from = (k * kernel_w + kx.start) * c + first;
-        for _ in kx.clone() {
-            let (q, w) = (lanes::<_, N>(line, at), lanes::<_, N>(weights, from));
-            for (raw, (q, w)) in raw.iter_mut().zip(q.into_iter().zip(w)) {
-                let product = (i32::from(q) - src.zero_point) * i32::from(w.cast_signed());
-                *raw = raw.wrapping_add(product);
-            }
-            at += right * c;
-            from += c;
-        }
-    }
-    raw
-}
-
-/// `N` values from `at` on, zeros behind the last.
-#[inline(always)]
-fn lanes<T: Copy + Default, const N: usize>(values: &[T], at: usize) -> [T; N] {
-    let rest = values.get(at..).unwrap_or_default();
-    match rest.first_chunk() {
-        Some(lanes) => *lanes,
-        None => core::array::from_fn(|i| rest.get(i).copied().unwrap_or_default()),
+#[inline]
+fn accumulate(raw: &mut [i32; BLOCK], q: &[i8], w: &[u8], zero_point: i32) {
+    for ((raw, &q), &w) in raw.iter_mut().zip(q).zip(w) {
+        let product = (i32::from(q) - zero_point) * i32::from(w.cast_signed());
+        *raw = raw.wrapping_add(product);
     }
 }
