@@ -263,6 +263,7 @@ fn targets_are_read_off_the_rows() {
     let replayed = [
         counted("none", 1000.0, 0.0),
         counted("delta 1311", 1000.0, 60.0),
+        counted("deep 82 random", 1100.0, 340.0),
         counted("homeostasis 5", 1490.0, 0.0),
     ];
     let watched = [run("a", [90.0, 89.0])];
@@ -279,6 +280,7 @@ fn targets_are_read_off_the_rows() {
             (90.0, true),
             (9.0, true),
             (6.0, false),
+            (34.0, true),
             (49.0, false),
             (1.0, true)
         ]

@@ -68,6 +68,7 @@ pub fn targets(found: &Found<'_>) -> Vec<Target> {
         unlabelled(found),
         labelled(found),
         dearest(found, 5.0, "update of a head", head_share),
+        dearest(found, 150.0, "update below the head", deep_share),
         dearest(found, 12.0, "homeostasis", homeostasis_share),
         guarded(found),
     ];
@@ -117,9 +118,19 @@ fn labelled(found: &Found<'_>) -> Option<Target> {
     })
 }
 
+fn is_deep(method: &Method) -> bool {
+    matches!(method.learner, Learner::Device(Head::Deep { .. }))
+}
+
 /// Share of a label's instructions in one inference, in percent; none for rows with more than a head.
 fn head_share(method: &Method, replayed: &Replayed, inference: f64) -> Option<f64> {
-    (method.momentum.is_none() && replayed.label > 0.0).then(|| 100.0 * replayed.label / inference)
+    let alone = method.momentum.is_none() && !is_deep(method);
+    (alone && replayed.label > 0.0).then(|| 100.0 * replayed.label / inference)
+}
+
+/// The same for layers below the head.
+fn deep_share(method: &Method, replayed: &Replayed, inference: f64) -> Option<f64> {
+    is_deep(method).then(|| 100.0 * replayed.label / inference)
 }
 
 /// Share of what homeostasis adds to an image in one inference, in percent; none for rows with a head.
