@@ -1,5 +1,5 @@
 //! What an attacker can reach, one function from any bytes for each: the blob parser, the serial line,
-//! the flash image, the import. A target returns if all is well and panics if not.
+//! the flash images, the import. A target returns if all is well and panics if not.
 //!
 //! It owns the list of targets; each file owns the properties of one. Called by the short runs
 //! (`smoke.rs`), the soak of the emulated device (`soak.rs`) and the coverage-guided fuzzer (`fuzz`). It
@@ -17,6 +17,8 @@ pub(crate) mod kept;
 pub(crate) mod line;
 #[path = "attack/protocol.rs"]
 pub(crate) mod protocol;
+#[path = "attack/update.rs"]
+pub(crate) mod update;
 
 /// One attacked interface.
 #[derive(Clone, Copy)]
@@ -30,7 +32,7 @@ pub(crate) struct Target {
 }
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 4] = [
+pub(crate) const TARGETS: [Target; 5] = [
     Target {
         name: "blob",
         run: blob::run,
@@ -50,6 +52,11 @@ pub(crate) const TARGETS: [Target; 4] = [
         name: "protocol",
         run: protocol::run,
         seeds: protocol::seeds,
+    },
+    Target {
+        name: "update",
+        run: update::run,
+        seeds: update::seeds,
     },
 ];
 

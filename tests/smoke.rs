@@ -128,6 +128,11 @@ fn no_bytes_on_the_line_break_device_or_host() {
 }
 
 #[test]
+fn no_content_of_model_slots_breaks_an_update() {
+    attack("update", 1_000);
+}
+
+#[test]
 fn every_target_has_kept_inputs_and_nothing_else_has() {
     let names = TARGETS.map(|target| target.name);
     let stems = |part: &str| -> BTreeSet<String> {

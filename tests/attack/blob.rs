@@ -137,7 +137,7 @@ fn guarded(model: &Model<'_>, plastic: &mut Plastic<'_>, arena: &mut [i8]) {
 }
 
 /// Writes the checksum of `blob`, which has a header.
-fn seal(blob: &mut [u8]) {
+pub(crate) fn seal(blob: &mut [u8]) {
     let parts = [
         &blob[..field::CRC],
         &blob[field::ID..field::SIGNATURE],

@@ -130,11 +130,11 @@ fn restored(model: &Model<'_>, snapshot: &[u8]) {
 }
 
 /// Makes the record of `slot` and the snapshot in it whole, whatever they say.
-fn seal(slot: &mut [u8]) {
+pub(crate) fn seal(slot: &mut [u8]) {
     let (header, body) = slot.split_at_mut(RECORD);
     header[..8].copy_from_slice(b"APLR\x01\0\0\0");
     let said = u32::from_le_bytes(*header[12..].first_chunk().expect("in the header"));
-    let len = said as usize % (CAPACITY + 1);
+    let len = said as usize % (body.len() + 1);
     header[12..16].copy_from_slice(&(len as u32).to_le_bytes());
     let snapshot = &mut body[..len];
     if len >= RECORD {

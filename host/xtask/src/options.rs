@@ -14,7 +14,7 @@ cargo xtask TASK [OPTIONS]
   firmware      build the device program by the route that setup chose, print its path
   bench-device  measure layers and networks on every emulated core, write models/bench
   bench-genotypes  measure networks of 50 random genotypes and what the cost model predicts of them
-  fuzz [TARGET] attack blob, flash, import, protocol or all: guided by coverage on a nightly Rust
+  fuzz [TARGET] attack blob, flash, import, protocol, update or all: guided on a nightly Rust
   soak          100000 hostile frames against the emulated device
 
 Options of setup and test, and of demo before or among ARGS:

@@ -10,6 +10,9 @@ mod attack;
 #[path = "../../nor.rs"]
 #[expect(dead_code, reason = "shared with the tests, which use more of it")]
 mod nor;
+#[path = "../../slots.rs"]
+#[expect(dead_code, reason = "shared with the tests, which use more of it")]
+mod slots;
 #[path = "../../tflite.rs"]
 #[expect(dead_code, reason = "shared with the tests, which use more of it")]
 mod tflite;
