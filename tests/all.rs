@@ -116,6 +116,8 @@ mod transfer;
 /// Models that are sound and too large for a device.
 mod unfit;
 
+/// Channels that no output depends on: without them the same bits.
+mod constant_channels;
 /// TensorFlow Lite files: the bits of TensorFlow Lite Micro, refusals by name, damage.
 mod import;
 /// MLPerf Tiny's models: imported, the bits of TensorFlow Lite Micro.

@@ -4,7 +4,7 @@
 //! outputs are TensorFlow Lite's reference kernels' to the bit. It must not know where a file comes from,
 //! and it repairs nothing: what the runtime cannot compute exactly is refused with the operator's index
 //! and the tensor's name. Flow: `.tflite` → `schema` → `operator`, `weights` → **`import`** →
-//! [`crate::assemble`] → blob.
+//! [`crate::plain`] → blob.
 
 mod error;
 mod geometry;
@@ -15,13 +15,11 @@ mod weights;
 
 pub use error::{Fault, ImportError};
 
-use crate::arena::{Arrangement, Work};
-use crate::assemble::{Assembly, Data, narrow};
-use crate::parts::Parts;
-use crate::plan::memory_map;
-use crate::{DeployError, Export};
+use crate::Export;
+use crate::plain::{Plain, PlainLayer, fits};
+use crate::quantize::WeightedLayer;
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS};
-use aplysia_shared::{Clamp, GraphV1, Labels, Layer, Op, Tensor};
+use aplysia_shared::{Clamp, Layer, Op, Tensor};
 use schema::{Graph, INT8, operator_name};
 
 /// Converts the bytes of a `.tflite` file. `class_names` has one name per output, or is empty.
@@ -31,7 +29,8 @@ use schema::{Graph, INT8, operator_name};
 /// QUANTIZE from int8 to int8, and RESHAPE, SQUEEZE and EXPAND_DIMS where they move no data; padding SAME
 /// and VALID; activations NONE, RELU, RELU6, RELU_N1_TO_1. A fully connected layer becomes the packed
 /// convolution over all of its input, which is faster; the last one stays as it is if there are class names,
-/// as only plain weights can learn on the device. One input and one output of 1×1×classes, batch 1.
+/// as only plain weights can learn on the device. Channels that no output depends on are left out: the same
+/// bits in less work. One input and one output of 1×1×classes, batch 1.
 ///
 /// # Errors
 /// The file is no model or has something else, see [`ImportError`].
@@ -44,7 +43,6 @@ pub fn import(file: &[u8], class_names: &[String]) -> Result<Export, ImportError
         tensors: Vec::new(),
         names: Vec::new(),
         layers: Vec::new(),
-        data: Data::default(),
     };
     for index in 0..lowering.graph.operators.len() {
         lowering.operator(index)?;
@@ -52,7 +50,8 @@ pub fn import(file: &[u8], class_names: &[String]) -> Result<Export, ImportError
         fits("tensors", lowering.tensors.len(), MAX_TENSORS)?;
         fits("layers", lowering.layers.len(), MAX_LAYERS)?;
     }
-    Ok(Export::of(lowering.finish(class_names)?)?)
+    let plain = lowering.finish()?.without_constant_channels();
+    Ok(plain.export(class_names)?)
 }
 
 /// A fault and the tensor that has it.
@@ -69,8 +68,7 @@ struct Lowering<'a> {
     tensors: Vec<Tensor>,
     /// The file's name of each of `tensors`.
     names: Vec<String>,
-    layers: Vec<Layer>,
-    data: Data,
+    layers: Vec<PlainLayer>,
 }
 
 impl<'a> Lowering<'a> {
@@ -156,75 +154,39 @@ impl<'a> Lowering<'a> {
 
     /// Appends a layer that writes a tensor of the blob.
     fn push(&mut self, op: Op, inputs: [u8; 2], output: u8, rest: Rest) {
-        self.layers.push(Layer {
-            op,
-            inputs,
-            output,
-            clamp: rest.clamp,
-            params: rest.params,
-            homeostasis: None,
+        self.layers.push(PlainLayer {
+            layer: Layer {
+                op,
+                inputs,
+                output,
+                clamp: rest.clamp,
+                params: 0,
+                homeostasis: None,
+            },
+            constants: rest.constants,
         });
     }
 
-    fn finish(mut self, class_names: &[String]) -> Result<Assembly, ImportError> {
+    fn finish(mut self) -> Result<Plain, ImportError> {
         let end = self.graph.operators.len().saturating_sub(1);
         let output = self.graph.output;
         let output = self.stored(output);
         let output = output.map_err(|located| self.refusal(end, located))?;
         let input = usize::try_from(self.graph.input).unwrap_or(0);
-        let input = self.places[input].unwrap_or(0);
-        let work = Work::of_layers(&self.tensors, &self.layers, input, output);
-        let Arrangement {
-            order,
-            buffers,
-            plan,
-        } = work.arrange();
-        let layers: Vec<Layer> = order.iter().map(|&step| self.layers[step]).collect();
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        for (tensor, &offset) in self.tensors.iter_mut().zip(&plan.offsets) {
-            tensor.offset = narrow("arena bytes", offset)?;
-        }
-        let labels = match class_names {
-            [] => Labels { offset: 0, len: 0 },
-            names => self.data.labels(names)?,
-        };
-        let graph = GraphV1 {
-            tensors: collected("tensors", &self.tensors)?,
-            layers: collected::<_, MAX_LAYERS>("layers", &layers)?,
-            input,
+        Ok(Plain {
+            tensors: self.tensors,
+            names: self.names,
+            layers: self.layers,
+            input: self.places[input].unwrap_or(0),
             output,
-            prototypes: None,
-            labels,
-        };
-        const { assert!(MAX_TENSORS < u8::MAX as usize) };
-        Ok(Assembly {
-            parts: Parts::new(graph, self.data.bytes),
-            map: memory_map(&names, &buffers, &plan),
-            plan,
         })
     }
 }
 
 /// What a layer has besides operator and tensors.
-#[derive(Clone, Copy)]
 struct Rest {
     clamp: Clamp,
-    params: u32,
-}
-
-fn fits(part: &'static str, got: usize, limit: usize) -> Result<(), DeployError> {
-    match got <= limit {
-        true => Ok(()),
-        false => Err(DeployError::Capacity { part, got, limit }),
-    }
-}
-
-fn collected<T: Clone, const N: usize>(
-    part: &'static str,
-    items: &[T],
-) -> Result<heapless::Vec<T, N>, DeployError> {
-    fits(part, items.len(), N)?;
-    Ok(items.iter().cloned().collect())
+    constants: Option<WeightedLayer>,
 }
 
 /// Height, width and channels of a shape with batch 1; of a vector the channels only.

@@ -11,7 +11,7 @@
 //! network → lowering ────────┐
 //! params, ranges → quantize ─┤
 //!            arena, plan ───┴→ export → blob → statistics → blob with statistics
-//! .tflite ────────────────→ import → blob
+//! .tflite ────────────────→ import → plain → blob
 //! blob, images ────────────→ golden → blob with a golden set
 //! blob, device ────────────→ update → the device runs it
 //! genotype ────────────────→ cost (the same assembly, placeholder numbers)
@@ -37,6 +37,7 @@ pub mod import;
 mod lowering;
 pub mod pack;
 mod parts;
+pub mod plain;
 pub mod plan;
 pub mod processor;
 pub mod quantize;

@@ -9,7 +9,7 @@ use super::schema::Operator;
 use super::weights::{Scales, biases, transpose, weighted};
 use super::{Fault, Located, Lowering, Rest};
 use crate::quantize::{WeightedLayer, quantize_multiplier};
-use aplysia_shared::kernel::dsp::packing::{self, Depth};
+use aplysia_shared::kernel::dsp::packing;
 use aplysia_shared::{AddScales, Clamp, Op, Scaling, Tensor, Window};
 
 /// Damage of the file, or a fault of the operator.
@@ -66,23 +66,20 @@ impl Lowering<'_> {
         let window = sound!(window.window(&src, &dst).map_err(|f| (output, f)));
         let clamp = sound!(clamp(operator.option(3, 0)?, &dst).map_err(|f| (output, f)));
         let constants = sound!(self.constants(operator, (n, 0), scales(&src, &dst)));
-        Ok(self.convolution(window, constants, (place, src.c), (output, clamp)))
+        Ok(self.convolution(window, constants, place, (output, clamp)))
     }
 
-    /// A dense convolution, packed where an exported one would be.
+    /// A dense convolution.
     fn convolution(
         &mut self,
         window: Window,
         constants: WeightedLayer,
-        (place, in_ch): (u8, u16),
+        place: u8,
         (output, clamp): (i32, Clamp),
     ) -> Result<(), Located> {
-        let in_ch = usize::from(in_ch);
-        let packed = packing::packable(&window, in_ch, constants.bias.len());
-        let depth = packed.then(|| Depth::new(&window, in_ch));
-        let params = self.params(&constants, depth, output)?;
-        let op = if packed { Op::PackedConv2d } else { Op::Conv2d };
-        self.layer(op(window), [place; 2], output, Rest { clamp, params })
+        let constants = Some(constants);
+        let rest = Rest { clamp, constants };
+        self.layer(Op::Conv2d(window), [place; 2], output, rest)
     }
 
     fn depthwise(&mut self, operator: &Operator<'_>) -> Lowered<()> {
@@ -101,9 +98,9 @@ impl Lowering<'_> {
         let clamp = sound!(clamp(operator.option(4, 0)?, &dst).map_err(|f| (output, f)));
         let mut constants = sound!(self.constants(operator, (n, 3), scales(&src, &dst)));
         if src.c == dst.c {
-            let params = sound!(self.params(&constants, None, output));
+            let constants = Some(constants);
             let op = Op::DepthwiseConv2d(window);
-            return Ok(self.layer(op, [place; 2], output, Rest { clamp, params }));
+            return Ok(self.layer(op, [place; 2], output, Rest { clamp, constants }));
         }
         if src.c > 1 {
             let fault = Fault::Option {
@@ -115,7 +112,7 @@ impl Lowering<'_> {
         }
         // Filters over one channel are dense ones.
         constants.weights = transpose(&constants.weights, n);
-        Ok(self.convolution(window, constants, (place, 1), (output, clamp)))
+        Ok(self.convolution(window, constants, place, (output, clamp)))
     }
 
     fn fully_connected(&mut self, operator: &Operator<'_>) -> Lowered<()> {
@@ -147,10 +144,10 @@ impl Lowering<'_> {
             && packing::packable(&window, src.c.into(), dst.c.into())
         {
             // The same weights in the same order.
-            return Ok(self.convolution(window, constants, (place, src.c), (output, clamp)));
+            return Ok(self.convolution(window, constants, place, (output, clamp)));
         }
-        let params = sound!(self.params(&constants, None, output));
-        let rest = Rest { clamp, params };
+        let constants = Some(constants);
+        let rest = Rest { clamp, constants };
         Ok(self.layer(Op::FullyConnected, [place; 2], output, rest))
     }
 
@@ -181,7 +178,10 @@ impl Lowering<'_> {
             rhs: factor(f64::from(b.scale) / twice_max),
             output: factor(twice_max / (f64::from(1 << 20) * f64::from(dst.scale))),
         };
-        let rest = Rest { clamp, params: 0 };
+        let rest = Rest {
+            clamp,
+            constants: None,
+        };
         Ok(self.layer(Op::Add(scales), [first, second], output, rest))
     }
 
@@ -206,7 +206,10 @@ impl Lowering<'_> {
         };
         let window = sound!(window.window(&src, &dst).map_err(|f| (output, f)));
         let clamp = sound!(clamp(operator.option(5, 0)?, &dst).map_err(|f| (output, f)));
-        let rest = Rest { clamp, params: 0 };
+        let rest = Rest {
+            clamp,
+            constants: None,
+        };
         Ok(self.layer(op(window), [place; 2], output, rest))
     }
 
@@ -235,7 +238,7 @@ impl Lowering<'_> {
         let (multiplier, shift) = quantize_multiplier(factor);
         let rest = Rest {
             clamp: Clamp::FULL,
-            params: 0,
+            constants: None,
         };
         let op = Op::Softmax(Scaling::new(multiplier, shift));
         Ok(self.layer(op, [place; 2], output, rest))
@@ -275,21 +278,6 @@ impl Lowering<'_> {
             layer.bias = biases(self.found(bias)?, channels.0).map_err(|f| (bias, f))?;
         }
         Ok(layer)
-    }
-
-    fn params(
-        &mut self,
-        layer: &WeightedLayer,
-        depth: Option<Depth>,
-        output: i32,
-    ) -> Result<u32, Located> {
-        let too_much = Fault::Data {
-            got_bytes: self.data.bytes.len() + layer.weights.len(),
-            want_bytes: u32::MAX as usize,
-        };
-        self.data
-            .params(layer, depth)
-            .map_err(|_| (output, too_much))
     }
 
     /// The four sizes of a filter.

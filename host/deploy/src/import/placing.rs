@@ -11,7 +11,7 @@ use aplysia_shared::{Clamp, Op, Placing, Scaling, Tensor};
 
 const PLAIN: Rest = Rest {
     clamp: Clamp::FULL,
-    params: 0,
+    constants: None,
 };
 
 impl Lowering<'_> {

@@ -1,0 +1,119 @@
+//! A network as layers with plain constants: what is known of it before packing, planning and encoding.
+//!
+//! Owns the way from there to a blob, and which channels need not be in it (`constant`). It must not know
+//! where a network comes from. Flow: [`mod@crate::import`] → **`plain`** → [`crate::pack`], [`crate::arena`]
+//! → blob.
+
+mod constant;
+
+use crate::arena::{Arrangement, Work};
+use crate::assemble::{Assembly, Data, narrow};
+use crate::parts::Parts;
+use crate::plan::memory_map;
+use crate::quantize::WeightedLayer;
+use crate::{DeployError, Export};
+use aplysia_shared::kernel::dsp::packing::{self, Depth};
+use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS};
+use aplysia_shared::{GraphV1, Labels, Layer, Op, Tensor};
+
+/// One layer; a convolution is [`Op::Conv2d`] whether it will be packed or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlainLayer {
+    /// What it computes; where its constants are is still open.
+    pub layer: Layer,
+    /// Of a layer with weights.
+    pub constants: Option<WeightedLayer>,
+}
+
+/// A network; the runtime's parser has the last word on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plain {
+    /// Activations; where they lie is still open.
+    pub tensors: Vec<Tensor>,
+    /// A name of each.
+    pub names: Vec<String>,
+    /// In an order in which they can run.
+    pub layers: Vec<PlainLayer>,
+    /// Tensor the caller fills.
+    pub input: u8,
+    /// Tensor the caller reads.
+    pub output: u8,
+}
+
+impl Plain {
+    /// The blob. `class_names` has one name per output, or is empty.
+    ///
+    /// # Errors
+    /// A capacity of the format is exceeded, or the runtime refuses the blob.
+    pub fn export(mut self, class_names: &[String]) -> Result<Export, DeployError> {
+        let mut data = Data::default();
+        for PlainLayer { layer, constants } in &mut self.layers {
+            let Some(constants) = constants else {
+                continue;
+            };
+            let in_ch = usize::from(self.tensors[usize::from(layer.inputs[0])].c);
+            let mut depth = None;
+            if let Op::Conv2d(window) = layer.op
+                && packing::packable(&window, in_ch, constants.bias.len())
+            {
+                layer.op = Op::PackedConv2d(window);
+                depth = Some(Depth::new(&window, in_ch));
+            }
+            layer.params = data.params(constants, depth)?;
+        }
+        Export::of(self.assembled(data, class_names)?)
+    }
+
+    fn assembled(
+        mut self,
+        mut data: Data,
+        class_names: &[String],
+    ) -> Result<Assembly, DeployError> {
+        let layers: Vec<Layer> = self.layers.iter().map(|l| l.layer).collect();
+        let work = Work::of_layers(&self.tensors, &layers, self.input, self.output);
+        let Arrangement {
+            order,
+            buffers,
+            plan,
+        } = work.arrange();
+        let layers: Vec<Layer> = order.iter().map(|&step| layers[step]).collect();
+        for (tensor, &offset) in self.tensors.iter_mut().zip(&plan.offsets) {
+            tensor.offset = narrow("arena bytes", offset)?;
+        }
+        let labels = match class_names {
+            [] => Labels { offset: 0, len: 0 },
+            names => data.labels(names)?,
+        };
+        let graph = GraphV1 {
+            tensors: collected::<_, MAX_TENSORS>("tensors", &self.tensors)?,
+            layers: collected::<_, MAX_LAYERS>("layers", &layers)?,
+            input: self.input,
+            output: self.output,
+            prototypes: None,
+            labels,
+        };
+        const { assert!(MAX_TENSORS < u8::MAX as usize) };
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        Ok(Assembly {
+            parts: Parts::new(graph, data.bytes),
+            map: memory_map(&names, &buffers, &plan),
+            plan,
+        })
+    }
+}
+
+/// Whether `got` items of a graph fit into the format.
+pub(crate) fn fits(part: &'static str, got: usize, limit: usize) -> Result<(), DeployError> {
+    match got <= limit {
+        true => Ok(()),
+        false => Err(DeployError::Capacity { part, got, limit }),
+    }
+}
+
+fn collected<T: Clone, const N: usize>(
+    part: &'static str,
+    items: &[T],
+) -> Result<heapless::Vec<T, N>, DeployError> {
+    fits(part, items.len(), N)?;
+    Ok(items.iter().cloned().collect())
+}
