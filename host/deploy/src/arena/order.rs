@@ -1,27 +1,56 @@
 //! The order of the layers: lowest peak first over sets of done layers.
+//!
+//! Owns the search; sees steps as who reads and writes what. Steps that may go first without harm are run
+//! at once. Let `L(T)` be the bytes alive after the set `T`. A tensor counts once one of its writers is in
+//! `T` and no longer once all its writers and readers are, so that `L` is submodular. From `S`, let `C` be a
+//! chain of ready steps, each of which needs the one before, that stays below the peak and ends with
+//! `L(S ∪ C) <= L(S)`, for the first time. In any order that goes on from `S` let `T` be what is done at some
+//! place; `T ∩ (S ∪ C)` is `S` and a beginning of `C`, after which no fewer bytes are alive than after all
+//! of it, and thus `L(T ∪ C) <= L(T) + L(S ∪ C) − L(T ∩ (S ∪ C)) <= L(T)`: with the chain first, the rest of
+//! that order never has more bytes alive, nor needs more while a step runs, as what it reads for the last
+//! time gives way in either. So the chain costs nothing, and the sets that are left are few.
 
 use super::{Step, Work, planned};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 /// Sets of done layers that the search visits before it gives up.
-pub const STATE_BUDGET: usize = 1_000;
+pub const STATE_BUDGET: usize = 10_000;
+/// Sets that are followed from layer to layer where the search gave up.
+const BEAM: usize = 32;
 
 /// Steps as bits; a blob has at most 254.
-type Done = [u64; 4];
+type Set = [u64; 4];
 
-fn has(done: &Done, step: usize) -> bool {
-    done[step / 64] >> (step % 64) & 1 == 1
+fn has(set: &Set, step: usize) -> bool {
+    set[step / 64] >> (step % 64) & 1 == 1
+}
+
+fn insert(set: &mut Set, step: usize) {
+    set[step / 64] |= 1 << (step % 64);
+}
+
+fn union(a: &Set, b: &Set) -> Set {
+    [0, 1, 2, 3].map(|i| a[i] | b[i])
+}
+
+fn contains(set: &Set, part: &Set) -> bool {
+    set.iter().zip(part).all(|(set, part)| part & !set == 0)
+}
+
+fn meets(a: &Set, b: &Set) -> bool {
+    a.iter().zip(b).any(|(a, b)| a & b != 0)
 }
 
 /// Who needs whom.
 struct Search<'w> {
     work: &'w Work,
-    /// For each step those that must be done before.
-    needs: Vec<Vec<usize>>,
-    /// For each tensor the steps that write it and those that read it.
-    writers: Vec<Vec<usize>>,
-    readers: Vec<Vec<usize>>,
+    /// For each step those that must be done before, and those that wait for it.
+    needs: Vec<Set>,
+    waiting: Vec<Vec<usize>>,
+    /// For each tensor the steps that write it, and those that write or read it.
+    writers: Vec<Set>,
+    users: Vec<Set>,
 }
 
 /// Done steps and what they cost.
@@ -31,174 +60,223 @@ struct State {
     peak: usize,
     /// Steps left: of two sets with one peak the larger goes first.
     left: usize,
-    done: Done,
-    order: Vec<usize>,
+    /// Bytes alive now.
+    live: usize,
+    done: Set,
+    order: Vec<u8>,
 }
 
 /// The best order found and a lower bound on the bytes alive in every order.
 pub(super) fn best(work: &Work) -> (Vec<usize>, usize) {
     let search = Search::new(work);
     let given: Vec<usize> = (0..work.steps.len()).collect();
-    if work.steps.len() > 64 * 4 {
-        let bound = search.largest_step();
-        return (given, bound);
+    if work.steps.len() >= usize::from(u8::MAX) {
+        return (given, search.largest_step());
     }
-    search.lowest_peak_first(given)
+    match search.lowest_peak_first() {
+        Ok(best) => (best.order(), best.peak),
+        Err(bound) => {
+            let followed = search.beam();
+            let best = match followed.peak < search.peak(&given) {
+                true => followed.order(),
+                false => given,
+            };
+            (best, bound.max(search.largest_step()))
+        }
+    }
+}
+
+impl State {
+    fn order(&self) -> Vec<usize> {
+        self.order.iter().map(|&step| step.into()).collect()
+    }
 }
 
 impl<'w> Search<'w> {
     fn new(work: &'w Work) -> Self {
-        let n = work.bytes.len();
-        let (mut writers, mut readers) = (vec![vec![]; n], vec![vec![]; n]);
-        for (i, step) in work.steps.iter().enumerate() {
-            writers[step.writes].push(i);
-            for (at, &tensor) in step.reads.iter().enumerate() {
-                if at == 0 || step.reads[0] != tensor {
-                    readers[tensor].push(i);
-                }
+        let (n, last) = (work.steps.len(), work.steps.len().saturating_sub(1));
+        let mut writers = vec![Set::default(); work.bytes.len()];
+        let mut users = writers.clone();
+        let mut needs = vec![Set::default(); n];
+        let numbered = || work.steps.iter().enumerate().take(4 * 64);
+        for (i, step) in numbered() {
+            // Those that write one tensor stay in their order.
+            needs[i] = writers[step.writes];
+            insert(&mut writers[step.writes], i);
+            let tensors = step.reads.into_iter().chain([step.writes]);
+            tensors.for_each(|tensor| insert(&mut users[tensor], i));
+        }
+        for (i, step) in numbered() {
+            for tensor in step.reads {
+                needs[i] = union(&needs[i], &writers[tensor]);
+            }
+            if i < last {
+                insert(&mut needs[last], i);
             }
         }
-        let needs = work.steps.iter().enumerate().map(|(i, step)| {
-            let before = |&j: &usize| j < i;
-            let inputs = step.reads.iter().flat_map(|&t| &writers[t]).copied();
-            let parts = writers[step.writes].iter().copied().filter(before);
-            let mut needs: Vec<usize> = inputs.chain(parts).collect();
-            if i + 1 == work.steps.len() {
-                needs = (0..i).collect();
-            }
-            needs
-        });
+        let waits = |i: usize| (0..n).filter(|&j| has(&needs[j], i)).collect();
         Self {
             work,
-            needs: needs.collect(),
+            waiting: (0..n.min(4 * 64)).map(waits).collect(),
+            needs,
             writers,
-            readers,
+            users,
         }
     }
 
     /// Whether `tensor` has been begun and will still be read, or is being written.
-    fn alive(&self, tensor: usize, done: &Done) -> bool {
-        let begun = tensor == self.work.input || self.writers[tensor].iter().any(|&s| has(done, s));
-        let pending = |&s: &usize| !has(done, s);
-        let read = self.readers[tensor].iter().any(pending);
-        let written = self.writers[tensor].iter().any(pending);
-        begun && (read || written || tensor == self.work.output)
-    }
-
-    fn live_bytes(&self, done: &Done) -> usize {
-        let alive = (0..self.work.bytes.len()).filter(|&t| self.alive(t, done));
-        alive.map(|t| planned(self.work.bytes[t])).sum()
-    }
-
-    /// Bytes alive while `step` runs after `done`, `live` before it.
-    fn during(&self, i: usize, (done, live): (&Done, usize), after: &Done) -> usize {
-        let step: &Step = &self.work.steps[i];
-        let begins = self.writers[step.writes].iter().all(|&s| !has(done, s));
-        if !begins {
-            return live;
-        }
-        let output = planned(self.work.bytes[step.writes]);
-        let gives_way = |(&tensor, &can): (&usize, &bool)| {
-            let ends = can && tensor != self.work.output && !self.alive(tensor, after);
-            ends.then(|| planned(self.work.bytes[tensor]).min(output))
-        };
-        let inputs = step.reads.iter().zip(&step.over);
-        live + output - inputs.filter_map(gives_way).max().unwrap_or(0)
+    fn alive(&self, tensor: usize, done: &Set) -> bool {
+        let begun = tensor == self.work.input || meets(&self.writers[tensor], done);
+        begun && (tensor == self.work.output || !contains(done, &self.users[tensor]))
     }
 
     /// `state` after one step more.
-    fn run(&self, state: &State, live: usize, i: usize) -> (State, usize) {
-        let mut done = state.done;
-        done[i / 64] |= 1 << (i % 64);
-        let during = self.during(i, (&state.done, live), &done);
-        let mut order = state.order.clone();
-        order.push(i);
-        let next = State {
-            peak: state.peak.max(during),
-            left: state.left - 1,
-            done,
-            order,
-        };
-        (next, self.live_bytes(&done))
+    fn run(&self, state: &State, i: usize) -> State {
+        let step: &Step = &self.work.steps[i];
+        let mut next = state.clone();
+        insert(&mut next.done, i);
+        let bytes = |tensor: usize| planned(self.work.bytes[tensor]);
+        let mut during = state.live;
+        if !meets(&self.writers[step.writes], &state.done) {
+            let output = bytes(step.writes);
+            let gives_way = |(&tensor, &can): (&usize, &bool)| {
+                let ends = can && tensor != self.work.output && !self.alive(tensor, &next.done);
+                ends.then(|| bytes(tensor).min(output))
+            };
+            let inputs = step.reads.iter().zip(&step.over);
+            during += output - inputs.filter_map(gives_way).max().unwrap_or(0);
+        }
+        let [first, second] = step.reads;
+        let tensors = [
+            Some(first),
+            Some(second).filter(|&t| t != first),
+            Some(step.writes),
+        ];
+        for tensor in tensors.into_iter().flatten() {
+            match (
+                self.alive(tensor, &state.done),
+                self.alive(tensor, &next.done),
+            ) {
+                (false, true) => next.live += bytes(tensor),
+                (true, false) => next.live -= bytes(tensor),
+                _ => {}
+            }
+        }
+        next.peak = state.peak.max(during);
+        next.left -= 1;
+        next.order.push(i as u8);
+        next
     }
 
-    fn ready(&self, done: &Done) -> Vec<usize> {
-        let steps = 0..self.work.steps.len();
-        let can = |&i: &usize| !has(done, i) && self.needs[i].iter().all(|&j| has(done, j));
-        steps.filter(can).collect()
+    fn is_ready(&self, step: usize, done: &Set) -> bool {
+        !has(done, step) && contains(done, &self.needs[step])
+    }
+
+    fn ready<'s>(&'s self, done: &'s Set) -> impl Iterator<Item = usize> + 's {
+        (0..self.needs.len()).filter(|&i| self.is_ready(i, done))
+    }
+
+    /// `state` after a chain of steps that costs nothing and begins with `first`, if there is one.
+    fn free_chain(&self, state: &State, first: usize) -> Option<State> {
+        let (mut at, mut step) = (state.clone(), first);
+        loop {
+            at = self.run(&at, step);
+            if at.peak > state.peak {
+                return None;
+            }
+            if at.live <= state.live {
+                return Some(at);
+            }
+            let mut nexts = self.waiting[step]
+                .iter()
+                .filter(|&&i| self.is_ready(i, &at.done));
+            step = *nexts.next()?;
+            if nexts.next().is_some() {
+                return None;
+            }
+        }
+    }
+
+    /// `state` after all chains that cost nothing.
+    fn closed(&self, mut state: State) -> State {
+        loop {
+            let mut ready = self.ready(&state.done);
+            let next = ready.find_map(|first| self.free_chain(&state, first));
+            drop(ready);
+            match next {
+                Some(next) => state = next,
+                None => return state,
+            }
+        }
     }
 
     fn start(&self) -> State {
-        let done = [0; 4];
+        let done = Set::default();
+        let alive = (0..self.work.bytes.len()).filter(|&tensor| self.alive(tensor, &done));
+        let live = alive.map(|tensor| planned(self.work.bytes[tensor])).sum();
         State {
-            peak: self.live_bytes(&done),
+            peak: live,
             left: self.work.steps.len(),
+            live,
             done,
             order: vec![],
         }
     }
 
-    fn lowest_peak_first(&self, given: Vec<usize>) -> (Vec<usize>, usize) {
-        let mut seen: BTreeSet<Done> = BTreeSet::new();
-        let mut open = BinaryHeap::from([Reverse(self.start())]);
+    /// The complete set with the lowest peak; beyond the budget a bound of every order.
+    fn lowest_peak_first(&self) -> Result<State, usize> {
+        let mut seen: BTreeSet<Set> = BTreeSet::new();
+        let mut open = BinaryHeap::from([Reverse(self.closed(self.start()))]);
+        let mut bound = 0;
         while let Some(Reverse(state)) = open.pop() {
+            bound = state.peak;
+            let state = self.closed(state);
             if state.left == 0 {
-                return (state.order, state.peak);
+                return Ok(state);
             }
             if !seen.insert(state.done) {
                 continue;
             }
             if seen.len() > STATE_BUDGET {
-                let bound = state.peak.max(self.largest_step());
-                let greedy = self.greedy();
-                let peak = |order: &[usize]| self.peak(order);
-                let better = peak(&greedy) < peak(&given);
-                return (if better { greedy } else { given }, bound);
+                break;
             }
-            let live = self.live_bytes(&state.done);
-            let ready = self.ready(&state.done);
-            let mut nexts = vec![];
-            let mut free = None;
-            for i in ready {
-                let (next, after) = self.run(&state, live, i);
-                if next.peak == state.peak && after <= live {
-                    free = Some(next);
-                    break;
-                }
-                nexts.push(next);
-            }
-            match free {
-                Some(next) => open.push(Reverse(next)),
-                None => open.extend(nexts.into_iter().map(Reverse)),
-            }
+            open.extend(
+                self.ready(&state.done)
+                    .map(|i| Reverse(self.run(&state, i))),
+            );
         }
-        let bound = self.peak(&given);
-        (given, bound)
+        Err(bound)
     }
 
-    /// At each place the step that needs the fewest bytes, of these the one that leaves the fewest.
-    fn greedy(&self) -> Vec<usize> {
-        let mut state = self.start();
-        while state.left > 0 {
-            let live = self.live_bytes(&state.done);
-            let ready = self.ready(&state.done).into_iter();
-            let nexts = ready.map(|i| self.run(&state, live, i));
-            let Some((next, _)) = nexts.min_by_key(|(next, after)| (next.peak, *after)) else {
-                break;
-            };
-            state = next;
+    /// From step to step the sets with the lowest peaks.
+    fn beam(&self) -> State {
+        let mut states = vec![self.start()];
+        for _ in 0..self.work.steps.len() {
+            let mut nexts: BTreeMap<Set, State> = BTreeMap::new();
+            for state in &states {
+                for next in self.ready(&state.done).map(|i| self.run(state, i)) {
+                    match nexts.get_mut(&next.done) {
+                        Some(known) if known.peak <= next.peak => {}
+                        Some(known) => *known = next,
+                        None => {
+                            nexts.insert(next.done, next);
+                        }
+                    }
+                }
+            }
+            states = nexts.into_values().collect();
+            states.sort();
+            states.truncate(BEAM);
         }
-        state.order
+        states.swap_remove(0)
     }
 
     /// Most bytes alive in `order`.
     fn peak(&self, order: &[usize]) -> usize {
-        let mut state = self.start();
-        for &i in order {
-            let live = self.live_bytes(&state.done);
-            state = self.run(&state, live, i).0;
-        }
-        state.peak
+        order
+            .iter()
+            .fold(self.start(), |state, &i| self.run(&state, i))
+            .peak
     }
 
     /// A bound of every order: the tensors of one step.
