@@ -1,10 +1,11 @@
 //! Gradients of a supernet by its logits against finite differences, and a task whose answer is planted.
 
 use crate::quadrants::{CLASSES, SHAPE};
+use crate::supernet_search::skeleton;
 use aplysia_learn::supernet::*;
 use aplysia_learn::{Augment, Device, Images, TrainConfig};
-use aplysia_space::darts::{Op, PlaceRules, Skeleton, Stem, Supernet};
-use aplysia_space::{Coverage, NodeOp, Rule};
+use aplysia_space::darts::{Op, PlaceRules, Supernet};
+use aplysia_space::{NodeOp, Rule};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::ops::ControlFlow;
@@ -15,18 +16,8 @@ pub(crate) const MAX_POOL: usize = 1;
 const SEP_CONV_3: usize = 4;
 
 fn net(rules: &[Rule], config: &SupernetConfig) -> Supernet {
-    let skeleton = Skeleton {
-        input: SHAPE,
-        n_classes: CLASSES,
-        channels: 4,
-        n_cells: 3,
-        stem: Stem::Cifar,
-        auxiliary: false,
-        drop_path: false,
-        coverage: Coverage::All,
-    };
     config
-        .supernet(&skeleton, PlaceRules::all(Rule::Bp), rules)
+        .supernet(&skeleton(), PlaceRules::all(Rule::Bp), rules)
         .unwrap()
 }
 

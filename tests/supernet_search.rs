@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 
 const RULES: [Rule; 3] = [Rule::Usf, Rule::Fa, Rule::Kp];
 
-fn skeleton() -> Skeleton {
+pub(crate) fn skeleton() -> Skeleton {
     Skeleton {
         input: SHAPE,
         n_classes: CLASSES,

@@ -91,7 +91,7 @@ impl TrainConfig {
             jitter.into_iter().fold(f32::NEG_INFINITY, f32::max),
         );
         let hue = jitter[3];
-        for (field, got, ok, allowed) in [
+        check_ranges([
             ("batch", self.batch as f64, self.batch > 1, "2 and more"),
             (
                 "lr",
@@ -154,15 +154,24 @@ impl TrainConfig {
                 "0 to 1",
             ),
             ("jitter of the hue", hue.into(), hue <= 0.5, "0 to 0.5"),
-        ] {
-            if !ok {
-                return Err(LearnError::Config {
-                    field,
-                    got,
-                    allowed,
-                });
-            }
-        }
-        Ok(())
+        ])
     }
+}
+
+/// One row of [`check_ranges`]: name, value, whether it is allowed, what is.
+type Check = (&'static str, f64, bool, &'static str);
+
+/// # Errors
+/// The first value that is out of its range.
+pub(crate) fn check_ranges<const N: usize>(checks: [Check; N]) -> Result<(), LearnError> {
+    for (field, got, ok, allowed) in checks {
+        if !ok {
+            return Err(LearnError::Config {
+                field,
+                got,
+                allowed,
+            });
+        }
+    }
+    Ok(())
 }

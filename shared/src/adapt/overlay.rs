@@ -154,13 +154,16 @@ fn channels(model: &Model<'_>, layer: usize) -> Range<usize> {
 
 /// Folds the running statistics of all layers into their constants.
 pub(crate) fn fold(model: &Model<'_>, parts: &mut Parts<'_>) {
+    let mut end = 0;
     for layer in 0..model.n_layers() {
-        let Range { start, end } = channels(model, layer);
+        let n = n_homeostatic(model, layer);
+        let start = end;
+        end += n;
         if let Some(running) = parts.homeostasis.get(8 * start..8 * end)
             && let Some(folded) = parts.requant.get_mut(9 * start..9 * end)
-            && start < end
+            && n > 0
         {
-            fold_channels(model, layer, 0..end - start, running, folded);
+            fold_channels(model, layer, 0..n, running, folded);
         }
     }
 }
@@ -204,10 +207,14 @@ pub(crate) struct Overlay<'p, 'm, 'a> {
 }
 
 impl Overlay<'_, '_, '_> {
-    /// Takes what `layer` is about to compute into its statistics, and those into its constants.
-    fn follow(&mut self, layer: usize, arena: &[i8]) -> Option<()> {
+    /// Takes what `layer` is about to compute into the statistics of its `channels`, and those into its constants.
+    fn follow(
+        &mut self,
+        layer: usize,
+        Range { start, end }: Range<usize>,
+        arena: &[i8],
+    ) -> Option<()> {
         let (followed, shift) = (self.follows?, self.config.homeostasis?);
-        let Range { start, end } = channels(self.model, layer);
         let running = self.parts.homeostasis.get_mut(8 * start..8 * end)?;
         let folded = self.parts.requant.get_mut(9 * start..9 * end)?;
         let sums = sums(self.model, layer, arena)?;
@@ -233,13 +240,15 @@ impl Overlay<'_, '_, '_> {
         Some(())
     }
 
-    /// The folded constants of `layer`.
-    fn homeostatic(&self, layer: usize) -> Option<LayerHooks<'_>> {
-        let Range { start, end } = channels(self.model, layer);
-        let n = end - start;
+    /// The folded constants of `layer`, behind this image if it is followed.
+    fn homeostatic(&mut self, layer: usize, arena: &[i8]) -> Option<LayerHooks<'_>> {
+        let n = n_homeostatic(self.model, layer);
         if n == 0 || self.config.homeostasis.is_none() {
             return None;
         }
+        let channels = channels(self.model, layer);
+        self.follow(layer, channels.clone(), arena);
+        let Range { start, end } = channels;
         let folded = self.parts.requant.get(9 * start..9 * end)?;
         let (bias, rest) = folded.split_at_checked(4 * n)?;
         let (multiplier, shift) = rest.split_at_checked(4 * n)?;
@@ -288,10 +297,7 @@ impl Hooks for Overlay<'_, '_, '_> {
         let hooks = if deep::has(self.layers, layer) {
             self.learned_below(layer)
         } else if layer != head_layer(self.model) {
-            if n_homeostatic(self.model, layer) > 0 {
-                self.follow(layer, arena);
-            }
-            self.homeostatic(layer)
+            self.homeostatic(layer, arena)
         } else if self.config.head.owns_weights() {
             self.learned_head()
         } else {

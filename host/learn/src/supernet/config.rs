@@ -1,6 +1,7 @@
 //! Settings of a search by supernet, as they stand in a configuration file.
 
 use crate::LearnError;
+use crate::config::check_ranges;
 use aplysia_space::darts::{Columns, PlaceRules, Skeleton, Supernet};
 use aplysia_space::{Rule, SpaceError};
 use serde::{Deserialize, Serialize};
@@ -117,7 +118,7 @@ impl SupernetConfig {
         let positive = |v: f64| v > 0.0 && v.is_finite();
         let not_negative = |v: f64| v >= 0.0 && v.is_finite();
         let count = |n: usize| n as f64;
-        for (field, got, ok, allowed) in [
+        check_ranges([
             ("epochs", count(self.epochs), self.epochs > 0, "1 and more"),
             (
                 "min_lr",
@@ -149,15 +150,6 @@ impl SupernetConfig {
                 self.curvature_iterations > 0,
                 "1 and more",
             ),
-        ] {
-            if !ok {
-                return Err(LearnError::Config {
-                    field,
-                    got,
-                    allowed,
-                });
-            }
-        }
-        Ok(())
+        ])
     }
 }
