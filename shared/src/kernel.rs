@@ -85,16 +85,6 @@ impl<'a> Dst<'a> {
         }
     }
 
-    /// Limits every output to the clamp, for kernels whose instructions limit to i8 only.
-    pub(crate) fn limit(&mut self) {
-        if self.clamp != Clamp::FULL {
-            let (min, max) = (self.clamp.min, self.clamp.max.max(self.clamp.min));
-            for out in &mut *self.data {
-                *out = (*out).clamp(min, max);
-            }
-        }
-    }
-
     /// Every pixel as `(y, x, channels)`, row by row.
     pub(crate) fn pixels(&mut self) -> impl Iterator<Item = (usize, usize, &mut [i8])> {
         let w = self.w.max(1);

@@ -277,17 +277,21 @@ fn check_params(network: &Network, params: &NetworkParams) -> Result<(), DeployE
 /// an i32 accumulator.
 const BIAS_LIMIT: f64 = (1_i64 << 28) as f64;
 
+/// Requantization factor of a channel that is its bias alone: small enough for the fast kernels.
+const BIAS_FACTOR: f64 = 1.0 / 64.0;
+
 /// Scale of one output channel's weights. A channel without weights gets the scale that makes its
-/// requantization factor 1; one whose weights are tiny beside its bias gets the smallest scale that
-/// keeps the bias within [`BIAS_LIMIT`].
+/// requantization factor [`BIAS_FACTOR`]; one whose weights are tiny beside its bias gets the smallest scale
+/// that keeps the bias within [`BIAS_LIMIT`].
 fn weight_scale(weights: &[f64], bias: f64, s_in: f32, s_out: f32) -> f32 {
     let (s_in, s_out) = (f64::from(s_in), f64::from(s_out));
     let max = weights.iter().fold(0.0_f64, |m, w| m.max(w.abs()));
-    let scale = (max / 127.0).max(bias.abs() / (s_in * BIAS_LIMIT)) as f32;
-    if max == 0.0 || scale < f32::MIN_POSITIVE {
-        (s_out / s_in) as f32
-    } else {
-        scale
+    let alone = BIAS_FACTOR * s_out / s_in;
+    let of_weights = if max > 0.0 { max / 127.0 } else { alone };
+    let scale = of_weights.max(bias.abs() / (s_in * BIAS_LIMIT)) as f32;
+    match scale < f32::MIN_POSITIVE {
+        true => alone as f32,
+        false => scale,
     }
 }
 

@@ -47,8 +47,8 @@ pub(crate) use strip::Strip as PaddedStrip;
 pub use vector::Proved;
 pub(crate) use vector::is_whole;
 
-use core::array;
-
+use super::Dst;
+use crate::layer::Clamp;
 use packing::Epilogue;
 
 /// What this build runs on.
@@ -80,6 +80,34 @@ fn blocks_of<'w>(weights: &'w [u8], columns: &[u32]) -> core::slice::ChunksExact
 fn halves(x: u32) -> [i32; 2] {
     let [a, b, c, d] = x.to_le_bytes();
     [[a, b], [c, d]].map(|half| i32::from(i16::from_le_bytes(half)))
+}
+
+/// 0xFF in every byte where `x >= y`, as signed bytes, 0 elsewhere: their low seven bits are subtracted with
+/// the borrow kept inside the byte, different signs decide alone.
+#[inline]
+fn at_least(x: u32, y: u32) -> u32 {
+    const SIGNS: u32 = 0x8080_8080;
+    let low = (x | SIGNS) - (y & !SIGNS);
+    let signs = ((y & !x) | (low & !(x ^ y))) & SIGNS;
+    (signs << 1).wrapping_sub(signs >> 7)
+}
+
+/// Limits every output to the clamp, for kernels whose instructions limit to i8 only.
+fn limit<S: Simd>(dst: &mut Dst<'_>) {
+    if dst.clamp == Clamp::FULL {
+        return;
+    }
+    let [min, max] = pool::limits(dst.clamp);
+    let (fours, rest) = dst.data.as_chunks_mut::<4>();
+    for four in fours {
+        let word = u32::from_le_bytes(four.map(i8::cast_unsigned));
+        *four = S::min4(S::max4(word, min), max)
+            .to_le_bytes()
+            .map(u8::cast_signed);
+    }
+    for out in rest {
+        *out = (*out).max(dst.clamp.min).min(dst.clamp.max);
+    }
 }
 
 /// Of the low 16 bits of either.
@@ -141,15 +169,13 @@ pub trait Simd: Sized {
     /// The larger of the signed bytes of `x` and `y`, byte by byte.
     #[inline]
     fn max4(x: u32, y: u32) -> u32 {
-        let [x, y] = [x, y].map(|x| x.to_le_bytes().map(u8::cast_signed));
-        u32::from_le_bytes(array::from_fn(|i| x[i].max(y[i]).cast_unsigned()))
+        y ^ ((x ^ y) & at_least(x, y))
     }
 
     /// The smaller of the signed bytes of `x` and `y`, byte by byte.
     #[inline]
     fn min4(x: u32, y: u32) -> u32 {
-        let [x, y] = [x, y].map(|x| x.to_le_bytes().map(u8::cast_signed));
-        u32::from_le_bytes(array::from_fn(|i| x[i].min(y[i]).cast_unsigned()))
+        x ^ ((x ^ y) & at_least(x, y))
     }
 
     /// `acc + floor(x · low halfword of y / 2^16)`, modulo 2^32.

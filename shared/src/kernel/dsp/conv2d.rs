@@ -8,7 +8,7 @@ use super::packing::{
 };
 use super::strip::{STRIP_BYTES, Strip};
 use super::vector::{is_whole, vector};
-use super::{Batch, GROUP, SCRATCH_WORDS, Simd, blocks_of};
+use super::{Batch, GROUP, SCRATCH_WORDS, Simd, blocks_of, limit};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::{Clamp, Window};
 use crate::quant::{Requant, i32_at, saturate};
@@ -59,7 +59,7 @@ pub fn packed_conv2d_s8<S: Simd>(
     let single = is_whole(window, [src.h, src.w], [dst.h, dst.w]);
     if single && packed.exact && dst.c >= BLOCK {
         vector::<S>(src, dst, depth, constants, packed);
-        return dst.limit();
+        return limit::<S>(dst);
     }
     let bytes = depth.block_bytes();
     let n_blocks = dst.c.div_ceil(BLOCK);
@@ -97,7 +97,7 @@ pub fn packed_conv2d_s8<S: Simd>(
             None => work.rows::<S>(src, window, 0..h),
         }
     }
-    dst.limit();
+    limit::<S>(dst);
 }
 
 /// Output channels of one group, pixel by pixel.

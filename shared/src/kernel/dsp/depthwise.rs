@@ -4,7 +4,7 @@
 use core::num::NonZeroUsize;
 
 use super::packing::{BLOCK, Epilogue, Reach, block_channels};
-use super::{Lines, SCRATCH_WORDS, Simd, Strip, halves};
+use super::{Lines, SCRATCH_WORDS, Simd, Strip, halves, limit};
 use crate::kernel::{Dst, Over, Src, Weighted, generic};
 use crate::layer::Window;
 
@@ -35,7 +35,7 @@ pub fn depthwise_conv2d_s8<S: Simd>(
     if !cut.is_some_and(|cut| cut.run::<S>(src, dst, constants)) {
         return generic::depthwise_conv2d_s8(src, dst, window, constants);
     }
-    dst.limit();
+    limit::<S>(dst);
 }
 
 /// As [`depthwise_conv2d_s8`], where the output takes the place of the input and is not larger: bit for bit
@@ -58,7 +58,7 @@ pub fn depthwise_conv2d_over_s8<S: Simd>(
         generic::depthwise_conv2d_over_s8(image, first, window, constants);
     }
     // Not before all of the input was read.
-    image.dst().limit();
+    limit::<S>(&mut image.dst());
 }
 
 /// Expanded weights of a window: two words a tap.

@@ -1,7 +1,7 @@
 //! Maximum, average and global average pooling, four channels in a word. It owns these operators only
 //! and must not know the graph around them.
 
-use super::Simd;
+use super::{Simd, limit};
 use crate::kernel::{Dst, Src, axes, generic};
 use crate::layer::{Clamp, Scaling, Window};
 use crate::quant::requantize;
@@ -60,7 +60,7 @@ pub fn avg_pool_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, window: &Window) {
             |at| area.means::<S, 1>(at, reciprocal)[0],
         );
     });
-    dst.limit();
+    limit::<S>(dst);
 }
 
 /// Mean over all pixels, rescaled: bit for bit [`generic::global_avg_pool_s8`], which it calls for
