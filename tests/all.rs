@@ -170,6 +170,8 @@ mod supernet_search;
 
 /// The cell spaces in training: gradients of whole networks, every rule, drop-path, auxiliary head.
 mod cell_training;
+/// Convolutions as a GPU computes them, and without gradients of weights.
+mod convolution;
 /// Gradients of the trained layers against autodiff and f64 loops; fast kernels against composed ones.
 mod gradient;
 /// Rules with a state or an update of their own.

@@ -101,14 +101,14 @@ pub(crate) fn cases() -> Vec<ConvGeometry> {
 }
 
 /// Numbers of one case.
-struct Values {
-    x: Vec<f32>,
-    weight: Vec<f32>,
-    feedback: Vec<f32>,
-    gamma: Vec<f32>,
-    beta: Vec<f32>,
+pub(crate) struct Values {
+    pub(crate) x: Vec<f32>,
+    pub(crate) weight: Vec<f32>,
+    pub(crate) feedback: Vec<f32>,
+    pub(crate) gamma: Vec<f32>,
+    pub(crate) beta: Vec<f32>,
     /// Gradient that arrives from above.
-    upstream: Vec<f32>,
+    pub(crate) upstream: Vec<f32>,
 }
 
 pub(crate) fn draw(rng: &mut ChaCha8Rng, n: usize) -> Vec<f32> {
@@ -116,7 +116,7 @@ pub(crate) fn draw(rng: &mut ChaCha8Rng, n: usize) -> Vec<f32> {
 }
 
 impl Values {
-    fn new(g: &ConvGeometry, seed: u64) -> Self {
+    pub(crate) fn new(g: &ConvGeometry, seed: u64) -> Self {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
         Self {
             x: draw(rng, N * g.input.len()),

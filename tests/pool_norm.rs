@@ -1,8 +1,9 @@
-//! Pooling and batch norm on their own against burn's autodiff, on both CPU backends.
+//! Pooling, ReLU, maps side by side or moved, and batch norm on their own against burn's autodiff, on both CPU
+//! backends.
 
 use crate::gradient::{N, assert_close, draw, numbers, tensor};
 use aplysia_learn::burn::backend::{Autodiff, Flex, NdArray};
-use aplysia_learn::burn::tensor::Tensor;
+use aplysia_learn::burn::tensor::{Tensor, activation};
 use aplysia_learn::ops::{LearnOps, Pool, composed, unwrap, wrap};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -56,6 +57,52 @@ fn pooling_kernels_equal_autodiff() {
             assert_close(&got[0], &want[0], &format!("{pool:?}"));
             assert_close(&got[1], &want[1], &format!("gradient of {pool:?}"));
         }
+    }
+}
+
+/// Maps of so many channels, through a ReLU and a shift each, then side by side.
+#[test]
+fn maps_equal_autodiff() {
+    fn run<B: LearnOps>(maps: &[(Vec<f32>, usize)], side: usize, ours: bool) -> Vec<Vec<f32>> {
+        let map = |(values, c): &(Vec<f32>, usize)| {
+            tensor::<Autodiff<B>, 4>(values, [N, side, side + 1, *c]).require_grad()
+        };
+        let maps: Vec<_> = maps.iter().map(map).collect();
+        let moved = |x: &Tensor<Autodiff<B>, 4>| match ours {
+            true => Autodiff::<B>::shift(Autodiff::<B>::rectify(unwrap(x.clone()))),
+            false => {
+                composed::shift_forward::<Autodiff<B>>(unwrap(activation::relu(x.clone())), false)
+            }
+        };
+        let moved: Vec<_> = maps.iter().map(moved).collect();
+        let y: Tensor<Autodiff<B>, 4> = match ours {
+            true => wrap(Autodiff::<B>::concat(moved)),
+            false => Tensor::cat(moved.into_iter().map(wrap).collect(), 3),
+        };
+        // A weight of its own for every element.
+        let (shape, n) = (y.dims(), y.dims().iter().product::<usize>());
+        let weights: Vec<f32> = (0..n).map(|i| (i % 97) as f32 / 97.0 - 0.4).collect();
+        let grads = (y.clone() * tensor(&weights, shape)).sum().backward();
+        // On burn's tape nothing reaches a map that moves out of sight.
+        let of = |x: &Tensor<Autodiff<B>, 4>| match x.grad(&grads) {
+            Some(grad) => numbers(grad),
+            None => numbers(x.clone().inner().zeros_like()),
+        };
+        let inputs = maps.iter().map(of);
+        std::iter::once(numbers(y.inner())).chain(inputs).collect()
+    }
+    let rng = &mut ChaCha8Rng::seed_from_u64(9);
+    for (side, widths) in [
+        (4, &[3, 8][..]),
+        (5, &[16, 1, 5, 8]),
+        (3, &[2, 4, 6]),
+        (1, &[4, 4]),
+    ] {
+        let map = |&c: &usize| (draw(rng, N * side * (side + 1) * c), c);
+        let maps: Vec<_> = widths.iter().map(map).collect();
+        let want = run::<NdArray>(&maps, side, false);
+        assert_eq!(run::<Flex>(&maps, side, true), want, "{widths:?}");
+        assert_eq!(run::<NdArray>(&maps, side, true), want, "{widths:?}");
     }
 }
 

@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("host/deploy/Cargo.toml", &["data", "space", "shared"]),
     ("host/report/Cargo.toml", &["space", "search"]),
     ("host/attack/Cargo.toml", &[]),
+    ("host/bench/Cargo.toml", &["space", "learn"]),
     (
         "host/cli/Cargo.toml",
         &[

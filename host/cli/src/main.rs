@@ -38,10 +38,6 @@ use clap::{CommandFactory, Parser};
 use std::io::Write;
 use std::process::ExitCode;
 
-// Training frees and takes large blocks at every step; glibc gives them back to the kernel each time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What a command ended with, apart from errors.
 pub(crate) enum Outcome {
     /// All done.

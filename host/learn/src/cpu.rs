@@ -12,12 +12,13 @@ mod simd;
 mod channel;
 mod conv;
 mod depthwise;
+mod maps;
 mod matrix;
 mod norm;
 mod pool;
 
 use crate::ops::{BN_EPS, ConvGeometry, ConvGrads, ConvOutput, ConvParams, ConvSaved};
-use crate::ops::{LearnOps, NormGrads, NormSaved, Pool, composed};
+use crate::ops::{LearnOps, Needs, NormGrads, NormSaved, Pool, composed};
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Shape, TensorData, TensorMetadata};
@@ -60,11 +61,11 @@ impl LearnOps for Flex {
     fn conv_backward(
         saved: ConvSaved<Self>,
         grad: FlexTensor,
-        needs_x: bool,
+        needs: Needs,
         g: &ConvGeometry,
     ) -> ConvGrads<Self> {
         if !Kernel::covers(g) {
-            return composed::conv_backward::<Self>(saved, grad, needs_x, g);
+            return composed::conv_backward::<Self>(saved, grad, needs, g);
         }
         let p = saved.params;
         let held = [
@@ -96,11 +97,11 @@ impl LearnOps for Flex {
             norm: &norm,
             back: &back,
         };
-        let (dx, dw) = pass.run(needs_x);
+        let (dx, dw) = pass.run(needs);
         let i = g.input;
         ConvGrads {
             x: dx.map(|dx| tensor(dx, [n, i.h, i.w, i.c])),
-            weight: tensor(kernel.unpack(dw), [g.n_weights()]),
+            weight: dw.map(|dw| tensor(kernel.unpack(dw), [g.n_weights()])),
             gamma: tensor(back.dgamma, [g.output.c]),
             beta: tensor(back.dbeta, [g.output.c]),
         }
@@ -146,7 +147,8 @@ impl LearnOps for Flex {
             .into_par_iter()
             .map_init(Scratch::default, |scratch, i| {
                 let mut dw = vec![0.0; g.n_weights()];
-                kernel.backward(part(x, ti, i), part(z, to, i), None, &mut dw, scratch);
+                let (x, z) = (part(x, ti, i), part(z, to, i));
+                kernel.backward(x, z, None, Some(&mut dw), scratch);
                 dw
             })
             .collect();
@@ -159,6 +161,26 @@ impl LearnOps for Flex {
 
     fn norm_backward(saved: NormSaved<Self>, grad: FlexTensor) -> NormGrads<Self> {
         norm::backward(saved, &grad)
+    }
+
+    fn rectify_forward(x: FlexTensor) -> FlexTensor {
+        maps::relu(&x)
+    }
+
+    fn rectify_backward(y: FlexTensor, grad: FlexTensor) -> FlexTensor {
+        maps::relu_backward(&y, &grad)
+    }
+
+    fn concat_forward(maps: Vec<FlexTensor>) -> FlexTensor {
+        maps::concat(&maps)
+    }
+
+    fn split(all: FlexTensor, widths: &[usize]) -> Vec<FlexTensor> {
+        maps::split(&all, widths)
+    }
+
+    fn shift_forward(x: FlexTensor, back: bool) -> FlexTensor {
+        maps::shift(&x, back)
     }
 
     fn pool_forward(x: FlexTensor, pool: Pool) -> FlexTensor {
@@ -216,8 +238,8 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The input gradient (if wanted) and the weight gradient in the kernel's packed order.
-    fn run(&self, needs_x: bool) -> (Option<Vec<f32>>, Vec<f32>) {
+    /// The gradients that are wanted: of the input, and of the weights in the kernel's packed order.
+    fn run(&self, needs: Needs) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
         let g = self.kernel.geometry;
         let (ti, to) = (
             IMAGES_PER_TASK * g.input.len(),
@@ -225,7 +247,7 @@ impl Pass<'_> {
         );
         let n_tasks = self.pre.len().div_ceil(to);
         // Without an input gradient the tasks still need something to be numbered by.
-        let (len, task) = if needs_x {
+        let (len, task) = if needs.x {
             (self.x.len(), ti)
         } else {
             (n_tasks, 1)
@@ -235,19 +257,19 @@ impl Pass<'_> {
             let mut dy = std::mem::take(&mut scratch.grad);
             dy.resize(pre.len(), 0.0);
             channel::grad_input(pre, grad, self.norm, self.back, &mut dy);
-            let mut dw = vec![0.0; g.n_weights()];
-            let dx = needs_x.then_some(dx);
-            self.kernel
-                .backward(part(self.x, ti, i), &dy, dx, &mut dw, scratch);
+            let mut dw = needs.weight.then(|| vec![0.0; g.n_weights()]);
+            let (x, dx) = (part(self.x, ti, i), needs.x.then_some(dx));
+            self.kernel.backward(x, &dy, dx, dw.as_deref_mut(), scratch);
             scratch.grad = dy;
             dw
         });
-        (needs_x.then_some(dx), sum(parts))
+        let dw = needs.weight.then(|| sum(parts.into_iter().flatten()));
+        (needs.x.then_some(dx), dw)
     }
 }
 
 /// Adds the tasks' results in task order.
-fn sum(parts: Vec<Vec<f32>>) -> Vec<f32> {
+fn sum(parts: impl IntoIterator<Item = Vec<f32>>) -> Vec<f32> {
     let mut parts = parts.into_iter();
     let mut total = parts.next().unwrap_or_default();
     for part in parts {

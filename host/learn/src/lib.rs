@@ -19,6 +19,7 @@ pub mod adaptation;
 mod error;
 mod evaluate;
 pub mod local;
+mod memory;
 mod network;
 pub mod ops;
 mod optimizer;

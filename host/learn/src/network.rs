@@ -12,8 +12,8 @@ mod route;
 mod taught;
 mod trace;
 
+use crate::memory::keep_freed;
 use crate::ops::{LearnOps, unwrap, wrap};
-use crate::random::{Purpose, stream};
 use crate::{Alignment, LearnError, LocalConfig, TrainConfig, local};
 use aplysia_space::{Network, NetworkParams, NodeOp};
 use burn::backend::Autodiff;
@@ -22,7 +22,6 @@ use burn::tensor::{Tensor, TensorData};
 use layer::{Layer, Seen};
 pub(crate) use mixing::{Mixing, Table, Wanted};
 pub(crate) use param::{Moving, Param};
-use rand::Rng;
 use route::Route;
 use taught::Tap;
 
@@ -33,8 +32,10 @@ pub(crate) struct Model<B: LearnOps> {
     layers: Vec<Layer<B>>,
     /// Layer of each node.
     layer_of: Vec<Option<usize>>,
-    /// The way of a pass without mixtures.
+    /// The way of a pass that shows every node.
     route: Route,
+    /// The way of a pass on the tape, without mixtures.
+    shared: Route,
     device: B::Device,
 }
 
@@ -103,6 +104,7 @@ pub(crate) fn numbers<B: LearnOps, const D: usize>(t: Tensor<B, D>) -> Vec<f32> 
 impl<B: LearnOps> Model<B> {
     /// Fresh weights.
     pub(crate) fn new(network: &Network, config: &TrainConfig, device: &B::Device) -> Self {
+        keep_freed();
         let mut layers = vec![];
         let mut layer_of = vec![];
         for node in 0..network.nodes.len() {
@@ -114,7 +116,8 @@ impl<B: LearnOps> Model<B> {
             network: network.clone(),
             layers,
             layer_of,
-            route: Route::new(network, |_, _| true),
+            route: Route::new(network),
+            shared: Route::shared(network, |_, _| true),
             device: device.clone(),
         }
     }
@@ -138,7 +141,7 @@ impl<B: LearnOps> Model<B> {
 
     /// Forward pass on the tape.
     pub(crate) fn forward(&self, images: Tensor<B, 4>, now: Moment) -> Taped<B> {
-        self.pass(&self.route, |_, _| None, true, (images, now))
+        self.pass(&self.shared, |_, _| None, true, (images, now))
     }
 
     /// Forward pass along `route`; `mix` computes the nodes that are mixtures. Weights are on the tape
@@ -180,7 +183,7 @@ impl<B: LearnOps> Model<B> {
                     let from = (!node.inputs.is_empty()).then(|| self.network.input_shape(i));
                     let y = plain::compute(node, from, (n, &self.device), inputs);
                     match node.op {
-                        NodeOp::DropPath => self.dropped(y, i, now),
+                        NodeOp::DropPath => plain::dropped(y, i, now),
                         _ => y,
                     }
                 };
@@ -223,30 +226,6 @@ impl<B: LearnOps> Model<B> {
         }
         let last = values.pop().flatten();
         last.expect("the last node is the classifier")
-    }
-
-    /// `y·mask/keep`, one draw per image.
-    fn dropped(
-        &self,
-        y: Tensor<Autodiff<B>, 4>,
-        node: usize,
-        now: Moment,
-    ) -> Tensor<Autodiff<B>, 4> {
-        if now.drop_path <= 0.0 {
-            return y;
-        }
-        let keep = 1.0 - now.drop_path;
-        let rng = &mut stream(now.seed, Purpose::DropPath, node, now.step);
-        let n = y.dims()[0];
-        let mask = (0..n).map(|_| {
-            if rng.random::<f32>() < keep {
-                1.0 / keep
-            } else {
-                0.0
-            }
-        });
-        let mask = vector::<B>(mask.collect(), &self.device).reshape([n, 1, 1, 1]);
-        y * Tensor::from_inner(mask)
     }
 
     /// Moves the running statistics towards the batch's by `rate`.

@@ -8,6 +8,7 @@
 //! Activations are NHWC everywhere: 1×1 convolutions are one matrix product, batch-norm statistics
 //! are column sums, depthwise windows vectorise over channels. Weights are flat, in OIHW order.
 
+pub mod columns;
 pub mod composed;
 mod tape;
 
@@ -101,13 +102,23 @@ pub struct ConvSaved<B: Backend> {
     pub params: ConvParams<B>,
 }
 
+/// Which gradients of a convolution node are wanted, beside those of its batch norm. Attacks want no
+/// gradient of weights, nor do steps of an architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// With respect to the input.
+    pub x: bool,
+    /// With respect to the weights.
+    pub weight: bool,
+}
+
 /// Gradients of a convolution node.
 #[derive(Clone, Debug)]
 pub struct ConvGrads<B: Backend> {
     /// With respect to the input, if asked for.
     pub x: Option<FloatTensor<B>>,
-    /// With respect to the weights.
-    pub weight: FloatTensor<B>,
+    /// With respect to the weights, if asked for.
+    pub weight: Option<FloatTensor<B>>,
     /// With respect to the batch-norm scale.
     pub gamma: FloatTensor<B>,
     /// With respect to the batch-norm shift.
@@ -172,10 +183,10 @@ pub trait LearnOps: Backend {
     fn conv_backward(
         saved: ConvSaved<Self>,
         grad: FloatTensor<Self>,
-        needs_x: bool,
+        needs: Needs,
         g: &ConvGeometry,
     ) -> ConvGrads<Self> {
-        composed::conv_backward::<Self>(saved, grad, needs_x, g)
+        composed::conv_backward::<Self>(saved, grad, needs, g)
     }
 
     /// The node in evaluation mode: `z = relu?(conv(x, W)·scale + shift)`, per channel.
@@ -203,6 +214,24 @@ pub trait LearnOps: Backend {
         composed::norm_backward::<Self>(saved, grad, false)
     }
 
+    /// `conv(x, W)` alone.
+    fn convolve(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        g: &ConvGeometry,
+    ) -> FloatTensor<Self> {
+        composed::convolve::<Self>(x, weight, g)
+    }
+
+    /// `T-conv(B, dy)`: what the gradient `dy` of a convolution's output sends down through `feedback`.
+    fn convolve_back(
+        feedback: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        g: &ConvGeometry,
+    ) -> FloatTensor<Self> {
+        composed::convolve_back::<Self>(feedback, dy, g)
+    }
+
     /// `corr(x, z)`: the weight gradient of a convolution of `x` whose output has the gradient `z`
     /// `[n, h', w', out_ch]`; flat, OIHW.
     fn correlate(
@@ -211,6 +240,35 @@ pub trait LearnOps: Backend {
         g: &ConvGeometry,
     ) -> FloatTensor<Self> {
         composed::correlate::<Self>(x, z, g)
+    }
+
+    /// `max(x, 0)`, `[n, h, w, c]`.
+    fn rectify_forward(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        unwrap(burn::tensor::activation::relu(wrap::<Self, 4>(x)))
+    }
+
+    /// Input gradient of [`LearnOps::rectify_forward`], whose output was `y`.
+    fn rectify_backward(y: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shut = wrap::<Self, 4>(y).lower_equal_elem(0.0);
+        unwrap(wrap::<Self, 4>(grad).mask_fill(shut, 0.0))
+    }
+
+    /// The channels of all maps `[n, h, w, …]`, of which there is one, in their order.
+    fn concat_forward(maps: Vec<FloatTensor<Self>>) -> FloatTensor<Self> {
+        let maps = maps.into_iter().map(wrap::<Self, 4>).collect();
+        unwrap(Tensor::cat(maps, 3))
+    }
+
+    /// `all` taken apart into maps of so many channels: input gradients of [`LearnOps::concat_forward`].
+    fn split(all: FloatTensor<Self>, widths: &[usize]) -> Vec<FloatTensor<Self>> {
+        let all = wrap::<Self, 4>(all).split_with_sizes(widths.to_vec(), 3);
+        all.into_iter().map(unwrap).collect()
+    }
+
+    /// `y[i, j] = x[i + 1, j + 1]` of `[n, h, w, c]`, 0 beyond the border; `back`: the other way, which is its
+    /// input gradient.
+    fn shift_forward(x: FloatTensor<Self>, back: bool) -> FloatTensor<Self> {
+        composed::shift_forward::<Self>(x, back)
     }
 
     /// Pooling of `[n, h, w, c]`.
@@ -239,6 +297,21 @@ pub trait LearnOps: Backend {
         beta: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 3] {
         Self::norm_forward(x, gamma, beta)
+    }
+
+    /// [`LearnOps::rectify_forward`], differentiable where the backend is.
+    fn rectify(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::rectify_forward(x)
+    }
+
+    /// [`LearnOps::concat_forward`], differentiable where the backend is.
+    fn concat(maps: Vec<FloatTensor<Self>>) -> FloatTensor<Self> {
+        Self::concat_forward(maps)
+    }
+
+    /// [`LearnOps::shift_forward`], differentiable where the backend is.
+    fn shift(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::shift_forward(x, false)
     }
 
     /// [`LearnOps::pool_forward`], differentiable where the backend is.
@@ -285,8 +358,33 @@ pub trait LearnOps: Backend {
 }
 
 impl LearnOps for burn::backend::NdArray {}
+
 #[cfg(feature = "cuda")]
-impl LearnOps for burn_cuda::Cuda {}
+impl LearnOps for burn_cuda::Cuda {
+    fn convolve(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        g: &ConvGeometry,
+    ) -> FloatTensor<Self> {
+        columns::convolve::<Self>(x, weight, g)
+    }
+
+    fn convolve_back(
+        feedback: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        g: &ConvGeometry,
+    ) -> FloatTensor<Self> {
+        columns::convolve_back::<Self>(feedback, dy, g)
+    }
+
+    fn correlate(
+        x: FloatTensor<Self>,
+        z: FloatTensor<Self>,
+        g: &ConvGeometry,
+    ) -> FloatTensor<Self> {
+        columns::correlate::<Self>(x, z, g)
+    }
+}
 
 /// A primitive as a tensor of burn's public interface.
 pub fn wrap<B: Backend, const D: usize>(x: FloatTensor<B>) -> Tensor<B, D> {

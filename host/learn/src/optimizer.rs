@@ -3,9 +3,9 @@
 //! burn's own optimizer keeps its momentum private and decays every parameter alike; here momentum is
 //! part of the checkpoint, and batch norm and biases are not decayed.
 
-use crate::network::{Moving, Param};
+use crate::network::{Moving, Param, numbers};
 use crate::ops::LearnOps;
-use burn::tensor::{ElementConversion, Tensor};
+use burn::tensor::Tensor;
 
 /// Settings of one step.
 #[derive(Clone, Copy, Debug)]
@@ -50,14 +50,35 @@ impl Sgd {
         if self.clip_norm <= 0.0 {
             return 1.0;
         }
-        let square = |g: &Tensor<B, 1>| g.clone().powi_scalar(2).sum().into_scalar().elem::<f32>();
-        let norm: f32 = grads.iter().flatten().map(square).sum::<f32>().sqrt();
+        let squares = grads
+            .iter()
+            .flatten()
+            .map(|g| g.clone().powi_scalar(2).sum());
+        let squares: Vec<_> = squares.collect();
+        if squares.is_empty() {
+            return 1.0;
+        }
+        // Read back at once: a GPU waits for nothing in between.
+        let norm = numbers(Tensor::cat(squares, 0)).iter().sum::<f32>().sqrt();
         if norm > self.clip_norm {
             self.clip_norm / norm
         } else {
             1.0
         }
     }
+}
+
+/// Norm of everything together. It is read back once: a GPU waits for nothing in between.
+pub(crate) fn length<B: LearnOps>(vectors: &[Option<Tensor<B, 1>>]) -> f32 {
+    let squares = vectors
+        .iter()
+        .flatten()
+        .map(|v| v.clone().powi_scalar(2).sum());
+    let squares: Vec<_> = squares.collect();
+    if squares.is_empty() {
+        return 0.0;
+    }
+    numbers(Tensor::cat(squares, 0)).iter().sum::<f32>().sqrt()
 }
 
 /// Adam (Kingma, Ba 2015, arXiv:1412.6980, algorithm 1) with β 0.9 and 0.999, ε 1e-8, on tensors that come in

@@ -62,6 +62,7 @@ fn run() -> Result<ExitCode> {
             firmware::build(&Tree::find()?)?;
             measure(&Tree::find()?, "bench_genotypes")?;
         }
+        Task::BenchTrain => bench_train(&Tree::find()?, &options)?,
         Task::Test => {
             gate::run(&Tree::find()?, &options, &mut report)?;
             return Ok(report.finish());
@@ -93,6 +94,37 @@ fn measure(tree: &Tree, example: &str) -> Result<()> {
     cargo.args(["--example", example, "--"]);
     cargo.current_dir(tree.root());
     command::run(cargo.arg(tree.firmware_target()).arg("models/bench"))
+}
+
+/// The PyTorch that is measured against.
+const PYTORCH: &str = "torch==2.11.0";
+
+/// Times training here and in PyTorch, which goes into a virtual environment beside the build.
+fn bench_train(tree: &Tree, options: &Options) -> Result<()> {
+    let environment = tree.pytorch();
+    let python = environment.join("bin/python");
+    let has = |module| {
+        let mut look = Command::new(&python);
+        look.args(["-c", &format!("import {module}")]);
+        look.output().is_ok_and(|output| output.status.success())
+    };
+    if !has("torch") {
+        command::run(
+            Command::new("python3")
+                .args(["-m", "venv"])
+                .arg(&environment),
+        )
+        .context("PyTorch needs Python with `venv`: apt-get install python3-venv")?;
+        let mut pip = Command::new(&python);
+        command::run(pip.args(["-m", "pip", "install", "--quiet", PYTORCH, "numpy"]))?;
+    }
+    let mut cargo = Command::new(tree::cargo());
+    cargo.args(["run", "--release", "--package", "aplysia-bench"]);
+    if options.rest.iter().any(|arg| arg == "cuda") {
+        cargo.args(["--features", "cuda"]);
+    }
+    cargo.args(["--", "compare", "--python"]).arg(&python);
+    command::run(cargo.args(&options.rest).current_dir(tree.root()))
 }
 
 /// Set-up and firmware, then becomes `aplysia demo`: its exit code and its way of handling Ctrl-C

@@ -14,6 +14,7 @@ cargo xtask TASK [OPTIONS]
   firmware      build the device program by the route that setup chose, print its path
   bench-device  measure layers and networks on every emulated core, write models/bench
   bench-genotypes  measure networks of 50 random genotypes and what the cost model predicts of them
+  bench-train [ARGS]  training speed against PyTorch (installed beside the build), write models/bench
   fuzz [TARGET] attack blob, flash, import, protocol, update or all: guided on a nightly Rust
   soak          100000 hostile frames against the emulated device
 
@@ -27,6 +28,7 @@ Options of fuzz:
   --keep                 then keep in tests/fuzz/corpus what reaches every edge that was reached
 Options of soak:
   --frames N             how many frames
+ARGS of bench-train: --device cpu|cuda, --network NAME, --rounds N, --seconds N, --batch N
 
 Examples:
   cargo xtask demo --json story.json
@@ -46,6 +48,7 @@ pub(crate) enum Task {
     Test,
     BenchDevice,
     BenchGenotypes,
+    BenchTrain,
     Fuzz,
     Soak,
     Demo,
@@ -74,7 +77,7 @@ pub(crate) struct Options {
     pub(crate) keep: bool,
     /// Frames of a soak.
     pub(crate) frames: u64,
-    /// Arguments for `aplysia demo`, `--data` included.
+    /// Arguments for `aplysia demo`, `--data` included, or for the bench of training.
     pub(crate) rest: Vec<String>,
 }
 
@@ -91,6 +94,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
         Some("test") => Task::Test,
         Some("bench-device") => Task::BenchDevice,
         Some("bench-genotypes") => Task::BenchGenotypes,
+        Some("bench-train") => Task::BenchTrain,
         Some("fuzz") => Task::Fuzz,
         Some("soak") => Task::Soak,
         Some("demo") => Task::Demo,
@@ -117,7 +121,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
         } else if let Some(dir) = arg.strip_prefix("--data=").filter(|_| takes_options) {
             options.data = Some(dir.into());
             options.keep_for_demo([arg]);
-        } else if task == Task::Demo {
+        } else if matches!(task, Task::Demo | Task::BenchTrain) {
             options.rest.push(arg);
         } else if matches!(arg.as_str(), "-h" | "--help") {
             options.task = Task::Help;

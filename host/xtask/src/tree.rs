@@ -66,6 +66,11 @@ impl Tree {
         self.target.join("fuzz")
     }
 
+    /// The virtual environment that holds PyTorch, for the bench of training.
+    pub(crate) fn pytorch(&self) -> PathBuf {
+        self.target.join("pytorch")
+    }
+
     /// File in which set-up records the route of the firmware build.
     pub(crate) fn route_file(&self) -> PathBuf {
         self.firmware_target().join("route")

@@ -103,14 +103,14 @@ impl<'a> Kernel<'a> {
         }
     }
 
-    /// With this kernel's weights as feedback: `dx = T-conv(B, dy)` if wanted, and
-    /// `dw += corr(x, dy)` in packed order.
+    /// With this kernel's weights as feedback: `dx = T-conv(B, dy)` and `dw += corr(x, dy)`, in packed
+    /// order, whichever is wanted.
     pub(super) fn backward(
         &self,
         x: &[f32],
         dy: &[f32],
         mut dx: Option<&mut [f32]>,
-        dw: &mut [f32],
+        mut dw: Option<&mut [f32]>,
         scratch: &mut Scratch,
     ) {
         let g = self.geometry;
@@ -118,7 +118,9 @@ impl<'a> Kernel<'a> {
         if self.pointwise() {
             let rows = x.len() / i;
             let dy = Matrix::new(dy, rows, o);
-            product(dw, dy.t(), Matrix::new(x, rows, i), true);
+            if let Some(dw) = dw {
+                product(dw, dy.t(), Matrix::new(x, rows, i), true);
+            }
             if let Some(dx) = dx {
                 product(dx, dy, Matrix::new(&self.weight, o, i), false);
             }
@@ -134,21 +136,26 @@ impl<'a> Kernel<'a> {
             let dx = dx
                 .as_deref_mut()
                 .map(|dx| &mut dx[n * x.len()..(n + 1) * x.len()]);
+            let rows = g.output.h * g.output.w;
             p.fill(g, x, &mut scratch.padded);
-            if g.groups > 1 {
-                depthwise::weight_grad(g, p, &scratch.padded, dy, dw);
-            } else {
-                p.patches(g, &scratch.padded, &mut scratch.patches);
-                let rows = g.output.h * g.output.w;
-                let patches = Matrix::new(&scratch.patches, rows, depth);
-                product(dw, Matrix::new(dy, rows, o).t(), patches, true);
+            match dw.as_deref_mut() {
+                Some(dw) if g.groups > 1 => {
+                    depthwise::weight_grad(g, p, &scratch.padded, dy, dw);
+                }
+                Some(dw) => {
+                    p.patches(g, &scratch.padded, &mut scratch.patches);
+                    let patches = Matrix::new(&scratch.patches, rows, depth);
+                    product(dw, Matrix::new(dy, rows, o).t(), patches, true);
+                }
+                None if g.groups == 1 => scratch.patches.resize(rows * depth, 0.0),
+                None => {}
             }
             let Some(dx) = dx else { continue };
             scratch.padded.fill(0.0);
             if g.groups > 1 {
                 depthwise::input_grad(g, p, dy, &self.weight, &mut scratch.padded);
             } else {
-                let dy = Matrix::new(dy, g.output.h * g.output.w, o);
+                let dy = Matrix::new(dy, rows, o);
                 product(
                     &mut scratch.patches,
                     dy,

@@ -114,7 +114,7 @@ impl<B: LearnOps> Model<B> {
         images: Tensor<B, 4>,
         now: Moment,
     ) -> Taped<B> {
-        let route = Route::new(&self.network, |i, j| match self.network.nodes[i].op {
+        let route = Route::shared(&self.network, |i, j| match self.network.nodes[i].op {
             NodeOp::Mix { of, row } => mixing.at((of, row), j).is_some(),
             _ => true,
         });

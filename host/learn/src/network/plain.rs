@@ -2,9 +2,13 @@
 //!
 //! One implementation for training and evaluation: on the tape's backend it is differentiable.
 
+use super::{Moment, vector};
 use crate::ops::{LearnOps, Pool, unwrap, wrap};
+use crate::random::{Purpose, stream};
 use aplysia_space::{Node, NodeOp, Padding, Shape, Window};
-use burn::tensor::{Tensor, activation};
+use burn::backend::Autodiff;
+use burn::tensor::Tensor;
+use rand::Rng;
 
 /// The output of `node` for `inputs` of the shapes `from`; drop-path is the identity here.
 ///
@@ -18,7 +22,7 @@ pub(super) fn compute<T: LearnOps>(
 ) -> Tensor<T, 4> {
     let s = node.shape;
     if node.op == NodeOp::Concat {
-        return Tensor::cat(inputs, 3);
+        return wrap(T::concat(inputs.into_iter().map(unwrap).collect()));
     }
     let second = (inputs.len() > 1).then(|| inputs.remove(1));
     let (Some(x), Some(from)) = (inputs.pop(), from) else {
@@ -39,9 +43,9 @@ pub(super) fn compute<T: LearnOps>(
             };
             pooled(x, all)
         }
-        (NodeOp::Relu, _) => activation::relu(x),
+        (NodeOp::Relu, _) => wrap(T::rectify(unwrap(x))),
         (NodeOp::DropPath, _) => x,
-        (NodeOp::Shift, _) => shifted(x),
+        (NodeOp::Shift, _) => wrap(T::shift(unwrap(x))),
         (NodeOp::Slice { first }, _) => x.slice([0..n, 0..s.h, 0..s.w, first..first + s.c]),
         (NodeOp::Shuffle { groups }, _) => x
             .reshape([n, s.h * s.w, groups, s.c / groups])
@@ -69,13 +73,25 @@ fn pool(max: bool, w: Window, to: Shape) -> Pool {
     }
 }
 
-/// `y[i, j] = x[i + 1, j + 1]`, 0 beyond the border.
-fn shifted<T: LearnOps>(x: Tensor<T, 4>) -> Tensor<T, 4> {
-    let [n, h, w, c] = x.dims();
-    let zeros = x.zeros_like();
-    if h == 1 || w == 1 {
-        return zeros;
+/// `y·mask/keep`, one draw per image.
+pub(super) fn dropped<B: LearnOps>(
+    y: Tensor<Autodiff<B>, 4>,
+    node: usize,
+    now: Moment,
+) -> Tensor<Autodiff<B>, 4> {
+    if now.drop_path <= 0.0 {
+        return y;
     }
-    let moved = x.slice([0..n, 1..h, 1..w, 0..c]);
-    zeros.slice_assign([0..n, 0..h - 1, 0..w - 1, 0..c], moved)
+    let keep = 1.0 - now.drop_path;
+    let rng = &mut stream(now.seed, Purpose::DropPath, node, now.step);
+    let n = y.dims()[0];
+    let mask = (0..n).map(|_| {
+        if rng.random::<f32>() < keep {
+            1.0 / keep
+        } else {
+            0.0
+        }
+    });
+    let mask = vector::<B>(mask.collect(), &y.device()).reshape([n, 1, 1, 1]);
+    y * Tensor::from_inner(mask)
 }

@@ -1,7 +1,8 @@
 //! Which nodes a pass computes and what each of them reads: everything that an output needs, or of a
 //! supernet only the candidates that take part.
 
-use aplysia_space::Network;
+use aplysia_space::{Network, NodeOp};
+use std::collections::BTreeMap;
 
 /// The way of a pass through a graph.
 #[derive(Clone, Debug)]
@@ -17,16 +18,33 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Of `network`, whose node `i` reads its input number `j` if `takes(i, j)`.
-    pub(super) fn new(network: &Network, takes: impl Fn(usize, usize) -> bool) -> Self {
+    /// Of `network`, through all of its nodes.
+    pub(super) fn new(network: &Network) -> Self {
+        Self::along(
+            network,
+            network.nodes.iter().map(|node| node.inputs.clone()),
+        )
+    }
+
+    /// Of `network`, whose node `i` reads its input number `j` if `takes(i, j)`. Of several ReLUs of one
+    /// node, as every operation of a cell has one, the first stands for all.
+    pub(super) fn shared(network: &Network, takes: impl Fn(usize, usize) -> bool) -> Self {
+        let mut stands: Vec<usize> = (0..network.nodes.len()).collect();
+        let mut first_of: BTreeMap<usize, usize> = BTreeMap::new();
+        let inputs = network.nodes.iter().enumerate().map(|(i, node)| {
+            let taken = node.inputs.iter().enumerate().filter(|&(j, _)| takes(i, j));
+            let inputs: Vec<usize> = taken.map(|(_, &x)| stands[x]).collect();
+            if node.op == NodeOp::Relu {
+                stands[i] = *first_of.entry(inputs[0]).or_insert(i);
+            }
+            inputs
+        });
+        Self::along(network, inputs)
+    }
+
+    fn along(network: &Network, inputs: impl Iterator<Item = Vec<usize>>) -> Self {
         let n = network.nodes.len();
-        let inputs: Vec<Vec<usize>> = (0..n)
-            .map(|i| {
-                let inputs = network.nodes[i].inputs.iter().enumerate();
-                let taken = inputs.filter(|&(j, _)| takes(i, j));
-                taken.map(|(_, &x)| x).collect()
-            })
-            .collect();
+        let inputs: Vec<_> = inputs.collect();
         let needed_for = |output: usize| {
             let mut needed = vec![false; n];
             needed[output] = true;

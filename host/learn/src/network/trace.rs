@@ -25,8 +25,8 @@ impl<B: LearnOps> Model<B> {
         let n = images.dims()[0];
         let mut taps = vec![];
         let logits = self.walk(
-            &self.route,
-            |i| self.route.main[i],
+            &self.shared,
+            |i| self.shared.main[i],
             images,
             |i, mut inputs| {
                 let Some(at) = self.layer_of[i] else {

@@ -1,19 +1,19 @@
 //! The bodies of [`super::LearnOps`] composed of burn's own operations: what every backend can do, and
 //! the reference the fast kernels are tested against (on an autodiff backend burn differentiates them).
 
-use super::{BN_EPS, ConvGeometry, ConvGrads, ConvOutput, ConvParams, ConvSaved};
+use super::{BN_EPS, ConvGeometry, ConvGrads, ConvOutput, ConvParams, ConvSaved, LearnOps, Needs};
 use super::{NormGrads, NormSaved, Pool, unwrap, wrap};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorMetadata};
 
 /// See [`super::LearnOps::conv_forward`].
-pub fn conv_forward<B: Backend>(
+pub fn conv_forward<B: LearnOps>(
     x: FloatTensor<B>,
     params: ConvParams<B>,
     g: &ConvGeometry,
 ) -> ConvOutput<B> {
-    let y = conv_plain::<B>(wrap(x), wrap(params.weight), g);
+    let y = wrap::<B, 4>(B::convolve(x, params.weight, g));
     let pre = unwrap(y.clone());
     if !g.norm {
         let none = Tensor::<B, 1>::zeros([g.output.c], &y.device());
@@ -42,12 +42,12 @@ pub fn norm_forward<B: Backend>(
 ) -> [FloatTensor<B>; 3] {
     let x = wrap::<B, 4>(x);
     let [n, h, w, c] = x.dims();
-    let rows = x.reshape([n * h * w, c]);
-    let mean = rows.clone().mean_dim(0);
+    let rows = x.reshape([n, h * w, c]);
+    let mean = rows.clone().mean_dim(1).mean_dim(0);
     let centred = rows - mean.clone();
-    let var = centred.clone().powi_scalar(2).mean_dim(0);
-    let gamma = wrap::<B, 1>(gamma).reshape([1, c]);
-    let beta = wrap::<B, 1>(beta).reshape([1, c]);
+    let var = (centred.clone() * centred.clone()).mean_dim(1).mean_dim(0);
+    let gamma = wrap::<B, 1>(gamma).reshape([1, 1, c]);
+    let beta = wrap::<B, 1>(beta).reshape([1, 1, c]);
     let z = centred * rstd(var.clone()) * gamma + beta;
     [
         unwrap(activated(z.reshape([n, h, w, c]), relu)),
@@ -57,17 +57,17 @@ pub fn norm_forward<B: Backend>(
 }
 
 /// See [`super::LearnOps::conv_backward`].
-pub fn conv_backward<B: Backend>(
+pub fn conv_backward<B: LearnOps>(
     saved: ConvSaved<B>,
     grad: FloatTensor<B>,
-    needs_x: bool,
+    needs: Needs,
     g: &ConvGeometry,
 ) -> ConvGrads<B> {
     let ConvParams {
-        weight,
         feedback,
         gamma,
         beta,
+        ..
     } = saved.params;
     let back = if g.norm {
         let norm = NormSaved {
@@ -89,17 +89,12 @@ pub fn conv_backward<B: Backend>(
             beta: unwrap(none),
         }
     };
-    let dy = unwrap(wrap::<B, 4>(back.x).permute([0, 3, 1, 2]));
-    let x = unwrap(wrap::<B, 4>(saved.x).permute([0, 3, 1, 2]));
-    let oihw = |t| unwrap(wrap::<B, 1>(t).reshape(g.weight_shape()));
-    let dx = needs_x.then(|| {
-        let dx = B::conv2d_x_backward(x.clone(), oihw(feedback), dy.clone(), g.options());
-        unwrap(wrap::<B, 4>(dx).permute([0, 2, 3, 1]))
-    });
-    let dw = B::conv2d_weight_backward(x, oihw(weight), dy, g.options());
+    let dx = needs
+        .x
+        .then(|| B::convolve_back(feedback, back.x.clone(), g));
     ConvGrads {
         x: dx,
-        weight: unwrap(wrap::<B, 4>(dw).reshape([g.n_weights()])),
+        weight: needs.weight.then(|| B::correlate(saved.x, back.x, g)),
         gamma: back.gamma,
         beta: back.beta,
     }
@@ -113,20 +108,21 @@ pub fn norm_backward<B: Backend>(
 ) -> NormGrads<B> {
     let x = wrap::<B, 4>(saved.x);
     let [n, h, w, c] = x.dims();
-    let rows = n * h * w;
-    let row = |t| wrap::<B, 1>(t).reshape([1, c]);
+    let rows = [n, h * w, c];
+    let count = (n * h * w) as f32;
+    let row = |t| wrap::<B, 1>(t).reshape([1, 1, c]);
     let rstd = rstd(row(saved.var));
-    let xhat = (x.reshape([rows, c]) - row(saved.mean)) * rstd.clone();
+    let xhat = (x.reshape(rows) - row(saved.mean)) * rstd.clone();
     let gamma = row(saved.gamma);
-    let mut dz = wrap::<B, 4>(grad).reshape([rows, c]);
+    let mut dz = wrap::<B, 4>(grad).reshape(rows);
     if relu {
         let z = xhat.clone() * gamma.clone() + row(saved.beta);
         dz = dz.mask_fill(z.lower_equal_elem(0.0), 0.0);
     }
-    let dbeta = dz.clone().sum_dim(0);
-    let dgamma = (dz.clone() * xhat.clone()).sum_dim(0);
-    let mean_grad = dbeta.clone() / rows as f32 + xhat * (dgamma.clone() / rows as f32);
-    let dx = (dz - mean_grad) * gamma * rstd;
+    let dbeta = sum::<B>(dz.clone());
+    let dgamma = sum::<B>(dz.clone() * xhat.clone());
+    let mean_grad = dbeta.clone() / count + xhat * (dgamma.clone() / count);
+    let dx = (dz - mean_grad) * (gamma * rstd);
     NormGrads {
         x: unwrap(dx.reshape([n, h, w, c])),
         gamma: unwrap(dgamma.reshape([c])),
@@ -135,7 +131,7 @@ pub fn norm_backward<B: Backend>(
 }
 
 /// See [`super::LearnOps::conv_infer`].
-pub fn conv_infer<B: Backend>(
+pub fn conv_infer<B: LearnOps>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
     scale: FloatTensor<B>,
@@ -144,8 +140,34 @@ pub fn conv_infer<B: Backend>(
 ) -> FloatTensor<B> {
     let c = g.output.c;
     let channel = |t| wrap::<B, 1>(t).reshape([1, 1, 1, c]);
-    let z = conv_plain::<B>(wrap(x), wrap(weight), g) * channel(scale) + channel(shift);
+    let y = wrap::<B, 4>(B::convolve(x, weight, g));
+    let z = y * channel(scale) + channel(shift);
     unwrap(activated(z, g.relu))
+}
+
+/// See [`super::LearnOps::convolve`].
+pub fn convolve<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    g: &ConvGeometry,
+) -> FloatTensor<B> {
+    let x = unwrap(wrap::<B, 4>(x).permute([0, 3, 1, 2]));
+    let w = unwrap(wrap::<B, 1>(weight).reshape(g.weight_shape()));
+    unwrap(wrap::<B, 4>(B::conv2d(x, w, None, g.options())).permute([0, 2, 3, 1]))
+}
+
+/// See [`super::LearnOps::convolve_back`].
+pub fn convolve_back<B: Backend>(
+    feedback: FloatTensor<B>,
+    dy: FloatTensor<B>,
+    g: &ConvGeometry,
+) -> FloatTensor<B> {
+    let dy = wrap::<B, 4>(dy).permute([0, 3, 1, 2]);
+    let [n, ..] = dy.dims();
+    let shape_only = Tensor::<B, 4>::zeros([n, g.input.c, g.input.h, g.input.w], &dy.device());
+    let feedback = unwrap(wrap::<B, 1>(feedback).reshape(g.weight_shape()));
+    let dx = B::conv2d_x_backward(unwrap(shape_only), feedback, unwrap(dy), g.options());
+    unwrap(wrap::<B, 4>(dx).permute([0, 2, 3, 1]))
 }
 
 /// See [`super::LearnOps::correlate`].
@@ -159,6 +181,20 @@ pub fn correlate<B: Backend>(
     let shape_only = Tensor::<B, 4>::zeros(g.weight_shape(), &x.device());
     let dw = B::conv2d_weight_backward(unwrap(x), unwrap(shape_only), unwrap(z), g.options());
     unwrap(wrap::<B, 4>(dw).reshape([g.n_weights()]))
+}
+
+/// See [`super::LearnOps::shift_forward`].
+pub fn shift_forward<B: Backend>(x: FloatTensor<B>, back: bool) -> FloatTensor<B> {
+    let x = wrap::<B, 4>(x);
+    let [n, h, w, c] = x.dims();
+    let zeros = x.zeros_like();
+    if h == 1 || w == 1 {
+        return unwrap(zeros);
+    }
+    let (low, high) = ([0..h - 1, 0..w - 1], [1..h, 1..w]);
+    let ([rows, columns], [to_rows, to_columns]) = if back { (low, high) } else { (high, low) };
+    let moved = x.slice([0..n, rows, columns, 0..c]);
+    unwrap(zeros.slice_assign([0..n, to_rows, to_columns, 0..c], moved))
 }
 
 /// See [`super::LearnOps::pool_forward`].
@@ -210,12 +246,12 @@ fn activated<B: Backend>(x: Tensor<B, 4>, relu: bool) -> Tensor<B, 4> {
     }
 }
 
-fn rstd<B: Backend>(var: Tensor<B, 2>) -> Tensor<B, 2> {
-    (var + BN_EPS).sqrt().recip()
+/// `[n, pixels, c]` summed to `[1, 1, c]`, image by image first: a GPU has many sums to take at once then.
+/// Means are taken the same way.
+fn sum<B: Backend>(x: Tensor<B, 3>) -> Tensor<B, 3> {
+    x.sum_dim(1).sum_dim(0)
 }
 
-fn conv_plain<B: Backend>(x: Tensor<B, 4>, w: Tensor<B, 1>, g: &ConvGeometry) -> Tensor<B, 4> {
-    let x = unwrap(x.permute([0, 3, 1, 2]));
-    let w = unwrap(w.reshape(g.weight_shape()));
-    wrap::<B, 4>(B::conv2d(x, w, None, g.options())).permute([0, 2, 3, 1])
+fn rstd<B: Backend>(var: Tensor<B, 3>) -> Tensor<B, 3> {
+    (var + BN_EPS).sqrt().recip()
 }

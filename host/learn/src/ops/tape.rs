@@ -1,7 +1,7 @@
 //! Our operations on burn's autodiff tape: the only place where a gradient is sent through a tensor
 //! other than the weights. Works for any inner backend.
 
-use super::{ConvGeometry, ConvOutput, ConvParams, ConvSaved, LearnOps};
+use super::{ConvGeometry, ConvOutput, ConvParams, ConvSaved, LearnOps, Needs};
 use super::{NormSaved, Pool, unwrap, wrap};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -22,12 +22,14 @@ impl<B: LearnOps> Backward<B, 4> for ConvNode {
         let [x, weight, gamma, beta] = ops.parents;
         let grad = grads.consume::<B>(&ops.node);
         let (saved, geometry) = ops.state;
-        let d = B::conv_backward(saved, grad, x.is_some(), &geometry);
-        if let (Some(node), Some(dx)) = (x, d.x) {
-            grads.register::<B>(node.id, dx);
-        }
-        for (node, grad) in [(weight, d.weight), (gamma, d.gamma), (beta, d.beta)] {
-            if let Some(node) = node {
+        let needs = Needs {
+            x: x.is_some(),
+            weight: weight.is_some(),
+        };
+        let d = B::conv_backward(saved, grad, needs, &geometry);
+        let found = [d.x, d.weight, Some(d.gamma), Some(d.beta)];
+        for (node, grad) in [x, weight, gamma, beta].into_iter().zip(found) {
+            if let (Some(node), Some(grad)) = (node, grad) {
                 grads.register::<B>(node.id, grad);
             }
         }
@@ -63,6 +65,54 @@ impl<B: LearnOps> Backward<B, 1> for PoolNode {
         let (input, pool) = ops.state;
         if let Some(node) = x {
             grads.register::<B>(node.id, B::pool_backward(input, grad, pool));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RectifyNode;
+
+impl<B: LearnOps> Backward<B, 1> for RectifyNode {
+    /// The output.
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        if let Some(node) = x {
+            grads.register::<B>(node.id, B::rectify_backward(ops.state, grad));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ShiftNode;
+
+impl<B: LearnOps> Backward<B, 1> for ShiftNode {
+    type State = ();
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x] = ops.parents;
+        let grad = grads.consume::<B>(&ops.node);
+        if let Some(node) = x {
+            grads.register::<B>(node.id, B::shift_forward(grad, true));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ConcatNode<const N: usize>;
+
+impl<B: LearnOps, const N: usize> Backward<B, N> for ConcatNode<N> {
+    /// Channels of each.
+    type State = [usize; N];
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let maps = B::split(grads.consume::<B>(&ops.node), &ops.state);
+        for (node, map) in ops.parents.into_iter().zip(maps) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, map);
+            }
         }
     }
 }
@@ -220,6 +270,40 @@ impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
         }
     }
 
+    fn rectify(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let y = B::rectify_forward(x.primitive);
+        match Backward::<B, 1>::prepare::<C>(RectifyNode, [x.node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(y.clone(), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn shift(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let y = B::shift_forward(x.primitive, false);
+        match Backward::<B, 1>::prepare::<C>(ShiftNode, [x.node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish((), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn concat(maps: Vec<FloatTensor<Self>>) -> FloatTensor<Self> {
+        // As many as a cell has nodes, and the halves of a FactorizedReduce.
+        let maps = match <[_; 4]>::try_from(maps) {
+            Ok(maps) => return concat::<B, C, 4>(maps),
+            Err(maps) => maps,
+        };
+        match <[_; 2]>::try_from(maps) {
+            Ok(maps) => concat::<B, C, 2>(maps),
+            Err(maps) => Self::concat_forward(maps),
+        }
+    }
+
     fn linear_feedback(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -272,5 +356,20 @@ impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
             OpsKind::Tracked(prep) => prep.finish((feedback.primitive, shape), logits.primitive),
             OpsKind::UnTracked(prep) => prep.finish(logits.primitive),
         }
+    }
+}
+
+fn concat<B: LearnOps, C: CheckpointStrategy, const N: usize>(
+    maps: [FloatTensor<Autodiff<B, C>>; N],
+) -> FloatTensor<Autodiff<B, C>> {
+    let widths = maps.each_ref().map(|m| m.primitive.shape().dims::<4>()[3]);
+    let nodes = maps.each_ref().map(|m| m.node.clone());
+    let y = B::concat_forward(maps.into_iter().map(|m| m.primitive).collect());
+    match Backward::<B, N>::prepare::<C>(ConcatNode, nodes)
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(prep) => prep.finish(widths, y),
+        OpsKind::UnTracked(prep) => prep.finish(y),
     }
 }

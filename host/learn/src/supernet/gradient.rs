@@ -5,6 +5,7 @@ use super::architecture::{Draw, Layout, Tables};
 use crate::evaluate::argmax;
 use crate::network::{Mixing, Model, Moment, Norms, Table, Taped, Wanted, numbers};
 use crate::ops::LearnOps;
+use crate::optimizer::length;
 use crate::train::loss;
 use crate::{LearnError, TrainConfig};
 use aplysia_space::darts::Op;
@@ -197,9 +198,7 @@ impl<'a, B: LearnOps> Engine<'a, B> {
         }
         let ahead = self.look(valid, logits, BOTH, at)?;
         let direction = &ahead.by_weights;
-        let square = |v: &Tensor<B, 1>| v.clone().powi_scalar(2).sum().into_scalar().elem::<f32>();
-        let length = direction.iter().flatten().map(square).sum::<f32>().sqrt();
-        let reach = REACH / length.max(f32::MIN_POSITIVE);
+        let reach = REACH / length(direction).max(f32::MIN_POSITIVE);
         let mut beside = |reach: f32| {
             self.place(start, |i, w| match &direction[i] {
                 Some(v) => w.clone() + v.clone() * reach,
