@@ -107,6 +107,8 @@ mod flashing;
 mod inference_image;
 /// The device program built with a public key: it takes what the key signed and nothing else.
 mod keyed;
+/// What a genotype plans to learn on the device, and the search that asks for it.
+mod plasticity;
 /// Frames of the serial line: round trip, damage, noise.
 mod protocol;
 /// When and how much a device learns: schedule and budget.

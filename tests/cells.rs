@@ -291,14 +291,17 @@ impl Evaluate<darts::Genotype> for Largest {
             ram_bytes: 1,
             macs: network.macs(),
             instructions: network.macs(),
-            params: 0,
+            ..Costs::default()
         })
     }
 
     fn train(&mut self, job: &Job<'_, darts::Genotype>) -> Result<Score, TrainError> {
         let macs = self.cost(job.genotype).map_err(TrainError::Failed)?.macs;
         let accuracy = macs as f64 / (macs as f64 + 1e8);
-        Ok(Score { accuracy })
+        Ok(Score {
+            accuracy,
+            adapted: None,
+        })
     }
 }
 

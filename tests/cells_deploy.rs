@@ -177,7 +177,8 @@ fn costs_of_cells_are_known_before_training() {
     for (seed, network) in (0..).zip(networks(4)) {
         let case = Case::new(&network, seed, 4);
         let content = Content {
-            homeostasis: [HomeostasisScope::Depthwise, HomeostasisScope::None][seed as usize % 2],
+            homeostasis: [HomeostasisScope::Depthwise, HomeostasisScope::None][seed as usize % 2]
+                .clone(),
             ..Content::new(&CLASSES)
         };
         let exported = case.export(&content);

@@ -75,7 +75,7 @@ fn predicted_costs_equal_exported_costs() {
         };
         let ranges: Vec<_> = network.nodes.iter().map(range).collect();
         let mut content = Content::new(&CLASSES);
-        content.homeostasis = scopes[seed as usize % 4];
+        content.homeostasis = scopes[seed as usize % 4].clone();
         content.prototypes = seed % 3 != 0;
         let kind = [GoldenKind::Inputs, GoldenKind::Features][seed as usize % 2];
         content.golden = (seed % 5 != 0).then_some(GoldenSpec {

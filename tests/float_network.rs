@@ -4,7 +4,8 @@
 use aplysia_deploy::evaluate::Images;
 use aplysia_deploy::{Calibration, Content, Export, InputNormalization, export};
 use aplysia_space::{
-    BatchNorm, LayerParams, McuSpace, Network, NetworkParams, NodeOp, Norm, Shape, Window,
+    BatchNorm, Genotype, LayerParams, McuSpace, Network, NetworkParams, NodeOp, Norm,
+    PlasticityBounds, Shape, Window,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -230,11 +231,22 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn random(seed: u64, input: Shape, n_images: usize) -> Self {
+        Self::planned(seed, input, n_images, None).1
+    }
+
+    /// With its genotype, which plans learning on the device within `plasticity`.
+    pub(crate) fn planned(
+        seed: u64,
+        input: Shape,
+        n_images: usize,
+        plasticity: Option<PlasticityBounds>,
+    ) -> (Genotype, Self) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let space = McuSpace {
             max_blocks: 5,
             channels: vec![8, 12, 20, 32],
             expansions: vec![1, 2, 3],
+            plasticity,
             ..McuSpace::new(input)
         };
         let genotype = space.sample(&mut rng);
@@ -246,13 +258,14 @@ impl Case {
             .map(|image| evaluate_slowly(&network, &params, image, None))
             .collect();
         let ranges = ranges(&maps);
-        Self {
+        let case = Self {
             network,
             params,
             pixels,
             labels,
             ranges,
-        }
+        };
+        (genotype, case)
     }
 
     pub(crate) fn images(&self) -> Images<'_> {

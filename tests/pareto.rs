@@ -10,7 +10,8 @@ fn fronts_by_definition(points: &[Point]) -> Vec<Vec<usize>> {
         if a.violation != b.violation {
             return a.violation < b.violation;
         }
-        (0..4).all(|k| a.objectives[k] <= b.objectives[k]) && a.objectives != b.objectives
+        (0..pareto::N_OBJECTIVES).all(|k| a.objectives[k] <= b.objectives[k])
+            && a.objectives != b.objectives
     };
     let mut left: Vec<usize> = (0..points.len()).collect();
     let mut fronts = vec![];
@@ -26,8 +27,9 @@ fn fronts_by_definition(points: &[Point]) -> Vec<Vec<usize>> {
 fn a_point() -> impl Strategy<Value = Point> {
     let axis = || (0..4_u8).prop_map(f64::from);
     let violation = prop_oneof![Just(0.0), Just(0.0), axis()];
-    ((axis(), axis(), axis(), axis()), violation).prop_map(|((a, b, c, d), violation)| Point {
-        objectives: [a, b, c, d],
+    let objectives = [axis(), axis(), axis(), axis(), axis()];
+    (objectives, violation).prop_map(|(objectives, violation)| Point {
+        objectives,
         violation,
     })
 }
@@ -49,7 +51,7 @@ proptest! {
 #[test]
 fn crowding_by_hand() {
     let at = |x: f64, y: f64| Point {
-        objectives: [x, y, 0.0, 0.0],
+        objectives: [x, y, 0.0, 0.0, 0.0],
         violation: 0.0,
     };
     let points = [at(0.0, 4.0), at(1.0, 3.0), at(4.0, 0.0), at(2.0, 1.0)];
@@ -70,7 +72,7 @@ fn promotion_by_hand() {
     assert_eq!([0, 1, 2].map(|r| halving.n_on_rung(2, r)), [2, 1, 1]);
     assert_eq!((halving.n_jobs(10), halving.n_jobs(0)), (14, 0));
     let at = |accuracy: f64, cost: f64| Point {
-        objectives: [-accuracy, cost, cost, cost],
+        objectives: [-accuracy, 0.0, cost, cost, cost],
         violation: 0.0,
     };
     // The last is beaten by the first; of the others the more accurate go on.

@@ -32,7 +32,7 @@ impl Evaluate<Genotype> for Synthetic {
             ram_bytes: ram as u64,
             macs: n.macs(),
             instructions: 10 * n.macs() + 1000,
-            params: 0,
+            ..Costs::default()
         })
     }
 
@@ -68,6 +68,7 @@ impl Evaluate<Genotype> for Synthetic {
         let limit = 0.5 + 0.1 * size / (size + 1e6) + 0.05 * good + 0.01 * noise;
         Ok(Score {
             accuracy: learned * limit,
+            adapted: None,
         })
     }
 }

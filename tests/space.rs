@@ -27,13 +27,44 @@ fn check(space: &McuSpace, g: &Genotype) {
         rules.extend(&b.rules);
     }
     assert!(rules.iter().all(|r| space.rules.contains(r)), "{rules:?}");
+    check_plasticity(space, g);
     let network = Network::lower(g, space.input, 10).unwrap();
     assert_eq!(network.weighted().count(), rules.len());
     let share: f64 = network.rule_share().values().sum();
     assert!((share - 1.0).abs() < 1e-9);
 }
 
-fn spaces(h: usize, w: usize, c: usize) -> [McuSpace; 3] {
+/// A plan within the bounds, a flag for every convolution; nothing of it without bounds.
+fn check_plasticity(space: &McuSpace, g: &Genotype) {
+    let Some(bounds) = &space.plasticity else {
+        assert!(g.plasticity.is_none() && g.homeostatic().is_none());
+        assert!(!g.to_toml().contains("homeostatic"));
+        return;
+    };
+    let plan = g.plasticity.unwrap();
+    assert!(bounds.heads.contains(&plan.head));
+    assert!(plan.below == Below::None || bounds.below.contains(&plan.below));
+    assert!(plan.below == Below::None || plan.head.goes_below());
+    let blocks = g.blocks.iter();
+    let flags: Vec<bool> = [g.stem.homeostatic]
+        .into_iter()
+        .chain(blocks.flat_map(|b| b.homeostatic.clone()))
+        .collect();
+    assert_eq!(g.homeostatic().unwrap(), flags);
+    let network = Network::lower(g, space.input, 10).unwrap();
+    assert_eq!(flags.len() + 1, network.weighted().count());
+    // Without its plan it is a genotype of before.
+    let mut before = g.clone();
+    before.plasticity = None;
+    before.stem.homeostatic = false;
+    before.blocks.iter_mut().for_each(|b| b.homeostatic.clear());
+    before.validate(space.input).unwrap();
+    let old = before.to_toml();
+    assert!(!old.contains("plasticity") && !old.contains("homeostatic"));
+    assert_eq!(Genotype::from_toml(&old).unwrap(), before);
+}
+
+fn spaces(h: usize, w: usize, c: usize) -> [McuSpace; 5] {
     let usual = McuSpace::new(Shape { h, w, c });
     let narrow = McuSpace {
         stem_channels: vec![4],
@@ -46,8 +77,16 @@ fn spaces(h: usize, w: usize, c: usize) -> [McuSpace; 3] {
     };
     [
         usual.clone().with_rules(&Rule::ALL),
-        narrow,
-        usual.with_rules(&[Rule::Usf]),
+        narrow.clone(),
+        usual.clone().with_rules(&[Rule::Usf]),
+        McuSpace {
+            plasticity: Some(PlasticityBounds::new(true)),
+            ..narrow
+        },
+        McuSpace {
+            plasticity: Some(PlasticityBounds::new(false)),
+            ..usual
+        },
     ]
 }
 
@@ -206,7 +245,7 @@ fn faults_are_named() {
         g.validate(fashion())
     };
     assert_eq!(fault("", ""), Ok(()));
-    let text = |from, to| fault(from, to).unwrap_err().to_string();
+    let text = |from: &str, to: &str| fault(from, to).unwrap_err().to_string();
     assert!(text("channels = 8", "channels = 6").contains("multiples of 4"));
     assert!(text("kernel = 5", "kernel = 7").contains("block0: kernel = 7"));
     assert!(
@@ -219,6 +258,17 @@ fn faults_are_named() {
     assert!(text(r#"["usf", "bp"]"#, r#"["usf"]"#).contains("1 rules for 2"));
     assert!(text("residual = false", "residual = true").contains("residual"));
     assert!(text(r#""dfa""#, r#""hope""#).contains("hope"));
+    let planned = |flags: &str, plan: &str| {
+        let rules = r#"rules = ["fa"]"#;
+        text(rules, &format!("{rules}\nhomeostatic = {flags}\n{plan}"))
+    };
+    let plan = |head, below| format!("[plasticity]\nhead = \"{head}\"\nbelow = \"{below}\"");
+    assert!(planned("[true]", "").contains("block2 is homeostatic"));
+    assert!(
+        planned("[true, false]", &plan("none", "none")).contains("2 flags `homeostatic` for 1")
+    );
+    assert!(planned("[true]", &plan("instar", "signs")).contains("not Instar"));
+    assert!(planned("[true]", &plan("hope", "none")).contains("hope"));
 }
 
 #[test]
@@ -246,6 +296,15 @@ fn an_unusable_space_is_refused() {
             ..usual.clone()
         }),
         "min_blocks, max_blocks"
+    );
+    let mut unplanned = PlasticityBounds::new(true);
+    unplanned.heads.clear();
+    assert_eq!(
+        fault(McuSpace {
+            plasticity: Some(unplanned),
+            ..usual.clone()
+        }),
+        "plasticity.heads"
     );
     assert_eq!(
         fault(McuSpace {

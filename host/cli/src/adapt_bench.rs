@@ -5,19 +5,20 @@
 
 mod float;
 mod parts;
-mod pools;
 mod report;
 
 use crate::args::adapt_bench::{AdaptBenchArgs, Part};
+use crate::images::{self, TrainingImages};
 use crate::lines::Lines;
-use crate::{Outcome, blob, images, progress};
+use crate::pools::{Place, Pools};
+use crate::{Outcome, blob, progress};
 use anyhow::{Context, Result};
+use aplysia_data::Corruption;
 use aplysia_deploy::adapt_bench::summary::{Entry, Group};
 use aplysia_deploy::adapt_bench::{Cell, METHODS, Method, NOISE_PCT, measure};
 use aplysia_deploy::hex;
 use aplysia_shared::Model;
 use float::FloatRun;
-use pools::{Place, Pools};
 use rayon::prelude::*;
 use report::Results;
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,7 @@ pub(crate) fn run(args: &AdaptBenchArgs) -> Result<Outcome> {
     };
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
-    let pools = Pools::load(args)?;
+    let pools = load_pools(args)?;
     let load = |dir| FloatRun::load(dir, pools.normalization.clone(), &model, &pools.test);
     let float = args.run.as_deref().map(load).transpose()?;
     let own = METHODS.iter().map(|method| method.entry(&model));
@@ -85,6 +86,34 @@ pub(crate) fn run(args: &AdaptBenchArgs) -> Result<Outcome> {
         return Ok(Outcome::Interrupted);
     }
     bench.report(&settings, results)
+}
+
+/// Every corruption under every severity and seed asked for.
+fn places(args: &AdaptBenchArgs) -> impl Iterator<Item = Place> + '_ {
+    let pairs = (1..=args.seeds).flat_map(|seed| args.severities.iter().map(move |s| (seed, *s)));
+    pairs.flat_map(|(seed, severity)| {
+        Corruption::ALL.into_iter().map(move |corruption| Place {
+            corruption,
+            severity,
+            seed,
+        })
+    })
+}
+
+/// Test images, or with `--validation` a part of the validation images, and streams from the rest.
+///
+/// # Errors
+/// Missing data.
+fn load_pools(args: &AdaptBenchArgs) -> Result<Pools> {
+    let data = TrainingImages::load(&args.data)?;
+    if args.validation {
+        return Ok(Pools::of_validation(&data, args.test_images));
+    }
+    Ok(Pools {
+        stream: data.splits.validation,
+        test: images::load_test(&args.data)?.subset(args.test_images, 1),
+        normalization: data.normalization,
+    })
 }
 
 /// What `measure` gives, if it is asked for.
@@ -114,7 +143,7 @@ impl Bench<'_> {
     fn shifts(&self, settings: &Settings) -> Result<Vec<Group>> {
         let lines = Lines::open(self.args.out.join("groups.jsonl"), settings)?;
         let missing: Vec<(Place, Vec<Entry>)> = lines.with(|done| {
-            let places = Place::all(self.args).map(|place| (place, self.missing(done, &place)));
+            let places = places(self.args).map(|place| (place, self.missing(done, &place)));
             places.filter(|(_, entries)| !entries.is_empty()).collect()
         });
         let bar = progress::bar(missing.len() as u64, "shifts");

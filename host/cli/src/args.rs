@@ -1,6 +1,7 @@
 //! The command line's grammar: every flag, its default and its help.
 
 pub(crate) mod adapt_bench;
+mod adapted;
 mod deep;
 pub(crate) mod demo;
 pub(crate) mod device;
@@ -14,7 +15,8 @@ pub(crate) mod study;
 mod supernet;
 mod train;
 
-pub(crate) use export::{ExportArgs, GoldenArgs, GoldenKindArgs, HomeostasisArg};
+pub(crate) use adapted::{AdaptedArgs, Labels};
+pub(crate) use export::{ExportArgs, GoldenArgs, GoldenKindArgs};
 pub(crate) use recipe::{RecipeArgs, SkeletonArgs};
 use robust::RobustArgs;
 pub(crate) use search::SearchArgs;
@@ -65,7 +67,8 @@ pub(crate) enum Command {
                             aplysia search studies/cells --space nasbench201 --channels 8 --cells 1\n  \
                             aplysia search studies/darts --space darts --strategy darts --channels 8 \
                             --cells 3\n  \
-                            aplysia search studies/small --preset fashion-minutes"
+                            aplysia search studies/small --preset fashion-minutes\n  \
+                            aplysia search studies/learners --adapt-samples 100 --adapt labelled"
     )]
     Search(Box<SearchArgs>),
     /// Train one genotype and write its parameters.

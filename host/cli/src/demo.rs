@@ -9,11 +9,12 @@ mod story;
 
 use crate::args::demo::DemoArgs;
 use crate::args::{
-    ExportArgs, GoldenKindArgs, HomeostasisArg, RecipeArgs, SearchArgs, SkeletonArgs, SupernetArgs,
+    AdaptedArgs, ExportArgs, GoldenKindArgs, RecipeArgs, SearchArgs, SkeletonArgs, SupernetArgs,
     TrainArgs,
 };
 use crate::board::{self, Board};
 use crate::images::{self, TrainingImages};
+use crate::int8::N_CALIBRATION;
 use crate::{Outcome, device, export, progress, run_folder, search, train};
 use anyhow::{Result, bail};
 use aplysia_data::{Corruption, Dataset};
@@ -36,8 +37,6 @@ const RAM_BYTES: u64 = 32_768;
 const MIN_ACCURACY_PCT: f64 = 80.0;
 /// Candidates per generation.
 const POPULATION: usize = 6;
-/// Training images that calibrate the activations.
-const N_CALIBRATION: usize = 1000;
 /// How the streams are shifted.
 const CORRUPTIONS: [Corruption; 2] = [Corruption::Rotation, Corruption::Contrast];
 /// How strongly, of 1 to 5.
@@ -165,6 +164,7 @@ impl DemoArgs {
             skeleton: SkeletonArgs::default(),
             recipe: RecipeArgs::default(),
             supernet: SupernetArgs::default(),
+            adapted: AdaptedArgs::default(),
             rules: vec![],
             feedback_scale: FeedbackScale::WeightNorm,
             device: "cpu".into(),
@@ -203,7 +203,7 @@ impl DemoArgs {
             kind: GoldenKindArgs {
                 golden_features: false,
             },
-            homeostasis: HomeostasisArg::default(),
+            homeostasis: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::args::ExportArgs;
 use crate::images::{self, TrainingImages};
 use crate::inspect;
+use crate::int8::{self, Sources};
 use crate::run_folder::{self, RunFolder, RunRecord};
 use crate::{Outcome, train};
 use anyhow::{Context, Result, ensure};
@@ -11,8 +12,8 @@ use aplysia_deploy::adaptation::{DEFAULT, DEFAULT_SEED};
 use aplysia_deploy::card::{
     AccuracyCard, AdaptationCard, DataCard, InputCard, MemoryCard, RulesCard,
 };
-use aplysia_deploy::{Calibration, Card, Content, Export, cost_of_network, export};
-use aplysia_learn::{Device, TrainConfig, activation_ranges};
+use aplysia_deploy::{Card, Content, Export, plasticity};
+use aplysia_learn::{Device, TrainConfig};
 use aplysia_shared::Model;
 use aplysia_space::Network;
 use std::path::Path;
@@ -59,17 +60,19 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
         .lower(images::shape(test), test.n_classes())?;
     // What exists in training only stays here.
     let (network, kept) = network.inference();
-    for run in &mut runs {
-        let layers = kept.iter().map(|&at| run.params.layers.get(at).cloned());
-        let layers: Option<Vec<_>> = layers.collect();
-        run.params.layers = layers.context("params.json lacks layers of this genotype")?;
+    for (run, dir) in runs
+        .iter_mut()
+        .zip([&args.run].into_iter().chain(&args.repeats))
+    {
+        int8::keep(&mut run.params, &kept)
+            .with_context(|| format!("{} is damaged", dir.display()))?;
     }
     let run = &runs[0];
-    let content = Content {
-        golden: args.kind.spec(args.golden),
-        homeostasis: args.homeostasis.into(),
-        ..Content::new(&test.class_names)
-    };
+    let mut content = plasticity::content(&run.design, &test.class_names);
+    content.golden = args.kind.spec(args.golden);
+    if let Some(layers) = args.homeostasis {
+        content.homeostasis = layers.into();
+    }
     let made = quantize(args, run, data, &network, &content)?;
     let mut measured = vec![measure(run, data, test, &network, &made)?];
     for (i, (repeat, dir)) in runs[1..].iter().zip(&args.repeats).enumerate() {
@@ -94,7 +97,7 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
     })
 }
 
-/// The run in int8; its costs must be those predicted without training.
+/// The run in int8.
 fn quantize(
     args: &ExportArgs,
     run: &RunFolder,
@@ -103,28 +106,13 @@ fn quantize(
     content: &Content,
 ) -> Result<Export> {
     let seed = run.record.config.seed;
-    let calibration = data.splits.train.subset(args.calibration, seed);
     let golden = images::golden(data, seed);
-    let ranges = activation_ranges(
-        network,
-        &run.params,
-        train::learn_images(&calibration, &data.normalization),
-        Device::Cpu,
-    )?;
-    let calibrated = Calibration {
-        input: images::input(&data.normalization),
-        ranges: &ranges,
-        images: images::images(&calibration),
+    let from = Sources {
+        calibration: &data.splits.train.subset(args.calibration, seed),
         golden: images::images(&golden),
+        normalization: &data.normalization,
     };
-    let made = export(network, &run.params, calibrated, content)?;
-    let predicted = cost_of_network(network, content)?;
-    ensure!(
-        predicted == made.costs,
-        "the predicted costs {predicted:?} differ from the exported {:?}: please report this",
-        made.costs
-    );
-    Ok(made)
+    int8::quantize(network, &run.params, from, content)
 }
 
 /// Seed, float and int8 accuracy in percent on the test images.
@@ -234,6 +222,9 @@ fn commands(args: &ExportArgs, runs: &[RunFolder], data: &TrainingImages) -> Vec
     if args.kind.golden_features {
         export += " --golden-features";
     }
+    if let Some(layers) = args.homeostasis {
+        export += &format!(" --homeostasis {}", layers.name());
+    }
     if folders.len() > 1 {
         export += &format!(" --repeats {}", folders[1..].join(","));
     }
@@ -295,7 +286,12 @@ fn card(
             map: made.map.clone(),
         },
         rules: RulesCard::new(network),
-        adaptation: AdaptationCard::new(network, content, DEFAULT, DEFAULT_SEED),
+        adaptation: AdaptationCard::new(
+            network,
+            content,
+            plasticity::config(&run.design).unwrap_or(DEFAULT),
+            DEFAULT_SEED,
+        ),
         genotype: run.design.clone(),
     }
 }

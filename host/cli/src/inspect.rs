@@ -5,9 +5,11 @@ use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob};
 use anyhow::{Context, Result};
 use aplysia_deploy::arena::Work;
+use aplysia_deploy::cost::untrained_blob;
 use aplysia_deploy::energy::CHIPS;
 use aplysia_deploy::plan::{Plan, memory_map};
-use aplysia_deploy::{Content, Costs, cost_of_network, hex};
+use aplysia_deploy::plasticity::{self, Learning};
+use aplysia_deploy::{Costs, hex};
 use aplysia_shared::{Model, Op, Tensor};
 use aplysia_space::Design;
 use std::io::{self, Write};
@@ -41,9 +43,26 @@ fn genotype(out: &mut impl Write, design: &Design, data: &DataArgs) -> Result<()
     )?;
     let network = design.lower(input, n_classes)?.inference().0;
     write!(out, "{}", network.draw())?;
-    let content = Content::new(&images.class_names);
-    let cost = cost_of_network(&network, &content)?;
+    let content = plasticity::content(design, &images.class_names);
+    let blob = untrained_blob(&network, &content)?;
+    let model = Model::parse(&blob)?;
+    let cost = Costs::of(&model);
     costs(out, cost)?;
+    if let Some((plan, config)) =
+        plasticity::describe(design, &network).zip(plasticity::config(design))
+    {
+        let learning = Learning::of(&model, &config)?;
+        writeln!(out, "{plan}")?;
+        let (bytes, n) = (learning.state_bytes, learning.instructions);
+        writeln!(
+            out,
+            "learning      {bytes:>10} bytes of RAM beside the arena"
+        )?;
+        writeln!(
+            out,
+            "              {n:>10} instructions more per image (estimated, Cortex-M4)"
+        )?;
+    }
     energy(out, cost.instructions)
 }
 

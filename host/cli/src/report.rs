@@ -184,7 +184,7 @@ fn release(dir: &Path) -> Result<Release> {
             ram_bytes: card.costs.ram_bytes,
             macs: card.costs.macs,
             instructions: card.costs.instructions,
-            params: 0,
+            ..Costs::default()
         },
     })
 }

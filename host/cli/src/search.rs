@@ -1,100 +1,26 @@
 //! `aplysia search`: a study of mixed-rule networks; killed at any moment, `--resume` goes on.
 
+mod adapted;
 mod learned;
 mod spaces;
+mod trainer;
 
 use crate::args::SearchArgs;
 use crate::images::{self, TrainingImages};
-use crate::{Outcome, blob, progress, run_folder, train};
+use crate::{Outcome, progress, run_folder, train};
+use adapted::{Adapted, Shifted};
 use anyhow::{Context, Result, ensure};
-use aplysia_data::{Dataset, Normalization};
-use aplysia_deploy::Content;
+use aplysia_data::Dataset;
+use aplysia_deploy::plasticity;
 use aplysia_learn::supernet::SupernetConfig;
-use aplysia_learn::{Device, FeedbackScale, LearnError, Progress, TrainConfig};
-use aplysia_search::{
-    Costs, Evaluate, Halving, Job, Limits, Proposal, Score, Study, StudyConfig, TrainError, Trial,
-};
-use aplysia_space::{DartsSpace, Design, McuSpace, NasBench201Space, Network};
+use aplysia_learn::{FeedbackScale, TrainConfig};
+use aplysia_search::{Halving, Limits, Study, StudyConfig, Trial};
+use aplysia_space::{DartsSpace, Design, McuSpace, NasBench201Space};
 use serde::{Deserialize, Serialize};
 pub(crate) use spaces::Searched;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-
-/// The stage behind the study: costs by `deploy`, training by `learn`.
-struct Trainer<'a, S> {
-    space: S,
-    train: &'a Dataset,
-    valid: &'a Dataset,
-    normalization: &'a Normalization,
-    content: Content,
-    schedule_epochs: usize,
-    settings: TrainConfig,
-    /// Where candidates are learned.
-    supernet: SupernetConfig,
-    device: Device,
-}
-
-impl<S: Searched> Trainer<'_, S> {
-    fn network(&self, genotype: &S::Genotype) -> Result<Network, String> {
-        let design = self.space.design(genotype);
-        let network = design.lower(images::shape(self.train), self.train.n_classes());
-        network.map_err(|e| e.to_string())
-    }
-}
-
-impl<S: Searched> Evaluate<S::Genotype> for Trainer<'_, S> {
-    fn cost(&self, genotype: &S::Genotype) -> Result<Costs, String> {
-        let network = self.network(genotype)?.inference().0;
-        self.space.cost(&network, &self.content)
-    }
-
-    fn train(&mut self, job: &Job<'_, S::Genotype>) -> Result<Score, TrainError> {
-        let network = self.network(job.genotype).map_err(TrainError::Failed)?;
-        let checkpoint = job.dir.join("checkpoint.bin");
-        if let (Some(previous), false) = (&job.previous, checkpoint.exists()) {
-            let copied = blob::read_file(&previous.join("checkpoint.bin"))
-                .and_then(|bytes| run_folder::write(&checkpoint, &bytes));
-            copied.map_err(|e| TrainError::Fatal(e.into()))?;
-        }
-        let config = TrainConfig {
-            epochs: job.budget as usize,
-            schedule_epochs: self.schedule_epochs,
-            seed: job.seed,
-            ..self.settings.clone()
-        };
-        let learn_job = aplysia_learn::Job {
-            network: &network,
-            train: train::learn_images(self.train, self.normalization),
-            valid: Some(train::learn_images(self.valid, self.normalization)),
-            config: &config,
-            device: self.device,
-            checkpoint: Some(&checkpoint),
-        };
-        let trained =
-            aplysia_learn::train(&learn_job, &mut |_: Progress<'_>| progress::flow(job.stop));
-        match trained {
-            Ok(t) if !t.finished => Err(TrainError::Interrupted),
-            Ok(t) => {
-                let accuracy = t
-                    .history
-                    .last()
-                    .and_then(|e| e.valid_accuracy)
-                    .unwrap_or(0.0);
-                Ok(Score {
-                    accuracy: f64::from(accuracy),
-                })
-            }
-            Err(e @ LearnError::Diverged { .. }) => Err(TrainError::Failed(e.to_string())),
-            Err(e) => Err(TrainError::Fatal(Box::new(e))),
-        }
-    }
-
-    fn propose(&mut self, proposal: &Proposal<'_>) -> Result<S::Genotype, TrainError> {
-        self.space
-            .learned(|space| self.learn(space, proposal))
-            .unwrap_or_else(|| Err(TrainError::Failed("no supernet of this space".into())))
-    }
-}
+use trainer::Trainer;
 
 /// The evaluator's settings, kept in the study's config.
 #[derive(Serialize, Deserialize)]
@@ -111,6 +37,9 @@ struct Settings {
     /// Where candidates are learned: how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     supernet: Option<SupernetConfig>,
+    /// How candidates are tried on shifted images, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    adapted: Option<Adapted>,
 }
 
 /// Runs or resumes the study, then prints the front.
@@ -173,7 +102,7 @@ pub(crate) fn open_same<S: Searched>(args: &SearchArgs, data: &TrainingImages) -
 
 /// What a finished study chose.
 pub(crate) struct Winner {
-    /// The most accurate of its networks.
+    /// The best of its networks by [`aplysia_search::Score::lead`].
     pub(crate) design: Design,
     /// Its validation accuracy there.
     pub(crate) valid_pct: f64,
@@ -232,7 +161,10 @@ pub(crate) fn advance<S: Searched>(
         train: &part,
         valid: &data.splits.validation,
         normalization: &data.normalization,
-        content: Content::new(&data.splits.train.class_names),
+        shifted: settings
+            .adapted
+            .map(|objective| Shifted::new(&objective, data))
+            .transpose()?,
         schedule_epochs: budgets.last().copied().unwrap_or(1) as usize,
         settings: TrainConfig {
             feedback_scale: settings.feedback_scale,
@@ -263,9 +195,13 @@ pub(crate) fn config<S: Searched>(
         device: args.device.clone(),
         training: Some(args.recipe.settings()).filter(|c| *c != TrainConfig::default()),
         supernet: is_learned.then(|| args.supernet.settings()),
+        adapted: Adapted::new(&args.adapted),
     };
     let part = &data.splits.train;
-    let space = S::new(args, images::shape(part), part.n_classes())?;
+    let mut space = S::new(args, images::shape(part), part.n_classes())?;
+    if let Some(objective) = &settings.adapted {
+        space = space.plastic(objective.bounds())?;
+    }
     if let Some(settings) = &settings.supernet {
         space.check_learned(settings)?;
     }
@@ -324,6 +260,9 @@ fn report<G>(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, G>) {
                 (Some(why), _) => format!("failed: {why}"),
                 (None, a) => format!("validation {:.2} %", 100.0 * a.unwrap_or(0.0)),
             };
+            let adapted = trial.adapted.last();
+            let adapted = adapted.map(|a| format!(", shifted and learned {:.2} %", 100.0 * a));
+            let result = result + &adapted.unwrap_or_default();
             let line = format!("trial {:>3} rung {rung}  {result}", trial.index);
             bar.suspend(|| say!("{line}"));
         }
@@ -331,16 +270,19 @@ fn report<G>(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, G>) {
 }
 
 fn print_front<S: Searched>(study: &Study<S>, train: &Dataset) -> Result<()> {
-    let on_device = study
-        .front()
-        .first()
-        .is_some_and(|t| t.costs.flash_bytes > 0);
+    let settings: Settings = study.config().evaluator.clone().try_into()?;
+    let front = study.front();
+    let on_device = front.first().is_some_and(|t| t.costs.flash_bytes > 0);
     let columns = match on_device {
         true => "flash, RAM, MACs, estimated instructions",
         false => "parameters, MACs",
     };
-    say!("\nPareto front (validation accuracy, {columns}):");
-    for t in study.front() {
+    let adapted = settings.adapted.as_ref().map(Adapted::describe);
+    let learned = adapted.as_ref().map_or(String::new(), |how| {
+        format!(", accuracy on shifted images {how}, RAM and instructions of that")
+    });
+    say!("\nPareto front (validation accuracy, {columns}{learned}):");
+    for t in front {
         let c = t.costs;
         let costs = match on_device {
             true => format!(
@@ -350,17 +292,25 @@ fn print_front<S: Searched>(study: &Study<S>, train: &Dataset) -> Result<()> {
             false => format!("{}  {}", c.params, c.macs),
         };
         let accuracy = 100.0 * t.accuracy().unwrap_or(0.0);
-        say!("  trial {:>3}  {accuracy:.2} %  {costs}", t.index);
+        let learned = t.adapted.last().map_or(String::new(), |adapted| {
+            let (bytes, instructions) = (c.learned_bytes, c.update_instructions);
+            format!("  {:.2} %  {bytes} B  {instructions}", 100.0 * adapted)
+        });
+        say!("  trial {:>3}  {accuracy:.2} %  {costs}{learned}", t.index);
     }
     let (path, best) = write_winner(study)?;
     let design = study.config().space.design(&best.genotype);
     let network = design.lower(images::shape(train), train.n_classes())?;
-    say!("\nthe most accurate:\n{}", network.draw());
+    let by = adapted.map_or(String::new(), |_| " after learning on the device".into());
+    say!("\nthe most accurate{by}:\n{}", network.draw());
+    if let Some(plan) = plasticity::describe(&design, &network) {
+        say!("{plan}");
+    }
     say!("wrote {}", path.display());
     Ok(())
 }
 
-/// The most accurate trial of a finished study; its genotype is written to `best.toml` in the folder.
+/// The best trial of a finished study by [`aplysia_search::Score::lead`]; its genotype is written to `best.toml` in the folder.
 ///
 /// # Errors
 /// No trial was trained to the end, or the disk is full.

@@ -23,7 +23,7 @@ mod trunk;
 pub mod watched;
 
 use crate::DeployError;
-use crate::adaptation::DEEP_RAM_BYTES;
+use crate::adaptation::{DEEP_RAM_BYTES, DEEP_RANDOM_RATE, DEEP_RATE};
 use crate::evaluate::Images;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::deep::{Deep, Feedback};
@@ -135,11 +135,15 @@ pub const METHODS: &[Method] = &[
         perceptron(1311, 16),
     ),
     method("homeostasis 5 + reward 1311", Some(5), reward(1311)),
-    method("deep 82 random", None, deep(82, Feedback::Random)),
+    method(
+        "deep 82 random",
+        None,
+        deep(DEEP_RANDOM_RATE, Feedback::Random),
+    ),
     method(
         "homeostasis 5 + deep 328 signs",
         Some(5),
-        deep(328, Feedback::Signs),
+        deep(DEEP_RATE, Feedback::Signs),
     ),
 ];
 
@@ -153,13 +157,15 @@ impl Method {
         }
     }
 
-    /// Whether `model` has a layer for it; always, unless it learns below the head.
+    /// Whether `model` has what it needs: statistics for homeostasis, a layer that learns below the head.
     pub fn fits(&self, model: &Model<'_>) -> bool {
         let bytes = self.config().map(|config| state_bytes(model, &config));
-        !matches!(bytes, Some(Err(AdaptError::Deep { .. })))
+        let lacks =
+            |e: AdaptError| matches!(e, AdaptError::Deep { .. } | AdaptError::NoHomeostasis);
+        !bytes.is_some_and(|bytes| bytes.is_err_and(lacks))
     }
 
-    /// Bytes of learned state in RAM on a device; none for a baseline of the host, and without a layer for it.
+    /// Bytes of learned state in RAM on a device; none for a baseline of the host, and where it does not fit.
     ///
     /// # Errors
     /// `model` cannot learn so.

@@ -39,6 +39,9 @@ pub const DEEP_RAM_BYTES: u32 = 12_500;
 /// Learning rate of the layers below the deep head unless told otherwise, in 1/65536.
 pub const DEEP_RATE: u16 = 328;
 
+/// The same with random feedback.
+pub const DEEP_RANDOM_RATE: u16 = 82;
+
 /// What learns on the device unless told otherwise: of the settings tried, the one that holds where the
 /// shift is strong.
 ///

@@ -21,12 +21,10 @@ use aplysia_shared::kernel::dsp::packing::{self, Depth};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS, Scaling};
 use aplysia_shared::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Tensor};
 use aplysia_space::{Network, NodeOp};
-use serde::{Deserialize, Serialize};
 
 /// Which convolutions carry source statistics for homeostasis: 8 bytes of flash per channel, and state
 /// on the device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HomeostasisScope {
     /// None.
     None,
@@ -37,6 +35,8 @@ pub enum HomeostasisScope {
     Depthwise,
     /// Every convolution.
     All,
+    /// Of the weighted layers, in their order, those with `true`; none beyond the end.
+    Chosen(Vec<bool>),
 }
 
 /// What a blob holds beside the network.
@@ -65,8 +65,12 @@ impl Content {
 
     /// Whether node `i` carries source statistics.
     pub fn has_homeostasis(&self, network: &Network, i: usize) -> bool {
-        match (self.homeostasis, network.nodes[i].op) {
+        match (&self.homeostasis, network.nodes[i].op) {
             (HomeostasisScope::None, _) => false,
+            (HomeostasisScope::Chosen(flags), NodeOp::Conv { .. }) => {
+                let at = network.weighted().position(|node| node == i);
+                at.and_then(|at| flags.get(at).copied()).unwrap_or(false)
+            }
             (HomeostasisScope::Stem, NodeOp::Conv { .. }) => i == 1,
             (HomeostasisScope::Depthwise, NodeOp::Conv { depthwise, .. }) => i == 1 || depthwise,
             (HomeostasisScope::All, NodeOp::Conv { .. }) => true,

@@ -5,6 +5,7 @@
 
 use crate::golden::GoldenSpec;
 use crate::{Content, Costs, DeployError};
+use aplysia_shared::adapt::deep::Deep;
 use aplysia_shared::adapt::{Config, Head};
 use aplysia_space::{Design, Network, Rule};
 use serde::{Deserialize, Serialize};
@@ -209,6 +210,9 @@ pub struct AdaptationCard {
     pub instar_shift: Option<u8>,
     /// Learning rate of the delta head in 1/65536; absent with another head.
     pub delta_rate: Option<u16>,
+    /// Rate in 1/65536 and margin of the perceptron head; absent with another head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perceptron: Option<(u16, u8)>,
     /// Layers with source statistics for homeostasis.
     pub homeostasis_layers: Vec<String>,
     /// Whether the blob carries class prototypes.
@@ -218,6 +222,9 @@ pub struct AdaptationCard {
     /// What the guard scores; absent if the blob has no golden set. Its bytes are in the costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub golden: Option<GoldenCard>,
+    /// What learns below the head, which is a delta head (rate 0: it stays); absent if nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deep: Option<Deep>,
 }
 
 /// The golden set.
@@ -243,18 +250,21 @@ impl GoldenCard {
 impl AdaptationCard {
     /// `config` and `seed`, with what a blob of `network` and `content` carries for them.
     pub fn new(network: &Network, content: &Content, config: Config, seed: u32) -> Self {
-        let (instar_shift, delta_rate) = match config.head {
-            Head::Instar { shift } => (Some(shift), None),
-            Head::Delta { rate } => (None, Some(rate)),
-            Head::Base | Head::Perceptron { .. } | Head::Reward { .. } | Head::Deep { .. } => {
-                (None, None)
-            }
-        };
+        let (mut instar_shift, mut delta_rate, mut perceptron, mut deep) = (None, None, None, None);
+        match config.head {
+            Head::Instar { shift } => instar_shift = Some(shift),
+            Head::Delta { rate } => delta_rate = Some(rate),
+            Head::Perceptron { rate, margin } => perceptron = Some((rate, margin)),
+            Head::Deep { rate, deep: below } => (delta_rate, deep) = (Some(rate), Some(below)),
+            Head::Base | Head::Reward { .. } => {}
+        }
         let carries = |&i: &usize| content.has_homeostasis(network, i);
         Self {
             homeostasis_shift: config.homeostasis,
             instar_shift,
             delta_rate,
+            perceptron,
+            deep,
             homeostasis_layers: network
                 .weighted()
                 .filter(carries)

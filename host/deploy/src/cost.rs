@@ -60,11 +60,19 @@ pub fn cost(genotype: &Genotype, input: Shape, content: &Content) -> Result<Cost
 /// # Errors
 /// The network exceeds the blob format.
 pub fn cost_of_network(network: &Network, content: &Content) -> Result<Costs, DeployError> {
+    let blob = untrained_blob(network, content)?;
+    Ok(Costs::of(&Model::parse(&blob)?))
+}
+
+/// The blob of an untrained network: its layers, placeholders for its numbers.
+///
+/// # Errors
+/// The network exceeds the blob format.
+pub fn untrained_blob(network: &Network, content: &Content) -> Result<Vec<u8>, DeployError> {
     let statistics = Statistics::placeholder(network, content);
     let mut parts = assemble(network, &placeholder(network)?, &statistics, content)?.parts;
     if let Some(spec) = content.golden {
         parts.add_golden(&GoldenSet::placeholder(network, spec))?;
     }
-    let blob = parts.anonymous_blob()?;
-    Ok(Costs::of(&Model::parse(&blob)?))
+    parts.anonymous_blob()
 }

@@ -39,6 +39,7 @@ pub mod pack;
 mod parts;
 pub mod plain;
 pub mod plan;
+pub mod plasticity;
 pub mod processor;
 pub mod quantize;
 pub mod sign;

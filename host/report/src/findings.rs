@@ -34,7 +34,7 @@ pub struct Search {
     pub limits: Limits,
     /// The trials so far, in order.
     pub candidates: Vec<Candidate>,
-    /// Positions in `candidates` of the Pareto front, the most accurate first.
+    /// Positions in `candidates` of the Pareto front, the best by [`aplysia_search::Score::lead`] first.
     pub front: Vec<usize>,
 }
 
@@ -47,6 +47,8 @@ pub struct Candidate {
     pub costs: Costs,
     /// Validation accuracy (0..=1) at the end of each rung it trained on.
     pub accuracies: Vec<f64>,
+    /// The same on shifted images after learning on the device; empty if the study does not ask for it.
+    pub adapted: Vec<f64>,
     /// Why its training failed, if it did.
     pub failure: Option<String>,
     /// The genotype in its serialized form.
@@ -83,6 +85,7 @@ impl Search {
                 generation: trial.generation,
                 costs: trial.costs,
                 accuracies: trial.accuracies.clone(),
+                adapted: trial.adapted.clone(),
                 failure: trial.failure.clone(),
                 genotype: serde_json::to_value(&trial.genotype)?,
                 network: lower(&trial.genotype)?,
@@ -97,6 +100,11 @@ impl Search {
             candidates,
             front: record.front().iter().map(|t| t.index).collect(),
         })
+    }
+
+    /// Whether the study asks for accuracy after learning on the device.
+    pub fn adapts(&self) -> bool {
+        self.candidates.iter().any(|c| !c.adapted.is_empty())
     }
 
     /// The trials that trained on every rung: position and accuracy.

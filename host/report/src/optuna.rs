@@ -6,7 +6,7 @@
 //!
 //! | Optuna | here |
 //! |---|---|
-//! | values | validation accuracy (maximise), instructions, flash bytes, RAM bytes (minimise) |
+//! | values | validation accuracy (maximise), instructions, flash bytes, RAM bytes (minimise); accuracy on shifted images after learning on the device (maximise), if the study asks for it |
 //! | parameters | the leaves of the genotype by their path, e.g. `block.2.rules.1`; an edge of a cell in string form is a leaf |
 //! | intermediate values | accuracy by budget (epochs) at the end of each rung |
 //! | `COMPLETE` (1) | trained on every rung |
@@ -37,10 +37,15 @@ pub fn journal(search: &Search) -> String {
         Value::Object(fields).to_string() + "\n"
     };
     let fields = |value: Value| value.as_object().cloned().unwrap_or_default();
-    let names = ["accuracy", "instructions", "flash_bytes", "ram_bytes"];
+    let mut names = vec!["accuracy", "instructions", "flash_bytes", "ram_bytes"];
+    let mut directions = vec![2, 1, 1, 1];
+    if search.adapts() {
+        names.push("adapted_accuracy");
+        directions.push(2);
+    }
     let mut text = worker(
         0,
-        fields(json!({"study_name": search.name, "directions": [2, 1, 1, 1]})),
+        fields(json!({"study_name": search.name, "directions": directions})),
     );
     let system = json!({"study_id": 0, "system_attr": {"study:metric_names": names}});
     text += &worker(3, fields(system));
@@ -72,12 +77,14 @@ fn trial(
     let accuracy = candidate.final_accuracy(search.budgets.len());
     let values = accuracy.map(|a| {
         let cost = |n: u64| n as f64;
-        [
+        let mut values = vec![
             a,
             cost(costs.instructions),
             cost(costs.flash_bytes),
-            cost(costs.ram_bytes),
-        ]
+            cost(costs.device_ram_bytes()),
+        ];
+        values.extend(candidate.adapted.last());
+        values
     });
     let under_way = search.candidates.last().map(|c| c.generation) == Some(candidate.generation)
         && !search
@@ -85,7 +92,7 @@ fn trial(
             .iter()
             .filter(|c| c.generation == candidate.generation)
             .any(|c| c.final_accuracy(search.budgets.len()).is_some());
-    let state = match (&candidate.failure, values) {
+    let state = match (&candidate.failure, &values) {
         (Some(_), _) => 3,
         (None, Some(_)) => 1,
         (None, None) if under_way => 0,

@@ -82,8 +82,9 @@ pub fn html(findings: &Findings) -> String {
     body += &section(
         "Pareto front",
         "Every trial that trained on all rungs (grey), and the front (green, with the trial's number): \
-         no other trial is at least as good in accuracy, instructions, flash and RAM together. The line \
-         bounds what is best in the two numbers of its panel alone.",
+         no other trial is at least as good in accuracy, instructions, flash and RAM together, and in accuracy \
+         after learning on the device if the study asks for it. The line bounds what is best in the two numbers \
+         of its panel alone.",
         &grid("three", &pareto::panels(search)),
     );
     body += &section(
@@ -184,10 +185,17 @@ fn tiles(search: &Search) -> String {
         .filter(|c| c.failure.is_some())
         .count();
     let best = search.front.first().and_then(|&i| {
-        let accuracy = search.candidates[i].final_accuracy(search.budgets.len())?;
+        let candidate = &search.candidates[i];
+        let (of, accuracy) = match candidate.adapted.last() {
+            Some(&adapted) => ("shifted images, learned on the device", adapted),
+            None => (
+                "best validation accuracy",
+                candidate.final_accuracy(search.budgets.len())?,
+            ),
+        };
         Some((
             format!("{:.2} %", 100.0 * accuracy),
-            format!("best validation accuracy, trial {i}"),
+            format!("{of}, trial {i}"),
         ))
     });
     let epochs = search.budgets.last().copied().unwrap_or(0);
@@ -255,7 +263,7 @@ fn networks(findings: &Findings) -> String {
     }
     section(
         "Networks",
-        "The most accurate of the front first; every layer with weights in the colour of the rule that trains \
+        "The best of the front first; every layer with weights in the colour of the rule that trains \
          it. Of cell networks, one of each kind of cell.",
         &content,
     )

@@ -1,6 +1,6 @@
 //! The seam to training and deployment: what a study asks of the outside.
 
-use crate::objective::Costs;
+use crate::objective::{Costs, Score};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -70,13 +70,6 @@ pub struct Job<'a, G> {
     pub previous: Option<PathBuf>,
     /// When it becomes true, save what helps to resume and return [`TrainError::Interrupted`].
     pub stop: &'a AtomicBool,
-}
-
-/// What a training is worth.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score {
-    /// Share of right answers on the validation part, 0..=1.
-    pub accuracy: f64,
 }
 
 /// Why a training gave no score.

@@ -34,7 +34,7 @@ impl Halving {
             .sum()
     }
 
-    /// The `n` indices that go on: by front, then the more accurate (the first objective), then the
+    /// The `n` indices that go on: by front, then the better in the first objective (accuracy), then the
     /// earlier; in ascending order.
     ///
     /// Not by crowding, which would spend the long trainings on the two cheapest networks.

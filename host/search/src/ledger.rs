@@ -39,6 +39,9 @@ pub enum Event<G> {
         budget: u64,
         /// Validation accuracy, 0..=1.
         accuracy: f64,
+        /// The same on shifted images after learning on the device, if the study asks for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        adapted: Option<f64>,
     },
     /// A training failed; the trial is out.
     Failed {

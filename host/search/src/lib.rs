@@ -21,9 +21,9 @@ pub mod study;
 pub mod trial;
 
 pub use error::SearchError;
-pub use evaluate::{Evaluate, Job, Proposal, Score, TrainError};
+pub use evaluate::{Evaluate, Job, Proposal, TrainError};
 pub use halving::Halving;
-pub use objective::{Costs, Limits};
+pub use objective::{Costs, Limits, Score};
 pub use record::Record;
 pub use strategy::{Space, Strategy, StrategyKind};
 pub use study::{Outcome, Progress, Study, StudyConfig};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Costs of a genotype, known without training. Flash, RAM and instructions are those on the device, all 0
 /// where networks of the space cannot be deployed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Costs {
     /// Length of the exported blob.
     pub flash_bytes: u64,
@@ -18,10 +18,39 @@ pub struct Costs {
     /// Trained parameters of inference; 0 (and not written) where flash says it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub params: u64,
+    /// RAM of what it learns on the device, beside the arena; 0 (and not written) without a plan for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub learned_bytes: u64,
+    /// Estimated instructions that learning from an image adds to its inference; 0 (and not written) without.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub update_instructions: u64,
+}
+
+impl Costs {
+    /// RAM of a device that infers and, if that is planned, learns.
+    pub fn device_ram_bytes(&self) -> u64 {
+        self.ram_bytes + self.learned_bytes
+    }
 }
 
 fn is_zero(n: &u64) -> bool {
     *n == 0
+}
+
+/// What a training is worth on the validation part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Share of right answers, 0..=1.
+    pub accuracy: f64,
+    /// The same on shifted images after learning from others on the device; none if the search does not ask.
+    pub adapted: Option<f64>,
+}
+
+impl Score {
+    /// What the search looks for first: accuracy after learning on the device, if it asks for that.
+    pub fn lead(&self) -> f64 {
+        self.adapted.unwrap_or(self.accuracy)
+    }
 }
 
 /// Hard limits. A candidate above one of them is never trained.
@@ -30,7 +59,7 @@ fn is_zero(n: &u64) -> bool {
 pub struct Limits {
     /// Most bytes of flash.
     pub flash_bytes: u64,
-    /// Most bytes of RAM.
+    /// Most bytes of RAM, what is learned on the device included.
     pub ram_bytes: u64,
     /// Most instructions.
     pub instructions: u64,
@@ -51,22 +80,24 @@ impl Limits {
     pub fn violation(&self, costs: &Costs) -> f64 {
         let excess = |cost: u64, limit: u64| (cost as f64 / limit.max(1) as f64 - 1.0).max(0.0);
         excess(costs.flash_bytes, self.flash_bytes)
-            + excess(costs.ram_bytes, self.ram_bytes)
+            + excess(costs.device_ram_bytes(), self.ram_bytes)
             + excess(costs.instructions, self.instructions)
             + self.params.map_or(0.0, |limit| excess(costs.params, limit))
             + self.macs.map_or(0.0, |limit| excess(costs.macs, limit))
     }
 
-    /// The candidate as a point to be minimised: −accuracy, instructions, flash, RAM; without costs on the
-    /// device −accuracy, multiply-accumulates, parameters.
-    pub fn point(&self, costs: &Costs, accuracy: f64) -> Point {
+    /// The candidate as a point to be minimised: −[`Score::lead`], −accuracy where that is another number,
+    /// instructions, flash, RAM; without costs on the device multiply-accumulates and parameters in their place.
+    pub fn point(&self, costs: &Costs, score: Score) -> Point {
         let [work, size, ram] = match costs.flash_bytes {
             0 => [costs.macs, costs.params, 0],
-            flash => [costs.instructions, flash, costs.ram_bytes],
+            flash => [costs.instructions, flash, costs.device_ram_bytes()],
         };
+        let unlearned = score.adapted.map_or(0.0, |_| -score.accuracy);
+        let [work, size, ram] = [work, size, ram].map(|n| n as f64);
         Point {
-            objectives: [-accuracy, work as f64, size as f64, ram as f64],
-            violation: self.violation(costs) + (self.min_accuracy - accuracy).max(0.0),
+            objectives: [-score.lead(), unlearned, work, size, ram],
+            violation: self.violation(costs) + (self.min_accuracy - score.accuracy).max(0.0),
         }
     }
 }

@@ -9,7 +9,7 @@
 use std::cmp::Ordering;
 
 /// Number of objectives.
-pub const N_OBJECTIVES: usize = 4;
+pub const N_OBJECTIVES: usize = 5;
 
 /// A candidate in objective space.
 #[derive(Clone, Copy, Debug, PartialEq)]

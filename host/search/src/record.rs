@@ -33,7 +33,7 @@ impl<S: Space + DeserializeOwned> Record<S> {
         Ok(Self { config, trials })
     }
 
-    /// The Pareto front of the fully trained trials, the most accurate first.
+    /// The Pareto front of the fully trained trials, the best by [`crate::Score::lead`] first.
     pub fn front(&self) -> Vec<&Trial<S::Genotype>> {
         let n_rungs = self.config.halving.budgets.len();
         trial::front(&self.trials, &self.config.limits, n_rungs)

@@ -212,7 +212,7 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
         &self.trials
     }
 
-    /// The Pareto front of the fully trained trials, the most accurate first.
+    /// The Pareto front of the fully trained trials, the best by [`crate::Score::lead`] first.
     pub fn front(&self) -> Vec<&Trial<S::Genotype>> {
         trial::front(
             &self.trials,

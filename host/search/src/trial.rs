@@ -1,7 +1,7 @@
 //! One candidate and what is known of it so far.
 
 use crate::ledger::Event;
-use crate::objective::{Costs, Limits};
+use crate::objective::{Costs, Limits, Score};
 use crate::pareto::{Point, non_dominated_sort};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,10 @@ pub struct Trial<G> {
     pub n_rejected: usize,
     /// Validation accuracy (0..=1) at the end of each rung it trained on.
     pub accuracies: Vec<f64>,
+    /// Accuracy (0..=1) on shifted images after learning on the device at the end of each; empty (and not
+    /// written) if the study does not ask for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapted: Vec<f64>,
     /// Why its training failed, if it did.
     pub failure: Option<String>,
 }
@@ -30,10 +34,18 @@ impl<G> Trial<G> {
         self.accuracies.last().copied()
     }
 
+    /// What its longest training is worth.
+    pub fn score(&self) -> Option<Score> {
+        Some(Score {
+            accuracy: self.accuracy()?,
+            adapted: self.adapted.last().copied(),
+        })
+    }
+
     /// Its place in objective space, unless it failed or has not trained.
     pub fn point(&self, limits: &Limits) -> Option<Point> {
-        let accuracy = self.accuracy().filter(|_| self.failure.is_none())?;
-        Some(limits.point(&self.costs, accuracy))
+        let score = self.score().filter(|_| self.failure.is_none())?;
+        Some(limits.point(&self.costs, score))
     }
 }
 
@@ -48,7 +60,7 @@ pub(crate) fn take<G>(trials: &mut Vec<Trial<G>>, event: Event<G>) -> bool {
             genotype,
         } => {
             let fits = index == trials.len();
-            let (accuracies, failure) = (vec![], None);
+            let (accuracies, adapted, failure) = (vec![], vec![], None);
             trials.push(Trial {
                 index,
                 generation,
@@ -56,6 +68,7 @@ pub(crate) fn take<G>(trials: &mut Vec<Trial<G>>, event: Event<G>) -> bool {
                 costs,
                 n_rejected,
                 accuracies,
+                adapted,
                 failure,
             });
             fits
@@ -64,11 +77,19 @@ pub(crate) fn take<G>(trials: &mut Vec<Trial<G>>, event: Event<G>) -> bool {
             trial,
             rung,
             accuracy,
+            adapted,
             ..
         } => {
             let found = trials.get_mut(trial);
-            let trial = found.filter(|t| t.accuracies.len() == rung);
-            trial.map(|t| t.accuracies.push(accuracy)).is_some()
+            let n_adapted = adapted.map_or(0, |_| rung);
+            let fits =
+                |t: &&mut Trial<G>| (t.accuracies.len(), t.adapted.len()) == (rung, n_adapted);
+            let Some(trial) = found.filter(fits) else {
+                return false;
+            };
+            trial.accuracies.push(accuracy);
+            trial.adapted.extend(adapted);
+            true
         }
         Event::Failed { trial, error, .. } => {
             let trial = trials.get_mut(trial);
@@ -77,8 +98,8 @@ pub(crate) fn take<G>(trials: &mut Vec<Trial<G>>, event: Event<G>) -> bool {
     }
 }
 
-/// The trials that trained on all `n_rungs` rungs and that no other such trial dominates, the most
-/// accurate first.
+/// The trials that trained on all `n_rungs` rungs and that no other such trial dominates, the best by
+/// [`Score::lead`] first.
 pub fn front<'a, G>(trials: &'a [Trial<G>], limits: &Limits, n_rungs: usize) -> Vec<&'a Trial<G>> {
     let (full, points): (Vec<_>, Vec<_>) = trials
         .iter()
@@ -91,10 +112,8 @@ pub fn front<'a, G>(trials: &'a [Trial<G>], limits: &Limits, n_rungs: usize) -> 
         .unwrap_or_default();
     let mut front: Vec<&Trial<G>> = best.into_iter().map(|i| full[i]).collect();
     front.sort_by(|a, b| {
-        let accuracy = |t: &Trial<G>| t.accuracy().unwrap_or(0.0);
-        accuracy(b)
-            .total_cmp(&accuracy(a))
-            .then(a.index.cmp(&b.index))
+        let lead = |t: &Trial<G>| t.score().map_or(0.0, |score| score.lead());
+        lead(b).total_cmp(&lead(a)).then(a.index.cmp(&b.index))
     });
     front
 }

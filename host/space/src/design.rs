@@ -3,7 +3,7 @@
 //! Owns the text form that run folders and `best.toml` hold: that of the genotype, which for the cell
 //! spaces is followed by a table `skeleton`. Shape and classes of the images come from the data.
 
-use crate::{Genotype, GenotypeError, Network, Rule, Shape, darts, nasbench201};
+use crate::{Genotype, GenotypeError, Network, Plasticity, Rule, Shape, darts, nasbench201};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,15 @@ impl Design {
                 ..*skeleton
             }
             .lower(genotype),
+        }
+    }
+
+    /// What the network goes on learning on the device, and whether each convolution keeps its statistics there;
+    /// none without such a plan, which only the space `mcu` has.
+    pub fn plasticity(&self) -> Option<(Plasticity, Vec<bool>)> {
+        match self {
+            Design::Mcu(genotype) => genotype.plasticity.zip(genotype.homeostatic()),
+            Design::Darts(..) | Design::NasBench201(..) => None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! The text form is TOML (`genotype.toml`); [`Genotype::from_toml`] and [`Genotype::to_toml`] are
 //! inverse to each other.
 
+use crate::plasticity::{HeadRule, Plasticity};
 use crate::{Rule, Shape};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,9 @@ pub struct Genotype {
     /// The blocks between, in order.
     #[serde(rename = "block", default)]
     pub blocks: Vec<Block>,
+    /// What it goes on learning on the device, if that is planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plasticity: Option<Plasticity>,
 }
 
 /// First convolution: dense, ReLU.
@@ -31,6 +35,9 @@ pub struct Stem {
     pub stride: usize,
     /// Learning rule.
     pub rule: Rule,
+    /// Whether its channels keep their statistics on the device.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub homeostatic: bool,
 }
 
 /// The linear classifier.
@@ -62,6 +69,9 @@ pub struct Block {
     pub pool: Pool,
     /// One learning rule per weighted layer, in execution order ([`BlockOp::n_weighted`]).
     pub rules: Vec<Rule>,
+    /// Whether the channels of each keep their statistics on the device; empty: of none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub homeostatic: Vec<bool>,
 }
 
 /// The kind of block. A ReLU follows every convolution but the last of a bottleneck.
@@ -107,6 +117,10 @@ fn is_one(x: &usize) -> bool {
     *x == 1
 }
 
+fn is_false(x: &bool) -> bool {
+    !x
+}
+
 /// Why a genotype is not a network. The numbers say what to change.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -135,6 +149,30 @@ pub enum GenotypeError {
         got: usize,
         /// Rules needed.
         want: usize,
+    },
+    /// The number of `homeostatic` flags differs from the number of weighted layers.
+    #[error("{place}: {got} flags `homeostatic` for {want} weighted layers")]
+    Homeostatic {
+        /// Which block.
+        place: String,
+        /// Flags given.
+        got: usize,
+        /// Flags needed.
+        want: usize,
+    },
+    /// A homeostatic layer of a genotype without a plan.
+    #[error(
+        "{place} is homeostatic, but there is no table `plasticity` that says what else learns"
+    )]
+    NoPlan {
+        /// Which layer or block.
+        place: String,
+    },
+    /// A rule of the head beside which no layer below can learn.
+    #[error("plasticity: layers below learn beside a head with rule none or delta, not {head:?}")]
+    Below {
+        /// Rule of the head.
+        head: HeadRule,
     },
     /// A residual block whose output differs from its input.
     #[error("{place}: residual needs equal shapes, but {input:?} goes in and {output:?} comes out")]
@@ -196,7 +234,7 @@ impl Genotype {
         for (i, b) in self.blocks.iter().enumerate() {
             x = b.check(format!("block{i}"), x)?;
         }
-        Ok(())
+        self.check_plasticity()
     }
 }
 
@@ -211,6 +249,10 @@ impl Block {
         let (got, want) = (self.rules.len(), self.op.n_weighted());
         if got != want {
             return Err(GenotypeError::Rules { place, got, want });
+        }
+        let got = self.homeostatic.len();
+        if got != 0 && got != want {
+            return Err(GenotypeError::Homeostatic { place, got, want });
         }
         let (h, w) = (x.h.div_ceil(self.stride), x.w.div_ceil(self.stride));
         let y = Shape {

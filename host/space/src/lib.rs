@@ -19,6 +19,7 @@ pub mod mcu;
 pub mod nasbench201;
 pub mod network;
 pub mod params;
+pub mod plasticity;
 pub mod rule;
 pub mod variation;
 
@@ -31,4 +32,5 @@ pub use mcu::{McuSpace, SpaceError};
 pub use nasbench201::NasBench201Space;
 pub use network::{Mixture, Network, Node, NodeOp, Norm, Padding, Shape, Window};
 pub use params::{BatchNorm, LayerParams, NetworkParams};
+pub use plasticity::{Below, HeadRule, Plasticity, PlasticityBounds};
 pub use rule::Rule;

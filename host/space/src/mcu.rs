@@ -4,6 +4,7 @@
 //! it shrinks, and blocks that keep their shape are often residual. The bias only shapes the first
 //! candidates; mutation and crossover (`variation`) reach every genotype within the bounds.
 
+use crate::plasticity::{self, PlasticityBounds, sample_block_homeostatic, sample_homeostatic};
 use crate::{Block, BlockOp, Genotype, Head, Pool, Rule, Shape, Stem};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -30,6 +31,9 @@ pub struct McuSpace {
     pub expansions: Vec<usize>,
     /// Learning rules a weighted layer may carry.
     pub rules: Vec<Rule>,
+    /// What may go on learning on the device; none for genotypes without such a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plasticity: Option<PlasticityBounds>,
 }
 
 /// A space from which nothing can be drawn, or only invalid genotypes.
@@ -70,6 +74,7 @@ impl McuSpace {
             kernels: vec![3, 5],
             expansions: vec![1, 2, 3, 4, 5, 6],
             rules: Rule::BIO.to_vec(),
+            plasticity: None,
         }
     }
 
@@ -124,6 +129,7 @@ impl McuSpace {
             "min <= max <= 32",
         )?;
         SpaceError::if_empty("rules", &self.rules)?;
+        self.plasticity.as_ref().map_or(Ok(()), |b| b.check())?;
         let Shape { h, w, c } = self.input;
         list(
             "input",
@@ -147,6 +153,7 @@ impl McuSpace {
             kernel: self.kernel(rng),
             stride: if rng.random_bool(0.4) { 2 } else { 1 },
             rule: pick(&palette, rng),
+            homeostatic: self.plasticity.is_some() && sample_homeostatic(true, rng),
         };
         let mut side = self.input.h.min(self.input.w).div_ceil(stem.stride);
         let mut channels = stem.channels;
@@ -165,6 +172,7 @@ impl McuSpace {
                 rule: pick(&palette, rng),
             },
             blocks,
+            plasticity: self.plasticity.as_ref().map(|bounds| bounds.sample(rng)),
         };
         self.repair(&mut genotype);
         genotype
@@ -224,6 +232,10 @@ impl McuSpace {
             residual: rng.random_bool(0.7),
             pool,
             rules: (0..op.n_weighted()).map(|_| pick(palette, rng)).collect(),
+            homeostatic: match self.plasticity {
+                Some(_) => sample_block_homeostatic(op, rng),
+                None => vec![],
+            },
         }
     }
 
@@ -239,6 +251,7 @@ impl McuSpace {
     /// Makes a genotype whose fields are within bounds valid for the input: drops what its shapes do
     /// not allow and gives every weighted layer one rule.
     pub(crate) fn repair(&self, genotype: &mut Genotype) {
+        plasticity::repair(self.plasticity.as_ref(), genotype);
         let stem = &genotype.stem;
         let mut x = Shape {
             h: self.input.h.div_ceil(stem.stride),

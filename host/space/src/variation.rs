@@ -7,6 +7,9 @@ use crate::mcu::pick;
 use crate::{Block, BlockOp, Genotype, McuSpace, Pool, Rule};
 use rand::Rng;
 
+/// Probability that a change is one of what learns on the device, where the space plans it.
+const P_PLASTICITY: f64 = 0.25;
+
 /// Tries to find a mutation that changes something; a space of one genotype has none.
 const N_TRIES: usize = 64;
 
@@ -15,7 +18,8 @@ impl McuSpace {
     /// space holds nothing else nearby.
     ///
     /// Elementary changes: another rule on one layer (the most frequent), wider or narrower, another
-    /// window, operation, expansion, step or pooling, residual on or off, one block more or less.
+    /// window, operation, expansion, step or pooling, residual on or off, one block more or less, and in a
+    /// quarter of the cases something else that learns on the device, where the space plans it.
     pub fn mutate(&self, parent: &Genotype, rng: &mut impl Rng) -> Genotype {
         for _ in 0..N_TRIES {
             let mut child = parent.clone();
@@ -32,7 +36,7 @@ impl McuSpace {
     }
 
     /// The front of `a` and the back of `b`: stem and first blocks of the one, last blocks and head of
-    /// the other, cut so that the number of blocks stays within bounds.
+    /// the other, cut so that the number of blocks stays within bounds; what learns at the head goes with it.
     pub fn crossover(&self, a: &Genotype, b: &Genotype, rng: &mut impl Rng) -> Genotype {
         let (n_a, n_b) = (a.blocks.len(), b.blocks.len());
         let fits = |n: usize| (self.min_blocks..=self.max_blocks).contains(&n);
@@ -51,12 +55,18 @@ impl McuSpace {
             stem: a.stem.clone(),
             head: b.head.clone(),
             blocks,
+            plasticity: b.plasticity,
         };
         self.repair(&mut child);
         child
     }
 
     fn change(&self, g: &mut Genotype, rng: &mut impl Rng) {
+        if let Some(bounds) = &self.plasticity
+            && rng.random_bool(P_PLASTICITY)
+        {
+            return bounds.change(g, rng);
+        }
         match rng.random_range(0..12) {
             0..4 => self.change_rule(g, rng),
             4..6 => self.change_channels(g, rng),

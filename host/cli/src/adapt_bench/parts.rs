@@ -3,11 +3,11 @@
 //!
 //! Owns the cells of each; what is measured in a cell is `deploy`'s.
 
-use super::pools::Place;
-use super::{Bench, NOISE_SEVERITY, Settings};
+use super::{Bench, NOISE_SEVERITY, Settings, places};
 use crate::device::firmware;
 use crate::images::{self, TrainingImages};
 use crate::lines::Lines;
+use crate::pools::Place;
 use crate::{blob, progress};
 use anyhow::{Context, Result, ensure};
 use aplysia_data::{Corruption, Dataset};
@@ -147,7 +147,7 @@ impl Bench<'_> {
             .iter()
             .map(|blob| blob::parse(blob, &self.args.blob))
             .collect::<Result<_>>()?;
-        let places = Place::all(self.args).filter(|place| place.severity == NOISE_SEVERITY);
+        let places = places(self.args).filter(|place| place.severity == NOISE_SEVERITY);
         let key = |place: Place| (format!("{:?}", place.cell()), place);
         self.part("guard", settings, places.map(key).collect(), |&place| {
             let (stream, shifted) = self.pools.shifted(place, self.args.samples as usize)?;

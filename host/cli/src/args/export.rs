@@ -1,6 +1,7 @@
 //! `aplysia export` and `aplysia golden`.
 
 use super::{DataArgs, at_least_one};
+use crate::int8::N_CALIBRATION;
 use aplysia_deploy::HomeostasisScope;
 use aplysia_deploy::golden::{DEFAULT_GOLDEN, GoldenSpec};
 use aplysia_shared::blob::GoldenKind;
@@ -17,7 +18,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Training images used for calibration.
-    #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
+    #[arg(long, default_value_t = N_CALIBRATION, value_parser = at_least_one)]
     pub(crate) calibration: usize,
     /// Further runs of the same genotype and settings with other seeds: their accuracies go into the
     /// card, with the mean and the spread.
@@ -29,23 +30,34 @@ pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) kind: GoldenKindArgs,
     /// Convolutions whose channels can keep their statistics on the device, without labels: 8 bytes of the blob a
-    /// channel, 17 of RAM while it learns.
-    #[arg(long, value_name = "LAYERS", value_enum, default_value_t)]
-    pub(crate) homeostasis: HomeostasisArg,
+    /// channel, 17 of RAM while it learns [default: those that the genotype plans, else depthwise].
+    #[arg(long, value_name = "LAYERS", value_enum)]
+    pub(crate) homeostasis: Option<HomeostasisArg>,
 }
 
 /// See [`HomeostasisScope`].
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum HomeostasisArg {
     /// None
     None,
     /// The first one
     Stem,
     /// The first one and the depthwise ones
-    #[default]
     Depthwise,
     /// All
     All,
+}
+
+impl HomeostasisArg {
+    /// As the flag takes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Stem => "stem",
+            Self::Depthwise => "depthwise",
+            Self::All => "all",
+        }
+    }
 }
 
 impl From<HomeostasisArg> for HomeostasisScope {

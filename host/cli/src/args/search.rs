@@ -1,6 +1,6 @@
 //! `aplysia search`.
 
-use super::{DEVICES, DataArgs, RecipeArgs, SkeletonArgs, SupernetArgs, at_least_one};
+use super::{AdaptedArgs, DEVICES, DataArgs, RecipeArgs, SkeletonArgs, SupernetArgs, at_least_one};
 use aplysia_deploy::energy::{CHIPS, Chip};
 use aplysia_learn::FeedbackScale;
 use aplysia_search::StrategyKind;
@@ -9,7 +9,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 /// The flags that a study keeps.
-const SETTINGS: [&str; 22] = [
+const SETTINGS: [&str; 23] = [
     "_preset",
     "strategy",
     "trials",
@@ -32,6 +32,7 @@ const SETTINGS: [&str; 22] = [
     "SkeletonArgs",
     "RecipeArgs",
     "SupernetArgs",
+    "AdaptedArgs",
 ];
 
 #[derive(Args)]
@@ -70,7 +71,7 @@ pub(crate) struct SearchArgs {
     /// Limit: bytes of the blob [default: 65536 in the space mcu, none in the others].
     #[arg(long)]
     pub(crate) flash_bytes: Option<u64>,
-    /// Limit: bytes of the arena [default: 32768 in the space mcu, none in the others].
+    /// Limit: bytes of the arena, and of what is learned on the device if that is searched for, too [default: 32768 in the space mcu, none in the others].
     #[arg(long)]
     pub(crate) ram_bytes: Option<u64>,
     /// Limit: estimated instructions of one inference [default: 40 million in the space mcu, none in the
@@ -103,6 +104,8 @@ pub(crate) struct SearchArgs {
     pub(crate) recipe: RecipeArgs,
     #[command(flatten)]
     pub(crate) supernet: SupernetArgs,
+    #[command(flatten)]
+    pub(crate) adapted: AdaptedArgs,
     /// Learning rules that a layer may carry [default: the space's; usually fa,usf,brsf,frsf,dfa].
     #[arg(long, value_delimiter = ',', value_name = "RULE,...")]
     pub(crate) rules: Vec<Rule>,

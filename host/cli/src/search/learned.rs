@@ -1,6 +1,7 @@
 //! Candidates that a supernet learns.
 
-use super::{Searched, Trainer};
+use super::Searched;
+use super::trainer::Trainer;
 use crate::{progress, run_folder, train};
 use aplysia_learn::supernet::{self, SupernetJob, SupernetProgress};
 use aplysia_learn::{LearnError, TrainConfig};

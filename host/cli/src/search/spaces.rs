@@ -4,11 +4,16 @@ use super::learned;
 use crate::args::SearchArgs;
 use crate::blob;
 use anyhow::{Context, Result};
-use aplysia_deploy::{Content, cost_of_network};
+use aplysia_deploy::cost::untrained_blob;
+use aplysia_deploy::plasticity::Learning;
+use aplysia_deploy::{Content, Costs as DeviceCosts, DeployError};
 use aplysia_learn::supernet::SupernetConfig;
 use aplysia_search::{Costs, SearchError, Space, TrainError};
+use aplysia_shared::Model;
+use aplysia_shared::adapt::Config;
 use aplysia_space::{
-    DartsSpace, Design, Genotype, McuSpace, NasBench201Space, Network, Operation, Shape,
+    DartsSpace, Design, Genotype, McuSpace, NasBench201Space, Network, Operation, PlasticityBounds,
+    Shape,
 };
 use aplysia_space::{darts, nasbench201};
 use serde::Serialize;
@@ -25,11 +30,27 @@ pub(crate) trait Searched:
     const LIMITS: Device;
     /// The plan of a candidate's network.
     fn design(&self, genotype: &Self::Genotype) -> Design;
-    /// What a network without what training alone needs costs.
+    /// What a network without what training alone needs costs, learning by `planned` on the device included.
     ///
     /// # Errors
-    /// The blob format does not hold it.
-    fn cost(&self, network: &Network, content: &Content) -> Result<Costs, String>;
+    /// The blob format does not hold it, or it cannot learn so.
+    fn cost(
+        &self,
+        network: &Network,
+        content: &Content,
+        planned: Option<&Config>,
+    ) -> Result<Costs, String>;
+    /// The same space with plans of learning on the device in its genotypes.
+    ///
+    /// # Errors
+    /// Its genotypes hold none.
+    fn plastic(self, bounds: PlasticityBounds) -> Result<Self> {
+        let _ = bounds;
+        anyhow::bail!(
+            "--adapt-samples makes learning on the device part of the genotype, which only the space mcu has: \
+             leave it or --space out"
+        )
+    }
     /// Checks that a supernet with these settings can learn candidates of this space.
     ///
     /// # Errors
@@ -67,14 +88,26 @@ impl Device {
 }
 
 /// Costs on a device.
-fn on_device(network: &Network, content: &Content) -> Result<Costs, String> {
-    let c = cost_of_network(network, content).map_err(|e| e.to_string())?;
+fn on_device(
+    network: &Network,
+    content: &Content,
+    planned: Option<&Config>,
+) -> Result<Costs, DeployError> {
+    let blob = untrained_blob(network, content)?;
+    let model = Model::parse(&blob)?;
+    let learning = planned.map(|config| Learning::of(&model, config));
+    let (c, learning) = (
+        DeviceCosts::of(&model),
+        learning.transpose()?.unwrap_or_default(),
+    );
     Ok(Costs {
         flash_bytes: c.flash_bytes,
         ram_bytes: c.ram_bytes,
         macs: c.macs,
         instructions: c.instructions,
         params: 0,
+        learned_bytes: learning.state_bytes,
+        update_instructions: learning.instructions,
     })
 }
 
@@ -97,8 +130,18 @@ impl Searched for McuSpace {
         instructions: 40_000_000,
     };
 
-    fn cost(&self, network: &Network, content: &Content) -> Result<Costs, String> {
-        on_device(network, content)
+    fn cost(
+        &self,
+        network: &Network,
+        content: &Content,
+        planned: Option<&Config>,
+    ) -> Result<Costs, String> {
+        on_device(network, content, planned).map_err(|e| e.to_string())
+    }
+
+    fn plastic(self, bounds: PlasticityBounds) -> Result<Self> {
+        let plasticity = self.plasticity.or(Some(bounds));
+        Ok(Self { plasticity, ..self })
     }
 }
 
@@ -121,16 +164,18 @@ macro_rules! searched {
 
             const LIMITS: Device = Device::NONE;
 
-            fn cost(&self, network: &Network, content: &Content) -> Result<Costs, String> {
+            fn cost(
+                &self,
+                network: &Network,
+                content: &Content,
+                planned: Option<&Config>,
+            ) -> Result<Costs, String> {
                 let costs = match self.skeleton.n_cells <= $cells {
-                    true => on_device(network, content)?,
+                    true => on_device(network, content, planned).map_err(|e| e.to_string())?,
                     // Most have more layers than a blob holds.
                     false => Costs {
-                        flash_bytes: 0,
-                        ram_bytes: 0,
                         macs: network.macs(),
-                        instructions: 0,
-                        params: 0,
+                        ..Costs::default()
                     },
                 };
                 Ok(Costs {

@@ -32,9 +32,9 @@ const COSTS: [Cost; 3] = [
     },
     Cost {
         name: "ram",
-        axis: "RAM: the arena (KiB)",
+        axis: "RAM: the arena and what is learned (KiB)",
         unit: 1024.0,
-        of: |c| c.ram_bytes,
+        of: Costs::device_ram_bytes,
     },
 ];
 
@@ -85,6 +85,7 @@ fn limits(figure: &mut Figure, search: &Search, cost: &Cost, [x, y]: [&Scale; 2]
         macs: limits.macs.unwrap_or(u64::MAX),
         instructions: limits.instructions,
         params: limits.params.unwrap_or(u64::MAX),
+        ..Costs::default()
     };
     let most = (cost.of)(&most) as f64 / cost.unit;
     if x.holds(most) {

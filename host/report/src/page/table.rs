@@ -55,37 +55,42 @@ fn of_limit(cost: u64, limit: u64) -> String {
 pub(super) fn costs(findings: &Findings) -> String {
     let search = &findings.search;
     let limits = &search.limits;
-    let row = |name: String, validation: String, c: &Costs, network: &Network| {
-        let cells = vec![
-            name,
-            validation,
-            of_limit(c.flash_bytes, limits.flash_bytes),
-            of_limit(c.ram_bytes, limits.ram_bytes),
-            grouped(c.macs),
-            of_limit(c.instructions, limits.instructions),
-            rules_in_words(network),
-        ];
-        (false, cells)
-    };
+    let row =
+        |name: String, validation: String, c: &Costs, network: &Network, more: Vec<String>| {
+            let mut cells = vec![
+                name,
+                validation,
+                of_limit(c.flash_bytes, limits.flash_bytes),
+                of_limit(c.device_ram_bytes(), limits.ram_bytes),
+                grouped(c.macs),
+                of_limit(c.instructions, limits.instructions),
+            ];
+            cells.extend(more);
+            cells.push(rules_in_words(network));
+            (false, cells)
+        };
     let trial = |&i: &usize| {
         let c = &search.candidates[i];
         let accuracy = c.final_accuracy(search.budgets.len()).unwrap_or(0.0);
         let validation = format!("{:.2} %", 100.0 * accuracy);
-        row(format!("trial {i}"), validation, &c.costs, &c.network)
+        let more = learning(search, c);
+        row(format!("trial {i}"), validation, &c.costs, &c.network, more)
     };
     let mut rows: Vec<_> = search.front.iter().map(trial).collect();
     let models = findings.releases.iter();
-    rows.extend(models.map(|m| row(m.name.clone(), String::new(), &m.costs, &m.network)));
-    let head = [
+    let none = || vec![String::new(); learning_heads(search).len()];
+    rows.extend(models.map(|m| row(m.name.clone(), String::new(), &m.costs, &m.network, none())));
+    let mut head = vec![
         "network",
         "validation",
         "flash (B)",
         "RAM (B)",
         "MACs",
         "instructions",
-        "weights trained by",
     ];
-    table(&head, &[6], &rows)
+    head.extend(learning_heads(search));
+    head.push("weights trained by");
+    table(&head, &[head.len() - 1], &rows)
 }
 
 /// `91.63 ± 0.24 %`, or what is there.
@@ -94,6 +99,30 @@ fn spread(percent: &[f64]) -> String {
         None => String::new(),
         Some((mean, None)) => format!("{mean:.2} %"),
         Some((mean, Some(deviation))) => format!("{mean:.2} ± {deviation:.2} %"),
+    }
+}
+
+/// Heads of what a search for learning on the device knows besides; none of another.
+fn learning_heads(search: &Search) -> &'static [&'static str] {
+    match search.adapts() {
+        true => &[
+            "shifted, learned (%)",
+            "learned state (B)",
+            "instructions to learn",
+        ],
+        false => &[],
+    }
+}
+
+/// The cells below [`learning_heads`].
+fn learning(search: &Search, c: &Candidate) -> Vec<String> {
+    match search.adapts() {
+        true => vec![
+            list(&c.adapted, |a| format!("{:.2}", 100.0 * a)),
+            grouped(c.costs.learned_bytes),
+            grouped(c.costs.update_instructions),
+        ],
+        false => vec![],
     }
 }
 
@@ -196,7 +225,7 @@ pub(super) fn attacked(findings: &Findings) -> String {
 pub(super) fn trials(search: &Search) -> String {
     let row = |(i, c): (usize, &Candidate)| {
         let result = c.failure.as_ref().map(|why| format!("failed: {why}"));
-        let cells = vec![
+        let mut cells = vec![
             format!("trial {i}"),
             c.generation.to_string(),
             list(&c.accuracies, |a| format!("{:.2}", 100.0 * a)),
@@ -204,12 +233,13 @@ pub(super) fn trials(search: &Search) -> String {
             grouped(c.costs.ram_bytes),
             grouped(c.costs.macs),
             grouped(c.costs.instructions),
-            result.unwrap_or_else(|| rules_in_words(&c.network)),
         ];
+        cells.extend(learning(search, c));
+        cells.push(result.unwrap_or_else(|| rules_in_words(&c.network)));
         (search.front.contains(&i), cells)
     };
     let rows: Vec<_> = search.candidates.iter().enumerate().map(row).collect();
-    let head = [
+    let mut head = vec![
         "trial",
         "generation",
         "validation by rung (%)",
@@ -217,7 +247,8 @@ pub(super) fn trials(search: &Search) -> String {
         "RAM (B)",
         "MACs",
         "instructions",
-        "weights trained by",
     ];
-    table(&head, &[7], &rows)
+    head.extend(learning_heads(search));
+    head.push("weights trained by");
+    table(&head, &[head.len() - 1], &rows)
 }

@@ -5,6 +5,7 @@ use crate::error::SearchError;
 use crate::evaluate::{Evaluate, Job, TrainError};
 use crate::halving::Halving;
 use crate::ledger::{self, Event};
+use crate::objective::Score;
 use crate::pareto::Point;
 use crate::strategy::Space;
 use crate::trial::{self, Trial};
@@ -225,13 +226,23 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
         let begin = Instant::now();
         let failed = |error| Event::Failed { trial, rung, error };
         let event = match outside.evaluator.train(&job) {
-            Ok(score) if (0.0..=1.0).contains(&score.accuracy) => Event::Score {
-                trial,
-                rung,
-                budget: job.budget,
-                accuracy: score.accuracy,
-            },
-            Ok(score) => failed(format!("accuracy {} is not within 0..=1", score.accuracy)),
+            Ok(Score { accuracy, adapted }) => {
+                let is_share = |share: f64| (0.0..=1.0).contains(&share);
+                match [Some(accuracy), adapted]
+                    .into_iter()
+                    .flatten()
+                    .find(|&s| !is_share(s))
+                {
+                    Some(share) => failed(format!("accuracy {share} is not within 0..=1")),
+                    None => Event::Score {
+                        trial,
+                        rung,
+                        budget: job.budget,
+                        accuracy,
+                        adapted,
+                    },
+                }
+            }
             Err(TrainError::Failed(error)) => failed(error),
             Err(TrainError::Interrupted) => return Ok(None),
             Err(TrainError::Fatal(e)) => return Err(SearchError::Evaluator(e)),

@@ -1,0 +1,104 @@
+//! The stage behind a study: costs by `deploy`, training by `learn`, learning on the device by [`super::adapted`].
+
+use super::Searched;
+use super::adapted::Shifted;
+use crate::{blob, images, progress, run_folder, train};
+use aplysia_data::{Dataset, Normalization};
+use aplysia_deploy::plasticity;
+use aplysia_learn::supernet::SupernetConfig;
+use aplysia_learn::{Device, LearnError, Progress, TrainConfig, Trained};
+use aplysia_search::{Costs, Evaluate, Job, Proposal, Score, TrainError};
+use aplysia_space::Network;
+
+/// The stage behind the study: costs by `deploy`, training by `learn`.
+pub(super) struct Trainer<'a, S> {
+    pub(super) space: S,
+    pub(super) train: &'a Dataset,
+    pub(super) valid: &'a Dataset,
+    pub(super) normalization: &'a Normalization,
+    /// How candidates are tried on shifted images, if the study asks for it.
+    pub(super) shifted: Option<Shifted>,
+    pub(super) schedule_epochs: usize,
+    pub(super) settings: TrainConfig,
+    /// Where candidates are learned.
+    pub(super) supernet: SupernetConfig,
+    pub(super) device: Device,
+}
+
+impl<S: Searched> Trainer<'_, S> {
+    /// What a finished training is worth.
+    fn score(
+        &self,
+        job: &Job<'_, S::Genotype>,
+        network: &Network,
+        trained: Trained,
+    ) -> Result<Score, TrainError> {
+        let last = trained.history.last();
+        let accuracy = last.and_then(|e| e.valid_accuracy).unwrap_or(0.0);
+        let adapted = self.shifted.as_ref().map(|shifted| {
+            let design = self.space.design(job.genotype);
+            let learner = (&design, network, trained.params);
+            shifted.accuracy(learner, (self.train, self.normalization), job.seed)
+        });
+        Ok(Score {
+            accuracy: f64::from(accuracy),
+            adapted: adapted
+                .transpose()
+                .map_err(|e| TrainError::Failed(format!("{e:#}")))?,
+        })
+    }
+
+    fn network(&self, genotype: &S::Genotype) -> Result<Network, String> {
+        let design = self.space.design(genotype);
+        let network = design.lower(images::shape(self.train), self.train.n_classes());
+        network.map_err(|e| e.to_string())
+    }
+}
+
+impl<S: Searched> Evaluate<S::Genotype> for Trainer<'_, S> {
+    fn cost(&self, genotype: &S::Genotype) -> Result<Costs, String> {
+        let network = self.network(genotype)?.inference().0;
+        let design = self.space.design(genotype);
+        let content = plasticity::content(&design, &self.train.class_names);
+        let planned = plasticity::config(&design);
+        self.space.cost(&network, &content, planned.as_ref())
+    }
+
+    fn train(&mut self, job: &Job<'_, S::Genotype>) -> Result<Score, TrainError> {
+        let network = self.network(job.genotype).map_err(TrainError::Failed)?;
+        let checkpoint = job.dir.join("checkpoint.bin");
+        if let (Some(previous), false) = (&job.previous, checkpoint.exists()) {
+            let copied = blob::read_file(&previous.join("checkpoint.bin"))
+                .and_then(|bytes| run_folder::write(&checkpoint, &bytes));
+            copied.map_err(|e| TrainError::Fatal(e.into()))?;
+        }
+        let config = TrainConfig {
+            epochs: job.budget as usize,
+            schedule_epochs: self.schedule_epochs,
+            seed: job.seed,
+            ..self.settings.clone()
+        };
+        let learn_job = aplysia_learn::Job {
+            network: &network,
+            train: train::learn_images(self.train, self.normalization),
+            valid: Some(train::learn_images(self.valid, self.normalization)),
+            config: &config,
+            device: self.device,
+            checkpoint: Some(&checkpoint),
+        };
+        let trained =
+            aplysia_learn::train(&learn_job, &mut |_: Progress<'_>| progress::flow(job.stop));
+        match trained {
+            Ok(t) if !t.finished => Err(TrainError::Interrupted),
+            Ok(t) => self.score(job, &network, t),
+            Err(e @ LearnError::Diverged { .. }) => Err(TrainError::Failed(e.to_string())),
+            Err(e) => Err(TrainError::Fatal(Box::new(e))),
+        }
+    }
+
+    fn propose(&mut self, proposal: &Proposal<'_>) -> Result<S::Genotype, TrainError> {
+        self.space
+            .learned(|space| self.learn(space, proposal))
+            .unwrap_or_else(|| Err(TrainError::Failed("no supernet of this space".into())))
+    }
+}
