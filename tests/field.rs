@@ -281,7 +281,10 @@ fn a_killed_commit_is_the_old_state_or_the_new() {
             }
         }
         committed = found.state_digest;
+        let done = round + 1;
+        if done == rounds || done % 100 == 0 {
+            println!("{done} kills: {n_told} after the answer, {n_new} new, {n_old} old");
+        }
     }
-    println!("{rounds} kills: {n_told} after the answer, {n_new} new, {n_old} old");
     assert_eq!(n_told + n_new + n_old, rounds);
 }

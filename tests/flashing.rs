@@ -236,11 +236,14 @@ fn a_killed_update_leaves_a_whole_model_and_goes_on() {
             already => assert_eq!(already, Installed::Already),
         }
         assert_eq!(device.info().unwrap().model_id, ids[1], "round {round}");
+        let done = round + 1;
+        if done == rounds || done % 100 == 0 {
+            println!(
+                "{done} kills: {n_done} after the end; then {n_old} started the old model, {n_new} the new \
+                 one; {n_saved} pages not sent again"
+            );
+        }
     }
-    println!(
-        "{rounds} kills: {n_done} after the end; then {n_old} started the old model, {n_new} the new one; \
-         {n_saved} pages not sent again"
-    );
     assert_eq!(n_old + n_new, rounds);
 }
 
