@@ -33,7 +33,7 @@ impl Work<'_> {
             true => self.dst.len() as u64,
             false => 0,
         };
-        self.unlimited() + 96 * limited / 10
+        self.unlimited() + 23 * limited / 10
     }
 
     /// Without the limits that some kernels set afterwards.
