@@ -35,8 +35,11 @@ fn fast(cut: &Cut, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
     for top in (0..h).step_by(cut.rows.get()) {
         let rows = cut.rows.get().min(h - top);
         let (moved, all) = (kept * cut.line, cut.lines(rows) * cut.line);
-        let fill = 286 + 3 * all.saturating_sub(moved) / 2 + 11 * moved;
+        let padding = 3 * all.saturating_sub(moved) / 2;
+        let fill = 286 + padding + 11 * moved;
         total += match (is_over, top) {
+            // The padding of a strip that is all of the image stays.
+            (true, 0) if rows == h => blocks * (286 + weights) + padding,
             (true, 0) => blocks * (fill + weights),
             (true, _) => blocks * fill,
             (false, _) => phases * (fill + blocks * weights),

@@ -225,20 +225,24 @@ impl Cut {
         let padding = image.zero_points[0].cast_unsigned() & 0xFFFF;
         let padding = padding | (padding << 16);
         let phases = self.dilation[1].get().min(image.to[1]);
+        let strips = image.to[0].div_ceil(self.rows.get());
         for first in (0..image.c).step_by(BLOCK) {
             let shape = [image.c, first];
             let Some(epilogue) = weights::<S>(taps, shape, constants, image.zero_points) else {
                 return Some(first);
             };
-            for strip in 0..image.to[0].div_ceil(self.rows.get()) {
+            for strip in 0..strips {
                 let top = strip * self.rows.get();
                 let rows = self.rows.get().min(image.to[0] - top);
                 let kept = if top > 0 { self.keep(&mut pixels) } else { 0 };
-                pixels.truncate(kept * self.line);
-                // They fit, as `rows` says.
-                pixels
-                    .resize(self.lines(rows) * self.line, padding)
-                    .unwrap_or_default();
+                // A strip that is all of the image has its padding from the block before.
+                if strips > 1 || first == 0 {
+                    pixels.truncate(kept * self.line);
+                    // They fit, as `rows` says.
+                    pixels
+                        .resize(self.lines(rows) * self.line, padding)
+                        .unwrap_or_default();
+                }
                 let src = image.src();
                 let data = src.data.get(first..).unwrap_or_default();
                 for phase in 0..phases {
