@@ -4,7 +4,7 @@ use crate::quadrants::{CLASSES, SHAPE};
 use crate::supernet_search::skeleton;
 use aplysia_learn::supernet::*;
 use aplysia_learn::{Augment, Device, Images, TrainConfig};
-use aplysia_space::darts::{Op, PlaceRules, Supernet};
+use aplysia_space::darts::{Op, PlaceRules, Skeleton, Supernet};
 use aplysia_space::{NodeOp, Rule};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,8 +16,12 @@ pub(crate) const MAX_POOL: usize = 1;
 const SEP_CONV_3: usize = 4;
 
 fn net(rules: &[Rule], config: &SupernetConfig) -> Supernet {
+    net_of(&skeleton(), rules, config)
+}
+
+fn net_of(skeleton: &Skeleton, rules: &[Rule], config: &SupernetConfig) -> Supernet {
     config
-        .supernet(&skeleton(), PlaceRules::all(Rule::Bp), rules)
+        .supernet(skeleton, PlaceRules::all(Rule::Bp), rules)
         .unwrap()
 }
 
@@ -196,21 +200,25 @@ pub(crate) struct Planted {
 impl Planted {
     /// By the operation of column `op`, with the supernet.
     pub(crate) fn new(op: usize) -> (Supernet, Self) {
-        const POOL: usize = 1500;
-        const N: usize = 192;
-        let pool = pixels(POOL, 3);
+        Self::of(&skeleton(), op, [192, 1500])
+    }
+
+    /// `n` images of `pool`, by the operation of column `op` in `skeleton`, with the supernet.
+    pub(crate) fn of(skeleton: &Skeleton, op: usize, [n, pool]: [usize; 2]) -> (Supernet, Self) {
+        let n_pool = pool;
+        let pool = pixels(n_pool, 3);
         let training = TrainConfig {
             lr: 1e-9,
             weight_decay: 0.0,
             ..training()
         };
         let config = SupernetConfig::default();
-        let net = net(&[Rule::Bp], &config);
+        let net = net_of(skeleton, &[Rule::Bp], &config);
         let layout = Layout::new(&net, 1);
         let mut planted = layout.first(0);
         planted.candidates.iter_mut().for_each(|row| row[op] = 50.0);
         // A glance sees the second half of the images.
-        let (twice, blank) = ([&pool[..], &pool].concat(), vec![0; 2 * POOL]);
+        let (twice, blank) = ([&pool[..], &pool].concat(), vec![0; 2 * n_pool]);
         let job = job(&net, (&twice, &blank), (&training, &config));
         let outputs = glance(&job, &planted, &Draw::all(&layout), None)
             .unwrap()
@@ -227,10 +235,10 @@ impl Planted {
         answers.sort_by(|a, b| b.0.total_cmp(&a.0));
         let of_class = |class: u16| {
             let own = answers.iter().filter(move |a| a.2 == class);
-            own.take(N / CLASSES)
+            own.take(n / CLASSES)
         };
         let surest: Vec<_> = (0..CLASSES as u16).flat_map(of_class).collect();
-        assert_eq!(surest.len(), N);
+        assert_eq!(surest.len(), n);
         let image = |i: usize| &pool[i * SHAPE.len()..][..SHAPE.len()];
         let data = Self {
             pixels: surest.iter().flat_map(|a| image(a.1)).copied().collect(),
@@ -255,7 +263,7 @@ impl Planted {
 }
 
 /// Mean coefficient of every column.
-pub(crate) fn means(net: &Supernet, logits: &Tables) -> Vec<f64> {
+fn means(net: &Supernet, logits: &Tables) -> Vec<f64> {
     let q = Layout::new(net, 1).coefficients(logits).candidates;
     let mean = |j: usize| q.iter().map(|row| row[j]).sum::<f64>() / q.len() as f64;
     (0..q[0].len()).map(mean).collect()

@@ -183,11 +183,12 @@ fn a_rising_curvature_is_seen_against_four_evaluations_before() {
     ]));
 }
 
-fn run(
+/// Stopped after so many steps and generations.
+pub(crate) fn run(
     config: &SupernetConfig,
     data: &Quadrants,
     checkpoint: Option<&Path>,
-    mut stop_at: Option<u64>,
+    stop_at: Option<u64>,
 ) -> Result<Found, LearnError> {
     let (net, training) = (net(config), training());
     let job = SupernetJob {
@@ -199,12 +200,16 @@ fn run(
         device: Device::Cpu,
         checkpoint,
     };
-    search(&job, &mut |p| match p {
-        SupernetProgress::Step { step, .. } if stop_at == Some(step) => {
-            stop_at = None;
-            ControlFlow::Break(())
+    let mut n_reports = 0;
+    search(&job, &mut |p| {
+        if matches!(p, SupernetProgress::Epoch(_)) {
+            return ControlFlow::Continue(());
         }
-        _ => ControlFlow::Continue(()),
+        n_reports += 1;
+        match stop_at == Some(n_reports) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
     })
 }
 
@@ -295,7 +300,7 @@ fn what_cannot_be_searched_is_named() {
     assert!(refused.to_string().contains("softhebb"));
 }
 
-fn aplysia(line: &str, study: &Path) -> Output {
+pub(crate) fn aplysia(line: &str, study: &Path) -> Output {
     let words = line.split(' ').map(|word| match word {
         "PATH" => study.display().to_string(),
         word => word.to_string(),
@@ -304,7 +309,7 @@ fn aplysia(line: &str, study: &Path) -> Output {
 }
 
 #[track_caller]
-fn finish(line: &str, study: &Path) -> String {
+pub(crate) fn finish(line: &str, study: &Path) -> String {
     let output = aplysia(line, study);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}: {errors}");

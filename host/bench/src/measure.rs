@@ -172,7 +172,7 @@ pub(crate) fn supernet(how: &How, partial: usize) -> Result<Record> {
     let mut clock = Clock::new(how);
     supernet::search(&job, &mut |progress| match progress {
         SupernetProgress::Step { loss, .. } => clock.tick(loss),
-        SupernetProgress::Epoch(_) => ControlFlow::Continue(()),
+        _ => ControlFlow::Continue(()),
     })?;
     let n = &supernet.network;
     let n_params = (0..n.nodes.len()).map(|i| n.n_params(i)).sum();

@@ -194,7 +194,7 @@ pub(crate) fn config<S: Searched>(
         feedback_scale: args.feedback_scale,
         device: args.device.clone(),
         training: Some(args.recipe.settings()).filter(|c| *c != TrainConfig::default()),
-        supernet: is_learned.then(|| args.supernet.settings()),
+        supernet: is_learned.then(|| args.supernet.settings(strategy)),
         adapted: Adapted::new(&args.adapted),
     };
     let part = &data.splits.train;

@@ -33,6 +33,14 @@ pub enum LearnError {
         "softhebb trains layer after layer, which a supernet has no time for; leave it out of --rules"
     )]
     InTurns,
+    /// The evolution of an architecture has broken down.
+    #[error(
+        "the evolution of the architecture has lost its numbers after {generations} generations; lower sigma"
+    )]
+    Evolution {
+        /// Generations before.
+        generations: usize,
+    },
     /// The supernet and the numbers of its architecture do not fit together.
     #[error(transparent)]
     Space(#[from] aplysia_space::SpaceError),

@@ -24,8 +24,11 @@ pub(crate) enum Purpose {
     /// Which images teach the weights and which the architecture; for the latter their order, `time` is
     /// the epoch; `place` tells the two apart.
     Halves,
-    /// The candidates that a step computes; `time` is the step.
+    /// The candidates that a step computes; `time` is the step, or with `place` 1 the batch of an
+    /// evolution.
     Candidates,
+    /// The evolution of an architecture.
+    Evolution,
     /// First direction of the search for the strongest curvature.
     Curvature,
 }

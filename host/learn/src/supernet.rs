@@ -2,22 +2,24 @@
 //! what the architecture favours at the end is the genotype.
 //!
 //! Owns the searches that need gradients or a trained supernet: [`search`] runs one, checkpointed like a
-//! training. `architecture` has the numbers, `gradient` one look at a batch, `run` the loop, `stability` the
-//! early stop. Invariants: a supernet is always seen with the batch norm statistics of the batch (each
-//! mixture of candidates has its own), and half of the images teach the weights, the other half the
-//! architecture.
+//! training. `architecture` has the numbers, `gradient` one look at a batch, `run` the loop, `evolution` logits
+//! without gradients, `stability` the early stop. Invariants: a supernet is always seen with the batch norm
+//! statistics of the batch (each mixture of candidates has its own), and half of the images teach the weights,
+//! the other half the architecture.
 //!
 //! Differences from the published searches, all by intent: logits are factored into operation and rule unless
 //! [`SupernetConfig::flat`] says otherwise; one rule is drawn per operation, edge and step unless
 //! [`SupernetConfig::sample_rules`] is off; weights follow the optimizer of [`crate::train()`] (Nesterov
 //! momentum, cosine per step instead of per epoch); batches of the architecture are taken in shuffled order
-//! instead of drawn with replacement. Sources: Liu et al. 2019 (*DARTS*), Xu et al. 2020 (*PC-DARTS*),
-//! Zela et al. 2020 (*RobustDARTS*), Chu et al. 2021 (*DARTS-*), Chen et al. 2019 (*P-DARTS*).
+//! instead of drawn with replacement; of EG-NAS more, see `evolution`. Sources: Liu et al. 2019 (*DARTS*), Xu et
+//! al. 2020 (*PC-DARTS*), Cai et al. 2024 (*EG-NAS*), Zela et al. 2020 (*RobustDARTS*), Chu et al. 2021
+//! (*DARTS-*), Chen et al. 2019 (*P-DARTS*).
 
 mod adam;
 mod architecture;
 mod checkpoint;
 mod config;
+mod evolution;
 mod gradient;
 mod memory;
 mod probe;
@@ -26,6 +28,7 @@ pub mod stability;
 
 pub use architecture::{Draw, Layout, Tables};
 pub use config::{Stop, SupernetConfig};
+pub use evolution::{Cma, EvolutionConfig, fitness, likeness, towards};
 pub use probe::{Glance, glance};
 pub use run::{Found, SupernetEpoch, SupernetProgress, search};
 

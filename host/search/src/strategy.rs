@@ -75,14 +75,17 @@ pub enum StrategyKind {
     /// Every candidate learned by gradients in a supernet of its own seed; all are then trained and
     /// compared like those of the others, as the authors of DARTS advise.
     Darts,
+    /// The same by evolution of the supernet's numbers (EG-NAS).
+    EgNas,
 }
 
 impl StrategyKind {
     /// All of them.
-    pub const ALL: [StrategyKind; 3] = [
+    pub const ALL: [StrategyKind; 4] = [
         StrategyKind::Evolution,
         StrategyKind::Random,
         StrategyKind::Darts,
+        StrategyKind::EgNas,
     ];
 
     /// The name on the command line.
@@ -91,12 +94,13 @@ impl StrategyKind {
             StrategyKind::Random => "random",
             StrategyKind::Evolution => "evolution",
             StrategyKind::Darts => "darts",
+            StrategyKind::EgNas => "eg-nas",
         }
     }
 
     /// Whether candidates are learned by the evaluator ([`crate::Evaluate::propose`]), not drawn.
     pub fn is_learned(self) -> bool {
-        matches!(self, StrategyKind::Darts)
+        matches!(self, StrategyKind::Darts | StrategyKind::EgNas)
     }
 
     /// A strategy that keeps `population` parents, where it has any; none where candidates are learned.
@@ -104,7 +108,7 @@ impl StrategyKind {
         match self {
             StrategyKind::Random => Some(Box::new(Random)),
             StrategyKind::Evolution => Some(Box::new(Evolution::new(population))),
-            StrategyKind::Darts => None,
+            StrategyKind::Darts | StrategyKind::EgNas => None,
         }
     }
 }

@@ -49,8 +49,8 @@ pub(crate) struct SearchArgs {
     /// Go on with the study in the folder: its own settings are used, so that none can be given.
     #[arg(long, conflicts_with_all = SETTINGS)]
     pub(crate) resume: bool,
-    /// `evolution`, `random`, or `darts`: each candidate is learned by gradients in a supernet of its own
-    /// seed (space `darts` only).
+    /// `evolution`, `random`, or, in the space `darts`, a supernet per candidate, each of its own seed:
+    /// `darts` learns it by gradients, `eg-nas` by evolution.
     #[arg(long, default_value = "evolution")]
     pub(crate) strategy: StrategyKind,
     /// Candidates to evaluate [default: 24; 1 where each is learned].

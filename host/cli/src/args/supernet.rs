@@ -1,12 +1,13 @@
 //! Flags of a search by supernet. How its weights are trained, the recipe says; how long, these do.
 
 use super::at_least_one;
-use aplysia_learn::supernet::{Stop, SupernetConfig};
+use aplysia_learn::supernet::{EvolutionConfig, Stop, SupernetConfig};
+use aplysia_search::StrategyKind;
 use clap::Args;
 
 /// How a supernet learns an architecture.
 #[derive(Args, Clone)]
-#[command(next_help_heading = "Supernet (--strategy darts)")]
+#[command(next_help_heading = "Supernet (--strategy darts, eg-nas)")]
 pub(crate) struct SupernetArgs {
     /// Epochs over half of `--images`; the other half teaches the architecture.
     #[arg(long, value_name = "N", default_value_t = usual().epochs, value_parser = at_least_one)]
@@ -47,6 +48,31 @@ pub(crate) struct SupernetArgs {
     /// more than `--max-skips`, usually 2, identities win, DARTS+).
     #[arg(long, value_name = "WHEN", default_value = "never")]
     pub(crate) stop: Stop,
+    /// `eg-nas`: candidates of a generation.
+    #[arg(long, value_name = "N", default_value_t = evolution().population)]
+    pub(crate) es_population: usize,
+    /// `eg-nas`: generations before each epoch of the weights.
+    #[arg(long, value_name = "N", default_value_t = evolution().generations)]
+    pub(crate) es_generations: usize,
+    /// `eg-nas`: batches that a candidate is judged on.
+    #[arg(long, value_name = "N", default_value_t = evolution().batches)]
+    pub(crate) es_batches: usize,
+    /// `eg-nas`: first standard deviation of a logit.
+    #[arg(long, value_name = "SIGMA", default_value_t = evolution().sigma)]
+    pub(crate) es_sigma: f64,
+    /// `eg-nas`: part of the way to the best candidate that the architecture goes, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = evolution().step)]
+    pub(crate) es_step: f64,
+    /// `eg-nas`: weight of the likeness in the fitness.
+    #[arg(long, value_name = "WEIGHT", default_value_t = evolution().likeness)]
+    pub(crate) es_likeness: f64,
+    /// `eg-nas`: largest absolute value of a logit.
+    #[arg(long, value_name = "BOUND", default_value_t = evolution().bound)]
+    pub(crate) es_bound: f64,
+}
+
+fn evolution() -> EvolutionConfig {
+    EvolutionConfig::default()
 }
 
 fn usual() -> SupernetConfig {
@@ -55,8 +81,18 @@ fn usual() -> SupernetConfig {
 
 impl SupernetArgs {
     /// The settings that these flags stand for.
-    pub(crate) fn settings(&self) -> SupernetConfig {
+    pub(crate) fn settings(&self, strategy: StrategyKind) -> SupernetConfig {
+        let evolution = EvolutionConfig {
+            population: self.es_population,
+            generations: self.es_generations,
+            batches: self.es_batches,
+            sigma: self.es_sigma,
+            step: self.es_step,
+            likeness: self.es_likeness,
+            bound: self.es_bound,
+        };
         SupernetConfig {
+            evolution: (strategy == StrategyKind::EgNas).then_some(evolution),
             epochs: self.supernet_epochs,
             warm_epochs: self.warm_epochs,
             min_lr: self.min_lr as f32,
@@ -76,7 +112,7 @@ impl SupernetArgs {
 
 impl Default for SupernetArgs {
     fn default() -> Self {
-        let c = usual();
+        let (c, e) = (usual(), evolution());
         Self {
             supernet_epochs: c.epochs,
             warm_epochs: c.warm_epochs,
@@ -90,6 +126,13 @@ impl Default for SupernetArgs {
             auxiliary_skip: c.auxiliary_skip,
             max_skips: c.max_skips,
             stop: c.stop,
+            es_population: e.population,
+            es_generations: e.generations,
+            es_batches: e.batches,
+            es_sigma: e.sigma,
+            es_step: e.step,
+            es_likeness: e.likeness,
+            es_bound: e.bound,
         }
     }
 }

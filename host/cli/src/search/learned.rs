@@ -54,7 +54,9 @@ impl<S: Searched> Trainer<'_, S> {
         let found = match found {
             Ok(found) if !found.finished => return Err(TrainError::Interrupted),
             Ok(found) => found,
-            Err(e @ LearnError::Diverged { .. }) => return Err(TrainError::Failed(e.to_string())),
+            Err(e @ (LearnError::Diverged { .. } | LearnError::Evolution { .. })) => {
+                return Err(TrainError::Failed(e.to_string()));
+            }
             Err(e) => return Err(TrainError::Fatal(Box::new(e))),
         };
         let history = serde_json::to_vec_pretty(&found.history);
@@ -77,6 +79,11 @@ fn report(bar: &indicatif::ProgressBar, trial: usize, peak: Option<u64>, p: Supe
             bar.set_length(n_steps);
             bar.set_position(step);
             bar.set_message(format!("trial {trial} loss {loss:.3}"));
+        }
+        SupernetProgress::Generation { generation, loss } => {
+            bar.set_message(format!(
+                "trial {trial} generation {generation} from loss {loss:.3}"
+            ));
         }
         SupernetProgress::Epoch(e) => {
             let percent = |share: f32| format!("{:.2} %", 100.0 * share);

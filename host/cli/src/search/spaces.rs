@@ -203,6 +203,7 @@ searched!(
             if !darts::Op::ALL.iter().all(all) {
                 anyhow::bail!("a supernet has all operations, the bounds leave some out");
             }
+            settings.check()?;
             settings.supernet(&self.skeleton, learned::places(self), &self.rules)?;
             Ok(())
         }

@@ -1,5 +1,6 @@
 //! Settings of a search by supernet, as they stand in a configuration file.
 
+use super::evolution::EvolutionConfig;
 use crate::LearnError;
 use crate::config::check_ranges;
 use aplysia_space::darts::{Columns, PlaceRules, Skeleton, Supernet};
@@ -69,6 +70,9 @@ pub struct SupernetConfig {
     pub curvature_epochs: usize,
     /// Products with the Hessian per evaluation.
     pub curvature_iterations: usize,
+    /// Logits by evolution instead of gradients: how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evolution: Option<EvolutionConfig>,
 }
 
 impl Default for SupernetConfig {
@@ -88,6 +92,7 @@ impl Default for SupernetConfig {
             stop: Stop::Never,
             curvature_epochs: 2,
             curvature_iterations: 8,
+            evolution: None,
         }
     }
 }
@@ -114,10 +119,11 @@ impl SupernetConfig {
     ///
     /// # Errors
     /// [`LearnError::Config`] names the first setting out of its range.
-    pub(super) fn check(&self) -> Result<(), LearnError> {
+    pub fn check(&self) -> Result<(), LearnError> {
         let positive = |v: f64| v > 0.0 && v.is_finite();
         let not_negative = |v: f64| v >= 0.0 && v.is_finite();
         let count = |n: usize| n as f64;
+        let e = self.evolution.unwrap_or_default();
         check_ranges([
             ("epochs", count(self.epochs), self.epochs > 0, "1 and more"),
             (
@@ -150,6 +156,44 @@ impl SupernetConfig {
                 self.curvature_iterations > 0,
                 "1 and more",
             ),
+            (
+                "second_order",
+                count(self.second_order.into()),
+                !(self.second_order && self.evolution.is_some()),
+                "0 where logits evolve, which takes no gradient",
+            ),
+            (
+                "evolution.population",
+                count(e.population),
+                e.population > 3,
+                "4 and more",
+            ),
+            (
+                "evolution.generations",
+                count(e.generations),
+                e.generations > 0,
+                "1 and more",
+            ),
+            (
+                "evolution.batches",
+                count(e.batches),
+                e.batches > 0,
+                "1 and more",
+            ),
+            ("evolution.sigma", e.sigma, positive(e.sigma), "above 0"),
+            (
+                "evolution.step",
+                e.step,
+                (0.0..=1.0).contains(&e.step),
+                "0 to 1",
+            ),
+            (
+                "evolution.likeness",
+                e.likeness,
+                not_negative(e.likeness),
+                "0 and more",
+            ),
+            ("evolution.bound", e.bound, positive(e.bound), "above 0"),
         ])
     }
 }

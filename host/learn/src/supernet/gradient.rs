@@ -60,6 +60,11 @@ pub(super) const WEIGHTS: Wanted = Wanted {
     coefficients: false,
     weights: true,
 };
+/// Only the loss, without a tape.
+pub(super) const NOTHING: Wanted = Wanted {
+    coefficients: false,
+    weights: false,
+};
 /// Both gradients.
 const BOTH: Wanted = Wanted {
     coefficients: true,

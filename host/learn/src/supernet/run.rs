@@ -1,11 +1,13 @@
 //! The loop of a search by supernet.
 
 mod epoch;
+mod evolve;
 
 use super::SupernetJob;
 use super::adam::Adam;
 use super::architecture::{Draw, Tables};
 use super::checkpoint::{Saved, identity};
+use super::evolution::Cma;
 use super::gradient::{Batch, Engine, LOGITS, Place, WEIGHTS};
 use super::memory::peak_bytes;
 use crate::checkpoint::{self, Identity};
@@ -52,6 +54,13 @@ pub enum SupernetProgress<'a> {
         /// Largest resident set of the process so far, in bytes, where known.
         peak_bytes: Option<u64>,
     },
+    /// A generation of candidates was judged.
+    Generation {
+        /// Counted from 1, over the whole search.
+        generation: usize,
+        /// Loss of the architecture before it.
+        loss: f32,
+    },
     /// An epoch is done (and its checkpoint written).
     Epoch(&'a SupernetEpoch),
 }
@@ -86,11 +95,37 @@ pub(super) struct State {
     checks: Vec<Check>,
     /// Logits at the end of the epoch before.
     before: Tables,
-    /// Sums over the epoch under way: loss and right answers of the weights' and the architecture's
-    /// images.
-    sums: [(f64, u64); 2],
+    /// Sums over the epoch under way, of the weights' and the architecture's images.
+    sums: [Sum; 2],
+    /// What the candidates of every generation were worth, in order: the evolution is replayed from it.
+    generations: Vec<Vec<f64>>,
     /// Whether an early stop has ended the search.
     stopped: bool,
+}
+
+/// What looks have found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Sum {
+    loss: f64,
+    n_right: u64,
+    n_images: u64,
+    n_looks: u64,
+}
+
+impl Sum {
+    fn add(&mut self, loss: f32, n_right: u64, n_images: usize) {
+        self.loss += f64::from(loss);
+        self.n_right += n_right;
+        self.n_images += n_images as u64;
+        self.n_looks += 1;
+    }
+
+    /// Mean loss and share of right answers; none without a look.
+    fn mean(&self) -> Option<(f32, f32)> {
+        let loss = self.loss / self.n_looks as f64;
+        let share = self.n_right as f32 / self.n_images as f32;
+        (self.n_looks > 0).then_some((loss as f32, share))
+    }
 }
 
 /// Searches. The same job gives the same bits on one device; on `cpu` whatever the number of threads.
@@ -131,6 +166,8 @@ struct Run<'a, B: LearnOps> {
     identity: Option<Identity>,
     /// Images of the weights, and of the architecture.
     halves: [Vec<u32>; 2],
+    /// None before the first generation.
+    cma: Option<Cma>,
     state: State,
 }
 
@@ -147,6 +184,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
             engine,
             identity: job.checkpoint.map(|_| identity(job)),
             halves: [first, second],
+            cma: None,
             state: State {
                 step: 0,
                 adam: Adam::default(),
@@ -155,6 +193,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
                 before: logits.clone(),
                 logits,
                 sums: Default::default(),
+                generations: vec![],
                 stopped: false,
             },
         };
@@ -196,6 +235,14 @@ impl<'a, B: LearnOps> Run<'a, B> {
         while self.state.step < n_steps && !self.state.stopped {
             if orders.0 != self.epoch() {
                 orders = (self.epoch(), self.orders());
+            }
+            if let Some(progress) = self.evolve(&orders.1[1])? {
+                if observer(progress).is_break() {
+                    self.save()?;
+                    finished = false;
+                    break;
+                }
+                continue;
             }
             let at = (self.state.step % self.steps_per_epoch()) as usize * self.batch_len();
             let batches = orders.1.each_ref().map(|o| &o[at..at + self.batch_len()]);
@@ -258,7 +305,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
             bonus: self.bonus(),
         };
         let train = self.batch(&self.job.training.augment, for_weights, 0);
-        if self.epoch() >= c.warm_epochs {
+        if self.epoch() >= c.warm_epochs && c.evolution.is_none() {
             let valid = self.batch(&self.job.training.augment, for_logits, 1);
             let logits = &self.state.logits;
             let (look, grad) = if c.second_order {
@@ -273,7 +320,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
                 .adam
                 .step(&mut numbers, &grad.numbers(), lr, decay);
             self.state.logits = self.state.logits.with(&numbers);
-            self.count(1, look.loss, look.n_right);
+            self.state.sums[1].add(look.loss, look.n_right, for_logits.len());
         }
         let look = self.engine.look(&train, &self.state.logits, WEIGHTS, at)?;
         let now = (self.state.step, self.n_steps(), self.factor());
@@ -287,14 +334,9 @@ impl<'a, B: LearnOps> Run<'a, B> {
         optimizer.step(model.params_mut(), look.by_weights);
         model.learn_locally(&look.taped, &self.job.training.local, now);
         model.constrain();
-        self.count(0, look.loss, look.n_right);
+        self.state.sums[0].add(look.loss, look.n_right, for_weights.len());
         self.state.step += 1;
         Ok(look.loss)
-    }
-
-    fn count(&mut self, half: usize, loss: f32, n_right: u64) {
-        let sum = &mut self.state.sums[half];
-        *sum = (sum.0 + f64::from(loss), sum.1 + n_right);
     }
 
     fn draw(&self) -> Draw {

@@ -41,18 +41,17 @@ impl<B: LearnOps> Run<'_, B> {
     }
 
     pub(super) fn close_epoch(&mut self) -> Result<(), LearnError> {
-        let (n, epoch) = (self.steps_per_epoch(), self.epoch());
-        let n_images = n * self.batch_len() as u64;
-        let [(loss, right), (alpha_loss, alpha_right)] = std::mem::take(&mut self.state.sums);
-        let learns = epoch > self.job.config.warm_epochs;
+        let epoch = self.epoch();
+        let [weights, logits] = std::mem::take(&mut self.state.sums).map(|sum| sum.mean());
+        let (loss, accuracy) = weights.unwrap_or_default();
         let eigenvalue = self.curvature(epoch)?;
         let genotype = self.genotype(&self.state.logits, self.job.config.max_skips)?;
         self.state.history.push(SupernetEpoch {
             epoch,
-            loss: (loss / n as f64) as f32,
-            accuracy: right as f32 / n_images as f32,
-            alpha_loss: learns.then_some((alpha_loss / n as f64) as f32),
-            alpha_accuracy: learns.then_some(alpha_right as f32 / n_images as f32),
+            loss,
+            accuracy,
+            alpha_loss: logits.map(|(loss, _)| loss),
+            alpha_accuracy: logits.map(|(_, share)| share),
             eigenvalue,
             genotype,
         });
