@@ -46,9 +46,10 @@ fn a_study_killed_and_continued_equals_an_uninterrupted_one() {
     let [whole, cut] = ["whole", "cut"].map(|name| dir.path().join(name));
     let output = study(&whole, "smoke").output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
-    // Two searches; trainings, gradients at two moments and attacks of 7 networks from 2 seeds; two exports.
-    assert_eq!(n_units(&whole), 2 + 7 * 2 * 4 + 2);
-    for n in [1, 4, 33, 58] {
+    // Four searches, four exports. From 2 seeds, trainings, gradients and attacks: of 7 networks of the space mcu with
+    // gradients at two moments, of 7 of cells, which are trained for one epoch, at one.
+    assert_eq!(n_units(&whole), 4 + 7 * 2 * 4 + 7 * 2 * 3 + 4);
+    for n in [1, 4, 60, 104] {
         kill_at(&cut, n);
     }
     let output = study(&cut, "smoke").output().unwrap();
@@ -63,13 +64,17 @@ fn a_study_killed_and_continued_equals_an_uninterrupted_one() {
         let read = |out: &Path| fs::read(out.join("results").join(name)).unwrap();
         assert!(read(&whole) == read(&cut), "{}", name.display());
     }
-    assert_eq!(names.len(), 3 + 4, "{names:?}");
+    assert_eq!(names.len(), 3 + 2 * 4, "{names:?}");
 
     let text = fs::read_to_string(whole.join("results/README.md")).unwrap();
     for words in [
         "| usf everywhere |",
         "| all random assignments |",
         "| the network of bp-search |",
+        "| the network of eg-nas |",
+        "Genotype of `darts` in the space `darts`, its only candidate",
+        "training images: 256, epochs: 1",
+        "evolution: 0 and 2; bp-search: 0 and 2; darts: 0 and 0; eg-nas: 0 and 0",
         "searching the mix beats drawing it at random",
         "evolution: as found | 2 |",
         "4 of 4",
@@ -79,19 +84,32 @@ fn a_study_killed_and_continued_equals_an_uninterrupted_one() {
     let summary = fs::read(whole.join("results/summary.json")).unwrap();
     let summary: Value = serde_json::from_slice(&summary).unwrap();
     let arms = summary["evidence"]["arms"].as_array().unwrap();
-    assert_eq!(arms.len(), 7);
+    assert_eq!(arms.len(), 14);
     for arm in arms {
+        let of_cells = arm["search"] == "darts" || arm["search"] == "eg-nas";
+        // Without controls there is no twin by back-propagation.
+        let has_twin = arm["search"] != "eg-nas";
         for run in arm["runs"].as_array().unwrap() {
             assert!(run["test_pct"].as_f64().is_some_and(|a| a > 5.0), "{arm}");
-            assert_eq!(run["noise"].as_array().unwrap().len(), 2);
-            assert!(
-                run["attacked"]["strengths"][0]["transfer_pct"].is_number(),
-                "{arm}"
-            );
+            let n_noise = run["noise"].as_array().unwrap().len();
+            assert_eq!(n_noise, if of_cells { 1 } else { 2 });
+            let transfer = &run["attacked"]["strengths"][0]["transfer_pct"];
+            assert_eq!(transfer.is_number(), has_twin, "{arm}");
         }
     }
-    // Three single rules, all random assignments, the network of the other search.
-    assert_eq!(summary["comparisons"].as_array().unwrap().len(), 5);
+    // In both spaces three single rules, all random assignments, the network of the other search there.
+    assert_eq!(summary["comparisons"].as_array().unwrap().len(), 2 * 5);
+    // No search for back-propagation in the space darts.
+    let claims = summary["claims"].as_array().unwrap();
+    let of_bp = |c: &&Value| {
+        c["claim"]
+            .to_string()
+            .contains("searched for back-propagation")
+    };
+    assert_eq!(claims.iter().filter(of_bp).count(), 1, "{claims:?}");
+    for search in summary["evidence"]["searches"].as_array().unwrap() {
+        assert_eq!(search["device"]["n_equal"], 4, "{search}");
+    }
 
     // One more rule: only what it adds is measured.
     let settings = fs::read_to_string(whole.join("results/settings.toml")).unwrap();
@@ -102,7 +120,7 @@ fn a_study_killed_and_continued_equals_an_uninterrupted_one() {
     let before = n_units(&whole);
     let output = study(&whole, file.to_str().unwrap()).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
-    assert_eq!(n_units(&whole), before + 2 * 4);
+    assert_eq!(n_units(&whole), before + 2 * 4 + 2 * 3);
 
     fs::write(&file, more.replace("--images 512", "--imags 512")).unwrap();
     let output = study(&whole, file.to_str().unwrap()).output().unwrap();

@@ -14,14 +14,10 @@ use std::fmt;
 /// Everything measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evidence {
-    /// Images a network is trained on.
-    pub n_train: usize,
     /// Images that choices are made on.
     pub n_valid: usize,
     /// Images that accuracies are reported on.
     pub n_test: usize,
-    /// Epochs of a training.
-    pub epochs: usize,
     /// One per search.
     pub searches: Vec<Searched>,
     /// Networks of the first search, then those of the second, ...; in each the one as found is the first.
@@ -33,12 +29,20 @@ pub struct Evidence {
 pub struct Searched {
     /// Its name.
     pub name: String,
+    /// The space of its networks.
+    pub space: &'static str,
+    /// Images that they are trained on.
+    pub n_train: usize,
+    /// Epochs of their trainings.
+    pub epochs: usize,
     /// Candidates.
     pub n_trials: usize,
     /// Validation accuracy of the winner at the end of its training within the search.
     pub valid_pct: f64,
     /// The genotype as text.
     pub genotype: String,
+    /// Whether all that it chose learns by back-propagation.
+    pub is_bp: bool,
     /// Whether the same genotype was trained under other rules, too.
     pub has_controls: bool,
     /// As exported and run on the emulated device.
@@ -200,7 +204,8 @@ impl Evidence {
     }
 
     /// Test accuracy of the network as found by `search` against that of every other: single rules, all random
-    /// assignments (each its mean over the seeds), what other searches found. Welch's test, two-sided.
+    /// assignments (each its mean over the seeds), what other searches of the same space found. Welch's test,
+    /// two-sided.
     pub fn comparisons(&self, search: &str) -> Vec<Comparison> {
         let group = self.group(search);
         let test = |arm: &Arm| arm.values(|run| run.test_pct);
@@ -221,8 +226,13 @@ impl Evidence {
             RANDOM.into(),
             draws.map(|arm| arm.mean_test_pct()).collect(),
         ));
-        let elsewhere = self.arms.iter();
-        let elsewhere = elsewhere.filter(|a| a.search != search && a.kind == Kind::Searched);
+        let space = |name: &str| {
+            let named = self.searches.iter().find(|s| s.name == name);
+            named.map(|s| s.space)
+        };
+        let elsewhere = self.arms.iter().filter(|a| {
+            a.search != search && a.kind == Kind::Searched && space(&a.search) == space(search)
+        });
         others.extend(elsewhere.map(|arm| (arm.search.clone(), test(arm))));
         let own = test(found);
         let compared =

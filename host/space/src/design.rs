@@ -87,6 +87,15 @@ impl Design {
         }
     }
 
+    /// The name of its space.
+    pub fn space(&self) -> &'static str {
+        match self {
+            Design::Mcu(_) => "mcu",
+            Design::Darts(..) => "darts",
+            Design::NasBench201(..) => "nasbench201",
+        }
+    }
+
     /// The network for images of shape `input`.
     ///
     /// # Errors

@@ -173,16 +173,18 @@ impl Study<'_> {
     /// Names a training: its network, seed and settings.
     fn run_key(&self, network: &Network<'_>, seed: u64) -> String {
         let s = &self.settings;
+        let training = s.training(network.search);
         let noise = match s.noise_seeds().contains(&seed) {
             true => format!(
                 "gradients of {} batches after {:?}",
-                s.noise.batches, s.noise.epochs
+                s.noise.batches,
+                s.noise_epochs(network.search)
             ),
             false => String::new(),
         };
         let (genotype, epochs) = (
             network.design.to_toml(),
-            format!("{} epochs", s.train.epochs),
+            format!("{} epochs", training.epochs),
         );
         let rules = format!("{} {}", network.search.name, network.kind);
         key(&[
@@ -190,7 +192,7 @@ impl Study<'_> {
             &rules,
             &format!("seed {seed}"),
             &epochs,
-            &s.train.flags,
+            &training.flags,
             &noise,
             &genotype,
         ])
@@ -214,19 +216,20 @@ impl Study<'_> {
     fn train(&self, network: &Network<'_>, seed: u64) -> Result<()> {
         let key = self.run_key(network, seed);
         let dir = self.run_dir(network, seed);
-        let (genotype, epochs) = (dir.with_extension("toml"), self.settings.train.epochs);
+        let how = self.settings.training(network.search);
+        let (genotype, epochs) = (dir.with_extension("toml"), how.epochs);
         if !self.units.has(&key) {
             std::fs::create_dir_all(self.args.out.join("run"))?;
             run_folder::write(&genotype, network.design.to_toml().as_bytes())?;
         }
-        let args = line::train(&genotype, &dir, &self.settings.train.flags, &self.args.data)?;
+        let args = line::train(&genotype, &dir, &how.flags, &self.args.data)?;
         let args = TrainArgs {
             seed,
             epochs,
             ..args
         };
         if self.settings.noise_seeds().contains(&seed) {
-            for &epoch in &self.settings.noise.epochs {
+            for &epoch in self.settings.noise_epochs(network.search) {
                 self.units.get(&self.noise_key(network, seed, epoch), || {
                     let training = Training::new(&args, &self.data)?.until(epoch);
                     ensure!(epoch == 0 || training.fit(&self.stop)?, STOPPED);

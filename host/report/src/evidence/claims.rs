@@ -86,7 +86,7 @@ pub fn claims(evidence: &Evidence) -> Vec<Claim> {
         all.extend(
             against(&bp).map(|c| accuracy("a mix beats back-propagation in the same network", c)),
         );
-        let bp_searches = evidence.searches.iter().filter(|s| !s.has_controls);
+        let bp_searches = evidence.searches.iter().filter(|s| s.is_bp);
         let bp_searches = bp_searches.filter_map(|s| against(&s.name));
         all.extend(
             bp_searches.map(|c| accuracy("a mix beats a network searched for back-propagation", c)),

@@ -69,11 +69,11 @@ fn p(value: f64) -> String {
 
 fn accuracy(evidence: &Evidence) -> String {
     let mut text = format!(
-        "Percent, mean ± standard deviation over the seeds, after the last epoch: {} training images, {} epochs, {} \
-         validation and {} test images. Networks were chosen on validation images; the test images were looked at \
+        "Percent, mean ± standard deviation over the seeds, after the last epoch; {} validation and {} test images. \
+         Networks were chosen on validation images; the test images were looked at \
          once. Difference of the network as found to each other on the test images, Welch's t-test, two-sided; \
          Holm's correction within a table. Random assignments count as one value each there, their mean.\n\n",
-        evidence.n_train, evidence.epochs, evidence.n_valid, evidence.n_test
+        evidence.n_valid, evidence.n_test
     );
     for search in &evidence.searches {
         let comparisons = evidence.comparisons(&search.name);
@@ -113,10 +113,17 @@ fn accuracy(evidence: &Evidence) -> String {
         }
         let _ = writeln!(
             text,
-            "Genotype of `{}`, best of {} candidates ({:.2} % of the validation images within the search):\n\n{}",
+            "Genotype of `{}` in the space `{}`, {} ({:.2} % of the validation images within the search); \
+             training images: {}, epochs: {}:\n\n{}",
             search.name,
-            search.n_trials,
+            search.space,
+            match search.n_trials {
+                1 => "its only candidate".to_string(),
+                n => format!("best of {n} candidates"),
+            },
             search.valid_pct,
+            search.n_train,
+            search.epochs,
             table(
                 &[
                     "rules",
@@ -255,17 +262,14 @@ fn learning(evidence: &Evidence) -> String {
             noise(true, |n| n.to_signal),
         ]);
     }
-    let epochs = evidence
-        .arms
-        .iter()
-        .flat_map(|arm| &arm.runs)
-        .find_map(|run| {
-            let first = run.noise.first()?.epoch;
-            Some(format!(
-                "after epoch {first} and {}",
-                run.noise.last()?.epoch
-            ))
-        });
+    let epochs = evidence.searches.iter().filter_map(|search| {
+        let arms = evidence.group(&search.name);
+        let mut runs = arms.iter().flat_map(|arm| &arm.runs);
+        let noise = runs.find_map(|run| Some([run.noise.first()?, run.noise.last()?]));
+        let [first, last] = noise?.map(|noise| noise.epoch);
+        Some(format!("{}: {first} and {last}", search.name))
+    });
+    let epochs: Vec<String> = epochs.collect();
     let head = [
         "network",
         "angle after epoch 1",
@@ -279,8 +283,11 @@ fn learning(evidence: &Evidence) -> String {
     format!(
         "Angle in degrees between feedback and weights, mean over the layers that have one, weighted by their weights \
          (0 is back-propagation, 90 unrelated). Variance of a weight's gradient between batches, mean over the weights; \
-         and the sum of the variances by the square of the length of the mean gradient, {} (mean over n runs).\n\n{}",
-        epochs.unwrap_or_else(|| "not measured".into()),
+         and the sum of the variances by the square of the length of the mean gradient, after an early and a late epoch ({}; mean over n runs).\n\n{}",
+        match epochs.is_empty() {
+            true => "not measured".into(),
+            false => epochs.join("; "),
+        },
         table(&head, 1, &rows)
     )
 }

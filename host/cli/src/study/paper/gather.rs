@@ -11,6 +11,7 @@ use aplysia_report::Figure;
 use aplysia_report::evidence::{Arm, Attacked, Evidence, Noise, Searched, Trained, claims, tables};
 use aplysia_report::figure::robustness::worst_case;
 use aplysia_report::figure::{arms, main_rule, rules_in_words};
+use aplysia_space::Rule;
 use serde::Serialize;
 use std::path::Path;
 
@@ -69,22 +70,23 @@ impl Study<'_> {
         for network in networks.iter().filter(|n| n.kind == Kind::Searched) {
             let search = network.search;
             let chosen: Chosen = self.search(search)?;
+            let run = self.run_dir(network, self.settings.seeds[0]);
             searches.push(Searched {
                 name: search.name.clone(),
+                space: network.design.space(),
+                n_train: RunFolder::load(&run)?.record.n_train,
+                epochs: self.settings.training(search).epochs,
                 n_trials: chosen.n_trials,
                 valid_pct: chosen.valid_pct,
                 genotype: chosen.genotype,
+                is_bp: network.design == network.design.clone().with_rule(Rule::Bp),
                 has_controls: search.controls,
                 device: self.units.known(&self.export_key(network)),
             });
         }
-        let first = networks.first().context("no network")?;
-        let run = RunFolder::load(&self.run_dir(first, self.settings.seeds[0]))?;
         Ok(Evidence {
-            n_train: run.record.n_train,
             n_valid: self.data.splits.validation.len(),
             n_test: self.test.len(),
-            epochs: self.settings.train.epochs,
             arms: arms.collect::<Result<_>>()?,
             searches,
         })
@@ -108,8 +110,7 @@ impl Study<'_> {
                 angles_deg: fitted.angles_deg,
                 noise: self
                     .settings
-                    .noise
-                    .epochs
+                    .noise_epochs(network.search)
                     .iter()
                     .filter_map(measured)
                     .collect(),
@@ -203,10 +204,19 @@ impl Study<'_> {
     /// Title, command and settings.
     fn head(&self) -> String {
         let s = &self.settings;
-        let searches = s
-            .search
-            .iter()
-            .map(|s| format!("aplysia search {} {}\n", s.name, s.flags));
+        let searches = s.search.iter().map(|search| {
+            let training = match &search.train {
+                Some(t) => format!(
+                    "aplysia train GENOTYPE-OF-{} --epochs {} {} --seed SEED\n",
+                    search.name, t.epochs, t.flags
+                ),
+                None => String::new(),
+            };
+            format!(
+                "aplysia search {} {}\n{training}",
+                search.name, search.flags
+            )
+        });
         format!(
             "# Do mixed learning rules help?\n\n{}\n\n```\naplysia study paper DIR --size {}\n```\n\ndoes the following, \
              on {}, training seeds {:?}, and can be stopped and continued at any moment:\n\n```\n{}aplysia train \

@@ -56,6 +56,9 @@ pub(super) struct SearchSettings {
     pub(super) controls: bool,
     /// Flags of `aplysia search`.
     pub(super) flags: String,
+    /// How its networks are trained, if not like the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) train: Option<Training>,
 }
 
 /// Trainings.
@@ -74,7 +77,7 @@ pub(super) struct Training {
 pub(super) struct Noise {
     /// So many of the first seeds.
     pub(super) seeds: usize,
-    /// After so many epochs, rising; 0: before the first.
+    /// After so many epochs, rising; 0: before the first. Those beyond the end of a training are left out.
     pub(super) epochs: Vec<usize>,
     /// Batches.
     pub(super) batches: usize,
@@ -132,6 +135,7 @@ impl Settings {
         let (nowhere, data) = (Path::new("."), &args.data);
         for search in &self.search {
             line::search(nowhere, &search.flags, data)?;
+            line::train(nowhere, nowhere, &self.training(search).flags, data)?;
             let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
             ensure!(
                 search.name.chars().all(fits),
@@ -143,6 +147,18 @@ impl Settings {
         line::robust(nowhere, nowhere, &self.robust.flags, data)?;
         line::export(nowhere, nowhere, &self.export.flags, data)?;
         Ok(())
+    }
+
+    /// How the networks of `search` are trained.
+    pub(super) fn training<'a>(&'a self, search: &'a SearchSettings) -> &'a Training {
+        search.train.as_ref().unwrap_or(&self.train)
+    }
+
+    /// Epochs of the trainings of `search` after which gradients are looked at.
+    pub(super) fn noise_epochs(&self, search: &SearchSettings) -> &[usize] {
+        let last = self.training(search).epochs;
+        let epochs = &self.noise.epochs;
+        &epochs[..epochs.partition_point(|&e| e <= last)]
     }
 
     /// Seeds whose gradients are looked at.
