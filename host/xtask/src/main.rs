@@ -118,13 +118,22 @@ fn bench_train(tree: &Tree, options: &Options) -> Result<()> {
         let mut pip = Command::new(&python);
         command::run(pip.args(["-m", "pip", "install", "--quiet", PYTORCH, "numpy"]))?;
     }
+    // As the tests build it, so that burn is built once.
     let mut cargo = Command::new(tree::cargo());
-    cargo.args(["run", "--release", "--package", "aplysia-bench"]);
+    cargo.args([
+        "build",
+        "--release",
+        "--workspace",
+        "--bin",
+        "aplysia-bench",
+    ]);
     if options.rest.iter().any(|arg| arg == "cuda") {
-        cargo.args(["--features", "cuda"]);
+        cargo.args(["--features", "aplysia-bench/cuda"]);
     }
-    cargo.args(["--", "compare", "--python"]).arg(&python);
-    command::run(cargo.args(&options.rest).current_dir(tree.root()))
+    command::run(cargo.current_dir(tree.root()))?;
+    let mut bench = Command::new(tree.train_bench());
+    bench.args(["compare", "--python"]).arg(&python);
+    command::run(bench.args(&options.rest).current_dir(tree.root()))
 }
 
 /// Set-up and firmware, then becomes `aplysia demo`: its exit code and its way of handling Ctrl-C

@@ -66,6 +66,11 @@ impl Tree {
         self.target.join("fuzz")
     }
 
+    /// The program of the bench of training.
+    pub(crate) fn train_bench(&self) -> PathBuf {
+        self.target.join("release/aplysia-bench")
+    }
+
     /// The virtual environment that holds PyTorch, for the bench of training.
     pub(crate) fn pytorch(&self) -> PathBuf {
         self.target.join("pytorch")
