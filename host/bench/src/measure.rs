@@ -82,7 +82,7 @@ impl<'a> Clock<'a> {
     }
 }
 
-/// Pixels and labels that stand for a dataset, `batches` batches of them.
+/// Pixels and labels that stand for a dataset.
 struct Data {
     pixels: Vec<u8>,
     labels: Vec<u16>,
@@ -133,12 +133,11 @@ pub(crate) fn train(subject: &Subject, how: &How) -> Result<Record> {
         Progress::Step { loss, .. } => clock.tick(loss),
         Progress::Epoch(_) => ControlFlow::Continue(()),
     })?;
-    let n_params = (0..network.nodes.len()).map(|i| network.n_params(i)).sum();
     record(
         clock,
         &subject.network,
         subject.rule.name(),
-        n_params,
+        network.total_params(),
         data_ms(&config.augment, &data, how),
     )
 }
@@ -174,14 +173,12 @@ pub(crate) fn supernet(how: &How, partial: usize) -> Result<Record> {
         SupernetProgress::Step { loss, .. } => clock.tick(loss),
         _ => ControlFlow::Continue(()),
     })?;
-    let n = &supernet.network;
-    let n_params = (0..n.nodes.len()).map(|i| n.n_params(i)).sum();
     let name = format!("supernet, 22 columns, 1/{partial} of the channels");
     record(
         clock,
         &name,
         "drawn",
-        n_params,
+        supernet.network.total_params(),
         2.0 * data_ms(&training.augment, &data, how),
     )
 }

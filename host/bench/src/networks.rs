@@ -44,8 +44,7 @@ pub(crate) fn network(name: &str, rule: Rule) -> Result<(Network, Shape)> {
 pub(crate) fn graph(network: &Network) -> Result<Value> {
     let nodes: Vec<_> = network.nodes.iter().map(node).collect::<Result<_>>()?;
     let Shape { h, w, c } = network.nodes[0].shape;
-    let n_params: usize = (0..network.nodes.len()).map(|i| network.n_params(i)).sum();
-    Ok(json!({ "input": [h, w, c], "n_params": n_params, "nodes": nodes }))
+    Ok(json!({ "input": [h, w, c], "n_params": network.total_params(), "nodes": nodes }))
 }
 
 fn node(node: &Node) -> Result<Value> {
