@@ -205,7 +205,9 @@ fn record(
         images_per_s: how.batch as f64 * 1e3 / step_ms,
         loss: clock.loss,
         data_ms,
-        peak_mb: resident_peak().context("the system does not tell the peak of memory")?,
+        peak_mb: supernet::peak_bytes().context("the system does not tell the peak of memory")?
+            as f64
+            / 1e6,
         gpu_mb: match how.device.as_str() {
             "cuda" => Some(gpu("memory.used")?.parse()?),
             _ => None,
@@ -229,14 +231,6 @@ fn data_ms(augment: &Augment, data: &Data, how: &How) -> f64 {
 pub(crate) fn median(mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied()
-}
-
-/// `VmHWM` of this process in MB.
-fn resident_peak() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib * 1024.0 / 1e6)
 }
 
 /// The name of what computes, with the number of threads on a CPU.

@@ -196,18 +196,12 @@ impl LearnOps for Flex {
 fn without_norm(pre: Vec<f32>, n: usize, g: &ConvGeometry) -> ConvOutput<Flex> {
     let shape = [n, g.output.h, g.output.w, g.output.c];
     let none = || tensor(vec![0.0; g.output.c], [g.output.c]);
-    let out = g.relu.then(|| {
-        let task = IMAGES_PER_TASK * g.output.len();
-        let (out, _) = by_task(pre.len(), task, |i, _, z| {
-            z.iter_mut()
-                .zip(part(&pre, task, i))
-                .for_each(|(z, y)| *z = y.max(0.0));
-        });
-        tensor(out, shape)
-    });
     let pre = tensor(pre, shape);
     ConvOutput {
-        out: out.unwrap_or_else(|| pre.clone()),
+        out: match g.relu {
+            true => maps::relu(&pre),
+            false => pre.clone(),
+        },
         pre,
         mean: none(),
         var: none(),

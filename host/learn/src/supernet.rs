@@ -29,6 +29,7 @@ pub mod stability;
 pub use architecture::{Draw, Layout, Tables};
 pub use config::{Stop, SupernetConfig};
 pub use evolution::{Cma, EvolutionConfig, fitness, likeness, towards};
+pub use memory::peak_bytes;
 pub use probe::{Glance, glance};
 pub use run::{Found, SupernetEpoch, SupernetProgress, search};
 

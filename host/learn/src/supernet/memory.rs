@@ -11,7 +11,7 @@
 //! | a quarter (`--partial 4`) | 3.15 GB |
 
 /// Largest resident set of this process so far in bytes, where the system tells (Linux: `VmHWM`).
-pub(super) fn peak_bytes() -> Option<u64> {
+pub fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()
