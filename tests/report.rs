@@ -2,7 +2,9 @@
 
 use aplysia_report::figure::cell::drawings;
 use aplysia_report::figure::graph::graphs;
-use aplysia_report::{Attacked, Epoch, Findings, Run, Search, Strength, optuna, page, svg};
+use aplysia_report::{
+    Attacked, Epoch, Findings, Run, Search, Strength, Supernet, SupernetEpoch, optuna, page, svg,
+};
 use aplysia_search::Record;
 use aplysia_space::{McuSpace, Network, Rule, darts, nasbench201};
 use serde_json::Value;
@@ -130,6 +132,41 @@ fn a_page_shows_what_attacks_leave() {
     assert!(!text.contains("transfer"), "nothing was tried");
     findings.attacked.clear();
     assert!(!page::html(&findings).contains("Under attack"));
+}
+
+#[test]
+fn a_page_shows_how_supernets_learned() {
+    let mut findings = findings("first");
+    assert!(!page::html(&findings).contains("<h2>Supernets</h2>"));
+    let favoured = findings.search.candidates[0].network.clone();
+    let epoch = |architecture_accuracy, eigenvalue| SupernetEpoch {
+        weights_accuracy: 0.25,
+        architecture_accuracy,
+        eigenvalue,
+        favoured: favoured.clone(),
+    };
+    let epochs = vec![epoch(None, None), epoch(Some(0.125), Some(0.75))];
+    findings.search.supernets = vec![Supernet { trial: 3, epochs }];
+    let html = page::html(&findings);
+    check_markup(&html, &["meta"]);
+    for tip in [
+        "epoch 1: 25.00 % of the images of the weights",
+        "epoch 2: 12.50 % of the images of the architecture",
+        "epoch 2: 0.7500",
+    ] {
+        assert!(html.contains(tip), "{tip}");
+    }
+    assert!(
+        !html.contains("epoch 1: 0.00 %"),
+        "weights alone learned then"
+    );
+    let figures = page::figures(&findings);
+    let of = figures.iter().filter(|f| f.name.starts_with("supernet-3-"));
+    assert_eq!(of.count(), 3);
+    for (rule, share) in favoured.rule_share() {
+        let tip = format!("epoch 2: {rule} {:.1} %", 100.0 * share);
+        assert!(html.contains(&tip), "{tip}");
+    }
 }
 
 #[test]

@@ -10,9 +10,13 @@ use crate::{Outcome, blob};
 use anyhow::{Context, Result, ensure};
 use aplysia_attack::{Attack, Headline, Summary};
 use aplysia_deploy::Card;
-use aplysia_learn::TrainConfig;
-use aplysia_report::{Attacked, Epoch, Findings, Release, Run, Search, Strength, optuna, page};
-use aplysia_search::{Costs, Record};
+use aplysia_learn::{TrainConfig, supernet};
+use aplysia_report::{
+    Attacked, Epoch, Findings, Release, Run, Search, Strength, Supernet, SupernetEpoch, optuna,
+    page,
+};
+use aplysia_search::{Costs, Record, learned_dir};
+use aplysia_space::darts::Skeleton;
 use aplysia_space::{DartsSpace, Design, McuSpace, NasBench201Space, Network, Shape};
 use std::path::Path;
 
@@ -92,11 +96,36 @@ fn search(dir: &Path, digest: &str, n_classes: usize) -> Result<Search> {
     if stem.is_some() {
         let record: Record<DartsSpace> = Record::read(dir)?;
         let skeleton = record.config.space.skeleton;
-        return Search::new::<_, anyhow::Error>(name(dir), &record, |g| Ok(skeleton.lower(g)?));
+        let mut search =
+            Search::new::<_, anyhow::Error>(name(dir), &record, |g| Ok(skeleton.lower(g)?))?;
+        for (trial, t) in record.trials.iter().enumerate() {
+            let history = learned_dir(dir, trial, t.n_rejected).join("history.json");
+            if history.exists() {
+                let epochs = supernet(&history, &skeleton)?;
+                search.supernets.push(Supernet { trial, epochs });
+            }
+        }
+        return Ok(search);
     }
     let record: Record<NasBench201Space> = Record::read(dir)?;
     let skeleton = record.config.space.skeleton;
     Search::new::<_, anyhow::Error>(name(dir), &record, |g| Ok(skeleton.lower(g)?))
+}
+
+/// What a supernet's `history.json` tells.
+fn supernet(path: &Path, skeleton: &Skeleton) -> Result<Vec<SupernetEpoch>> {
+    let bytes = blob::read_file(path)?;
+    let history: Vec<supernet::SupernetEpoch> = serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} is no history of a supernet", path.display()))?;
+    let epoch = |e: &supernet::SupernetEpoch| {
+        Ok(SupernetEpoch {
+            weights_accuracy: e.accuracy.into(),
+            architecture_accuracy: e.alpha_accuracy.map(f64::from),
+            eigenvalue: e.eigenvalue,
+            favoured: skeleton.lower(&e.genotype)?,
+        })
+    };
+    history.iter().map(epoch).collect()
 }
 
 /// The finished training run in `dir`.

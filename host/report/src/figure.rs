@@ -10,6 +10,7 @@ pub mod layout;
 pub mod pareto;
 pub mod robustness;
 pub mod share;
+pub mod supernet;
 
 use aplysia_space::{Network, Rule};
 

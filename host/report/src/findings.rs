@@ -36,6 +36,30 @@ pub struct Search {
     pub candidates: Vec<Candidate>,
     /// Positions in `candidates` of the Pareto front, the best by [`aplysia_search::Score::lead`] first.
     pub front: Vec<usize>,
+    /// The supernets that learned the trials, if that is how they were chosen.
+    pub supernets: Vec<Supernet>,
+}
+
+/// A supernet that learned a trial's genotype.
+#[derive(Clone, Debug)]
+pub struct Supernet {
+    /// The trial.
+    pub trial: usize,
+    /// One entry per epoch, the first is epoch 1.
+    pub epochs: Vec<SupernetEpoch>,
+}
+
+/// What is known of a supernet after an epoch.
+#[derive(Clone, Debug)]
+pub struct SupernetEpoch {
+    /// Share of the weights' images answered right, 0..=1.
+    pub weights_accuracy: f64,
+    /// Share of the architecture's images answered right; none while only weights learn.
+    pub architecture_accuracy: Option<f64>,
+    /// Dominant eigenvalue of the loss's Hessian in the logits, where it was evaluated.
+    pub eigenvalue: Option<f64>,
+    /// The network it favoured then.
+    pub favoured: Network,
 }
 
 /// One trial.
@@ -66,7 +90,7 @@ impl Candidate {
 }
 
 impl Search {
-    /// From a study folder's content; `lower` spells a genotype out.
+    /// From a study folder's content, its supernets left out; `lower` spells a genotype out.
     ///
     /// # Errors
     /// Those of `lower`, and of turning genotypes and config into text.
@@ -99,6 +123,7 @@ impl Search {
             limits: record.config.limits,
             candidates,
             front: record.front().iter().map(|t| t.index).collect(),
+            supernets: vec![],
         })
     }
 

@@ -20,5 +20,7 @@ pub mod palette;
 pub mod scale;
 pub mod svg;
 
-pub use findings::{Attacked, Candidate, Epoch, Findings, Release, Run, Search, Strength};
+pub use findings::{
+    Attacked, Candidate, Epoch, Findings, Release, Run, Search, Strength, Supernet, SupernetEpoch,
+};
 pub use svg::Figure;

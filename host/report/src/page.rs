@@ -2,7 +2,7 @@
 
 mod table;
 
-use crate::figure::{curves, graph, history, pareto, robustness, rules_in_words, share};
+use crate::figure::{curves, graph, history, pareto, robustness, rules_in_words, share, supernet};
 use crate::findings::{Findings, Search};
 use crate::palette;
 use crate::svg::{Figure, escape};
@@ -20,6 +20,7 @@ pub fn figures(findings: &Findings) -> Vec<Figure> {
     let search = &findings.search;
     let mut all = pareto::panels(search);
     all.extend([history::accuracy(search), history::rules(search)]);
+    all.extend(search.supernets.iter().flat_map(supernet::figures));
     for &i in &search.front {
         all.extend(network(search, i));
     }
@@ -93,6 +94,19 @@ pub fn html(findings: &Findings) -> String {
          The line is the best so far, bands are generations.",
         &grid("two", &[history::accuracy(search), history::rules(search)]),
     );
+    if !search.supernets.is_empty() {
+        let figures: Vec<Figure> = search
+            .supernets
+            .iter()
+            .flat_map(supernet::figures)
+            .collect();
+        body += &section(
+            "Supernets",
+            "Each trial was learned by a supernet that holds every choice at once: its accuracy while weights and \
+             architecture learn from images of their own, and the rules of the network it favoured.",
+            &grid("two", &figures),
+        );
+    }
     body += &networks(findings);
     body += &section(
         "Costs of the front",

@@ -26,5 +26,5 @@ pub use halving::Halving;
 pub use objective::{Costs, Limits, Score};
 pub use record::Record;
 pub use strategy::{Space, Strategy, StrategyKind};
-pub use study::{Outcome, Progress, Study, StudyConfig};
+pub use study::{Outcome, Progress, Study, StudyConfig, learned_dir};
 pub use trial::Trial;

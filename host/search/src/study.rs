@@ -223,10 +223,7 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
 
     /// The folder of a trial's rung.
     pub fn rung_dir(&self, trial: usize, rung: usize) -> PathBuf {
-        self.dir
-            .join("trials")
-            .join(format!("{trial:05}"))
-            .join(format!("rung{rung}"))
+        trial_dir(&self.dir, trial).join(format!("rung{rung}"))
     }
 
     /// The seed of everything random in the training of a trial, below 2³².
@@ -265,4 +262,15 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), SearchError> {
         doing: "replace the file",
         source,
     })
+}
+
+/// The folder of a trial, in the study's folder `dir`.
+fn trial_dir(dir: &Path, trial: usize) -> PathBuf {
+    dir.join("trials").join(format!("{trial:05}"))
+}
+
+/// The folder in which a trial was learned, in the study's folder `dir`; `attempt` counts what was learned for
+/// it before and rejected, from 0.
+pub fn learned_dir(dir: &Path, trial: usize, attempt: usize) -> PathBuf {
+    trial_dir(dir, trial).join(format!("supernet{attempt}"))
 }

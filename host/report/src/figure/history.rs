@@ -5,7 +5,7 @@ use crate::findings::Search;
 use crate::scale::Scale;
 use crate::svg::{Anchor, Figure};
 use aplysia_space::Rule;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Accuracy by trial: the end of the last rung filled, earlier rungs hollow, failures crossed, and the
 /// best so far as a line; generations are bands.
@@ -97,29 +97,38 @@ pub fn rules(search: &Search) -> Figure {
     let title = "Share of weights trained by each rule, mean of a generation";
     let mut figure = Figure::new("history-rules", title, 540.0, 320.0);
     let ends = generations(search);
-    let x = Scale::new(
-        -0.5,
-        ends.len().max(1) as f64 - 0.5,
-        horizontal(figure.width),
-    )
-    .whole();
+    let n = ends.len().max(1) as f64;
+    let x = Scale::new(-0.5, n - 0.5, horizontal(figure.width)).whole();
+    let shares = ends.into_iter();
+    let shares = shares.map(|(g, [first, last])| (g as u32, mean_share(search, first, last)));
+    stacks(&mut figure, &x, "generation", shares);
+    figure
+}
+
+/// Bars of the share of weights that each rule trains, one at each whole number of `x`, which counts in `unit`.
+pub(super) fn stacks(
+    figure: &mut Figure,
+    x: &Scale,
+    unit: &str,
+    bars: impl Iterator<Item = (u32, BTreeMap<Rule, f64>)>,
+) {
     let y = Scale::new(0.0, 100.0, vertical(figure.height));
-    draw(&mut figure, &x, &y, ["generation", "share of weights (%)"]);
-    let mut seen = BTreeMap::new();
-    for (generation, [first, last]) in ends {
+    draw(figure, x, &y, [unit, "share of weights (%)"]);
+    let mut seen = BTreeSet::new();
+    for (at, shares) in bars {
+        let (a, b) = (x.at(f64::from(at) - 0.4), x.at(f64::from(at) + 0.4));
         let mut base = 0.0;
-        for (rule, share) in mean_share(search, first, last) {
-            let (a, b) = (x.at(generation as f64 - 0.4), x.at(generation as f64 + 0.4));
+        for (rule, share) in shares {
             let (low, high) = (y.at(100.0 * base), y.at(100.0 * (base + share)));
-            let tip = format!("generation {generation}: {rule} {:.1} %", 100.0 * share);
+            let tip = format!("{unit} {at}: {rule} {:.1} %", 100.0 * share);
             let class = format!("fill-{rule} slice");
             figure.rect(&class, [a, high, b - a, low - high], 0.0, &tip);
             base += share;
-            seen.insert(rule, ());
+            seen.insert(rule);
         }
     }
     let mut at = horizontal(figure.width)[0];
-    for rule in seen.into_keys() {
+    for rule in seen {
         figure.rect(
             &format!("fill-{rule}"),
             [at, 10.0, 11.0, 11.0],
@@ -129,7 +138,6 @@ pub fn rules(search: &Search) -> Figure {
         figure.text("small", [at + 16.0, 20.0], Anchor::Start, rule.name());
         at += 30.0 + 8.0 * rule.name().len() as f64;
     }
-    figure
 }
 
 fn mean_share(search: &Search, first: usize, last: usize) -> BTreeMap<Rule, f64> {

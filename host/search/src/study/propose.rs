@@ -1,7 +1,7 @@
 //! How a trial gets its candidate: asked of the strategy, or learned by the evaluator.
 
-use super::Study;
 use super::run::{Outcome, Outside, Progress};
+use super::{Study, learned_dir};
 use crate::error::SearchError;
 use crate::evaluate::{Evaluate, Proposal, TrainError};
 use crate::ledger::Event;
@@ -75,8 +75,7 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
             if outside.stopped() {
                 return Ok(Outcome::Interrupted);
             }
-            let dir = self.dir.join("trials").join(format!("{trial:05}"));
-            let dir = dir.join(format!("supernet{attempt}"));
+            let dir = learned_dir(&self.dir, trial, attempt);
             std::fs::create_dir_all(&dir).map_err(|source| SearchError::Io {
                 path: dir.clone(),
                 doing: "make the supernet's folder",
