@@ -16,15 +16,19 @@ use rand_chacha::ChaCha8Rng;
 use crate::kernel::{Case, axis, case, config, image, output, run, view, weights, with_constants};
 use crate::oracle::Output;
 
-/// What a trained layer has: factors of 2^-22 to 2^-1, small biases, every third layer with a clamp;
-/// some layers with one channel beyond that.
+/// What a trained layer has: factors of 2^-15 to 2^-2, small biases, every third layer with a clamp; some layers
+/// with one channel beyond that, some with factors of which many sums are ties.
 fn tame(to: &mut Output, rng: &mut ChaCha8Rng) {
     let n = to.bias.len();
     let wild = rng.random_bool(0.2).then(|| rng.random_range(0..n));
+    let ties = rng.random_bool(0.3);
     for i in (0..n).filter(|&i| Some(i) != wild) {
         to.bias[i] = rng.random_range(-20_000..=20_000);
         to.multiplier[i] = rng.random_range(1 << 30..=i32::MAX);
-        to.shift[i] = rng.random_range(-14..=-1);
+        to.shift[i] = rng.random_range(-14..=-2);
+        if ties {
+            (to.multiplier[i], to.shift[i]) = (1 << 30, to.shift[i].max(-7));
+        }
     }
     if rng.random_bool(0.1)
         && let Some(i) = wild
@@ -76,6 +80,52 @@ fn check_conv(mut k: Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+fn check_depthwise(mut k: Case) -> Result<(), TestCaseError> {
+    tame(&mut k.to, &mut k.rng);
+    let c = k.src.c;
+    let w = weights(k.window.taps() * c, &mut k.rng);
+    let with = |f: fn(&Case, &mut Dst<'_>, &Weighted<'_>)| {
+        run(k.geometry.out, c, &k.to, |dst| {
+            with_constants(&k.to, &w, |constants| f(&k, dst, constants))
+        })
+    };
+    let want = with(|k, dst, constants| {
+        generic::depthwise_conv2d_s8(&view(&k.src), dst, &k.window, constants);
+    });
+    let native = with(|k, dst, constants| {
+        dsp::depthwise_conv2d_s8::<Native>(&view(&k.src), dst, &k.window, constants);
+    });
+    let portable = with(|k, dst, constants| {
+        dsp::depthwise_conv2d_s8::<Portable>(&view(&k.src), dst, &k.window, constants);
+    });
+    prop_assert_eq!(&native, &want);
+    prop_assert_eq!(&portable, &want);
+    Ok(())
+}
+
+/// Every image of up to 8×8 pixels with either window, step and padding.
+#[test]
+fn depthwise_of_every_small_shape_is_the_generic_one() {
+    let mut seed = 0;
+    for (h, w) in (1..=8usize).flat_map(|h| (1..=8).map(move |w| (h, w))) {
+        for (kernel, (step, pad)) in [
+            (3, (1, 0)),
+            (3, (1, 1)),
+            (3, (2, 0)),
+            (3, (2, 1)),
+            (3, (1, 2)),
+        ]
+        .into_iter()
+        .chain((0..5).flat_map(|pad| [(5, (1, pad)), (5, (2, pad))]))
+        {
+            let axis = |size: usize| [size, kernel, step, 1, pad, (size + pad - 1) / step + 1];
+            seed += 1;
+            let c = 4 + seed as usize % 3;
+            check_depthwise(case([axis(h), axis(w)], [c, c], seed)).unwrap();
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(config(1500))]
 
@@ -119,21 +169,7 @@ proptest! {
             let most = (size[i] + pad - 1) / step + 1;
             [size[i], kernel, step, far, pad, (most - cut[i].min(most - 1)).max(1)]
         };
-        let mut k = case([axis(0), axis(1)], [c, c], seed);
-        tame(&mut k.to, &mut k.rng);
-        let w = weights(kernel * kernel * c, &mut k.rng);
-        let with = |f: fn(&Case, &mut Dst<'_>, &Weighted<'_>)| {
-            run(k.geometry.out, c, &k.to, |dst| with_constants(&k.to, &w, |constants| f(&k, dst, constants)))
-        };
-        let want = with(|k, dst, constants| {
-            generic::depthwise_conv2d_s8(&view(&k.src), dst, &k.window, constants);
-        });
-        prop_assert_eq!(&with(|k, dst, constants| {
-            dsp::depthwise_conv2d_s8::<Native>(&view(&k.src), dst, &k.window, constants);
-        }), &want);
-        prop_assert_eq!(&with(|k, dst, constants| {
-            dsp::depthwise_conv2d_s8::<Portable>(&view(&k.src), dst, &k.window, constants);
-        }), &want);
+        check_depthwise(case([axis(0), axis(1)], [c, c], seed))?;
     }
 
     #[test]

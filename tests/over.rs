@@ -4,7 +4,7 @@
 use crate::blob::{encoded, tiny};
 use crate::kernel::{axis, case, config, image, output, weights, with_constants};
 use crate::oracle::{Image, Output};
-use aplysia_shared::kernel::dsp::{self, Native, Portable, Simd};
+use aplysia_shared::kernel::dsp::{self, Native, Portable, Slices};
 use aplysia_shared::kernel::over::may_lie_over;
 use aplysia_shared::kernel::{Dst, Over, Src, generic};
 use aplysia_shared::layer::AddScales;
@@ -60,7 +60,7 @@ fn tensor([h, w, c]: [usize; 3]) -> Tensor {
     }
 }
 
-fn depthwise_over<S: Simd>(case: &crate::kernel::Case, w: &[i8]) -> Vec<i8> {
+fn depthwise_over<S: Slices>(case: &crate::kernel::Case, w: &[i8]) -> Vec<i8> {
     over(&case.src, case.geometry.out, &case.to, |image| {
         with_constants(&case.to, w, |constants| {
             dsp::depthwise_conv2d_over_s8::<S>(image, &case.window, constants);

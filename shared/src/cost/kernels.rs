@@ -53,7 +53,7 @@ impl Work<'_> {
                 23 * outputs.div_ceil(4) * inputs.div_ceil(4)
                     + 111 * outputs
                     + 47 * inputs / 20
-                    + 2330
+                    + 710
             }
             // Look-ups and one requantization, behind two tables; over an input, the other is copied out.
             Op::Add(_) if outputs >= MIN_ADD_ELEMENTS as u64 => {

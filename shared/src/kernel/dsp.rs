@@ -20,6 +20,7 @@ pub mod packing;
 mod pointwise;
 mod pool;
 mod portable;
+mod slices;
 mod strip;
 mod vector;
 
@@ -43,6 +44,7 @@ pub use pointwise::pointwise_conv2d_s8;
 pub use pool::{Area, avg_pool_s8, global_avg_pool_s8, max_pool_s8};
 pub(crate) use pool::{WIDE, in_words};
 pub use portable::Portable;
+pub use slices::Slices;
 pub(crate) use strip::Strip as PaddedStrip;
 pub use vector::Proved;
 pub(crate) use vector::is_whole;
@@ -340,10 +342,6 @@ pub trait Simd: Sized {
         }
     }
 
-    /// Rows of a depthwise convolution into `out[y·step[0] + x·step[1] + channel]`, limited to i8.
-    /// Slices that are too short give a wrong result.
-    fn rows(strip: &Strip<'_>, out: &mut [i8]);
-
     /// Four bytes each of pixels `step` bytes apart: bytes 0 and 2, 1 and 3 as halfwords.
     #[inline]
     fn spread(src: &[i8], step: usize, to: &mut [[u32; 2]]) {
@@ -352,22 +350,6 @@ pub trait Simd: Sized {
                 let word = u32::from_le_bytes(bytes.map(i8::cast_unsigned));
                 *to = [Self::sxtb16(word), Self::sxtb16_ror8(word)];
             }
-        }
-    }
-
-    /// [`Simd::spread`] of the pixels of `lines`, row by row.
-    #[inline]
-    fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
-        let [rows, n] = lines.n;
-        for row in 0..rows {
-            let to = to
-                .get_mut(lines.to + row * lines.pitch..)
-                .unwrap_or_default();
-            let to = to.as_chunks_mut().0.get_mut(..n).unwrap_or_default();
-            let src = src
-                .get(lines.start + row * lines.down..)
-                .unwrap_or_default();
-            Self::spread(src, lines.step, to);
         }
     }
 

@@ -28,9 +28,9 @@ impl Walk {
     }
 }
 
-/// Two pixels and four channels take 24 a group of four depths, 3 a turn of 16 depths and 73 around it;
-/// a pixel without a partner 14, 3 a turn of 32 and 48; gathering 9 a group, 5 a row and 30 around it, for
-/// the blocks of whole channels and again for the block that repeats some; constants 32 a channel.
+/// Two pixels and four channels take 24 a group of four depths, 3 a turn of 32 depths and 59 around it;
+/// a pixel without a partner 14, 3 a turn of as many and 41; gathering 9 a group, 5 a row and 30 around it, for
+/// the blocks of whole channels and again for the block that repeats some; constants 36 a channel.
 pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
     let [src_h, src_w, src_c] = [src.h, src.w, src.c].map(usize::from);
     let [h, w, c] = [dst.h, dst.w, dst.c].map(usize::from);
@@ -70,8 +70,8 @@ pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
     let groups = blocks.div_ceil(GROUP) as u64;
     let runs = groups + repeats as u64;
     let (k, blocks) = (depth.len() as u64, blocks as u64);
-    let block = 6 * k + 3 * (k / 4).saturating_sub(1).div_ceil(4) + 73;
-    let single = 7 * k / 2 + 3 * k.div_ceil(32) + 48;
+    let block = 6 * k + 3 * (k / 4).saturating_sub(1).div_ceil(8) + 59;
+    let single = 7 * k / 2 + 3 * k.div_ceil(32) + 41;
     let gather = 9 * k / 4 + 5 * depth.rows as u64;
     let line = copy(src_w * src_c) + 89;
     let edge = 640 + if padded { 40 * window.taps() as u64 } else { 0 };
@@ -80,7 +80,7 @@ pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
         + walk.lone as u64 * (blocks * block + groups * (gather + 395))
         + walk.singles as u64 * (blocks * single + groups * (gather + 141))
         + groups * (edges as u64 * edge + lines as u64 * line + strips * 1230 + 527)
-        + 32 * c as u64
+        + 36 * c as u64
         + 17 * k / 10
         + 750
 }
@@ -94,5 +94,5 @@ fn copy(n: usize) -> u64 {
 /// groups and 62 around it; expanding the input 12 for four.
 fn vector(k: u64, blocks: u64) -> u64 {
     let half = if k.is_multiple_of(8) { 0 } else { 16 };
-    blocks * (27 * (k / 8) + half + 3 * (k / 8).div_ceil(4) + 62) + 3 * k + 600
+    blocks * (27 * (k / 8) + half + 3 * (k / 8).div_ceil(4) + 62) + 3 * k + 550
 }

@@ -11,8 +11,8 @@
 use core::arch::asm;
 
 use super::packing::Epilogue;
-use super::{Area, Batch, Lines, Portable, Proved, Rows, Simd, Strip, Sum};
-use bytes::{Gather, Spread, copy, expand, spread, spread_lines};
+use super::{Area, Batch, Portable, Proved, Rows, Simd, Sum};
+use bytes::{Gather, copy, expand, spread};
 use elements::{Add, Pool, add, pool};
 use matrix::{Dot4, Gemm, Pairs, dot4, gemm, gemv, pairs};
 use vector::{Vector, vector};
@@ -23,10 +23,13 @@ pub struct Armv7em;
 
 #[macro_use]
 mod macros;
+#[macro_use]
+mod taps;
 mod bytes;
 mod elements;
 mod matrix;
 mod rows;
+mod slices;
 mod vector;
 
 impl Simd for Armv7em {
@@ -112,8 +115,7 @@ impl Simd for Armv7em {
         at: [usize; 2],
     ) {
         let single = at[0] == at[1];
-        let turn = if single { 8 } else { 4 };
-        let Some(job) = Gemm::new(columns, weights, epilogues, out, (at, 0), turn) else {
+        let Some(job) = Gemm::new(columns, weights, epilogues, out, (at, 0), single) else {
             return Portable::blocks(columns, weights, epilogues, out, at);
         };
         // SAFETY: the contract of `Gemm::new` is that of `gemm`, and with eight groups a turn of `gemv`.
@@ -140,7 +142,7 @@ impl Simd for Armv7em {
             epilogues,
             out,
             (batch.at, last * out_ahead),
-            4,
+            false,
         );
         let gather = Gather::new(src, batch.starts, last * ahead, rows, columns);
         let (Some(gather), Some(gemm)) = (gather, gemm) else {
@@ -234,20 +236,5 @@ impl Simd for Armv7em {
         }
         // SAFETY: `src` holds `n` pixels `step` bytes apart, `to` takes two words for each.
         unsafe { spread(src.as_ptr(), step, to.as_mut_ptr(), n) }
-    }
-
-    #[inline]
-    fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
-        if let Some(job) = Spread::new(src, lines, to) {
-            // SAFETY: the contract of `Spread::new` is that of `spread_lines`.
-            unsafe { spread_lines(&job) }
-        }
-    }
-
-    #[inline]
-    fn rows(strip: &Strip<'_>, out: &mut [i8]) {
-        if !rows::run(strip, out) {
-            Portable::rows(strip, out);
-        }
     }
 }

@@ -184,7 +184,8 @@ impl Group<'_> {
             let sums = four_words(sums, first);
             let channels = sums.and_then(|sums| block_channels(requant, sums, first, zero_point));
             let channels = channels.filter(|channels| channels.iter().all(exact));
-            let epilogue = channels.map(|channels| Epilogue::of(&channels, dst.zero_point));
+            let of = |channels| Epilogue::of(&channels, dst.zero_point, self.packed.reach);
+            let epilogue = channels.map(of);
             epilogue.is_some_and(|epilogue| epilogues.push(epilogue).is_ok())
         })
     }

@@ -4,7 +4,8 @@
 use core::num::NonZeroUsize;
 
 use super::packing::{BLOCK, Epilogue, Reach, block_channels};
-use super::{Lines, SCRATCH_WORDS, Simd, Strip, halves, limit};
+use super::slices::taps_len;
+use super::{Lines, SCRATCH_WORDS, Slices, Strip, limit};
 use crate::kernel::{Dst, Over, Src, Weighted, generic};
 use crate::layer::Window;
 
@@ -25,7 +26,7 @@ const MAX_KERNEL: usize = 5;
 /// meet in a window: each such phase is a convolution without dilation. Fast are windows of 3×3 and 5×5
 /// with steps 1 and 2, or step 1 and any dilation, from 4 channels on. Never panics if
 /// `Model::parse` accepted the blob. Cost: 4.6 KiB of stack; instructions in [`crate::cost`].
-pub fn depthwise_conv2d_s8<S: Simd>(
+pub fn depthwise_conv2d_s8<S: Slices>(
     src: &Src<'_>,
     dst: &mut Dst<'_>,
     window: &Window,
@@ -44,7 +45,7 @@ pub fn depthwise_conv2d_s8<S: Simd>(
 ///
 /// Rows that two strips share stay expanded, so that none is read after it was overwritten. Never panics if
 /// `Model::parse` accepted the blob. Cost: 4.6 KiB of stack; instructions in [`crate::cost`].
-pub fn depthwise_conv2d_over_s8<S: Simd>(
+pub fn depthwise_conv2d_over_s8<S: Slices>(
     image: &mut Over<'_>,
     window: &Window,
     constants: &Weighted<'_>,
@@ -61,35 +62,30 @@ pub fn depthwise_conv2d_over_s8<S: Simd>(
     limit::<S>(&mut image.dst());
 }
 
-/// Expanded weights of a window: two words a tap.
-type Taps = [[u32; 2]; MAX_KERNEL * MAX_KERNEL];
+/// Most words of expanded weights.
+const TAPS_WORDS: usize = 4 * MAX_KERNEL * (MAX_KERNEL - 1);
+/// Expanded weights of a window.
+type Taps = [u32; TAPS_WORDS];
 
-/// Expands the weights of four channels and gives their constants, if the fast kernels are exact.
+/// Expands the weights of four channels and writes their constants, if the fast kernels are exact.
 #[inline(always)]
-fn weights<S: Simd>(
-    taps: &mut [[u32; 2]],
-    [c, first]: [usize; 2],
+fn weights<S: Slices>(
+    (taps, epilogue): (&mut [u32], &mut Epilogue),
+    [c, first, side]: [usize; 3],
     constants: &Weighted<'_>,
     [src_zero, dst_zero]: [i32; 2],
-) -> Option<Epilogue> {
-    // At most 25 weights: halfwords hold their sums.
-    let mut total = [0u32; 2];
-    for (row, to) in constants
-        .weights
-        .chunks_exact(c.max(1))
-        .zip(taps.iter_mut())
-    {
-        let word = u32::from_le_bytes(*row.get(first..)?.first_chunk()?);
-        *to = [S::sxtb16(word), S::sxtb16_ror8(word)];
-        total = [S::sxtab16(total[0], word), S::sxtab16_ror8(total[1], word)];
+) -> Option<()> {
+    let sums = S::taps(constants.weights.get(first..)?, c, side, taps);
+    // Of pixels less their zero point.
+    let reach = Reach(255 * 127 * u32::try_from(side * side).ok()?);
+    let channels = block_channels(&constants.requant, sums, first, src_zero)?;
+    if !channels.iter().all(|channel| channel.is_exact(reach)) {
+        return None;
     }
-    let [[s0, s2], [s1, s3]] = total.map(halves);
-    let reach = Reach(128 * 127 * u32::try_from(taps.len()).ok()?);
-    let channels = block_channels(&constants.requant, [s0, s1, s2, s3], first, src_zero)?;
-    let mut epilogue = Epilogue::new(channels, dst_zero, reach)?;
+    *epilogue = Epilogue::of(&channels, dst_zero, reach);
     // One accumulator per channel here: no pairs.
     epilogue.bias = channels.map(|channel| channel.bias);
-    Some(epilogue)
+    Some(())
 }
 
 /// `n / by`, rounded up.
@@ -132,7 +128,9 @@ impl Cut {
             NonZeroUsize::new(dilation[0])?,
             NonZeroUsize::new(dilation[1])?,
         ];
-        let pitch = 2 * (div_ceil(out_w, dilation[1]).checked_sub(1)? * stride + kernel);
+        // Two outputs at a time read pairs of pixels.
+        let outputs = div_ceil(out_w, dilation[1]).next_multiple_of(2);
+        let pitch = 2 * (outputs.checked_sub(1)? * stride + kernel).next_multiple_of(2);
         let cut = Self {
             kernel,
             stride,
@@ -174,15 +172,13 @@ impl Cut {
 
     /// The whole convolution before its clamp; false if the constants of some channel need the generic
     /// kernel.
-    fn run<S: Simd>(&self, src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) -> bool {
+    fn run<S: Slices>(&self, src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) -> bool {
         // Padding for as much as is read only.
         let mut pixels = heapless::Vec::<u32, SCRATCH_WORDS>::new();
-        let mut taps: Taps = [[0; 2]; MAX_KERNEL * MAX_KERNEL];
-        let taps = taps
-            .get_mut(..self.kernel * self.kernel)
-            .unwrap_or_default();
-        let padding = src.zero_point.cast_unsigned() & 0xFFFF;
-        let padding = padding | (padding << 16);
+        let mut taps: Taps = [0; TAPS_WORDS];
+        let taps = taps.get_mut(..taps_len(self.kernel)).unwrap_or_default();
+        let mut epilogue = Epilogue::default();
+        let padding = S::padding(src.zero_point);
         let zero_points = [src.zero_point, dst.zero_point];
         let strips = dst.h.div_ceil(self.rows.get());
         let phases = 0..self.dilation[1].get().min(dst.w);
@@ -199,10 +195,11 @@ impl Cut {
             // Where the channels are no multiple of 4, the last slice repeats some of the one before.
             for slice in 0..src.c.div_ceil(BLOCK) {
                 let first = (slice * BLOCK).min(src.c - BLOCK);
-                let shape = [src.c, first];
-                let Some(epilogue) = weights::<S>(taps, shape, constants, zero_points) else {
+                let shape = [src.c, first, self.kernel];
+                let filter = (&mut *taps, &mut epilogue);
+                if weights::<S>(filter, shape, constants, zero_points).is_none() {
                     return false;
-                };
+                }
                 S::spread_lines(
                     src.data.get(first..).unwrap_or_default(),
                     &lines,
@@ -216,21 +213,20 @@ impl Cut {
 
     /// As [`Cut::run`] over the input, strip after strip of each block; gives the first channel of the first
     /// block whose constants need the generic kernel, where it stopped.
-    fn run_over<S: Simd>(&self, image: &mut Over<'_>, constants: &Weighted<'_>) -> Option<usize> {
+    fn run_over<S: Slices>(&self, image: &mut Over<'_>, constants: &Weighted<'_>) -> Option<usize> {
         let mut pixels = heapless::Vec::<u32, SCRATCH_WORDS>::new();
-        let mut taps: Taps = [[0; 2]; MAX_KERNEL * MAX_KERNEL];
-        let taps = taps
-            .get_mut(..self.kernel * self.kernel)
-            .unwrap_or_default();
-        let padding = image.zero_points[0].cast_unsigned() & 0xFFFF;
-        let padding = padding | (padding << 16);
+        let mut taps: Taps = [0; TAPS_WORDS];
+        let taps = taps.get_mut(..taps_len(self.kernel)).unwrap_or_default();
+        let mut epilogue = Epilogue::default();
+        let padding = S::padding(image.zero_points[0]);
         let phases = self.dilation[1].get().min(image.to[1]);
         let strips = image.to[0].div_ceil(self.rows.get());
         for first in (0..image.c).step_by(BLOCK) {
-            let shape = [image.c, first];
-            let Some(epilogue) = weights::<S>(taps, shape, constants, image.zero_points) else {
+            let shape = [image.c, first, self.kernel];
+            let filter = (&mut *taps, &mut epilogue);
+            if weights::<S>(filter, shape, constants, image.zero_points).is_none() {
                 return Some(first);
-            };
+            }
             for strip in 0..strips {
                 let top = strip * self.rows.get();
                 let rows = self.rows.get().min(image.to[0] - top);
@@ -306,17 +302,19 @@ impl Cut {
                 behind[0].min(room[0].saturating_sub(above)),
                 behind[1].min(room[1].saturating_sub(left)),
             ],
-            to: above * self.line + self.before(phase) + 2 * left,
+            to: above * self.line + self.before(phase),
+            left,
             pitch: self.line,
+            zero_point: src.zero_point,
         }
     }
 
     /// Output rows of four channels, phase by phase.
     #[inline(always)]
-    fn rows<S: Simd>(
+    fn rows<S: Slices>(
         &self,
         dst: &mut Dst<'_>,
-        (taps, epilogue, pixels): (&[[u32; 2]], &Epilogue, &[u32]),
+        (taps, epilogue, pixels): (&[u32], &Epilogue, &[u32]),
         [phase, top, rows, first]: [usize; 4],
     ) {
         let [down, right] = self.dilation;
@@ -328,7 +326,7 @@ impl Cut {
                 pitch: down.get() * self.line,
                 kernel: self.kernel,
                 stride: self.stride,
-                weights: taps.as_flattened(),
+                weights: taps,
                 epilogue,
                 n: [div_ceil(rows - row, down), div_ceil(dst.w - phase, right)],
                 step: [down.get() * line, right.get() * dst.c],

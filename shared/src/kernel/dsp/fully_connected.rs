@@ -19,11 +19,12 @@ const ROWS: usize = 4;
 /// panics if `Model::parse` accepted the blob. Cost: 4 KiB of stack; instructions in [`crate::cost`].
 pub fn fully_connected_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) {
     let n = src.data.len();
-    if n.div_ceil(2) > SCRATCH_WORDS {
+    let (fours, tail) = src.data.as_chunks::<4>();
+    // Zeros for as much as is filled only.
+    let mut words = heapless::Vec::<u32, SCRATCH_WORDS>::new();
+    if words.resize(2 * fours.len(), 0).is_err() {
         return generic::fully_connected_s8(src, dst, constants);
     }
-    let mut words = [0; SCRATCH_WORDS];
-    let (fours, tail) = src.data.as_chunks::<4>();
     let zero = src.zero_point.cast_unsigned() & 0xFFFF;
     let zero = zero | (zero << 16);
     for (to, four) in words.as_chunks_mut::<2>().0.iter_mut().zip(fours) {
@@ -33,7 +34,7 @@ pub fn fully_connected_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: 
             S::ssub16(S::sxtb16_ror8(word), zero),
         ];
     }
-    let input = words.get(..2 * fours.len()).unwrap_or_default();
+    let input = words.as_slice();
     let to = (dst.zero_point, dst.clamp);
     let weights = constants.weights;
     let groups = weights.chunks((ROWS * n).max(1));

@@ -6,8 +6,7 @@ use super::packing::Epilogue;
 /// Output rows of four channels of a depthwise convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct Strip<'a> {
-    /// Expanded pixels, two words each: channels 0 and 2, channels 1 and 3; from the first tap of the
-    /// first output on.
+    /// Expanded pixels in the form of [`Slices`](super::Slices), from the first tap of the first output on.
     pub pixels: &'a [u32],
     /// Words from one row to the next.
     pub pitch: usize,
@@ -15,7 +14,7 @@ pub struct Strip<'a> {
     pub kernel: usize,
     /// Horizontal step, 1 or 2.
     pub stride: usize,
-    /// Two words per tap, as in `pixels`.
+    /// In the form of [`Slices`](super::Slices).
     pub weights: &'a [u32],
     /// Bias and requantization.
     pub epilogue: &'a Epilogue,
@@ -25,7 +24,7 @@ pub struct Strip<'a> {
     pub step: [usize; 2],
 }
 
-/// Pixels of an image that become words, two each.
+/// Pixels of an image that become words of a strip.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines {
     /// The first value of the first pixel.
@@ -36,10 +35,14 @@ pub struct Lines {
     pub down: usize,
     /// Rows, and pixels of a row.
     pub n: [usize; 2],
-    /// The first word of the first pixel.
+    /// The first word of the first row.
     pub to: usize,
+    /// Pixels in front of the first one.
+    pub left: usize,
     /// Words from one row to the next.
     pub pitch: usize,
+    /// Of the image.
+    pub zero_point: i32,
 }
 
 /// Pairs of output pixels whose windows, and outputs, are evenly spaced.

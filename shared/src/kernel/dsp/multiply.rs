@@ -14,9 +14,10 @@ mod bytes;
 #[cfg_attr(armv7m, path = "multiply/armv7m.rs")]
 #[cfg_attr(not(armv7m), path = "multiply/armv6m.rs")]
 mod loops;
+mod slices;
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Batch, Portable, Rows, Simd, Strip, portable};
+use super::{Batch, Portable, Proved, Rows, Simd, portable};
 
 /// Cortex-M0, M3.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,24 @@ struct Windows {
     skip: usize,
     /// Bytes from the first window to the second.
     ahead: usize,
+}
+
+/// Packed blocks for one column, with constants as they lie in the blob; it moves what is read and written
+/// block by block.
+#[repr(C)]
+struct Vector {
+    column: *const u32,
+    end: *const u32,
+    weights: *const u8,
+    bias: *const [i32; BLOCK],
+    sums: *const [i32; BLOCK],
+    multiplier: *const [i32; BLOCK],
+    /// Negative.
+    shift: *const [i8; BLOCK],
+    out: *mut [i8; BLOCK],
+    out_end: *mut [i8; BLOCK],
+    /// Of the input and of the output.
+    zero_points: [i32; 2],
 }
 
 /// Rows at one or two places that become columns.
@@ -161,27 +180,27 @@ impl Simd for Multiply {
     }
 
     #[inline]
-    fn sums(column: &[[u32; 2]], weights: &[u8]) -> [i32; BLOCK] {
-        let fits = !column.is_empty()
-            && weights.len() >= 4 * BLOCK * column.len()
-            && weights.as_ptr().addr().is_multiple_of(4);
-        if !fits {
-            return Portable::sums(column, weights);
+    fn vector(column: &[[u32; 2]], weights: &[u8], constants: &Proved<'_>, out: &mut [i8]) {
+        if !constants.fit(column, weights, out.len()) {
+            return Portable::vector(column, weights, constants, out);
         }
-        let mut sums = [0; BLOCK];
-        let column = column.as_ptr_range();
-        // SAFETY: `fits` is the contract of `sums`.
-        unsafe {
-            loops::sums(
-                column.start.cast(),
-                column.end.cast(),
-                weights.as_ptr(),
-                &mut sums,
-            )
-        }
-        let odd = |both: i32, even: i32| both.wrapping_sub(even) >> 8;
-        let [a, b, c, d] = sums;
-        [a, odd(b, a), c, odd(d, c)]
+        let words = [constants.bias, constants.sums, constants.multiplier];
+        let [bias, sums, multiplier] = words.map(|w| w.as_ptr().cast());
+        let (column, out) = (column.as_ptr_range(), out.as_mut_ptr_range());
+        let mut job = Vector {
+            column: column.start.cast(),
+            end: column.end.cast(),
+            weights: weights.as_ptr(),
+            bias,
+            sums,
+            multiplier,
+            shift: constants.shift.as_ptr().cast(),
+            out: out.start.cast(),
+            out_end: out.end.cast(),
+            zero_points: constants.zero_points,
+        };
+        // SAFETY: `fit` is the contract of `vector`.
+        unsafe { loops::vector(&mut job) }
     }
 
     #[inline]
@@ -205,51 +224,6 @@ impl Simd for Multiply {
                 epilogues,
                 at.map(|at| out.wrapping_add(at)),
             )
-        }
-    }
-
-    fn rows(strip: &Strip<'_>, out: &mut [i8]) {
-        let ([n_rows, n], [line, step]) = (strip.n, strip.step);
-        let (last_row, last) = (n_rows.wrapping_sub(1), n.wrapping_sub(1));
-        let side = strip.kernel;
-        let fits = n_rows >= 1
-            && n >= 1
-            && side >= 1
-            && strip.pitch >= 2 * side
-            && strip.pixels.len()
-                >= (last_row * strip.stride + side - 1) * strip.pitch
-                    + 2 * (last * strip.stride + side)
-            && strip.weights.len() >= 2 * side * side
-            && out.len() >= last_row * line + last * step + BLOCK;
-        if !fits {
-            return Portable::rows(strip, out);
-        }
-        let (pixels, to) = (strip.pixels.as_ptr(), out.as_mut_ptr());
-        let mut job = Windows {
-            pixels,
-            weights: strip.weights.as_ptr(),
-            epilogue: strip.epilogue,
-            out: [to; 2],
-            side,
-            skip: 4 * (strip.pitch - 2 * side),
-            ahead: 0,
-        };
-        let mut pair = |y: usize, x: usize, [ahead, next]: [usize; 2]| {
-            job.pixels = pixels.wrapping_add(strip.stride * (y * strip.pitch + 2 * x));
-            let to = to.wrapping_add(y * line + x * step);
-            (job.out, job.ahead) = ([to, to.wrapping_add(next)], ahead);
-            // SAFETY: `fits` covers the windows of all outputs, and these are among them.
-            unsafe { loops::windows(&job) }
-        };
-        for (y, x) in (0..n_rows).flat_map(|y| (0..n / 2).map(move |x| (y, 2 * x))) {
-            pair(y, x, [8 * strip.stride, step]);
-        }
-        // The last column of an odd number goes down; what is alone then is its own second.
-        for y in (0..n_rows).step_by(2).filter(|_| n % 2 == 1) {
-            match y < last_row {
-                true => pair(y, last, [4 * strip.stride * strip.pitch, line]),
-                false => pair(y, last, [0, 0]),
-            }
         }
     }
 }

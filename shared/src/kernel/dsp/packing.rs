@@ -15,8 +15,12 @@
 //! `256·P[odd]`, so that a shift gives `P[odd]` exactly if `|P[odd]| < 2^23`, which
 //! [`Channel::is_exact`] proves from the bias and the layer's [reach](Reach).
 
+#[cfg_attr(multiply, path = "multiply/rounding.rs")]
+mod rounding;
+
 use crate::layer::Window;
 use crate::quant::{Requant, high_product, high_product_by_parts};
+pub use rounding::Rounding;
 
 /// Channels of a block.
 pub const BLOCK: usize = 4;
@@ -133,10 +137,8 @@ pub struct Epilogue {
     pub bias: [i32; BLOCK],
     /// `2·multiplier` modulo 2^32, for `multiplier >= 2^30`.
     pub multiplier: [i32; BLOCK],
-    /// `2^(shift − 1) + (zero_point << shift)`.
-    pub round: [i32; BLOCK],
-    /// Right shift, 1 to 22.
-    pub shift: [i32; BLOCK],
+    /// The right shift and what is added to it.
+    pub rounding: Rounding,
 }
 
 /// Bias that an accumulator without zero point takes, and the constants of one channel.
@@ -151,28 +153,15 @@ pub struct Channel {
 }
 
 impl Epilogue {
-    /// Four channels, or `None` where a fast kernel would not be exact: [`Channel::is_exact`].
-    pub fn new(channels: [Channel; BLOCK], zero_point: i32, reach: Reach) -> Option<Self> {
-        let exact = channels.iter().all(|channel| channel.is_exact(reach));
-        exact.then(|| Self::of(&channels, zero_point))
-    }
-
     /// Four channels of which [`Channel::is_exact`] holds.
-    #[inline]
-    pub(crate) fn of(channels: &[Channel; BLOCK], zero_point: i32) -> Self {
-        let right = channels.map(|channel| u32::from(channel.shift.unsigned_abs()));
+    #[inline(always)]
+    pub(crate) fn of(channels: &[Channel; BLOCK], zero_point: i32, reach: Reach) -> Self {
         let [a, b, c, d] = channels.map(|channel| channel.bias);
         let odd = |odd: i32, even: i32| odd.wrapping_mul(256).wrapping_add(even);
-        // Half of the divisor, and the zero point before the shift.
-        let round = |right: u32| {
-            1i32.wrapping_add(zero_point << 1)
-                .wrapping_shl(right.wrapping_sub(1))
-        };
         Self {
             bias: [a, odd(b, a), c, odd(d, c)],
             multiplier: channels.map(|channel| channel.multiplier.wrapping_mul(2)),
-            round: right.map(round),
-            shift: right.map(u32::cast_signed),
+            rounding: Rounding::of(channels, zero_point, reach),
         }
     }
 
@@ -190,33 +179,35 @@ impl Epilogue {
     #[inline]
     pub(crate) fn requantize(&self, lane: usize, acc: i32) -> i8 {
         let multiplier = (self.multiplier[lane].cast_unsigned() >> 1).cast_signed();
-        let shift = self.shift[lane].cast_unsigned();
-        requantize(acc, multiplier, (self.round[lane], shift))
+        self.rounding.round(lane, high(acc, multiplier))
     }
 }
 
-/// `acc`, `|acc| < 2^23`, as an activation: the two roundings of [`crate::quant::requantize`], with
-/// [`Epilogue::round`] and [`Epilogue::shift`].
+/// The rounded high word of `2·acc·multiplier`, which no sum leaves.
 #[inline]
-fn requantize(acc: i32, multiplier: i32, (round, shift): (i32, u32)) -> i8 {
-    // No sum leaves 32 bits. Cortex-M0 has no long product.
-    let high = match cfg!(all(multiply, not(armv7m))) {
+fn high(acc: i32, multiplier: i32) -> i32 {
+    // Cortex-M0 has no long product.
+    match cfg!(all(multiply, not(armv7m))) {
         true => high_product_by_parts(acc, multiplier),
         false => high_product(acc, multiplier),
-    };
-    let sum = high.wrapping_add(high >> 31).wrapping_add(round);
-    crate::quant::saturate(sum.wrapping_shr(shift), crate::Clamp::FULL)
+    }
 }
 
 impl Channel {
     /// Whether a fast kernel is exact: it needs `|bias| + reach < 2^23`, a multiplier of at least 2^30
-    /// and a right shift by 1 to 22, so that no sum leaves 32 bits.
+    /// and a right shift by 2 to 22, so that no sum leaves 32 bits.
     #[inline]
     pub fn is_exact(&self, reach: Reach) -> bool {
-        // At most 2^31 and 2^24.
-        self.bias.unsigned_abs() + reach.0.min(1 << 24) < 1 << 23
+        self.bound(reach) < 1 << 23
             && self.multiplier >= 1 << 30
-            && (-22..=-1).contains(&self.shift)
+            && (-22..=-2).contains(&self.shift)
+    }
+
+    /// No sum with its bias is farther from 0.
+    #[inline]
+    fn bound(&self, reach: Reach) -> u32 {
+        // At most 2^31 and 2^24.
+        self.bias.unsigned_abs() + reach.0.min(1 << 24)
     }
 
     /// The activation of `Σ q·w`, where [`Channel::is_exact`] holds.
@@ -225,7 +216,9 @@ impl Channel {
         let right = u32::from(self.shift.unsigned_abs());
         let half = 1i32.wrapping_shl(right.wrapping_sub(1));
         let round = half.wrapping_add(zero_point.wrapping_shl(right));
-        requantize(self.bias.wrapping_add(sum), self.multiplier, (round, right))
+        let high = high(self.bias.wrapping_add(sum), self.multiplier);
+        let sum = high.wrapping_add(high >> 31).wrapping_add(round);
+        crate::quant::saturate(sum.wrapping_shr(right), crate::Clamp::FULL)
     }
 }
 

@@ -2,7 +2,8 @@
 //! others in tests. It owns no algorithm beyond what an instruction set has to give.
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Simd, Strip, blocks_of, halves};
+use super::slices::pair;
+use super::{Simd, Slices, Strip, blocks_of, halves};
 
 /// Plain Rust.
 #[derive(Clone, Copy, Debug)]
@@ -38,27 +39,28 @@ impl Simd for Portable {
     ) {
         blocks::<Self>(columns, weights, epilogues, out, at);
     }
+}
 
+impl Slices for Portable {
     fn rows(strip: &Strip<'_>, out: &mut [i8]) {
-        let [n_rows, n] = strip.n;
+        let ([n_rows, n], side) = (strip.n, strip.kernel);
+        let pairs = side.saturating_sub(1);
+        let half = |words: &[u32], at: usize, which: usize| {
+            let word = words.get(at).copied().unwrap_or(0);
+            halves(word)[which % 2]
+        };
         for (y, x) in (0..n_rows).flat_map(|y| (0..n).map(move |x| (y, x))) {
             let mut acc = strip.epilogue.bias;
-            for ky in 0..strip.kernel {
+            for (ky, kx) in (0..side).flat_map(|ky| (0..side).map(move |kx| (ky, kx))) {
                 let row = (y * strip.stride + ky) * strip.pitch;
-                let from = row + 2 * x * strip.stride;
-                let pixels = strip.pixels.get(from..).unwrap_or_default();
-                let weights = strip
-                    .weights
-                    .get(2 * ky * strip.kernel..)
-                    .unwrap_or_default();
-                let taps = pixels.as_chunks().0.iter().zip(weights.as_chunks().0);
-                for (&[p02, p13], &[w02, w13]) in taps.take(strip.kernel) {
-                    let products = [halves(p02), halves(p13)];
-                    let weights = [halves(w02), halves(w13)];
-                    for (lane, acc) in acc.iter_mut().enumerate() {
-                        let (p, w) = (products[lane % 2], weights[lane % 2]);
-                        *acc = acc.wrapping_add(p[lane / 2] * w[lane / 2]);
-                    }
+                let column = x * strip.stride + kx;
+                // Every weight but the last begins a pair.
+                let first = kx.min(pairs.saturating_sub(1));
+                for (c, acc) in acc.iter_mut().enumerate() {
+                    let pixel = half(strip.pixels, row + BLOCK * (column / 2) + c, column);
+                    let at = BLOCK * pairs * ky + pair(c, first, pairs);
+                    let weight = half(strip.weights, at, kx - first);
+                    *acc = acc.wrapping_add(pixel * weight);
                 }
             }
             let at = y * strip.step[0] + x * strip.step[1];

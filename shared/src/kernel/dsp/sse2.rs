@@ -9,7 +9,8 @@
 use core::arch::x86_64::*;
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Portable, Simd, Strip};
+use super::slices::pair;
+use super::{Portable, Simd, Slices, Strip};
 
 /// x86-64.
 #[derive(Clone, Copy, Debug)]
@@ -20,9 +21,10 @@ struct Lanes {
     bias: __m128i,
     double: __m128i,
     multiplier: __m128i,
-    round: __m128i,
-    /// `2^(32 − shift)`: a right shift is the high word of a product.
-    scale: __m128i,
+    /// All bits where 1 is taken off high words below 0.
+    ties: __m128i,
+    divisor: __m128i,
+    zero_point: __m128i,
 }
 
 #[target_feature(enable = "sse2")]
@@ -45,14 +47,6 @@ fn load_bytes(bytes: &[u8; 16]) -> __m128i {
     unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
 }
 
-/// Two words, then zeros.
-#[target_feature(enable = "sse2")]
-#[inline]
-fn load_half(words: &[u32; 2]) -> __m128i {
-    // SAFETY: 8 bytes are there; the load takes any alignment.
-    unsafe { _mm_loadl_epi64(words.as_ptr().cast()) }
-}
-
 impl Lanes {
     #[target_feature(enable = "sse2")]
     #[inline]
@@ -62,8 +56,9 @@ impl Lanes {
             bias: lanes(bias),
             double,
             multiplier: _mm_srli_epi32::<1>(double),
-            round: lanes(epilogue.round),
-            scale: lanes(epilogue.shift.map(|s| 1 << (32 - s.clamp(1, 31)))),
+            ties: _mm_set1_epi32(-i32::from(epilogue.rounding.skip == 0)),
+            divisor: lanes(epilogue.rounding.divisor),
+            zero_point: _mm_set1_epi32(epilogue.rounding.zero_point),
         }
     }
 
@@ -80,12 +75,14 @@ impl Lanes {
         let high = _mm_or_si128(_mm_and_si128(even, low), _mm_slli_epi64::<32>(odd));
         let negative = _mm_and_si128(_mm_srai_epi32::<31>(acc), self.double);
         let high = _mm_sub_epi32(high, negative);
-        let sum = _mm_add_epi32(_mm_add_epi32(high, _mm_srai_epi32::<31>(high)), self.round);
-        let [even, odd] = products(sum, self.scale);
+        let ties = _mm_and_si128(_mm_srai_epi32::<31>(high), self.ties);
+        let high = _mm_add_epi32(high, ties);
+        let half = _mm_set1_epi64x(1 << 31);
+        let [even, odd] = products(high, self.divisor).map(|product| _mm_add_epi64(product, half));
         let upper = _mm_set1_epi64x(-1 << 32);
         let shifted = _mm_or_si128(_mm_srli_epi64::<32>(even), _mm_and_si128(odd, upper));
-        let negative = _mm_and_si128(_mm_srai_epi32::<31>(sum), self.scale);
-        _mm_sub_epi32(shifted, negative)
+        let negative = _mm_and_si128(_mm_srai_epi32::<31>(high), self.divisor);
+        _mm_add_epi32(_mm_sub_epi32(shifted, negative), self.zero_point)
     }
 }
 
@@ -149,43 +146,55 @@ fn store(scaled: __m128i, out: Option<&mut [i8]>) {
     }
 }
 
-/// Two taps in a row, halfword by halfword.
+/// Weights of one row of a window, `K` of them, for outputs at even and at odd places: pairs as the pixels
+/// are, the missing one 0.
 #[target_feature(enable = "sse2")]
 #[inline]
-fn interleave(taps: &[[u32; 2]]) -> __m128i {
-    match taps {
-        [a, b, ..] => _mm_unpacklo_epi16(load_half(a), load_half(b)),
-        [a] => _mm_unpacklo_epi16(load_half(a), _mm_setzero_si128()),
-        [] => _mm_setzero_si128(),
-    }
+fn row_weights<const K: usize>(row: &[u32]) -> [[__m128i; 3]; 2] {
+    let pairs = K - 1;
+    let load = |i: usize| {
+        let word = |c: usize| row.get(pair(c, i, pairs)).copied().unwrap_or(0);
+        load(&core::array::from_fn(word))
+    };
+    let [even, odd]: [[__m128i; 3]; 2] = [
+        core::array::from_fn(|j| match 2 * j < pairs {
+            true => load(2 * j),
+            false => _mm_srli_epi32::<16>(load(pairs - 1)),
+        }),
+        core::array::from_fn(|j| match j {
+            0 => _mm_slli_epi32::<16>(load(0)),
+            _ => load((2 * j - 1).min(pairs - 1)),
+        }),
+    ];
+    [even, odd]
 }
 
 /// `K` is the window's side.
 #[target_feature(enable = "sse2")]
 fn rows<const K: usize>(strip: &Strip<'_>, out: &mut [i8]) {
-    let taps = strip.weights.as_chunks::<2>().0;
-    let mut weights = [[_mm_setzero_si128(); 3]; K];
-    for (weights, taps) in weights.iter_mut().zip(taps.chunks(K)) {
-        for (weight, pair) in weights.iter_mut().zip(taps.chunks(2)) {
-            *weight = interleave(pair);
-        }
+    let mut weights = [[[_mm_setzero_si128(); 3]; 2]; K];
+    for (to, row) in weights
+        .iter_mut()
+        .zip(strip.weights.chunks_exact(BLOCK * (K - 1)))
+    {
+        *to = row_weights::<K>(row);
     }
-    // Channels 0, 2, 1, 3 until they are reordered: the order of the pixels.
     let constants = Lanes::new(strip.epilogue, strip.epilogue.bias);
-    let pixels = strip.pixels.as_chunks::<2>().0;
+    let pixels = strip.pixels.as_chunks::<BLOCK>().0;
     let [n_rows, n] = strip.n;
     for (y, x) in (0..n_rows).flat_map(|y| (0..n).map(move |x| (y, x))) {
         let mut acc = _mm_setzero_si128();
+        let column = x * strip.stride;
         for (ky, weights) in weights.iter().enumerate() {
-            let from = (y * strip.stride + ky) * (strip.pitch / 2) + x * strip.stride;
-            let Some(taps) = pixels.get(from..).and_then(|p| p.first_chunk::<K>()) else {
+            let from = (y * strip.stride + ky) * (strip.pitch / BLOCK) + column / 2;
+            let words = pixels.get(from..).and_then(|p| p.get(..K / 2 + 1));
+            let Some(words) = words else {
                 return;
             };
-            for (pair, weight) in taps.chunks(2).zip(weights) {
-                acc = _mm_add_epi32(acc, _mm_madd_epi16(interleave(pair), *weight));
+            for (words, weight) in words.iter().zip(&weights[column % 2]) {
+                acc = _mm_add_epi32(acc, _mm_madd_epi16(load(words), *weight));
             }
         }
-        let acc = _mm_shuffle_epi32::<0b11_01_10_00>(acc);
         let scaled = constants.requantize(_mm_add_epi32(acc, constants.bias));
         store(scaled, out.get_mut(y * strip.step[0] + x * strip.step[1]..));
     }
@@ -203,7 +212,9 @@ impl Simd for Sse2 {
         // SAFETY: every x86-64 processor has SSE2.
         unsafe { blocks(columns.as_chunks().0, weights, epilogues, out, at) }
     }
+}
 
+impl Slices for Sse2 {
     #[inline]
     fn rows(strip: &Strip<'_>, out: &mut [i8]) {
         match strip.kernel {

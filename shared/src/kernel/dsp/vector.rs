@@ -46,6 +46,22 @@ impl<'a> Proved<'a> {
         }
     }
 
+    /// Whether loops by address can take `column`, `weights` and these constants for `n` outputs.
+    #[inline]
+    #[cfg(any(dsp, multiply))]
+    pub(super) fn fit(&self, column: &[[u32; 2]], weights: &[u8], n: usize) -> bool {
+        let aligned = |at: *const u8| at.addr().is_multiple_of(4);
+        !column.is_empty()
+            && n > 0
+            && n.is_multiple_of(BLOCK)
+            && weights.len() >= n * 4 * column.len()
+            && aligned(weights.as_ptr())
+            && self.shift.len() >= n
+            && [self.bias, self.sums, self.multiplier]
+                .iter()
+                .all(|w| w.len() >= n && aligned(w.as_ptr().cast()))
+    }
+
     /// Constants of four channels from `first` on, if they are all there.
     #[inline]
     pub(crate) fn channels(&self, first: usize) -> Option<[Channel; BLOCK]> {

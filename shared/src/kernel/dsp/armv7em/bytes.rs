@@ -2,7 +2,7 @@
 
 use core::arch::naked_asm;
 
-use crate::kernel::dsp::{Lines, Rows};
+use crate::kernel::dsp::Rows;
 
 /// What [`expand`] works on.
 #[repr(C)]
@@ -105,70 +105,6 @@ pub(super) unsafe extern "C" fn spread(from: *const i8, step: usize, to: *mut [u
         "bne 1b",
         "pop {{r4-r5}}",
         "bx lr",
-    )
-}
-
-/// What [`spread_lines`] works on.
-#[repr(C)]
-pub(super) struct Spread {
-    from: *const i8,
-    step: usize,
-    to: *mut u32,
-    n: usize,
-    rows: usize,
-    /// Bytes from behind a row to the next one, modulo 2^32.
-    skip: usize,
-    to_skip: usize,
-}
-
-impl Spread {
-    /// For the pixels of `lines`, if they stay inside the slices.
-    #[inline]
-    pub(super) fn new(src: &[i8], lines: &Lines, to: &mut [u32]) -> Option<Self> {
-        let [rows, n] = lines.n;
-        let (last_row, last) = (rows.checked_sub(1)?, n.checked_sub(1)?);
-        let fits = lines.start + last_row * lines.down + last * lines.step + 4 <= src.len()
-            && lines.pitch >= 2 * n
-            && lines.to + last_row * lines.pitch + 2 * n <= to.len();
-        fits.then(|| Self {
-            from: src.as_ptr().wrapping_add(lines.start),
-            step: lines.step,
-            to: to.as_mut_ptr().wrapping_add(lines.to),
-            n,
-            rows,
-            skip: lines.down.wrapping_sub(n * lines.step),
-            to_skip: 4 * (lines.pitch - 2 * n),
-        })
-    }
-}
-
-/// Rows of pixels of four bytes as halfwords.
-///
-/// # Safety
-/// `from` is readable at `n` places `step` apart, and again `skip` behind that, `rows` times; `to` takes
-/// two words for each, with `to_skip` bytes between rows, and is aligned to 4; `n` and `rows` are at least
-/// 1.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn spread_lines(job: &Spread) {
-    naked_asm!(
-        processor!(),
-        "push {{r4-r9, lr}}",
-        "ldm r0, {{r0-r6}}",
-        "1:",
-        "mov r7, r3",
-        "2:",
-        "ldr r12, [r0]",
-        "add r0, r0, r1",
-        "sxtb16 r8, r12",
-        "sxtb16 r9, r12, ror #8",
-        "strd r8, r9, [r2], #8",
-        "subs r7, r7, #1",
-        "bne 2b",
-        "add r0, r0, r5",
-        "add r2, r2, r6",
-        "subs r4, r4, #1",
-        "bne 1b",
-        "pop {{r4-r9, pc}}",
     )
 }
 

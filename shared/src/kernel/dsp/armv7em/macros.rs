@@ -18,81 +18,48 @@ macro_rules! instruction {
     }};
 }
 
-/// Requantizes r0 to r7 with the constants at r12, one line per operation and channel: the rounded
-/// high product `(acc·2^32 + acc·(2M − 2^32) + 2^31) >> 32`, ties away from zero, rounding and zero
-/// point, shift. `$c0` to `$c7` name the constant of each accumulator.
+/// Requantizes r0 to r7 with the constants at r12: the rounded high product
+/// `(acc·2^32 + acc·(2M − 2^32) + 2^31) >> 32`, then [`Rounding`](crate::kernel::dsp::packing::Rounding). `$c0`
+/// to `$c7` name the constant of each accumulator, `$load` loads divisors into r8 to r11 and the zero point
+/// into `$zero`.
 macro_rules! requantize {
-    ($c0:literal $c1:literal $c2:literal $c3:literal $c4:literal $c5:literal $c6:literal $c7:literal) => {
+    ($c0:literal $c1:literal $c2:literal $c3:literal $c4:literal $c5:literal $c6:literal $c7:literal,
+        $load:literal, $zero:literal) => {
         concat!(
             "ldm r12!, {{r8-r11}}\n",
-            "smmlar r0, r0, ",
-            $c0,
-            ", r0\n smmlar r1, r1, ",
-            $c1,
-            ", r1\n",
-            "smmlar r2, r2, ",
-            $c2,
-            ", r2\n smmlar r3, r3, ",
-            $c3,
-            ", r3\n",
-            "smmlar r4, r4, ",
-            $c4,
-            ", r4\n smmlar r5, r5, ",
-            $c5,
-            ", r5\n",
-            "smmlar r6, r6, ",
-            $c6,
-            ", r6\n smmlar r7, r7, ",
-            $c7,
-            ", r7\n",
-            "ldm r12!, {{r8-r11}}\n",
+            high!("r0", $c0, "r0"),
+            high!("r1", $c1, "r1"),
+            high!("r2", $c2, "r2"),
+            high!("r3", $c3, "r3"),
+            high!("r4", $c4, "r4"),
+            high!("r5", $c5, "r5"),
+            high!("r6", $c6, "r6"),
+            high!("r7", $c7, "r7"),
+            // Counts from two bytes behind itself.
+            "ldr r8, [r12], #4\n add pc, r8\n nop\n",
             "add r0, r0, r0, asr #31\n add r1, r1, r1, asr #31\n",
             "add r2, r2, r2, asr #31\n add r3, r3, r3, asr #31\n",
             "add r4, r4, r4, asr #31\n add r5, r5, r5, asr #31\n",
             "add r6, r6, r6, asr #31\n add r7, r7, r7, asr #31\n",
-            "add r0, r0, ",
-            $c0,
-            "\n add r1, r1, ",
-            $c1,
+            $load,
             "\n",
-            "add r2, r2, ",
-            $c2,
-            "\n add r3, r3, ",
-            $c3,
-            "\n",
-            "add r4, r4, ",
-            $c4,
-            "\n add r5, r5, ",
-            $c5,
-            "\n",
-            "add r6, r6, ",
-            $c6,
-            "\n add r7, r7, ",
-            $c7,
-            "\n",
-            "ldm r12!, {{r8-r11}}\n",
-            "asr r0, r0, ",
-            $c0,
-            "\n asr r1, r1, ",
-            $c1,
-            "\n",
-            "asr r2, r2, ",
-            $c2,
-            "\n asr r3, r3, ",
-            $c3,
-            "\n",
-            "asr r4, r4, ",
-            $c4,
-            "\n asr r5, r5, ",
-            $c5,
-            "\n",
-            "asr r6, r6, ",
-            $c6,
-            "\n asr r7, r7, ",
-            $c7,
-            "\n",
+            high!("r0", $c0, $zero),
+            high!("r1", $c1, $zero),
+            high!("r2", $c2, $zero),
+            high!("r3", $c3, $zero),
+            high!("r4", $c4, $zero),
+            high!("r5", $c5, $zero),
+            high!("r6", $c6, $zero),
+            high!("r7", $c7, $zero),
             "ssat r0, #8, r0\n ssat r1, #8, r1\n ssat r2, #8, r2\n ssat r3, #8, r3\n",
             "ssat r4, #8, r4\n ssat r5, #8, r5\n ssat r6, #8, r6\n ssat r7, #8, r7\n",
         )
+    };
+}
+
+/// `$acc` becomes `$more` plus the rounded high word of `$acc·$by`.
+macro_rules! high {
+    ($acc:literal, $by:literal, $more:literal) => {
+        concat!("smmlar ", $acc, ", ", $acc, ", ", $by, ", ", $more, "\n")
     };
 }

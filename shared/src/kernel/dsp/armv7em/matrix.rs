@@ -44,6 +44,9 @@ macro_rules! first {
     };
 }
 
+/// Groups of columns that one turn of a loop takes, four words each.
+const TURN: usize = 8;
+
 /// What [`gemm`] works on; it copies the fields to its stack in this order.
 #[repr(C)]
 pub(super) struct Gemm {
@@ -58,8 +61,8 @@ pub(super) struct Gemm {
 }
 
 impl Gemm {
-    /// For [`gemm`], or with eight groups of columns a `turn` in place of four for [`gemv`], if it stays inside all of the
-    /// slices for outputs at `at` and up to `last` bytes behind.
+    /// For [`gemm`], or for [`gemv`] where there is a `single` pixel, if it stays inside all of the slices for
+    /// outputs at `at` and up to `last` bytes behind.
     #[inline]
     pub(super) fn new(
         columns: &[u32],
@@ -67,7 +70,7 @@ impl Gemm {
         epilogues: &[Epilogue],
         out: &mut [i8],
         (at, last): ([usize; 2], usize),
-        turn: usize,
+        single: bool,
     ) -> Option<Self> {
         let n = epilogues.len();
         let groups = columns.len() / 4;
@@ -78,13 +81,13 @@ impl Gemm {
             && weights.as_ptr().addr().is_multiple_of(4)
             && at[0].max(at[1]) + last + n * BLOCK <= out.len();
         // Code of one group of columns; `gemm` has one in front of the first turn.
-        let (bytes, left) = match turn {
-            4 => (96, groups.wrapping_sub(1)),
-            _ => (56, groups),
+        let (bytes, left) = match single {
+            false => (96, groups.wrapping_sub(1)),
+            true => (56, groups),
         };
         let missing = match left {
-            0 => turn,
-            _ => left.wrapping_neg() % turn,
+            0 => TURN,
+            _ => left.wrapping_neg() % TURN,
         };
         let (columns, epilogue) = (columns.as_ptr_range(), epilogues.as_ptr_range());
         let out = out.as_mut_ptr();
@@ -104,7 +107,7 @@ impl Gemm {
 /// Blocks of four channels for two pixels. Accumulators: r0, r2, r4, r6 of the first pixel.
 ///
 /// # Safety
-/// `columns` to `columns_end` are words in fours, at least four: the first four, then 16 a turn less
+/// `columns` to `columns_end` are words in fours, at least four: the first four, then 32 a turn less
 /// `skip / 24`; `weights`
 /// holds as many words for each epilogue; both are aligned to 4. `epilogue` to `epilogue_end` is at
 /// least one; each `out` takes four bytes for each of them.
@@ -136,10 +139,18 @@ pub(super) unsafe extern "C" fn gemm(job: &Gemm) {
         step!(),
         step!(),
         step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
+        step!(),
         "ldr r8, [sp, #4]",
         "cmp lr, r8",
         "bne 2b",
-        "mov lr, r12",
+        "str r12, [sp, #8]",
         "ldr r12, [sp, #12]",
         "add r12, r12, #16",
         "sub r2, r2, r0",
@@ -150,7 +161,10 @@ pub(super) unsafe extern "C" fn gemm(job: &Gemm) {
         "asr r3, r3, #8",
         "asr r6, r6, #8",
         "asr r7, r7, #8",
-        requantize!("r8" "r8" "r9" "r9" "r10" "r10" "r11" "r11"),
+        requantize!(
+            "r8" "r8" "r9" "r9" "r10" "r10" "r11" "r11",
+            "ldm r12!, {{r8-r11, lr}}", "lr"
+        ),
         "ldrd r8, r9, [sp, #20]",
         "strb r0, [r8], #1",
         "strb r2, [r8], #1",
@@ -164,7 +178,7 @@ pub(super) unsafe extern "C" fn gemm(job: &Gemm) {
         "str r12, [sp, #12]",
         "ldr r8, [sp, #16]",
         "cmp r12, r8",
-        "mov r12, lr",
+        "ldr r12, [sp, #8]",
         "bne 1b",
         "add sp, sp, #32",
         "pop {{r4-r11, pc}}",
@@ -279,24 +293,26 @@ pub(super) unsafe extern "C" fn gemv(job: &Gemm) {
         "sub r3, r3, r2",
         "asr r1, r1, #8",
         "asr r3, r3, #8",
-        "ldm r12!, {{r4-r11}}",
+        "ldm r12!, {{r4-r8}}",
         "smmlar r0, r0, r4, r0",
         "smmlar r1, r1, r5, r1",
         "smmlar r2, r2, r6, r2",
         "smmlar r3, r3, r7, r3",
+        "add pc, r8",
+        "nop",
+        // As long as the code for eight.
         "add r0, r0, r0, asr #31",
         "add r1, r1, r1, asr #31",
         "add r2, r2, r2, asr #31",
         "add r3, r3, r3, asr #31",
-        "ldm r12!, {{r4-r7}}",
-        "add r0, r0, r8",
-        "add r1, r1, r9",
-        "add r2, r2, r10",
-        "add r3, r3, r11",
-        "asr r0, r0, r4",
-        "asr r1, r1, r5",
-        "asr r2, r2, r6",
-        "asr r3, r3, r7",
+        "b 3f",
+        ".space 14",
+        "3:",
+        "ldm r12!, {{r4-r8}}",
+        "smmlar r0, r0, r4, r8",
+        "smmlar r1, r1, r5, r8",
+        "smmlar r2, r2, r6, r8",
+        "smmlar r3, r3, r7, r8",
         "ssat r0, #8, r0",
         "ssat r1, #8, r1",
         "ssat r2, #8, r2",

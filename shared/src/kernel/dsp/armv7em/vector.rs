@@ -4,7 +4,6 @@
 use core::arch::naked_asm;
 
 use crate::kernel::dsp::Proved;
-use crate::kernel::dsp::packing::BLOCK;
 
 /// What [`vector`] works on; it moves the places that are read and written.
 #[repr(C)]
@@ -35,21 +34,10 @@ impl Vector {
         constants: &Proved<'_>,
         out: &mut [i8],
     ) -> Option<Self> {
-        let n = out.len();
-        let words = [constants.bias, constants.sums, constants.multiplier];
-        let aligned = |at: *const u8| at.addr().is_multiple_of(4);
-        let fits = !column.is_empty()
-            && n > 0
-            && n.is_multiple_of(BLOCK)
-            && weights.len() >= n * 4 * column.len()
-            && aligned(weights.as_ptr())
-            && constants.shift.len() >= n
-            && words
-                .iter()
-                .all(|w| w.len() >= n && aligned(w.as_ptr().cast()));
-        if !fits {
+        if !constants.fit(column, weights, out.len()) {
             return None;
         }
+        let words = [constants.bias, constants.sums, constants.multiplier];
         let (whole, half) = (4 * column.len() / GROUP, column.len() % 2);
         let turn = TURN / GROUP;
         let missing = match whole {

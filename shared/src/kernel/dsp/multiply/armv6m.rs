@@ -3,8 +3,8 @@
 
 use core::arch::naked_asm;
 
-use super::Windows;
-use crate::kernel::dsp::packing::{BLOCK, Epilogue};
+use super::{Vector, Windows};
+use crate::kernel::dsp::packing::{BLOCK, Epilogue, join};
 
 /// Puts r8 to r11 on the stack; r4 to r7 have been saved.
 macro_rules! save {
@@ -158,12 +158,54 @@ macro_rules! single {
     };
 }
 
+/// Blocks of four channels for one column.
+///
+/// # Safety
+/// `column` to `end` are words in twos, at least two; `weights` holds twice as many for each four outputs
+/// between `out` and `out_end`; there are as many `bias`, `sums`, `multiplier` and `shift`; all but `shift`
+/// and `out` are aligned to 4.
+pub(super) unsafe fn vector(job: &mut Vector) {
+    let [src_zero, dst_zero] = job.zero_points;
+    let bytes = 2 * (job.end.addr() - job.column.addr());
+    while job.out < job.out_end {
+        let mut of = [0; BLOCK];
+        // SAFETY: the same contract, of one block.
+        unsafe { sums(job.column, job.end, job.weights, &mut of) }
+        let odd = |both: i32, even: i32| both.wrapping_sub(even) >> 8;
+        let of = [of[0], odd(of[1], of[0]), of[2], odd(of[3], of[2])];
+        let words = [job.bias, job.multiplier, job.sums];
+        // SAFETY: one of each, aligned as they are declared.
+        let (words, shift) = unsafe { (words.map(|w| w.read()), job.shift.read()) };
+        let channels = join(words, &shift.map(i8::cast_unsigned), src_zero);
+        let outputs = core::array::from_fn(|i| channels[i].activation(of[i], dst_zero));
+        // SAFETY: in front of `out_end`.
+        unsafe { job.out.write(outputs) }
+        job.weights = job.weights.wrapping_add(bytes);
+        job.bias = job.bias.wrapping_add(1);
+        job.sums = job.sums.wrapping_add(1);
+        job.multiplier = job.multiplier.wrapping_add(1);
+        job.shift = job.shift.wrapping_add(1);
+        job.out = job.out.wrapping_add(1);
+    }
+}
+
+/// A word of columns and two of weights: 8 products.
+macro_rules! singles {
+    () => {
+        concat!(
+            "ldm r0!, {{r2}}\n ldm r1!, {{r3, r4}}\n sxth r5, r2\n asrs r2, r2, #16\n",
+            single!("r3", "r8", "r9"),
+            single!("r4", "r10", "r11"),
+        )
+    };
+}
+
 /// Sums of a packed block: of the even channels, and `256·odd + even`.
 ///
 /// # Safety
 /// `column` to `end` are words in twos, at least two; `weights` holds twice as many; all are aligned to 4.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn sums(
+unsafe extern "C" fn sums(
     column: *const u32,
     end: *const u32,
     weights: *const u8,
@@ -176,12 +218,8 @@ pub(super) unsafe extern "C" fn sums(
         "mov r1, r2",
         clear!(),
         "1:",
-        "ldm r0!, {{r2}}",
-        "ldm r1!, {{r3, r4}}",
-        "sxth r5, r2",
-        "asrs r2, r2, #16",
-        single!("r3", "r8", "r9"),
-        single!("r4", "r10", "r11"),
+        singles!(),
+        singles!(),
         "cmp r0, r12",
         "bne 1b",
         deliver!(),

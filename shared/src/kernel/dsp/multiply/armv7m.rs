@@ -7,6 +7,9 @@ use crate::kernel::dsp::packing::Epilogue;
 
 #[macro_use]
 mod requantize;
+mod vector;
+
+pub(super) use vector::vector;
 
 /// One depth of four channels and two pixels: 8 products. lr points to columns, r12 to weights, 16 bytes
 /// a group of four depths.
@@ -144,57 +147,6 @@ unsafe extern "C" fn gemm(job: &Gemm) {
         "bne 1b",
         "add sp, sp, #32",
         "pop {{r4-r11, pc}}",
-    )
-}
-
-/// One depth of four channels of a packed block and one column: 4 products.
-macro_rules! single {
-    ($x:literal, $w01:literal, $w23:literal) => {
-        concat!(
-            "ldrsh r8, [lr, #",
-            $x,
-            "\n ldrsh r9, [r12, #",
-            $w01,
-            "\n",
-            "mla r1, r8, r9, r1\n sxtb r9, r9\n mla r0, r8, r9, r0\n",
-            "ldrsh r9, [r12, #",
-            $w23,
-            "]\n",
-            "mla r3, r8, r9, r3\n sxtb r9, r9\n mla r2, r8, r9, r2\n",
-        )
-    };
-}
-
-/// Sums of a packed block: of the even channels, and `256·odd + even`.
-///
-/// # Safety
-/// `column` to `end` are words in twos, at least two; `weights` holds twice as many; all are aligned to 4.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn sums(
-    column: *const u32,
-    end: *const u32,
-    weights: *const u8,
-    sums: &mut [i32; 4],
-) {
-    naked_asm!(
-        "push {{r3-r9, lr}}",
-        "sub lr, r0, #8",
-        "sub r4, r1, #8",
-        "sub r12, r2, #16",
-        "movs r0, #0",
-        "movs r1, #0",
-        "movs r2, #0",
-        "movs r3, #0",
-        "1:",
-        single!("8]!", "16]!", "4"),
-        single!("2]", "2]", "6"),
-        single!("4]", "8]", "12"),
-        single!("6]", "10]", "14"),
-        "cmp lr, r4",
-        "bne 1b",
-        "pop {{r12}}",
-        "stm r12, {{r0-r3}}",
-        "pop {{r4-r9, pc}}",
     )
 }
 
