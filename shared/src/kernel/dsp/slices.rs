@@ -21,8 +21,8 @@ pub trait Slices: Simd {
         0
     }
 
-    /// Four weights each of `side²` taps, `step` bytes apart, in [`taps_len`] words. Gives their sums where
-    /// the zero point stays in the pixels, so that it has to be taken off the bias.
+    /// Four weights each of `side²` taps, `step` bytes apart, in `4·side·(side − 1)` words. Gives their sums
+    /// where the zero point stays in the pixels, so that it has to be taken off the bias.
     #[inline]
     fn taps(weights: &[u8], step: usize, side: usize, to: &mut [u32]) -> [i32; BLOCK] {
         let four = |tap: usize| {
