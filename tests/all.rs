@@ -97,6 +97,8 @@ mod adaptation;
 mod bench;
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
+/// Domain slots: a slow reference, the device, the guard.
+mod domains;
 /// Estimated instructions of learning against the emulated board's.
 mod estimates;
 /// The guard and the flash of the emulated board: host's bits, restarts, kills.

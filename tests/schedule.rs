@@ -302,6 +302,7 @@ const PLAN: Plan = Plan {
         }),
     },
     attend: 0,
+    domains: None,
 };
 
 #[test]
@@ -328,6 +329,7 @@ fn the_device_keeps_the_hosts_schedule() {
             budget: None,
         },
         attend: 9,
+        domains: None,
     };
     let every = Plan {
         schedule: Schedule {
@@ -335,6 +337,7 @@ fn the_device_keeps_the_hosts_schedule() {
             ..PLAN.schedule
         },
         attend: 0,
+        domains: None,
     };
     for plan in [PLAN, asked, every] {
         let (host, spent) = adapt_by(&model, both, plan, SEED, stream.images()).unwrap();

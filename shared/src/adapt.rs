@@ -1,13 +1,14 @@
 //! Plasticity on the device: what a deployed model learns from the images it sees.
 //!
 //! It owns the learned state, an overlay in a caller-given buffer, and the rules that change it
-//! ([`instar`], [`delta`], [`perceptron`], [`reward`], [`deep`], [`homeostasis`]), the [`schedule`] of when they do, and the [`guard`] over them. It must
+//! ([`instar`], [`delta`], [`perceptron`], [`reward`], [`deep`], [`homeostasis`]), the [`schedule`] of when they do, the [`guard`] over them, and a state for each of several [`domains`]. It must
 //! not know where images and labels come from, and it never changes the base model: [`Plastic::reset`]
 //! restores it exactly. Everything is computed in integers, so that the same model, configuration, seed
 //! and calls give the same bytes on every machine. Flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
 
 pub mod deep;
 pub mod delta;
+pub mod domains;
 mod error;
 pub mod guard;
 pub mod homeostasis;
@@ -16,6 +17,7 @@ mod kept;
 mod overlay;
 pub mod perceptron;
 mod plan;
+mod recall;
 pub mod reward;
 mod scaled;
 pub mod schedule;
@@ -189,6 +191,8 @@ pub struct Plastic<'b> {
     pending: Option<Prediction>,
     scheduler: Scheduler,
     costs: Costs,
+    /// States of other domains, if they are kept.
+    recall: Option<domains::Recall>,
 }
 
 /// Estimated instructions of the configured rules: of homeostasis following an image, and at most of a label.
@@ -236,12 +240,19 @@ impl<'b> Plastic<'b> {
         observe: bool,
     ) -> Result<Prediction, AdaptError> {
         let follows = observe && self.header.config.homeostasis.is_some();
+        if follows {
+            self.change(model)?;
+        }
+        let looks = homeostasis::is_turn(0, self.header.followed);
         let mut scheduler = self.scheduler;
         let observed = scheduler.before_image(follows, self.costs.observe);
         let class = self.classify(model, observed, |scores, overlay| {
             infer_with(model, arena, input, scores, overlay)
         })?;
         self.scheduler = scheduler;
+        if observed && looks {
+            self.judge(model);
+        }
         Ok(self.seen(class, observed))
     }
 
@@ -270,6 +281,7 @@ impl<'b> Plastic<'b> {
     ) -> Result<usize, AdaptError> {
         self.check(model)?;
         let config = self.header.config;
+        let looks = self.looks();
         let body = self.buffer.get_mut(HEADER_BYTES..).unwrap_or_default();
         let parts = self.layout.split(body).ok_or(AdaptError::SnapshotContent)?;
         let scores = self.scores.get_mut(..self.n_classes).unwrap_or_default();
@@ -278,6 +290,7 @@ impl<'b> Plastic<'b> {
             config,
             layers: self.layout.layers,
             follows: observe.then_some(self.header.followed),
+            looks,
             parts,
         };
         infer(scores, &mut overlay)?;

@@ -19,6 +19,7 @@ pub use transfer::{
     Identity, MAX_PAGES, Origin, Progress, Transfer, TransferRefusal, TransferStatus,
 };
 
+use crate::adapt::domains::{self, Domains};
 use crate::adapt::guard::{Commit, Limits, Report, Rollback, Verdict};
 use crate::adapt::schedule::{Schedule, Spent};
 use crate::adapt::{Config, Counters};
@@ -30,9 +31,10 @@ use serde::{Deserialize, Serialize};
 /// Version of the messages. A device and a host that differ must not go on after `Hello`.
 ///
 /// 2 adds the guard and the store: `Guard`, `Check`, `Commit`, and more in `Learned` and `Stats`. 3 adds
-/// `Reward`, `Schedule`, `Attend`, three heads, more in `Inference`, `Learned` and `Stats`, and `Transfer`.
+/// `Reward`, `Schedule`, `Attend`, three heads, more in `Inference`, `Learned` and `Stats`, and `Transfer`. 4 adds
+/// `Domains`, and more in `Stats`.
 /// `Hello` is encoded alike in every version, so that a mismatch is always seen.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Largest message from the host: the pixels of 4,064 bytes and what goes around them.
 pub const MAX_REQUEST_BYTES: usize = 4096;
@@ -114,6 +116,11 @@ pub enum Request<'a> {
     },
     /// About another model for the device. Answered by [`Response::Transfer`].
     Transfer(Transfer<'a>),
+    /// Keeps a state per domain from now on, slots empty, or no longer. Answered by [`Response::Done`].
+    Domains {
+        /// How many, and how they are told apart; none = no slots.
+        domains: Option<Domains>,
+    },
 }
 
 /// What the device answers.
@@ -136,8 +143,8 @@ pub enum Response<'a> {
         /// From the offset asked for, at most [`CHUNK_BYTES`].
         bytes: &'a [u8],
     },
-    /// To [`Request::Configure`], [`Request::Reset`], [`Request::Guard`], [`Request::Schedule`] and
-    /// [`Request::Attend`].
+    /// To [`Request::Configure`], [`Request::Reset`], [`Request::Guard`], [`Request::Schedule`],
+    /// [`Request::Attend`] and [`Request::Domains`].
     Done,
     /// The request was refused; nothing changed.
     Error(Refusal),
@@ -234,6 +241,17 @@ pub struct Stats {
     pub schedule: Schedule,
     /// What that has come to; estimates stand beside the instructions counted above.
     pub spent: Spent,
+    /// Of domain slots; none without them.
+    pub domains: Option<DomainStats>,
+}
+
+/// Domain slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DomainStats {
+    /// In force.
+    pub settings: Domains,
+    /// Since they were asked for or emptied.
+    pub report: domains::Report,
 }
 
 /// The guard and the store.
@@ -323,7 +341,9 @@ pub enum Refusal {
         have_bytes: u32,
     },
     /// A number of the configuration is out of its range.
-    #[error("configuration out of range: momentum shift is 1..=10, instar shift 2..=6")]
+    #[error(
+        "configuration out of range: momentum shift is 1..=10, instar shift 2..=6, slots 1..=15"
+    )]
     BadConfig,
     /// Prototypes are to learn, and the model has none.
     #[error("the model holds no prototypes: export it with them, or use another head")]
@@ -368,4 +388,9 @@ pub enum Refusal {
     /// A step of a transfer is refused.
     #[error(transparent)]
     Transfer(#[from] TransferRefusal),
+    /// Slots without what tells domains apart.
+    #[error(
+        "domains are told apart by what homeostasis follows: configure it, or learn without slots"
+    )]
+    NoDomains,
 }

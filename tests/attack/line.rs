@@ -6,6 +6,7 @@
 
 use super::protocol::BLOB;
 use aplysia_shared::adapt::deep::{Deep, Feedback};
+use aplysia_shared::adapt::domains::Domains;
 use aplysia_shared::adapt::guard::Limits;
 use aplysia_shared::adapt::schedule::{Budget, Schedule, When};
 use aplysia_shared::adapt::{Config, Head};
@@ -148,6 +149,13 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
         Request::Transfer(Transfer::Activate),
         Request::Transfer(Transfer::Restart),
         Request::Transfer(Transfer::Confirm),
+        Request::Domains {
+            domains: (byte(1) & 3 != 3).then_some(Domains {
+                slots: byte(2),
+                open: wide(3),
+                evidence: wide(5),
+            }),
+        },
     ];
     let chosen = all[usize::from(which) % all.len()].clone();
     // A request added to the protocol belongs into the list above.
@@ -166,6 +174,7 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
         | Request::Reward { .. }
         | Request::Schedule { .. }
         | Request::Attend { .. }
+        | Request::Domains { .. }
         | Request::Transfer(
             Transfer::Status
             | Transfer::Begin { .. }

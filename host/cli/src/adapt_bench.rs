@@ -6,6 +6,7 @@
 mod float;
 mod parts;
 mod report;
+mod slots;
 
 use crate::args::adapt_bench::{AdaptBenchArgs, Part};
 use crate::images::{self, TrainingImages};
@@ -130,12 +131,14 @@ impl Bench<'_> {
         let shifts = parts.contains(&Part::Shifts);
         let recurring = parts.contains(&Part::Recurring);
         let guard = parts.contains(&Part::Guard);
+        let slots = parts.contains(&Part::Slots);
         Ok(Results {
             sessions: sessions.unwrap_or_default(),
             replayed: asked(args.replay > 0, || self.replayed(settings))?,
             groups: asked(shifts, || self.shifts(settings))?,
             returns: asked(recurring, || self.recurring(settings))?,
             watched: asked(guard, || self.watched(settings))?,
+            travelled: asked(slots, || self.travelled(settings))?,
         })
     }
 

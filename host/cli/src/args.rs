@@ -5,6 +5,7 @@ mod adapted;
 mod deep;
 pub(crate) mod demo;
 pub(crate) mod device;
+mod domains;
 mod export;
 mod plan;
 mod recipe;

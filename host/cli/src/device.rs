@@ -4,6 +4,7 @@
 //! which are the device's.
 
 mod adapt;
+mod domains;
 mod guard;
 mod plan;
 mod update;
@@ -204,6 +205,7 @@ fn stats(args: &StatsArgs) -> Result<Outcome> {
         guard: seen,
         schedule,
         spent,
+        domains: slots,
     } = device.stats()?;
     say!("model         {}", hex(&device.info()?.model_id));
     say!(
@@ -220,6 +222,7 @@ fn stats(args: &StatsArgs) -> Result<Outcome> {
     say!("bad frames    {bad_frames}");
     plan::print(&schedule, &spent);
     guard::print(&seen);
+    domains::print(slots);
     update::print(&mut device)?;
     Ok(Outcome::Done)
 }

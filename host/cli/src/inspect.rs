@@ -4,6 +4,7 @@ use crate::args::{DataArgs, InspectArgs};
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob};
 use anyhow::{Context, Result};
+use aplysia_deploy::adaptation::DOMAINS;
 use aplysia_deploy::arena::Work;
 use aplysia_deploy::cost::untrained_blob;
 use aplysia_deploy::energy::CHIPS;
@@ -58,6 +59,13 @@ fn genotype(out: &mut impl Write, design: &Design, data: &DataArgs) -> Result<()
             out,
             "learning      {bytes:>10} bytes of RAM beside the arena"
         )?;
+        if let Some(bytes) = learning.slot_bytes {
+            let slots = DOMAINS.slots;
+            writeln!(
+                out,
+                "              {bytes:>10} bytes with {slots} domain slots"
+            )?;
+        }
         writeln!(
             out,
             "              {n:>10} instructions more per image (estimated, Cortex-M4)"

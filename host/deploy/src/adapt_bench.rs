@@ -14,6 +14,7 @@ mod deep;
 mod float_head;
 mod head;
 mod labels;
+pub mod recall;
 pub mod recurring;
 pub mod replay;
 mod script;

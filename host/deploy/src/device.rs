@@ -18,6 +18,7 @@ pub use socket::Socket;
 
 use crate::adaptation::Plan;
 use aplysia_shared::adapt::Config;
+use aplysia_shared::adapt::domains::Domains;
 use aplysia_shared::adapt::guard::{Commit, Limits, Verdict};
 use aplysia_shared::protocol::{
     CRC_BYTES, Decoder, Hello, Inference, Info, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Refusal,
@@ -184,9 +185,19 @@ impl<T: Line> Device<T> {
     /// # Errors
     /// [`DeviceError`].
     pub fn plan(&mut self, plan: Plan) -> Result<(), DeviceError> {
-        let Plan { schedule, attend } = plan;
+        let Plan {
+            schedule, attend, ..
+        } = plan;
         self.ask(&Request::Schedule { schedule }, done)?;
         self.ask(&Request::Attend { images: attend }, done)
+    }
+
+    /// Keeps a state per domain from now on, or no longer; what learns must be configured before.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn domains(&mut self, domains: Option<Domains>) -> Result<(), DeviceError> {
+        self.ask(&Request::Domains { domains }, done)
     }
 
     /// Costs so far, and the digest of what was learned.

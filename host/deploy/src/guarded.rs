@@ -12,7 +12,7 @@ use crate::flash::MemoryFlash;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::guard::{Guard, Learner, Limits, Report};
 use aplysia_shared::adapt::schedule::Spent;
-use aplysia_shared::adapt::{Config, Plastic, state_bytes};
+use aplysia_shared::adapt::{Config, Plastic};
 use aplysia_shared::store::Store;
 use std::ops::ControlFlow;
 
@@ -55,12 +55,11 @@ pub fn adapt_guarded_by(
     (limits, flash): (Limits, &[u8]),
 ) -> Result<Guarded, DeployError> {
     stream.check(model)?;
-    let mut buffer = vec![0; state_bytes(model, &config)?];
+    let mut buffer = vec![0; plan.state_bytes(model, &config)?];
     let state_bytes = buffer.len();
     let mut arena = vec![0; model.arena_bytes()];
     let mut plastic = Plastic::new(model, config, seed, &mut buffer)?;
-    plastic.set_schedule(plan.schedule);
-    plastic.attend(plan.attend);
+    plan.set(&mut plastic, model)?;
     let flash = MemoryFlash::holding(flash);
     let end = MemoryFlash::BYTES;
     let mut store = Store::open(flash, 0..end).map_err(|_| DeployError::Store)?;
@@ -118,6 +117,7 @@ pub fn adapt_device_guarded<T: Line>(
     let stats = device.stats()?;
     run.adapted.snapshot = device.snapshot()?;
     (run.adapted.digest, run.adapted.counters) = (stats.state_digest, stats.counters);
+    run.adapted.domains = stats.domains.map(|domains| domains.report);
     run.stack_bytes = stats.stack_bytes;
     Ok((run, stats.guard.report))
 }

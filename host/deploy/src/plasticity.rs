@@ -6,14 +6,14 @@
 
 use crate::DeployError;
 use crate::adaptation::{
-    DEEP_RAM_BYTES, DEEP_RANDOM_RATE, DEEP_RATE, INSTAR_SHIFT, MOMENTUM_SHIFT, PERCEPTRON_MARGIN,
-    PERCEPTRON_RATE, adapt,
+    DEEP_RAM_BYTES, DEEP_RANDOM_RATE, DEEP_RATE, DOMAINS, INSTAR_SHIFT, MOMENTUM_SHIFT,
+    PERCEPTRON_MARGIN, PERCEPTRON_RATE, adapt,
 };
 use crate::assemble::{Content, HomeostasisScope};
 use crate::evaluate::Images;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::deep::{Deep, Feedback};
-use aplysia_shared::adapt::{Config, Head, state_bytes};
+use aplysia_shared::adapt::{Config, Head, domains, state_bytes};
 use aplysia_space::{Below, Design, HeadRule, Network, Plasticity};
 
 /// Learning rate of a planned delta head in 1/65536: of three measured the best on the mean over shifts
@@ -105,6 +105,8 @@ pub fn describe(design: &Design, network: &Network) -> Option<String> {
 pub struct Learning {
     /// RAM of the learned state.
     pub state_bytes: u64,
+    /// The same with [`DOMAINS`]; none without homeostasis.
+    pub slot_bytes: Option<u64>,
     /// Estimated instructions that an image and its label add to an inference.
     pub instructions: u64,
 }
@@ -116,8 +118,11 @@ impl Learning {
     /// `model` cannot learn so.
     pub fn of(model: &Model<'_>, config: &Config) -> Result<Self, DeployError> {
         let observe = config.homeostasis.map(|_| model.observe_instructions());
+        let slots = observe.map(|_| domains::state_bytes(model, config, &DOMAINS));
+        let slots = slots.transpose()?;
         Ok(Self {
             state_bytes: state_bytes(model, config)? as u64,
+            slot_bytes: slots.map(|bytes| bytes as u64),
             instructions: observe.unwrap_or(0) + model.label_instructions(config),
         })
     }

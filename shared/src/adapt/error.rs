@@ -114,6 +114,17 @@ pub enum AdaptError {
         "the golden set holds features, which layers below the head do not change: export it with inputs"
     )]
     GoldenFeatures,
+    /// Slots without what tells domains apart.
+    #[error(
+        "domains are told apart by what homeostasis follows: configure it, or learn without slots"
+    )]
+    NoDomains,
+    /// The number of slots is out of range.
+    #[error("{got} slots are not in 1..=15: 3 hold three domains beside the base")]
+    Slots {
+        /// Given.
+        got: u8,
+    },
     /// The inference refused.
     #[error(transparent)]
     Arena(#[from] ArenaError),

@@ -10,6 +10,8 @@
 //! by the one committed last, or by the base if that is missing, of another model or configuration, or
 //! below the floor as well. Hence, whatever was taught: after every check the score is at least the floor,
 //! and so is that of every commit. Between two checks it may be lower, for fewer than `every` updates.
+//! Where [`domains`](super::domains) put another state in place, a check is due at the label of that image, or
+//! before the next; a state taken back leaves its slot empty.
 //!
 //! Integers only: host and device decide alike. A check costs one inference per golden sample, or one
 //! head if the samples are features; a rollback costs up to one check more.
@@ -146,6 +148,8 @@ pub struct Guard {
     /// An image was observed, and neither its label nor another image came yet.
     unlabelled: bool,
     uncommitted: u32,
+    /// Of domains, at the last check.
+    changes: u32,
     report: Report,
 }
 
@@ -170,15 +174,16 @@ impl Guard {
                 want_bytes,
             })?;
         kept.copy_from_slice(snapshot);
-        plastic.reset(model)?;
+        plastic.base(model, plastic.header.config, plastic.header.seed)?;
         let start = plastic.score_golden(model, learner.arena);
-        plastic.restore(model, kept)?;
+        plastic.put_back(model, kept)?;
         let start = start?;
         Ok(Self {
             limits,
             unchecked: 0,
             unlabelled: false,
             uncommitted: 0,
+            changes: plastic.changes(),
             report: Report {
                 n_samples: model.golden().map_or(0, |golden| golden.n_samples()),
                 start,
@@ -199,6 +204,7 @@ impl Guard {
     ) -> Result<Verdict, AdaptError> {
         match self.unlabelled {
             true => self.learned(learner),
+            false if self.changes != learner.plastic.changes() => self.check(learner),
             false => Ok(Verdict::NotDue),
         }
     }
@@ -219,7 +225,8 @@ impl Guard {
         self.unlabelled = false;
         self.unchecked = self.unchecked.saturating_add(1);
         self.uncommitted = self.uncommitted.saturating_add(1);
-        if self.unchecked < self.limits.every {
+        let changed = self.changes != learner.plastic.changes();
+        if self.unchecked < self.limits.every && !changed {
             return Ok(Verdict::NotDue);
         }
         self.check(learner)
@@ -237,12 +244,15 @@ impl Guard {
         let score = learner.plastic.score_golden(learner.model, learner.arena)?;
         let floor = self.floor();
         (self.unchecked, self.unlabelled) = (0, false);
+        self.changes = learner.plastic.changes();
         self.report.last = score;
         self.report.checks = self.report.checks.saturating_add(1);
         if score >= floor {
             return Ok(Verdict::Kept { score });
         }
         let to = roll_back(floor, learner)?;
+        let to_base = matches!(to, Restored::Base);
+        learner.plastic.refused(learner.model, to_base);
         self.report.rollbacks = self.report.rollbacks.saturating_add(1);
         Ok(Verdict::RolledBack(Rollback { score, floor, to }))
     }
@@ -298,14 +308,14 @@ fn roll_back<F: NorFlash>(
     let (config, seed) = (plastic.header.config, plastic.header.seed);
     let sequence = learner.store.newest().map(|record| record.sequence);
     if let Ok(Some(snapshot)) = learner.store.load(model.id(), learner.scratch)
-        && plastic.restore(model, snapshot).is_ok()
+        && plastic.put_back(model, snapshot).is_ok()
         && plastic.config() == config
         && plastic.score_golden(model, learner.arena)? >= floor
         && let Some(sequence) = sequence
     {
         return Ok(Restored::Committed { sequence });
     }
-    plastic.configure(model, config, seed)?;
+    plastic.base(model, config, seed)?;
     Ok(Restored::Base)
 }
 

@@ -4,9 +4,9 @@
 //! must not know the arithmetic of a rule. Flow: `Plastic` lends its parts to an [`Overlay`], which
 //! `network::infer_with` asks before every layer.
 
-use super::deep;
 use super::homeostasis::{self, Activity};
 use super::{AdaptError, Config, Head, MAX_CLASSES, MAX_FEATURES};
+use super::{deep, domains};
 use crate::blob::Model;
 use crate::kernel::dsp::Native;
 use crate::kernel::sums::{CHANNELS, ChannelStat};
@@ -103,7 +103,7 @@ impl Layout {
         let (features, rest) = rest.split_at_mut_checked(self.features)?;
         let (activity, rest) = rest.split_at_mut_checked(self.activity)?;
         let (norms, rest) = rest.split_at_mut_checked(self.norms)?;
-        let requant = rest.get_mut(..self.requant)?;
+        let (requant, behind) = rest.split_at_mut_checked(self.requant)?;
         Some(Parts {
             homeostasis,
             head,
@@ -112,6 +112,7 @@ impl Layout {
             activity,
             norms,
             requant,
+            behind,
         })
     }
 }
@@ -129,6 +130,8 @@ pub(crate) struct Parts<'s> {
     pub(crate) activity: &'s mut [u8],
     pub(crate) norms: &'s mut [u8],
     pub(crate) requant: &'s mut [u8],
+    /// The rest of the buffer: see [`domains`].
+    pub(crate) behind: &'s mut [u8],
 }
 
 /// Index of the head, the last layer.
@@ -144,6 +147,11 @@ pub(crate) fn n_homeostatic(model: &Model<'_>, layer: usize) -> usize {
     model
         .homeostasis(layer)
         .map_or(0, |source| source.mean.len() / 4)
+}
+
+/// The first layer that keeps statistics.
+pub(crate) fn first_followed(model: &Model<'_>) -> Option<usize> {
+    (0..model.n_layers()).find(|&layer| n_homeostatic(model, layer) > 0)
 }
 
 /// The channels of `layer` among those of all homeostatic layers.
@@ -203,6 +211,8 @@ pub(crate) struct Overlay<'p, 'm, 'a> {
     pub(crate) layers: u64,
     /// How many images homeostasis followed before this one, if it follows this one.
     pub(crate) follows: Option<u16>,
+    /// How many looks were taken for [`domains`], if it takes them.
+    pub(crate) looks: Option<u16>,
     pub(crate) parts: Parts<'p>,
 }
 
@@ -230,6 +240,11 @@ impl Overlay<'_, '_, '_> {
                 stat.center = activity(running, channel).mean;
             }
             let pixels = sums.add::<Native>(first, lattice, stats);
+            if let Some(looks) = self.looks
+                && start + first == 0
+            {
+                domains::look(self.parts.behind, stats, pixels, looks);
+            }
             for (channel, stat) in channels.clone().zip(&*stats) {
                 let now = activity(running, channel);
                 let now = homeostasis::observe(now, stat, pixels, shift);
@@ -333,14 +348,14 @@ impl Hooks for Overlay<'_, '_, '_> {
 }
 
 /// Statistics of `channel` in a layer's part, means first.
-fn activity(bytes: &[u8], channel: usize) -> Activity {
+pub(crate) fn activity(bytes: &[u8], channel: usize) -> Activity {
     Activity {
         mean: i32_at(bytes, channel),
         deviation: i32_at(bytes, bytes.len() / 8 + channel),
     }
 }
 
-fn put_activity(bytes: &mut [u8], channel: usize, now: Activity) {
+pub(crate) fn put_activity(bytes: &mut [u8], channel: usize, now: Activity) {
     let n = bytes.len() / 8;
     put_i32(bytes, channel, now.mean);
     put_i32(bytes, n + channel, now.deviation);

@@ -33,6 +33,7 @@ impl<'b> Plastic<'b> {
             pending: None,
             scheduler: Scheduler::new(Schedule::ALWAYS),
             costs: Costs::of(model, config),
+            recall: None,
             buffer,
         };
         plastic.configure(model, config, seed)?;
@@ -44,6 +45,18 @@ impl<'b> Plastic<'b> {
     /// # Errors
     /// As [`Plastic::new`].
     pub fn configure(
+        &mut self,
+        model: &Model<'_>,
+        config: Config,
+        seed: u32,
+    ) -> Result<(), AdaptError> {
+        self.base(model, config, seed)?;
+        self.forget_domains(model);
+        Ok(())
+    }
+
+    /// [`Plastic::configure`] that leaves slots of other domains alone; `config` is the same then.
+    pub(super) fn base(
         &mut self,
         model: &Model<'_>,
         config: Config,
@@ -110,6 +123,17 @@ impl<'b> Plastic<'b> {
     /// The snapshot is damaged, of another version or of another model, or its configuration needs a
     /// larger buffer. Nothing has changed then.
     pub fn restore(&mut self, model: &Model<'_>, snapshot: &[u8]) -> Result<(), AdaptError> {
+        self.put_back(model, snapshot)?;
+        self.forget_domains(model);
+        Ok(())
+    }
+
+    /// [`Plastic::restore`] that leaves slots of other domains alone where the configuration is the same.
+    pub(super) fn put_back(
+        &mut self,
+        model: &Model<'_>,
+        snapshot: &[u8],
+    ) -> Result<(), AdaptError> {
         let (header, state) = Header::decode(snapshot)?;
         if header.model != model.id() {
             return Err(AdaptError::WrongModel);
@@ -138,6 +162,9 @@ impl<'b> Plastic<'b> {
             if !(0..shape.outputs).all(|o| i64::from(i32_at(biases, o)).abs() <= limit) {
                 return Err(AdaptError::SnapshotContent);
             }
+        }
+        if header.config != self.header.config {
+            self.recall = None;
         }
         self.costs = Costs::of(model, header.config);
         self.header = header;
@@ -173,7 +200,7 @@ impl<'b> Plastic<'b> {
     }
 
     /// Computes what a snapshot leaves out.
-    fn derive(&mut self, model: &Model<'_>) -> Result<(), AdaptError> {
+    pub(super) fn derive(&mut self, model: &Model<'_>) -> Result<(), AdaptError> {
         let mut parts = self.parts()?;
         fold(model, &mut parts);
         let Parts {

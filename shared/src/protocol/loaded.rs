@@ -4,6 +4,7 @@
 
 use super::watched::{Subject, Watched};
 use super::{Info, Refusal};
+use crate::adapt::domains::{self, Domains};
 use crate::adapt::{AdaptError, Config, Plastic, state_bytes};
 use crate::blob::{Golden, GoldenKind, Model};
 use embedded_storage::nor_flash::NorFlash;
@@ -61,6 +62,31 @@ impl<'a, F: NorFlash> Loaded<'a, F> {
             .map_err(unsuitable)?;
         let (watched, subject) = self.parts();
         watched.set(limits, subject)
+    }
+
+    pub(super) fn set_domains(&mut self, domains: Option<Domains>) -> Result<(), Refusal> {
+        let set = self.plastic.set_domains(self.model, domains);
+        set.map_err(|error| match error {
+            AdaptError::NoDomains => Refusal::NoDomains,
+            AdaptError::Buffer {
+                got_bytes,
+                want_bytes,
+            } => Refusal::StateTooSmall {
+                need_bytes: want_bytes as u32,
+                have_bytes: got_bytes as u32,
+            },
+            error => unsuitable(error),
+        })
+    }
+
+    /// State in use by what learns, slots included.
+    pub(super) fn state_in_use(&self) -> u32 {
+        let config = self.plastic.config();
+        let bytes = match self.plastic.domains() {
+            Some((settings, _)) => domains::state_bytes(self.model, &config, &settings),
+            None => state_bytes(self.model, &config),
+        };
+        bytes.unwrap_or_default() as u32
     }
 
     /// `q = pixel - 128`, which flips the top bit.

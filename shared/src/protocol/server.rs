@@ -9,11 +9,11 @@ use super::loaded::Loaded;
 use super::receiver::{Receiving, Transfers};
 use super::watched::{Subject, Watched};
 use super::{
-    CHUNK_BYTES, FrameError, Hello, Inference, MAX_REQUEST_BYTES, Refusal, Request, Response,
-    Stats, Update, VERSION, decode,
+    CHUNK_BYTES, DomainStats, FrameError, Hello, Inference, MAX_REQUEST_BYTES, Refusal, Request,
+    Response, Stats, Update, VERSION, decode,
 };
 use crate::adapt::guard::Verdict;
-use crate::adapt::{AdaptError, Config, Plastic, state_bytes};
+use crate::adapt::{AdaptError, Config, Plastic};
 use crate::blob::{Model, RUNTIME_ABI};
 use crate::room::{Room, Unfit};
 use crate::store::Store;
@@ -192,6 +192,10 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
                 self.loaded()?.plastic.set_schedule(schedule);
                 Ok(Response::Done)
             }
+            Request::Domains { domains } => {
+                self.loaded()?.set_domains(domains)?;
+                Ok(Response::Done)
+            }
             Request::Attend { images } => {
                 self.loaded()?.plastic.attend(images);
                 Ok(Response::Done)
@@ -271,7 +275,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
                 ..self.stats
             };
         };
-        let config = loaded.plastic.config();
+        let domains = loaded.plastic.domains();
         Stats {
             counters: loaded.plastic.counters(),
             state_digest: loaded.plastic.digest(),
@@ -280,7 +284,8 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             schedule: loaded.plastic.schedule(),
             spent: loaded.plastic.spent(),
             arena_bytes: loaded.model.arena_bytes() as u32,
-            state_bytes: state_bytes(loaded.model, &config).unwrap_or_default() as u32,
+            state_bytes: loaded.state_in_use(),
+            domains: domains.map(|(settings, report)| DomainStats { settings, report }),
             ..self.stats
         }
     }

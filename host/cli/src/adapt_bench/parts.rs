@@ -56,7 +56,7 @@ const fn inputs(n: usize) -> GoldenSpec {
 }
 
 /// Shares of wrong labels under the guard: honest, and always lying.
-const TEACHERS: [u8; 2] = [0, 100];
+pub(super) const TEACHERS: [u8; 2] = [0, 100];
 
 /// One finished line of a part, with what tells it from the others.
 #[derive(Clone, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ pub(super) struct Line<T> {
 
 impl Bench<'_> {
     /// Measures `key` for every one that is missing, in parallel, and gives all that are there.
-    fn part<T, K>(
+    pub(super) fn part<T, K>(
         &self,
         name: &str,
         settings: &Settings,

@@ -7,11 +7,13 @@ use crate::{Outcome, run_folder};
 use anyhow::Result;
 use aplysia_deploy::adapt_bench::METHODS;
 use aplysia_deploy::adapt_bench::classes::{self, Session};
+use aplysia_deploy::adapt_bench::recall::{self, Recalled};
 use aplysia_deploy::adapt_bench::recurring::{self, Return};
 use aplysia_deploy::adapt_bench::replay::Replayed;
 use aplysia_deploy::adapt_bench::summary::{Group, markdown, merged, rows};
 use aplysia_deploy::adapt_bench::targets::{Found, targets};
 use aplysia_deploy::adapt_bench::watched::{self, Watched};
+use aplysia_deploy::adaptation::DOMAINS;
 use std::fmt::Write;
 
 /// Everything measured.
@@ -21,6 +23,7 @@ pub(super) struct Results {
     pub(super) sessions: Vec<Session>,
     pub(super) returns: Vec<Return>,
     pub(super) watched: Vec<Watched>,
+    pub(super) travelled: Vec<Recalled>,
 }
 
 impl Bench<'_> {
@@ -52,6 +55,7 @@ impl Bench<'_> {
             "later_classes": sessions,
             "recurring": results.returns,
             "guard": results.watched,
+            "slots": results.travelled,
         });
         let part = if args.validation {
             "validation"
@@ -107,6 +111,18 @@ impl Bench<'_> {
                  other images than the first.\n\n{}",
                 args.seeds,
                 recurring::markdown(&results.returns, &names)
+            );
+        }
+        if !results.travelled.is_empty() {
+            let _ = write!(
+                text,
+                "\n## Domain slots\n\nEvery corruption (A), the next (B), A again and clean images, severity \
+                 {NOISE_SEVERITY}, streams of {RETURN_IMAGES} images, {} seeds; no guard. A domain is new at distance {} \
+                 and another state is put in place at evidence {}.\n\n{}",
+                args.seeds,
+                DOMAINS.open,
+                DOMAINS.evidence,
+                recall::markdown(&results.travelled)
             );
         }
         run_folder::write(

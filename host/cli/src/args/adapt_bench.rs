@@ -13,6 +13,8 @@ pub(crate) enum Part {
     Recurring,
     /// Honest teachers and liars under the guard, at severity 3.
     Guard,
+    /// A, then B, A again and clean images, with domain slots and without, at severity 3.
+    Slots,
 }
 
 #[derive(Args)]
@@ -53,7 +55,7 @@ pub(crate) struct AdaptBenchArgs {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "shifts,recurring,guard"
+        default_value = "shifts,recurring,guard,slots"
     )]
     pub(crate) parts: Vec<Part>,
     /// A blob that was trained on the first classes only (`train --first-classes`): it learns the others.

@@ -3,6 +3,7 @@
 pub(crate) mod update;
 
 use super::deep::DeepArgs;
+use super::domains::DomainArgs;
 use super::plan::PlanArgs;
 use super::{DataArgs, at_least_one};
 use aplysia_data::Corruption;
@@ -196,6 +197,8 @@ pub(crate) struct AdaptArgs {
     pub(crate) deep: DeepArgs,
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) domains: DomainArgs,
     /// Learn without the guard, also where the model has a golden set.
     #[arg(long)]
     pub(crate) no_guard: bool,

@@ -60,6 +60,7 @@ impl PlanArgs {
                 budget: self.budget_images.map(budget),
             },
             attend: self.learn_asked.unwrap_or(0),
+            domains: None,
         }
     }
 }

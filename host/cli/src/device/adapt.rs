@@ -1,13 +1,13 @@
 //! `aplysia device adapt`: the device learns from shifted images, and the host after it, bit for bit.
 
-use super::{connect_to, guard, plan, print_instructions};
+use super::{connect_to, domains, guard, plan, print_instructions};
 use crate::args::DataArgs;
 use crate::args::device::{AdaptArgs, HeadKind};
 use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob, progress, run_folder};
 use anyhow::{Result, ensure};
 use aplysia_data::Dataset;
-use aplysia_deploy::adaptation::{DeviceAdapted, adapt_by, adapt_device};
+use aplysia_deploy::adaptation::{DeviceAdapted, Plan, adapt_by, adapt_device};
 use aplysia_deploy::evaluate::{Images, evaluate};
 use aplysia_deploy::guarded::{adapt_device_guarded, adapt_guarded_by};
 use aplysia_shared::Model;
@@ -84,8 +84,13 @@ pub(super) fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outc
         say!("unguarded     the model has no golden set: `aplysia golden` gives it one");
     }
     let seed = args.seed;
-    let by = args.plan.plan();
+    let by = Plan {
+        domains: args.domains.domains(),
+        ..args.plan.plan()
+    };
     device.plan(by)?;
+    device.configure(config, seed)?;
+    device.domains(by.domains)?;
     let (on_device, report) = match limits {
         None => {
             device.guard(None)?;
@@ -136,6 +141,7 @@ pub(super) fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outc
     self::report(args, &on_device, stream.len(), &model)?;
     plan::print(&stats.schedule, &stats.spent);
     guard::print(&stats.guard);
+    domains::print(stats.domains);
     if args.commit {
         ensure!(
             limits.is_some(),

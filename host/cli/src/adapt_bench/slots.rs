@@ -1,0 +1,61 @@
+//! The part with domain slots: A, B, A, then clean images. Owns the journeys; what is measured is `deploy`'s.
+
+use super::parts::{RETURN_IMAGES, TEACHERS};
+use super::{Bench, NOISE_SEVERITY, Settings, places};
+use crate::images;
+use crate::pools::Place;
+use anyhow::{Context, Result};
+use aplysia_data::Corruption;
+use aplysia_deploy::adapt_bench::METHODS;
+use aplysia_deploy::adapt_bench::recall::{Journey, Recalled, recalled};
+use aplysia_deploy::adaptation::DOMAINS;
+
+/// Methods that are tried with and without slots.
+const TRAVELLERS: [&str; 2] = ["homeostasis 5 + instar 4", "homeostasis 5 + delta 1311"];
+
+impl Bench<'_> {
+    /// Every corruption, the next one, the first again, and clean images.
+    pub(super) fn travelled(&self, settings: &Settings) -> Result<Vec<Recalled>> {
+        let places = places(self.args).filter(|place| place.severity == NOISE_SEVERITY);
+        let key = |place: Place| (format!("{:?}", place.cell()), place);
+        self.part("slots", settings, places.map(key).collect(), |&place| {
+            let all = Corruption::ALL;
+            let at = all.iter().position(|c| *c == place.corruption).unwrap_or(0);
+            let next = Place {
+                corruption: all[(at + 1) % all.len()],
+                ..place
+            };
+            // Four streams of different images, each through its camera.
+            let n = RETURN_IMAGES;
+            let (through_a, a_test) = self.pools.shifted(place, 4 * n)?;
+            let (through_b, b_test) = self.pools.shifted(next, 4 * n)?;
+            let clean = self.pools.stream.subset(4 * n, place.seed.into());
+            let part = |of: &aplysia_data::Dataset, i: usize| {
+                of.select(&(i * n..(i + 1) * n).collect::<Vec<_>>())
+            };
+            let streams = [
+                part(&through_a, 0),
+                part(&through_b, 1),
+                part(&through_a, 2),
+                part(&clean, 3),
+            ];
+            let tests = [&a_test, &b_test, &self.pools.test];
+            let journey = Journey {
+                streams: streams.each_ref().map(images::images),
+                tests: tests.map(images::images),
+            };
+            let mut runs = vec![];
+            for name in TRAVELLERS {
+                let method = METHODS.iter().find(|method| method.name == name);
+                let method = method.with_context(|| format!("no row `{name}`"))?;
+                for noise_pct in TEACHERS {
+                    for domains in [None, Some(DOMAINS)] {
+                        let told = (place.seed, noise_pct);
+                        runs.extend(recalled(self.model, method, domains, &journey, told)?);
+                    }
+                }
+            }
+            Ok(runs)
+        })
+    }
+}
