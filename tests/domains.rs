@@ -12,7 +12,7 @@ use aplysia_deploy::adapt_bench::{METHODS, Method};
 use aplysia_deploy::adaptation::{Plan, adapt, adapt_by, adapt_device};
 use aplysia_shared::Model;
 use aplysia_shared::adapt::domains::{Domains, state_bytes};
-use aplysia_shared::adapt::guard::{Guard, Learner, Limits, Verdict};
+use aplysia_shared::adapt::guard::{Guard, Learner, Limits, Restored, Verdict};
 use aplysia_shared::adapt::{self, AdaptError, Config, Head, Plastic};
 use aplysia_shared::blob::GoldenKind;
 use aplysia_shared::protocol::Refusal;
@@ -222,6 +222,61 @@ fn the_guard_checks_what_is_recalled_and_empties_what_it_refuses() {
         }
     }
     assert!(changed > 1, "{changed} changes, {refused} refused");
+}
+
+/// A refused base is the base again, whatever was committed; a commit of another configuration ends no slots.
+#[test]
+fn a_rollback_keeps_the_slots_and_the_base() {
+    let blob = guarded(GoldenKind::Inputs, BOTH);
+    let model = Model::parse(&blob).unwrap();
+    for committed in [BOTH, INSTAR] {
+        let mut flash = Nor::<8>::new(16);
+        let mut store = Store::open(&mut flash, 0..16 * PAGE as u32).unwrap();
+        let mut buffer = vec![0; state_bytes(&model, &BOTH, &SLOTS).unwrap()];
+        let mut plastic = Plastic::new(&model, committed, SEED, &mut buffer).unwrap();
+        store.commit(model.id(), plastic.snapshot()).unwrap();
+        plastic.configure(&model, BOTH, SEED).unwrap();
+        plastic.set_domains(&model, Some(SLOTS)).unwrap();
+        let arena = &mut vec![0; model.arena_bytes()];
+        for image in stream(&[(1, 60), (0, 60)], 6) {
+            plastic.observe(&model, arena, &image).unwrap();
+        }
+        let used = |plastic: &Plastic<'_>| plastic.domains().unwrap().1.used;
+        assert_eq!(used(&plastic), 0, "clean images recall the base");
+        let mut learner = Learner {
+            model: &model,
+            plastic: &mut plastic,
+            arena,
+            store: &mut store,
+            scratch: &mut [0; 1024],
+        };
+        let limits = Limits {
+            every: u16::MAX,
+            drop: 0,
+            commit_every: 0,
+        };
+        let mut guard = Guard::new(limits, &mut learner).unwrap();
+        let refused = stream(&[(0, 400)], 7).iter().any(|image| {
+            learner
+                .plastic
+                .observe(&model, learner.arena, image)
+                .unwrap();
+            learner.plastic.learn(&model, 0).unwrap();
+            match guard.check(&mut learner).unwrap() {
+                Verdict::RolledBack(rollback) => {
+                    assert_eq!(rollback.to, Restored::Base);
+                    true
+                }
+                _ => false,
+            }
+        });
+        assert!(refused, "every image taken for class 0");
+        assert_eq!(used(learner.plastic), 0);
+        assert_eq!(learner.plastic.domains().unwrap().1.held, 1, "domain 1");
+        let mut other = vec![0; state_bytes(&model, &BOTH, &SLOTS).unwrap()];
+        let base = Plastic::new(&model, BOTH, SEED, &mut other).unwrap();
+        assert_eq!(learner.plastic.digest(), base.digest());
+    }
 }
 
 #[test]

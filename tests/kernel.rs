@@ -3,6 +3,7 @@
 //!
 //! It owns the generators of kernel cases and must not know models. Seeds are fixed.
 
+use aplysia_shared::kernel::dsp::packing::{Channel, Epilogue, Reach};
 use aplysia_shared::kernel::{Dst, Src, Weighted, generic};
 use aplysia_shared::quant::{self, requantize};
 use aplysia_shared::{AddScales, Clamp, Requant, Scaling, Window};
@@ -10,6 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 
 use crate::oracle::{self, Geometry, Image, Output};
 
@@ -348,4 +350,35 @@ fn ties_go_where_tensorflow_lite_sends_them() {
         quant::saturating_rounding_doubling_high_mul(min, min),
         i32::MAX
     );
+}
+
+/// High words that are ties and their neighbours, where sums reach less far than a divisor and where farther.
+#[test]
+fn ties_of_a_requantization_go_away_from_zero() {
+    let (zero_point, multiplier) = (3, 1 << 30);
+    for shift in 2..=22 {
+        let (divisor, half) = (1u32 << (32 - shift), 1i32 << (shift - 1));
+        let mut paths = BTreeMap::new();
+        for reach in [divisor - 1, divisor, (1 << 23) - 1].map(|r| r.min((1 << 23) - 1)) {
+            let channel = Channel {
+                bias: 0,
+                multiplier,
+                shift: -(shift as i8),
+            };
+            assert!(channel.is_exact(Reach(reach)));
+            let epilogue = Epilogue::of(&[channel; 4], zero_point, Reach(reach));
+            let ties = (-140..140).map(|k| (2 * k + 1) * i64::from(half));
+            // With this multiplier the high word is half of the sum.
+            let sums = ties.flat_map(|high| (-2..=2).map(move |e| 2 * high + e));
+            for acc in sums.filter(|acc| acc.unsigned_abs() <= reach.into()) {
+                let acc = acc as i32;
+                let want = requantize(acc, (multiplier, -(shift as i8)), zero_point, Clamp::FULL);
+                assert_eq!(epilogue.requantize(1, acc), want, "{acc} by 2^{shift}");
+                *paths.entry(epilogue.rounding.skip).or_insert(0) += 1;
+            }
+        }
+        // From a shift by 10 on sums may reach a divisor; from 17 on what does not is less than a half.
+        let both = (10..=16).contains(&shift);
+        assert_eq!(paths.len(), 1 + usize::from(both), "{shift}: {paths:?}");
+    }
 }

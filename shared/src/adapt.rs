@@ -241,6 +241,7 @@ impl<'b> Plastic<'b> {
     ) -> Result<Prediction, AdaptError> {
         let follows = observe && self.header.config.homeostasis.is_some();
         if follows {
+            self.check(model)?;
             self.change(model)?;
         }
         let looks = homeostasis::is_turn(0, self.header.followed);

@@ -102,8 +102,9 @@ pub fn html(findings: &Findings) -> String {
             .collect();
         body += &section(
             "Supernets",
-            "Each trial was learned by a supernet that holds every choice at once: its accuracy while weights and \
-             architecture learn from images of their own, and the rules of the network it favoured.",
+            "What learned the trials, a network that holds every choice at once: its accuracy while weights and \
+             architecture learn from images of their own, the rules of the network it favoured, and the curvature \
+             of its loss where that was evaluated.",
             &grid("two", &figures),
         );
     }

@@ -16,6 +16,7 @@
 //! Integers only: host and device decide alike. A check costs one inference per golden sample, or one
 //! head if the samples are features; a rollback costs up to one check more.
 
+use super::snapshot::Header;
 use super::{AdaptError, Plastic};
 use crate::blob::{GoldenKind, Model};
 use crate::network::infer_sample;
@@ -299,7 +300,8 @@ impl Guard {
     }
 }
 
-/// Puts the best there is in place: what was committed last, if it reaches `floor`, or the base.
+/// Puts the best there is in place: what was committed last, if it reaches `floor`, or the base, which a
+/// refused slot 0 becomes again in any case.
 fn roll_back<F: NorFlash>(
     floor: u16,
     learner: &mut Learner<'_, '_, F>,
@@ -307,9 +309,10 @@ fn roll_back<F: NorFlash>(
     let (model, plastic) = (learner.model, &mut *learner.plastic);
     let (config, seed) = (plastic.header.config, plastic.header.seed);
     let sequence = learner.store.newest().map(|record| record.sequence);
-    if let Ok(Some(snapshot)) = learner.store.load(model.id(), learner.scratch)
+    if !plastic.uses_base()
+        && let Ok(Some(snapshot)) = learner.store.load(model.id(), learner.scratch)
+        && Header::decode(snapshot).is_ok_and(|(header, _)| header.config == config)
         && plastic.put_back(model, snapshot).is_ok()
-        && plastic.config() == config
         && plastic.score_golden(model, learner.arena)? >= floor
         && let Some(sequence) = sequence
     {

@@ -81,6 +81,11 @@ impl Plastic<'_> {
         })
     }
 
+    /// Whether slot 0 is in use.
+    pub(super) fn uses_base(&self) -> bool {
+        self.recall.is_some_and(|recall| recall.report.used == 0)
+    }
+
     /// Looks taken, if slots are in use.
     pub(super) fn looks(&self) -> Option<u16> {
         self.recall.map(|recall| recall.looks)

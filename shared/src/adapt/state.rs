@@ -128,7 +128,8 @@ impl<'b> Plastic<'b> {
         Ok(())
     }
 
-    /// [`Plastic::restore`] that leaves slots of other domains alone where the configuration is the same.
+    /// [`Plastic::restore`] that leaves slots of other domains alone: for a snapshot of the configuration in
+    /// force, or where they are emptied next.
     pub(super) fn put_back(
         &mut self,
         model: &Model<'_>,
@@ -162,9 +163,6 @@ impl<'b> Plastic<'b> {
             if !(0..shape.outputs).all(|o| i64::from(i32_at(biases, o)).abs() <= limit) {
                 return Err(AdaptError::SnapshotContent);
             }
-        }
-        if header.config != self.header.config {
-            self.recall = None;
         }
         self.costs = Costs::of(model, header.config);
         self.header = header;

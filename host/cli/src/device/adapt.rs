@@ -88,12 +88,12 @@ pub(super) fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outc
         domains: args.domains.domains(),
         ..args.plan.plan()
     };
+    device.guard(None)?;
     device.plan(by)?;
     device.configure(config, seed)?;
     device.domains(by.domains)?;
     let (on_device, report) = match limits {
         None => {
-            device.guard(None)?;
             let run = adapt_device(&mut device, config, seed, learned_from, &mut on_step)?;
             (run, None)
         }

@@ -45,16 +45,16 @@ fn accuracy(supernet: &Supernet) -> Figure {
     let mut lines = [vec![], vec![]];
     for (epoch, e) in (1..).zip(&supernet.epochs) {
         let both = [
-            ("weights", Some(e.weights_accuracy)),
-            ("architecture", e.architecture_accuracy),
+            ("weights", "trial", Some(e.weights_accuracy)),
+            ("architecture", "front", e.architecture_accuracy),
         ];
-        for ((name, share), line) in both.into_iter().zip(&mut lines) {
+        for ((name, class, share), line) in both.into_iter().zip(&mut lines) {
             let Some(share) = share.map(percent) else {
                 continue;
             };
             let point = [x.at(f64::from(epoch)), y.at(share)];
             let tip = format!("epoch {epoch}: {share:.2} % of the images of the {name}");
-            figure.disc("front", point, 4.0, &tip);
+            figure.disc(class, point, 4.0, &tip);
             line.push(point);
         }
     }

@@ -118,7 +118,7 @@ impl Simd for Armv7em {
         let Some(job) = Gemm::new(columns, weights, epilogues, out, (at, 0), single) else {
             return Portable::blocks(columns, weights, epilogues, out, at);
         };
-        // SAFETY: the contract of `Gemm::new` is that of `gemm`, and with eight groups a turn of `gemv`.
+        // SAFETY: the contract of `Gemm::new` is that of `gemm`, and for a `single` pixel that of `gemv`.
         unsafe { if single { gemv(&job) } else { gemm(&job) } }
     }
 

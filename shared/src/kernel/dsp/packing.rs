@@ -155,7 +155,7 @@ pub struct Channel {
 impl Epilogue {
     /// Four channels of which [`Channel::is_exact`] holds.
     #[inline(always)]
-    pub(crate) fn of(channels: &[Channel; BLOCK], zero_point: i32, reach: Reach) -> Self {
+    pub fn of(channels: &[Channel; BLOCK], zero_point: i32, reach: Reach) -> Self {
         let [a, b, c, d] = channels.map(|channel| channel.bias);
         let odd = |odd: i32, even: i32| odd.wrapping_mul(256).wrapping_add(even);
         Self {
@@ -177,7 +177,7 @@ impl Epilogue {
     /// `acc` of channel `lane`, bias included, as an activation: the two roundings of
     /// [`crate::quant::requantize`].
     #[inline]
-    pub(crate) fn requantize(&self, lane: usize, acc: i32) -> i8 {
+    pub fn requantize(&self, lane: usize, acc: i32) -> i8 {
         let multiplier = (self.multiplier[lane].cast_unsigned() >> 1).cast_signed();
         self.rounding.round(lane, high(acc, multiplier))
     }

@@ -140,7 +140,7 @@ macro_rules! kernel {
     ($name:ident, $rows:expr) => {
         /// # Safety
         /// In each of the `rows`, at least one, for each pair of outputs from `pixels` to `pixels_end`, at
-        /// least one, the window's pixels are readable with rows `pitch_bytes` apart, `out` takes four bytes
+        /// least one, the pairs of both windows' pixels are readable with rows `pitch_bytes` apart, `out` takes four bytes
         /// at either output, `weights` holds the window's pairs; all but `out` are aligned to 4.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(job: &RowJob) {

@@ -180,7 +180,7 @@ impl Spread {
     }
 }
 
-/// One pixel without a partner, into the halves from `$at` on: r8 and r9 hold channels 0 and 2, 1 and 3.
+/// One pixel without a partner, into the halves at `$c0` to `$c3`: r8 and r9 hold channels 0 and 2, 1 and 3.
 macro_rules! lone {
     ($c0:literal, $c1:literal, $c2:literal, $c3:literal) => {
         concat!(
