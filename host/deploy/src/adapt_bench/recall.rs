@@ -2,11 +2,11 @@
 //!
 //! Owns the order of what is shown and measured; when a state is recalled is `aplysia_shared::adapt::domains`'s.
 
+use super::Method;
 use super::labels::taught;
-use super::{Method, script};
 use crate::DeployError;
-use crate::adaptation::{Plan, see};
-use crate::evaluate::{Images, input_of_pixels};
+use crate::adaptation::{Plan, evaluate_snapshot, see};
+use crate::evaluate::Images;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::Plastic;
 use aplysia_shared::adapt::domains::Domains;
@@ -78,6 +78,7 @@ pub fn recalled(
     let mut traveller = Traveller {
         model,
         plastic,
+        state_bytes: ram_bytes,
         arena: vec![0; model.arena_bytes()],
     };
     let labels = journey
@@ -115,6 +116,7 @@ pub fn recalled(
 struct Traveller<'m, 'b> {
     model: &'m Model<'m>,
     plastic: Plastic<'b>,
+    state_bytes: usize,
     arena: Vec<i8>,
 }
 
@@ -131,13 +133,9 @@ impl Traveller<'_, '_> {
 
     /// Nothing learning.
     fn accuracy_pct(&mut self, images: Images<'_>) -> Result<f64, DeployError> {
-        let mut classes = vec![];
-        for (pixels, _) in images.iter(self.model.input().len()) {
-            let input = input_of_pixels(pixels);
-            let prediction = self.plastic.infer(self.model, &mut self.arena, &input)?;
-            classes.push(prediction.class as u16);
-        }
-        Ok(script::accuracy_pct(&classes, images))
+        let snapshot = self.plastic.snapshot();
+        let found = evaluate_snapshot(self.model, snapshot, self.state_bytes, images)?;
+        Ok(found.accuracy_pct())
     }
 
     /// Accuracy on `test` after each of [`AFTER`] images of `stream`.
