@@ -231,6 +231,30 @@ fn a_training_cut_twice_equals_an_uninterrupted_one() {
     assert_eq!(history(&cut), history(&whole));
 }
 
+#[test]
+fn a_last_training_takes_the_validation_images_too_and_its_card_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = ["genotype.toml", "run", "model"].map(|name| dir.path().join(name));
+    let [genotype, run, model] = paths.each_ref().map(|path| path.to_str().unwrap());
+    fs::write(genotype, GENOTYPE).unwrap();
+    let flags = ["--first-classes", "2", "--with-validation"];
+    let train = ["train", genotype, "--out", run, "--epochs", "1"];
+    finish(&[&train[..], &flags].concat());
+    let record: Value =
+        serde_json::from_slice(&fs::read(paths[1].join("run.json")).unwrap()).unwrap();
+    assert_eq!(record["n_train"], 12_000);
+    assert_eq!(record["history"][0]["valid_accuracy"], Value::Null);
+    let export = ["export", run, "--out", model, "--calibration", "32"];
+    finish(&[&export[..], &flags[..2]].concat());
+    let card = fs::read_to_string(paths[2].join("card.toml")).unwrap();
+    assert!(
+        card.contains("--with-validation --first-classes 2\"") && card.contains("n_train = 12000"),
+        "{card}"
+    );
+    let both = [&train[..], &flags, &["--images", "64"]].concat();
+    refused(&mut aplysia(&both), 2, &["--with-validation", "--images"]);
+}
+
 /// One record per epoch.
 fn history(run: &Path) -> Value {
     let record: Value = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();

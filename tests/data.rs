@@ -214,8 +214,15 @@ fn splits_are_disjoint_whole_proportional_and_seeded() {
     let split = |seed| Splits::new(&set, seed);
     let a = split(7);
     assert_eq!((a.train.len(), a.validation.len()), (500, 100));
-    let mut all = names(&a.train);
-    all.extend(names(&a.validation));
+    let whole = a.whole();
+    let mut all = names(&whole);
+    assert_eq!(
+        (&all[..500], &all[500..]),
+        (&names(&a.train)[..], &names(&a.validation)[..])
+    );
+    for (&name, &label) in all.iter().zip(&whole.labels) {
+        assert_eq!(label, set.labels[usize::from(name)]);
+    }
     all.sort_unstable();
     assert_eq!(all, (0..600).collect::<Vec<u16>>());
     for class in 0..10 {

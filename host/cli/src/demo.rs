@@ -187,6 +187,7 @@ impl DemoArgs {
             rule_options: None,
             feedback_scale: FeedbackScale::WeightNorm,
             images: self.train_images,
+            with_validation: false,
             device: "cpu".into(),
         }
     }

@@ -199,6 +199,12 @@ fn train_command(args: &ExportArgs, record: &RunRecord, data: &TrainingImages) -
     if record.n_train < data.splits.train.len() {
         command += &format!(" --images {}", record.n_train);
     }
+    if record.n_train > data.splits.train.len() {
+        command += " --with-validation";
+    }
+    if let Some(n) = args.data.first_classes {
+        command += &format!(" --first-classes {n}");
+    }
     if let Some(file) = &record.rule_options {
         command += &format!(" --rule-options {}", file.display());
     }
@@ -224,6 +230,9 @@ fn commands(args: &ExportArgs, runs: &[RunFolder], data: &TrainingImages) -> Vec
     }
     if let Some(layers) = args.homeostasis {
         export += &format!(" --homeostasis {}", layers.name());
+    }
+    if let Some(n) = args.data.first_classes {
+        export += &format!(" --first-classes {n}");
     }
     if folders.len() > 1 {
         export += &format!(" --repeats {}", folders[1..].join(","));

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Trains on the training part of `data` and writes the run folder; false if `stop` was raised
+/// Trains on the training part of `data`, or on all of it, and writes the run folder; false if `stop` was raised
 /// before the end. A finished run of the same settings is left as it is.
 ///
 /// # Errors
@@ -58,7 +58,10 @@ impl<'a> Training<'a> {
     /// As [`run`], without the data.
     pub(crate) fn new(args: &'a TrainArgs, data: &'a TrainingImages) -> Result<Self> {
         let device = device(&args.device)?;
-        let mut part = data.splits.train.clone();
+        let mut part = match args.with_validation {
+            true => data.splits.whole(),
+            false => data.splits.train.clone(),
+        };
         if let Some(n) = args.images {
             ensure!(
                 n <= part.len(),
@@ -89,11 +92,12 @@ impl<'a> Training<'a> {
     }
 
     fn job(&self) -> Job<'_> {
-        let data = self.data;
+        let images = |part| learn_images(part, &self.data.normalization);
+        let unseen = (!self.args.with_validation).then_some(&self.data.splits.validation);
         Job {
             network: &self.network,
-            train: learn_images(&self.part, &data.normalization),
-            valid: Some(learn_images(&data.splits.validation, &data.normalization)),
+            train: images(&self.part),
+            valid: unseen.map(images),
             config: &self.config,
             device: self.device,
             checkpoint: Some(&self.checkpoint),
@@ -151,13 +155,15 @@ fn report(bar: &ProgressBar, p: Progress<'_>) {
             bar.set_message(format!("loss {loss:.3}"));
         }
         Progress::Epoch(e) => {
-            let valid = 100.0 * e.valid_accuracy.unwrap_or(0.0);
-            let line = format!(
-                "epoch {:>3}  loss {:.4}  train {:.2} %  validation {valid:.2} %",
+            let mut line = format!(
+                "epoch {:>3}  loss {:.4}  train {:.2} %",
                 e.epoch,
                 e.loss,
                 100.0 * e.train_accuracy
             );
+            if let Some(accuracy) = e.valid_accuracy {
+                line += &format!("  validation {:.2} %", 100.0 * accuracy);
+            }
             bar.suspend(|| say!("{line}"));
         }
     }

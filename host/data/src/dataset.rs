@@ -115,6 +115,14 @@ impl Dataset {
         self.select(&order[..n.min(order.len())])
     }
 
+    /// These images and then those of `other`, which are of the same shape and classes.
+    pub(crate) fn followed_by(&self, other: &Self) -> Self {
+        self.with_images(
+            [&self.images[..], &other.images].concat(),
+            [&self.labels[..], &other.labels].concat(),
+        )
+    }
+
     /// Every image after the corruption; labels and order stay.
     pub fn shifted(&self, shift: &Shift) -> Self {
         let mut images = Vec::with_capacity(self.images.len());

@@ -26,6 +26,11 @@ impl Splits {
             validation: train_file.select(validation),
         }
     }
+
+    /// Both parts together, training images first.
+    pub fn whole(&self) -> Dataset {
+        self.train.followed_by(&self.validation)
+    }
 }
 
 /// A random order of all indices in which every prefix holds the classes in proportion.

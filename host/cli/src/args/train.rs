@@ -50,6 +50,10 @@ pub(crate) struct TrainArgs {
     /// Train on a random subset of this many images.
     #[arg(long, value_parser = at_least_one)]
     pub(crate) images: Option<usize>,
+    /// Train on the validation images too, once every choice is made: no accuracy on them is known then,
+    /// and golden sets and streams taken from them hold images that the network has learned.
+    #[arg(long, conflicts_with = "images")]
+    pub(crate) with_validation: bool,
     /// `cpu`, `ndarray` or `cuda`.
     #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
