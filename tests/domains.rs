@@ -1,6 +1,7 @@
 //! Domain slots: what is recalled and when, on the device as on the host, and under the guard.
 
 mod reference;
+mod saved;
 
 use crate::adaptation::{IMAGE_BYTES, Labelled, go_on};
 use crate::device::{boot, refusal};

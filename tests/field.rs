@@ -35,12 +35,12 @@ const CARELESS: Limits = Limits {
 };
 
 /// A board with a flash that stays when it is switched off.
-struct Board {
+pub(crate) struct Board {
     folder: TempDir,
 }
 
 impl Board {
-    fn new(blob: &[u8]) -> Self {
+    pub(crate) fn new(blob: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let board = Self { folder };
         board.load(blob);
@@ -60,7 +60,7 @@ impl Board {
         Emulator::start_with_flash(&firmware(), Some(blob), Some(&self.flash())).unwrap()
     }
 
-    fn start(&self) -> Device<Emulator> {
+    pub(crate) fn start(&self) -> Device<Emulator> {
         Device::connect(self.emulator()).unwrap().0
     }
 }

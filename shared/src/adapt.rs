@@ -19,6 +19,7 @@ pub mod perceptron;
 mod plan;
 mod recall;
 pub mod reward;
+mod saved;
 mod scaled;
 pub mod schedule;
 mod snapshot;

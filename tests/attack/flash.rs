@@ -7,7 +7,8 @@
 use crate::nor::{Nor, PAGE, TEARS};
 use crate::toy;
 use aplysia_shared::Model;
-use aplysia_shared::adapt::{Config, Head, Plastic, state_bytes};
+use aplysia_shared::adapt::domains::{Domains, state_bytes};
+use aplysia_shared::adapt::{Config, Head, Plastic};
 use aplysia_shared::store::{Store, StoreError};
 use std::sync::LazyLock;
 
@@ -23,6 +24,12 @@ const CAPACITY: usize = SLOT - RECORD;
 const LEARNER: Config = Config {
     homeostasis: Some(2),
     head: Head::Instar { shift: 2 },
+};
+
+const DOMAINS: Domains = Domains {
+    slots: 1,
+    open: 100,
+    evidence: 200,
 };
 
 /// See the module.
@@ -59,14 +66,21 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             head,
         };
         let mut store = open(Flash::new(2 * SLOT / PAGE));
-        let mut buffer = vec![0; state_bytes(&model, &config).expect("a sound configuration")];
+        let bytes = state_bytes(&model, &config, &DOMAINS).expect("a sound configuration");
+        let mut buffer = vec![0; bytes];
         let mut plastic = Plastic::new(&model, config, 7, &mut buffer).expect("fits");
+        let mut scratch = [0; CAPACITY];
         for (label, image) in toy::images(2, 5).iter().enumerate() {
             let mut arena = vec![0; model.arena_bytes()];
             plastic.observe(&model, &mut arena, image).expect("sizes");
             plastic.learn(&model, label).expect("an image is waiting");
-            let snapshot = plastic.snapshot();
+            let snapshot = plastic.snapshot_all(&model, &mut scratch).expect("fits");
             store.commit(model.id(), snapshot).expect("a sound flash");
+            if head == Head::Base {
+                // The second takes a slot along, for which there is room.
+                let set = plastic.set_domains(&model, Some(DOMAINS));
+                set.expect("a buffer of that length");
+            }
         }
         [vec![9, 1, 40, 7], store.release().cells].concat()
     };
@@ -115,13 +129,16 @@ fn attack(cells: Vec<u8>, [cut, tear, len, fill]: [u8; 4]) {
 
 /// A committed snapshot is refused, or learned on.
 fn restored(model: &Model<'_>, snapshot: &[u8]) {
-    let mut buffer = vec![0; state_bytes(model, &LEARNER).expect("a sound configuration")];
+    let bytes = state_bytes(model, &LEARNER, &DOMAINS).expect("a sound configuration");
+    let mut buffer = vec![0; bytes];
     let mut plastic = Plastic::new(model, LEARNER, 1, &mut buffer).expect("fits");
+    let mut scratch = [0; CAPACITY];
     if let Err(error) = plastic.restore(model, snapshot) {
         assert!(!error.to_string().is_empty());
         return;
     }
-    assert_eq!(plastic.snapshot(), snapshot, "restored as it was");
+    let all = plastic.snapshot_all(model, &mut scratch);
+    assert_eq!(all, Ok(snapshot), "restored as it was");
     let mut arena = vec![0; model.arena_bytes()];
     for (label, image) in toy::images(2, 6).iter().enumerate() {
         plastic.observe(model, &mut arena, image).expect("sizes");
@@ -138,7 +155,10 @@ pub(crate) fn seal(slot: &mut [u8]) {
     header[12..16].copy_from_slice(&(len as u32).to_le_bytes());
     let snapshot = &mut body[..len];
     if len >= RECORD {
-        snapshot[..6].copy_from_slice(b"APLS\x01\0");
+        snapshot[..4].copy_from_slice(b"APLS");
+        // Alone, or with slots behind it.
+        let version = 2 - snapshot[4] % 2;
+        snapshot[4..6].copy_from_slice(&[version, 0]);
         snapshot[12..16].copy_from_slice(&(len as u32).to_le_bytes());
         toy::seal(snapshot);
     }

@@ -156,10 +156,14 @@ impl Reference<'_> {
     fn judge(&mut self, plastic: &mut Plastic<'_>) {
         self.looks += 1;
         let used = usize::from(self.report.used);
+        let is_young = used != 0 && !self.settled[used - 1];
         if self.looks < 1 << MOMENTUM {
-            return self.keep(plastic);
+            if is_young {
+                self.keep(plastic);
+            }
+            return;
         }
-        if used != 0 && !self.settled[used - 1] {
+        if is_young {
             if Self::followed(plastic) < YOUNG || self.distance(used) > self.settings.open {
                 return self.keep(plastic);
             }

@@ -4,7 +4,8 @@
 //! learned from. It must not know rules nor layers above the first followed one. Flow: the sums that
 //! homeostasis takes of the first followed layer, whose input no learned state changes → distance of every
 //! slot → before an image another state is put in place, or a new one begun. Slots live in RAM and begin
-//! empty; a snapshot and a commit hold the state in use alone.
+//! empty; a commit takes them all along (see `snapshot`), and a start begins with those
+//! that were committed last.
 //!
 //! Slot 0 is the base model's own state and is never written: what is learned on top of it is not kept when
 //! another slot is recalled. Slots `1 ..= n` hold learned states. A state's signature are its own running
@@ -66,7 +67,7 @@ pub struct Domains {
     pub evidence: u16,
 }
 
-/// What has happened since slots were asked for; counters stop at their maximum.
+/// What has happened since slots were asked for or the start; counters stop at their maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Report {
@@ -108,6 +109,8 @@ pub(super) struct Recall {
     pub(super) due: Option<Target>,
     /// The slots that are judged, a bit each.
     pub(super) settled: u16,
+    /// The slots of whose domain the last commit holds a state, a bit each.
+    pub(super) committed: u16,
     /// Times a slot was left or begun.
     pub(super) clock: i32,
 }

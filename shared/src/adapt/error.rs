@@ -82,7 +82,9 @@ pub enum AdaptError {
         n_classes: usize,
     },
     /// These are not the bytes of a snapshot this version reads.
-    #[error("no snapshot of version 1 (version field {version}): was it made by this runtime?")]
+    #[error(
+        "no snapshot of version 1 or 2 (version field {version}): was it made by this runtime?"
+    )]
     NoSnapshot {
         /// What stands in the version field.
         version: u16,

@@ -7,16 +7,15 @@
 //! With `start` the number of golden samples that the base model's own state classifies rightly, the
 //! floor is `start − drop`, fixed for the guard's life, so that many small drops do not add up. After
 //! every `every` updates, and before every commit, the state is scored; below the floor it is replaced
-//! by the one committed last, or by the base if that is missing, of another model or configuration, or
-//! below the floor as well. Hence, whatever was taught: after every check the score is at least the floor,
+//! by the one committed last, with [`domains`](super::domains) of the same domain, or by the base if that is
+//! missing, of another model or configuration, or below the floor as well. Hence, whatever was taught: after every check the score is at least the floor,
 //! and so is that of every commit. Between two checks it may be lower, for fewer than `every` updates.
-//! Where [`domains`](super::domains) put another state in place, a check is due at the label of that image, or
+//! Where domains put another state in place, a check is due at the label of that image, or
 //! before the next; a state taken back leaves its slot empty.
 //!
 //! Integers only: host and device decide alike. A check costs one inference per golden sample, or one
 //! head if the samples are features; a rollback costs up to one check more.
 
-use super::snapshot::Header;
 use super::{AdaptError, Plastic};
 use crate::blob::{GoldenKind, Model};
 use crate::network::infer_sample;
@@ -137,7 +136,7 @@ pub struct Learner<'l, 'b, F> {
     pub arena: &'l mut [i8],
     /// Where commits go.
     pub store: &'l mut Store<F>,
-    /// For a snapshot on its way, at least as long as [`Plastic::snapshot`].
+    /// For a snapshot on its way, as long as the state's buffer in any case.
     pub scratch: &'l mut [u8],
 }
 
@@ -276,8 +275,10 @@ impl Guard {
         if let Verdict::RolledBack(rollback) = self.check(learner)? {
             return Ok(Commit::RolledBack(rollback));
         }
-        let snapshot = learner.plastic.snapshot();
-        let record = learner.store.commit(learner.model.id(), snapshot)?;
+        let (model, plastic) = (learner.model, &mut *learner.plastic);
+        let snapshot = plastic.snapshot_all(model, learner.scratch)?;
+        let record = learner.store.commit(model.id(), snapshot)?;
+        plastic.slots_committed(model);
         self.uncommitted = 0;
         learner.plastic.scheduler.committed();
         self.report.commits = self.report.commits.saturating_add(1);
@@ -300,8 +301,7 @@ impl Guard {
     }
 }
 
-/// Puts the best there is in place: what was committed last, if it reaches `floor`, or the base, which a
-/// refused slot 0 becomes again in any case.
+/// Puts the best there is in place: what was committed last of this domain, if it reaches `floor`, or the base.
 fn roll_back<F: NorFlash>(
     floor: u16,
     learner: &mut Learner<'_, '_, F>,
@@ -309,10 +309,8 @@ fn roll_back<F: NorFlash>(
     let (model, plastic) = (learner.model, &mut *learner.plastic);
     let (config, seed) = (plastic.header.config, plastic.header.seed);
     let sequence = learner.store.newest().map(|record| record.sequence);
-    if !plastic.uses_base()
-        && let Ok(Some(snapshot)) = learner.store.load(model.id(), learner.scratch)
-        && Header::decode(snapshot).is_ok_and(|(header, _)| header.config == config)
-        && plastic.put_back(model, snapshot).is_ok()
+    if let Ok(Some(snapshot)) = learner.store.load(model.id(), learner.scratch)
+        && plastic.take_back(model, snapshot).is_ok_and(|done| done)
         && plastic.score_golden(model, learner.arena)? >= floor
         && let Some(sequence) = sequence
     {

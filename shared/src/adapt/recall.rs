@@ -16,9 +16,10 @@ use crate::header::HEADER_BYTES;
 use crate::quant::i32_at;
 
 impl Plastic<'_> {
-    /// Keeps a state per domain from now on, or no longer. What is learned already is the state of slot 1, the
-    /// others are empty. So they are again after [`Plastic::configure`], [`Plastic::reset`] and
-    /// [`Plastic::restore`], which end it where the slots do not suit the new configuration.
+    /// Keeps a state per domain from now on, or no longer. What is learned already, or committed, is the state of
+    /// slot 1, the others are empty. So they are again after [`Plastic::configure`], [`Plastic::reset`], and
+    /// [`Plastic::restore`] of a snapshot without slots, which end it where the slots do not suit the new
+    /// configuration.
     ///
     /// # Errors
     /// Homeostasis is not configured, `slots` is out of its range, or the buffer is shorter than
@@ -55,6 +56,7 @@ impl Plastic<'_> {
             looks_nearest: 0,
             due: None,
             settled: bit(u8::from(self.header.followed >= YOUNG)),
+            committed: bit(1),
             clock: 0,
         });
         self.keep(model);
@@ -81,18 +83,17 @@ impl Plastic<'_> {
         })
     }
 
-    /// Whether slot 0 is in use.
-    pub(super) fn uses_base(&self) -> bool {
-        self.recall.is_some_and(|recall| recall.report.used == 0)
-    }
-
     /// Looks taken, if slots are in use.
     pub(super) fn looks(&self) -> Option<u16> {
         self.recall.map(|recall| recall.looks)
     }
 
     /// The working copy, what is seen, and slot `slot`, counted from 1, with its header.
-    fn slot(&mut self, model: &Model<'_>, slot: u8) -> Option<(&mut [u8], &mut [u8], &mut [u8])> {
+    pub(super) fn slot(
+        &mut self,
+        model: &Model<'_>,
+        slot: u8,
+    ) -> Option<(&mut [u8], &mut [u8], &mut [u8])> {
         let persistent = self.layout.persistent();
         let (state, rest) =
             (self.buffer.get_mut(HEADER_BYTES..)?).split_at_mut_checked(self.layout.total())?;
@@ -102,6 +103,22 @@ impl Plastic<'_> {
             .chunks_exact_mut(SLOT_HEADER_BYTES + persistent)
             .nth(index)?;
         Some((state.get_mut(..persistent)?, seen, slot))
+    }
+
+    /// All slots with their headers.
+    pub(super) fn all_slots(&self, model: &Model<'_>) -> &[u8] {
+        let n = self.recall.map_or(0, |recall| recall.settings.slots.into());
+        let from = HEADER_BYTES + self.layout.total() + 8 * n_seen(model);
+        let len = n * (SLOT_HEADER_BYTES + self.layout.persistent());
+        self.buffer.get(from..from + len).unwrap_or_default()
+    }
+
+    /// The slots that hold a state, a bit each.
+    pub(super) fn held(&self, model: &Model<'_>) -> u16 {
+        let slot_bytes = SLOT_HEADER_BYTES + self.layout.persistent();
+        let slots = (1..).zip(self.all_slots(model).chunks_exact(slot_bytes));
+        let held = slots.filter(|(_, slot)| i32_at(slot, 0) != 0);
+        held.fold(0, |bits, (i, _)| bits | bit(i))
     }
 
     /// Copies the state in use into its slot; the base has none.
@@ -155,11 +172,15 @@ impl Plastic<'_> {
         recall.looks = recall.looks.saturating_add(1);
         self.recall = Some(recall);
         let used = recall.report.used;
+        let is_young = used != 0 && recall.settled & bit(used) == 0;
         if recall.looks < WARM {
-            return self.keep(model);
+            if is_young {
+                self.keep(model);
+            }
+            return;
         }
         let own = self.distance(model, used).unwrap_or(0);
-        if used != 0 && recall.settled & bit(used) == 0 {
+        if is_young {
             if self.header.followed < YOUNG || own > recall.settings.open {
                 return self.keep(model);
             }
@@ -224,6 +245,7 @@ impl Plastic<'_> {
         let used = report.used;
         if target == Target::New {
             recall.settled &= !bit(used);
+            recall.committed &= !bit(used);
         }
         self.recall = Some(recall);
         let header = self.header;
@@ -250,8 +272,8 @@ impl Plastic<'_> {
         }
     }
 
-    /// The state in use was refused: its slot is empty again. What is put in place is the base's, or, if it is
-    /// another learned one, the slot's from now on.
+    /// The state in use was refused: its slot is empty again. What is put in place is the base's, or what was
+    /// committed of its domain, which is the slot's from now on.
     pub(super) fn refused(&mut self, model: &Model<'_>, to_base: bool) {
         let Some(mut recall) = self.recall else {
             return;
@@ -267,6 +289,8 @@ impl Plastic<'_> {
         recall.settled &= !bit(used);
         if to_base {
             recall.report.used = 0;
+        } else if self.header.followed >= YOUNG {
+            recall.settled |= bit(used);
         }
         self.recall = Some(recall);
         self.keep(model);
@@ -274,7 +298,7 @@ impl Plastic<'_> {
 }
 
 /// Of `slot`, 0 of the base.
-fn bit(slot: u8) -> u16 {
+pub(super) fn bit(slot: u8) -> u16 {
     match slot {
         0 => 0,
         _ => 1_u16.wrapping_shl(u32::from(slot)),

@@ -5,7 +5,7 @@
 //! | byte | field |
 //! |---|---|
 //! | 0 | magic `APLS` |
-//! | 4 | version u16 = 1 |
+//! | 4 | version u16: 1, or 2 where domain slots stand behind the state |
 //! | 6 | momentum shift u8, 0 = no homeostasis |
 //! | 7 | head u8: 0 base, 1 instar, 2 delta, 3 perceptron, 4 reward, 5 deep |
 //! | 8 | shift or rate of the head u16 |
@@ -21,6 +21,8 @@
 //! | 64 | per homeostatic layer, in order: mean i32 × O, mean absolute deviation i32 × O |
 //! | then | instar: prototypes i16 `[K][d]`; heads 2 to 5: weights i8 `[K][d]`, biases i32 × K |
 //! | then | deep: per layer, weights i8 `[O][I]`, padded to 4, biases i32 × O |
+//! | then | version 2: slots u8, slot in use u8, `open` u16, `evidence` u16, slots that are judged u16 (a bit each) |
+//! | then | version 2: per slot, when it was left last i32 (0 = empty), images followed i32, a state as from byte 64 |
 //!
 //! All little-endian.
 
@@ -31,6 +33,7 @@ use crate::quant::i32_at;
 
 const MAGIC: [u8; 4] = *b"APLS";
 const VERSION: u16 = 1;
+const WITH_SLOTS: u16 = 2;
 /// Code of the one head with a margin.
 const PERCEPTRON: u8 = 3;
 /// Code of the one head with layers below.
@@ -40,8 +43,6 @@ const DEEP: u8 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) config: Config,
-    /// Length of header and persistent state.
-    pub(crate) bytes: u32,
     pub(crate) model: [u8; 16],
     pub(crate) seed: u32,
     pub(crate) rng: u32,
@@ -50,9 +51,19 @@ pub(crate) struct Header {
     pub(crate) followed: u16,
 }
 
+/// What a whole snapshot holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found<'s> {
+    pub(crate) header: Header,
+    /// All behind the header.
+    pub(crate) body: &'s [u8],
+    /// Whether slots stand behind the state.
+    pub(crate) with_slots: bool,
+}
+
 impl Header {
-    /// The header's bytes with the checksum over them and `state`.
-    pub(crate) fn encode(&self, state: &[u8]) -> [u8; HEADER_BYTES] {
+    /// The header's bytes with the checksum over them and `body`: the state, and slots if there are any.
+    pub(crate) fn encode(&self, body: &[u8], with_slots: bool) -> [u8; HEADER_BYTES] {
         let mut below = 0;
         let mut feedback = 0;
         let (head, number, margin) = match self.config.head {
@@ -74,27 +85,29 @@ impl Header {
             mistakes,
         } = self.counters;
         let words = [self.seed, self.rng, seen, labels, mistakes].map(u32::to_le_bytes);
+        let bytes = u32::try_from(HEADER_BYTES + body.len()).unwrap_or(u32::MAX);
+        let version = if with_slots { WITH_SLOTS } else { VERSION };
         let fields: [&[u8]; 9] = [
             &MAGIC,
-            &VERSION.to_le_bytes(),
+            &version.to_le_bytes(),
             &[self.config.homeostasis.unwrap_or(0), head],
             &number.to_le_bytes(),
             &[margin, feedback],
-            &self.bytes.to_le_bytes(),
+            &bytes.to_le_bytes(),
             &self.model,
             words.as_flattened(),
             &below,
         ];
-        sealed(&fields, state)
+        sealed(&fields, body)
     }
 
     /// The header of `snapshot`, if all of the snapshot is whole.
-    pub(crate) fn decode(snapshot: &[u8]) -> Result<(Self, &[u8]), AdaptError> {
+    pub(crate) fn decode(snapshot: &[u8]) -> Result<Found<'_>, AdaptError> {
         let too_short = AdaptError::SnapshotLength {
             got_bytes: snapshot.len(),
             want_bytes: HEADER_BYTES,
         };
-        let (header, state) = snapshot
+        let (header, body) = snapshot
             .split_first_chunk::<HEADER_BYTES>()
             .ok_or(too_short)?;
         let word = |i: usize| i32_at(header, i).cast_unsigned();
@@ -114,7 +127,7 @@ impl Header {
             ..,
         ] = *header;
         let version = u16::from_le_bytes([v0, v1]);
-        if !header.starts_with(&MAGIC) || version != VERSION {
+        if !header.starts_with(&MAGIC) || ![VERSION, WITH_SLOTS].contains(&version) {
             return Err(AdaptError::NoSnapshot { version });
         }
         if usize::try_from(word(3)) != Ok(snapshot.len()) {
@@ -124,7 +137,7 @@ impl Header {
             });
         }
         let mut digest = digest(header);
-        digest.update(state);
+        digest.update(body);
         let (got, want) = (digest.finalize(), word(CRC_WORD));
         if got != want {
             return Err(AdaptError::Checksum { got, want });
@@ -167,13 +180,12 @@ impl Header {
             _ => return Err(AdaptError::SnapshotContent),
         };
         let model = header.get(16..).and_then(|rest| rest.first_chunk::<16>());
-        Ok((
-            Self {
+        Ok(Found {
+            header: Self {
                 config: Config {
                     homeostasis: (momentum != 0).then_some(momentum),
                     head,
                 },
-                bytes: word(3),
                 model: *model.ok_or(AdaptError::SnapshotContent)?,
                 seed: word(8),
                 rng: word(9),
@@ -184,8 +196,9 @@ impl Header {
                 },
                 followed,
             },
-            state,
-        ))
+            body,
+            with_slots: version == WITH_SLOTS,
+        })
     }
 }
 

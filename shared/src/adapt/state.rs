@@ -6,7 +6,7 @@
 use super::deep;
 use super::overlay::{Layout, Parts, fold, head_layer, n_homeostatic, put_i32};
 use super::schedule::{Schedule, Scheduler};
-use super::snapshot::Header;
+use super::snapshot::{Found, Header};
 use super::{AdaptError, Config, Costs, Counters, Head, MAX_CLASSES, Plastic, bias_limit, instar};
 use crate::blob::Model;
 use crate::header::{CRC_WORD, HEADER_BYTES};
@@ -26,7 +26,7 @@ impl<'b> Plastic<'b> {
     ) -> Result<Self, AdaptError> {
         let layout = Layout::new(model, &config)?;
         let mut plastic = Self {
-            header: fresh(model, config, seed, &layout),
+            header: fresh(model, config, seed),
             layout,
             scores: [0; MAX_CLASSES],
             n_classes: model.n_classes(),
@@ -63,7 +63,7 @@ impl<'b> Plastic<'b> {
         seed: u32,
     ) -> Result<(), AdaptError> {
         let layout = self.fitting(model, &config)?;
-        self.header = fresh(model, config, seed, &layout);
+        self.header = fresh(model, config, seed);
         self.layout = layout;
         self.costs = Costs::of(model, config);
         self.n_classes = model.n_classes();
@@ -103,13 +103,14 @@ impl<'b> Plastic<'b> {
 
     /// CRC-32 of the snapshot: two machines that agree in it have learned the same.
     pub fn digest(&self) -> u32 {
-        let bytes = self.header.encode(self.persistent());
+        let bytes = self.header.encode(self.persistent(), false);
         i32_at(&bytes, CRC_WORD).cast_unsigned()
     }
 
-    /// Everything learned, counters, configuration and seed, checksummed: see [`Plastic::restore`].
+    /// Everything learned, counters, configuration and seed, checksummed: see [`Plastic::restore`]. Of domain
+    /// slots it holds the state in use alone; [`Plastic::snapshot_all`] holds them all.
     pub fn snapshot(&mut self) -> &[u8] {
-        let header = self.header.encode(self.persistent());
+        let header = self.header.encode(self.persistent(), false);
         if let Some(bytes) = self.buffer.first_chunk_mut::<HEADER_BYTES>() {
             *bytes = header;
         }
@@ -117,14 +118,18 @@ impl<'b> Plastic<'b> {
         self.buffer.get(..len).unwrap_or_default()
     }
 
-    /// Takes over the configuration and everything learned from `snapshot`.
+    /// Takes over the configuration and everything learned from `snapshot`, domain slots if it has them.
     ///
     /// # Errors
-    /// The snapshot is damaged, of another version or of another model, or its configuration needs a
+    /// The snapshot is damaged, of another version or of another model, or its configuration or slots need a
     /// larger buffer. Nothing has changed then.
     pub fn restore(&mut self, model: &Model<'_>, snapshot: &[u8]) -> Result<(), AdaptError> {
+        let slots = self.slots_in(model, snapshot)?;
         self.put_back(model, snapshot)?;
-        self.forget_domains(model);
+        match slots {
+            Some(slots) => self.set_slots(model, slots)?,
+            None => self.forget_domains(model),
+        }
         Ok(())
     }
 
@@ -135,39 +140,30 @@ impl<'b> Plastic<'b> {
         model: &Model<'_>,
         snapshot: &[u8],
     ) -> Result<(), AdaptError> {
-        let (header, state) = Header::decode(snapshot)?;
+        let Found {
+            header,
+            body,
+            with_slots,
+        } = Header::decode(snapshot)?;
         if header.model != model.id() {
             return Err(AdaptError::WrongModel);
         }
         let layout = self.fitting(model, &header.config)?;
-        if state.len() != layout.persistent() {
-            return Err(AdaptError::SnapshotLength {
-                got_bytes: snapshot.len(),
-                want_bytes: HEADER_BYTES + layout.persistent(),
-            });
+        let wrong = AdaptError::SnapshotLength {
+            got_bytes: snapshot.len(),
+            want_bytes: HEADER_BYTES + layout.persistent(),
+        };
+        let (state, rest) = body.split_at_checked(layout.persistent()).ok_or(wrong)?;
+        if !with_slots && !rest.is_empty() {
+            return Err(wrong);
         }
-        let (k, d) = (model.n_classes(), layout.features);
-        if header.config.head.owns_weights() {
-            let biases = state.get(layout.homeostasis + k * d..).unwrap_or_default();
-            let possible = |c| i64::from(i32_at(biases, c)).abs() <= bias_limit(d, 0);
-            if !(0..k).all(possible) {
-                return Err(AdaptError::SnapshotContent);
-            }
-        }
-        let below = layout.homeostasis + layout.head;
-        let deep = state.get(below..).unwrap_or_default();
-        for (layer, shape) in deep::chosen(model, layout.layers) {
-            let place = deep::places(model, layout.layers, layer).map(|(_, place, _)| place);
-            let biases = place.and_then(|place| deep.get(place)?.get(shape.weight_bytes()..));
-            let (biases, limit) = (biases.unwrap_or_default(), bias_limit(shape.inputs, 0));
-            if !(0..shape.outputs).all(|o| i64::from(i32_at(biases, o)).abs() <= limit) {
-                return Err(AdaptError::SnapshotContent);
-            }
+        if !is_possible(model, header.config, &layout, state) {
+            return Err(AdaptError::SnapshotContent);
         }
         self.costs = Costs::of(model, header.config);
         self.header = header;
         self.layout = layout;
-        self.n_classes = k;
+        self.n_classes = model.n_classes();
         self.scores = [0; MAX_CLASSES];
         self.pending = None;
         if let Some(body) = self
@@ -192,7 +188,8 @@ impl<'b> Plastic<'b> {
         Ok(layout)
     }
 
-    fn persistent(&self) -> &[u8] {
+    /// What a snapshot holds of the state in use.
+    pub(super) fn persistent(&self) -> &[u8] {
         let end = HEADER_BYTES + self.layout.persistent();
         self.buffer.get(HEADER_BYTES..end).unwrap_or_default()
     }
@@ -217,6 +214,31 @@ impl<'b> Plastic<'b> {
     }
 }
 
+/// Whether learning can have led to `state`: no bias is beyond what its accumulator takes.
+pub(super) fn is_possible(
+    model: &Model<'_>,
+    config: Config,
+    layout: &Layout,
+    state: &[u8],
+) -> bool {
+    let within = |biases: &[u8], n: usize, fan_in: usize| {
+        let limit = bias_limit(fan_in, 0);
+        (0..n).all(|i| i64::from(i32_at(biases, i)).abs() <= limit)
+    };
+    let (k, d) = (model.n_classes(), layout.features);
+    let head = state.get(layout.homeostasis + k * d..).unwrap_or_default();
+    if config.head.owns_weights() && !within(head, k, d) {
+        return false;
+    }
+    let below = layout.homeostasis + layout.head;
+    let deep = state.get(below..).unwrap_or_default();
+    deep::chosen(model, layout.layers).all(|(layer, shape)| {
+        let place = deep::places(model, layout.layers, layer).map(|(_, place, _)| place);
+        let biases = place.and_then(|place| deep.get(place)?.get(shape.weight_bytes()..));
+        within(biases.unwrap_or_default(), shape.outputs, shape.inputs)
+    })
+}
+
 impl Costs {
     fn of(model: &Model<'_>, config: Config) -> Self {
         let observe = config.homeostasis.map(|_| model.observe_instructions());
@@ -227,10 +249,9 @@ impl Costs {
     }
 }
 
-fn fresh(model: &Model<'_>, config: Config, seed: u32, layout: &Layout) -> Header {
+fn fresh(model: &Model<'_>, config: Config, seed: u32) -> Header {
     Header {
         config,
-        bytes: u32::try_from(HEADER_BYTES + layout.persistent()).unwrap_or(u32::MAX),
         model: model.id(),
         seed,
         // Spread out, as a generator with few bits set in its state begins with small numbers.

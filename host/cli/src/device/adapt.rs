@@ -147,7 +147,7 @@ pub(super) fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outc
             limits.is_some(),
             "nothing is committed unscored: the model has no golden set"
         );
-        say!("commit        {:?}", device.commit()?);
+        guard::print_commit(&device.commit()?);
     }
     Ok(Outcome::Done)
 }

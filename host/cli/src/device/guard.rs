@@ -1,10 +1,50 @@
 //! What a device says of its guard and its flash, as text. Owns no decision.
 
-use aplysia_shared::protocol::GuardStats;
+use aplysia_shared::adapt::guard::{Commit, Restored, Rollback};
+use aplysia_shared::protocol::{Boot, GuardStats};
+
+/// What became of a commit.
+pub(super) fn print_commit(commit: &Commit) {
+    let told = match commit {
+        Commit::Done(record) => format!(
+            "number {}, {} bytes; {} bytes written and {} pages erased by all so far",
+            record.sequence, record.bytes, record.written_bytes, record.erased_pages
+        ),
+        Commit::TooSoon { missing } => format!("none: {missing} updates too soon"),
+        Commit::OverBudget { images } => {
+            format!("none: the budget is spent for {images} more images")
+        }
+        Commit::RolledBack(rollback) => format!("none: {}", taken_back(rollback)),
+    };
+    say!("commit        {told}");
+}
+
+fn taken_back(rollback: &Rollback) -> String {
+    let to = match rollback.to {
+        Restored::Committed { sequence } => format!("commit {sequence}"),
+        Restored::Base => "the base model".into(),
+    };
+    let Rollback { score, floor, .. } = rollback;
+    format!("{score} right, {floor} needed; back to {to}")
+}
+
+fn found(boot: Boot) -> String {
+    match boot {
+        Boot::Empty => "nothing was committed".into(),
+        Boot::Restored { sequence } => format!("commit {sequence} is in place"),
+        Boot::OtherModel { sequence } => {
+            format!("commit {sequence} is of another model and was left out")
+        }
+        Boot::Unfit { sequence } => format!(
+            "commit {sequence} was left out: its rules or slots need more memory than this program has"
+        ),
+        Boot::Unreadable => "the flash could not be read".into(),
+    }
+}
 
 /// Prints what the start found, wear, limits, counters and the last rollback.
 pub(super) fn print(guard: &GuardStats) {
-    say!("flash         at the start: {:?}", guard.boot);
+    say!("flash         at the start: {}", found(guard.boot));
     if let Some(newest) = guard.newest {
         say!(
             "              commit {}, {} bytes; by all commits {} bytes written, {} pages erased",
@@ -35,11 +75,6 @@ pub(super) fn print(guard: &GuardStats) {
         guard.check_instructions
     );
     if let Some(last) = guard.last_rollback {
-        say!(
-            "              last rollback: {} right, {} needed; to {:?}",
-            last.score,
-            last.floor,
-            last.to
-        );
+        say!("              last rollback: {}", taken_back(&last));
     }
 }
