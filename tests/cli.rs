@@ -248,7 +248,9 @@ fn a_last_training_takes_the_validation_images_too_and_its_card_says_so() {
     finish(&[&export[..], &flags[..2]].concat());
     let card = fs::read_to_string(paths[2].join("card.toml")).unwrap();
     assert!(
-        card.contains("--with-validation --first-classes 2\"") && card.contains("n_train = 12000"),
+        card.contains("--with-validation --first-classes 2\"")
+            && card.contains("--golden 32 --first-classes 2\"")
+            && card.contains("n_train = 12000"),
         "{card}"
     );
     let both = [&train[..], &flags, &["--images", "64"]].concat();

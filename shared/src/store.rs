@@ -1,7 +1,7 @@
 //! What was learned, in flash: committed as a whole or not at all, whenever the power is cut.
 //!
 //! It owns two slots and the order in which they are written; it must not know what a snapshot means.
-//! Flow: `Plastic::snapshot` → [`Store::commit`] → restart → [`Store::load`] → `Plastic::restore`.
+//! Flow: `Plastic::snapshot_all` → [`Store::commit`] → restart → [`Store::load`] → `Plastic::restore`.
 //!
 //! The region is cut in halves, the slots. A commit goes to the slot that does not hold the newest
 //! record: pages are erased from the front, the snapshot is written, and its header last. A record

@@ -140,9 +140,11 @@ fn restored(model: &Model<'_>, snapshot: &[u8]) {
     let all = plastic.snapshot_all(model, &mut scratch);
     assert_eq!(all, Ok(snapshot), "restored as it was");
     let mut arena = vec![0; model.arena_bytes()];
-    for (label, image) in toy::images(2, 6).iter().enumerate() {
+    // Long enough for slots to be judged, recalled and begun.
+    for (i, image) in toy::images(24, 6).iter().enumerate() {
         plastic.observe(model, &mut arena, image).expect("sizes");
-        plastic.learn(model, label).expect("an image is waiting");
+        let learned = plastic.learn(model, i % toy::N_CLASSES);
+        learned.expect("an image is waiting");
     }
 }
 

@@ -42,6 +42,9 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
         card.accuracy.int8_pct,
         card.data.n_test
     );
+    if args.golden > 0 && RunFolder::load(&args.run)?.record.with_validation {
+        say!("golden set    of images that the network has learned: `--golden 0` leaves it out");
+    }
     say!("wrote {}", args.out.display());
     Ok(Outcome::Done)
 }
@@ -148,7 +151,8 @@ fn check_repeat(runs: &[RunFolder], repeat: &RunFolder, dir: &Path) -> Result<()
     ensure!(
         repeat.design == run.design
             && reseeded == run.record.config
-            && repeat.record.n_train == run.record.n_train,
+            && repeat.record.n_train == run.record.n_train
+            && repeat.record.with_validation == run.record.with_validation,
         "{} is no repeat: its genotype, settings or data differ by more than the seed",
         dir.display()
     );
@@ -196,10 +200,10 @@ fn train_command(args: &ExportArgs, record: &RunRecord, data: &TrainingImages) -
     if augment.cutout > 0 {
         command += &format!(" --cutout {}", augment.cutout);
     }
-    if record.n_train < data.splits.train.len() {
+    if !record.with_validation && record.n_train < data.splits.train.len() {
         command += &format!(" --images {}", record.n_train);
     }
-    if record.n_train > data.splits.train.len() {
+    if record.with_validation {
         command += " --with-validation";
     }
     if let Some(n) = args.data.first_classes {

@@ -27,8 +27,11 @@ pub(crate) struct RunRecord {
     /// File that the options of the rules came from.
     #[serde(default)]
     pub(crate) rule_options: Option<PathBuf>,
-    /// SHA-256 of the training part.
+    /// SHA-256 of the images trained on.
     pub(crate) data_sha256: String,
+    /// Whether the validation images are among them.
+    #[serde(default)]
+    pub(crate) with_validation: bool,
     /// Training images used.
     pub(crate) n_train: usize,
     /// One entry per epoch.

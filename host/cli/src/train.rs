@@ -126,6 +126,7 @@ impl<'a> Training<'a> {
             config: self.config.clone(),
             rule_options: self.args.rule_options.clone(),
             data_sha256: self.part.digest.clone(),
+            with_validation: self.args.with_validation,
             n_train: self.part.len(),
             history: trained.history,
             train_s: start.elapsed().as_secs_f64(),

@@ -3,9 +3,9 @@
 //! It owns which of several learned states is in use: what is seen now is compared with what each of them was
 //! learned from. It must not know rules nor layers above the first followed one. Flow: the sums that
 //! homeostasis takes of the first followed layer, whose input no learned state changes → distance of every
-//! slot → before an image another state is put in place, or a new one begun. Slots live in RAM and begin
-//! empty; a commit takes them all along (see `snapshot`), and a start begins with those
-//! that were committed last.
+//! slot → before an image another state is put in place, or a new one begun. Slots live in RAM, empty when
+//! they are asked for; a commit takes them all along with the state in use, the one that was scored, and a start puts
+//! them in place again.
 //!
 //! Slot 0 is the base model's own state and is never written: what is learned on top of it is not kept when
 //! another slot is recalled. Slots `1 ..= n` hold learned states. A state's signature are its own running
@@ -75,7 +75,7 @@ pub struct Report {
     pub used: u8,
     /// Slots that hold a learned state.
     pub held: u8,
-    /// Domains begun, the first included.
+    /// Domains begun, the first included; those that a start found are not.
     pub opened: u32,
     /// Slots put in place again.
     pub recalled: u32,
@@ -109,7 +109,7 @@ pub(super) struct Recall {
     pub(super) due: Option<Target>,
     /// The slots that are judged, a bit each.
     pub(super) settled: u16,
-    /// The slots of whose domain the last commit holds a state, a bit each.
+    /// The slots that the last commit holds, and that were not begun anew since, a bit each.
     pub(super) committed: u16,
     /// Times a slot was left or begun.
     pub(super) clock: i32,

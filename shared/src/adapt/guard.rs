@@ -7,11 +7,13 @@
 //! With `start` the number of golden samples that the base model's own state classifies rightly, the
 //! floor is `start − drop`, fixed for the guard's life, so that many small drops do not add up. After
 //! every `every` updates, and before every commit, the state is scored; below the floor it is replaced
-//! by the one committed last, with [`domains`](super::domains) of the same domain, or by the base if that is
-//! missing, of another model or configuration, or below the floor as well. Hence, whatever was taught: after every check the score is at least the floor,
-//! and so is that of every commit. Between two checks it may be lower, for fewer than `every` updates.
-//! Where domains put another state in place, a check is due at the label of that image, or
-//! before the next; a state taken back leaves its slot empty.
+//! by the one committed last, or by the base if that is missing, of another model or configuration, or below
+//! the floor as well. Hence, whatever was taught: after every check the score of the state in use is at least
+//! the floor, and so it is at every commit. Between two checks it may be lower, for fewer than `every` updates.
+//!
+//! With [`domains`](super::domains) a refused state becomes what was committed of its own domain, or the base if
+//! that was begun since, or slots asked for. Where another state is put in place, a check is due at the label
+//! of that image, or before the next: slots that are not in use go to flash unscored, and are scored when they come back.
 //!
 //! Integers only: host and device decide alike. A check costs one inference per golden sample, or one
 //! head if the samples are features; a rollback costs up to one check more.
@@ -136,7 +138,7 @@ pub struct Learner<'l, 'b, F> {
     pub arena: &'l mut [i8],
     /// Where commits go.
     pub store: &'l mut Store<F>,
-    /// For a snapshot on its way, as long as the state's buffer in any case.
+    /// For a snapshot on its way: as long as the state's buffer is long enough.
     pub scratch: &'l mut [u8],
 }
 
@@ -260,7 +262,7 @@ impl Guard {
     /// Checks the state and, if it stays, commits it.
     ///
     /// # Errors
-    /// As [`Guard::check`], and as [`Store::commit`]: the state stays then, not committed.
+    /// As [`Guard::check`], as [`Store::commit`], and too short a scratch: the state stays then, not committed.
     pub fn commit<F: NorFlash>(
         &mut self,
         learner: &mut Learner<'_, '_, F>,

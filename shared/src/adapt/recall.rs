@@ -16,10 +16,10 @@ use crate::header::HEADER_BYTES;
 use crate::quant::i32_at;
 
 impl Plastic<'_> {
-    /// Keeps a state per domain from now on, or no longer. What is learned already, or committed, is the state of
-    /// slot 1, the others are empty. So they are again after [`Plastic::configure`], [`Plastic::reset`], and
-    /// [`Plastic::restore`] of a snapshot without slots, which end it where the slots do not suit the new
-    /// configuration.
+    /// Keeps a state per domain from now on, or no longer. What is learned already is the state of slot 1, the
+    /// others are empty; what was committed before is of none of them. So it is again after [`Plastic::configure`],
+    /// [`Plastic::reset`], and [`Plastic::restore`] of a snapshot without slots, which end it where the slots do not
+    /// suit the new configuration.
     ///
     /// # Errors
     /// Homeostasis is not configured, `slots` is out of its range, or the buffer is shorter than
@@ -56,7 +56,7 @@ impl Plastic<'_> {
             looks_nearest: 0,
             due: None,
             settled: bit(u8::from(self.header.followed >= YOUNG)),
-            committed: bit(1),
+            committed: 0,
             clock: 0,
         });
         self.keep(model);

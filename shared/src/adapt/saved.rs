@@ -70,12 +70,13 @@ impl Plastic<'_> {
     /// [`Plastic::snapshot`] with the slots, if there are any, in `to`.
     ///
     /// # Errors
-    /// `to` is too short: as long as the state's buffer is long enough.
+    /// `to` is too short (as long as the state's buffer is long enough); of another model.
     pub fn snapshot_all<'s>(
-        &mut self,
+        &self,
         model: &Model<'_>,
         to: &'s mut [u8],
     ) -> Result<&'s [u8], AdaptError> {
+        self.check(model)?;
         let settings = self.recall.as_ref().map(Saved::encode);
         let settings = settings.as_ref().map_or(&[][..], |s| &s[..]);
         let parts = [self.persistent(), settings, self.all_slots(model)];
@@ -120,6 +121,9 @@ impl Plastic<'_> {
         else {
             return Ok(None);
         };
+        if header.model != model.id() {
+            return Err(AdaptError::WrongModel);
+        }
         let layout = Layout::new(model, &header.config)?;
         let persistent = layout.persistent();
         let behind = body.get(persistent..).unwrap_or_default();
@@ -191,7 +195,8 @@ impl Plastic<'_> {
     }
 
     /// Puts in place of the state in use what the commit `snapshot` holds of its slot; false if that is of another
-    /// configuration, or of another domain, as the slot was begun anew since. Other slots stay as they are.
+    /// configuration, or the slot was begun anew since. Other slots stay as they are. What is in place is undefined
+    /// after false: the caller puts the base there.
     ///
     /// # Errors
     /// As [`Plastic::restore`].
@@ -213,12 +218,13 @@ impl Plastic<'_> {
             self.put_back(model, snapshot)?;
             return Ok(true);
         };
-        if committed & bit(used) == 0 {
-            return Ok(false);
-        }
         let saved = self.slots_in(model, snapshot)?;
+        let Some(saved) = saved.filter(|s| s.settings == settings && committed & bit(used) != 0)
+        else {
+            return Ok(false);
+        };
         self.put_back(model, snapshot)?;
-        if let Some(saved) = saved.filter(|s| s.settings == settings && s.used != used) {
+        if saved.used != used {
             let persistent = self.layout.persistent();
             let slot = saved.iter(persistent).nth(usize::from(used - 1));
             let Some((header, kept)) = slot.filter(|(header, _)| i32_at(header, 0) != 0) else {

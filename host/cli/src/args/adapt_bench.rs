@@ -47,7 +47,8 @@ pub(crate) struct AdaptBenchArgs {
         value_parser = value_parser!(u8).range(1..=5)
     )]
     pub(crate) severities: Vec<u8>,
-    /// Measure on validation images that no stream uses, to choose settings without the test images.
+    /// Measure on validation images that no stream uses, to choose settings without the test images; of no use
+    /// for a network that was trained `--with-validation`.
     #[arg(long)]
     pub(crate) validation: bool,
     /// Parts to measure.

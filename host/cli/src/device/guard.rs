@@ -35,9 +35,9 @@ fn found(boot: Boot) -> String {
         Boot::OtherModel { sequence } => {
             format!("commit {sequence} is of another model and was left out")
         }
-        Boot::Unfit { sequence } => format!(
-            "commit {sequence} was left out: its rules or slots need more memory than this program has"
-        ),
+        Boot::Unfit { sequence } => {
+            format!("commit {sequence} holds no state that this program can take, and was left out")
+        }
         Boot::Unreadable => "the flash could not be read".into(),
     }
 }

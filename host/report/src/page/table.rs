@@ -155,6 +155,10 @@ pub(super) fn accuracy(findings: &Findings) -> String {
             .iter()
             .filter_map(|r| Some(100.0 * r.valid_accuracy()?))
             .collect();
+        if values.is_empty() {
+            // Trained on the validation images, too.
+            continue;
+        }
         let epochs = format!("validation, {} epochs", run.epochs.len());
         rows.push((
             false,

@@ -1,7 +1,7 @@
 //! Commands of this program as the settings of a study spell them: flags in text, read by the same grammar.
 
 use crate::args::{Cli, Command, DataArgs, EvaluateArgs, ExportArgs, SearchArgs, TrainArgs};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -40,10 +40,16 @@ pub(super) fn train(
 ) -> Result<TrainArgs> {
     let further = [genotype.as_os_str(), OsStr::new("--out"), dir.as_os_str()];
     match parse("train", flags, &further)? {
-        Command::Train(args) => Ok(TrainArgs {
-            data: data.clone(),
-            ..args
-        }),
+        Command::Train(args) => {
+            ensure!(
+                !args.with_validation,
+                "--with-validation leaves nothing to choose networks by: leave it out of the study's flags"
+            );
+            Ok(TrainArgs {
+                data: data.clone(),
+                ..args
+            })
+        }
         _ => bail!("no training: {flags}"),
     }
 }
