@@ -176,8 +176,11 @@ mod supernet_search;
 
 /// The cell spaces in training: gradients of whole networks, every rule, drop-path, auxiliary head.
 mod cell_training;
-/// Convolutions as a GPU computes them, and without gradients of weights.
+/// Convolutions without gradients of weights.
 mod convolution;
+/// The kernels of GPUs against the operations composed of burn's and slow loops.
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod gpu;
 /// Gradients of the trained layers against autodiff and f64 loops; fast kernels against composed ones.
 mod gradient;
 /// Rules with a state or an update of their own.

@@ -273,6 +273,7 @@ fn wrong_usage_ends_with_status_2_and_names_the_word() {
         ("search here --rules usf,oja", "oja"),
         ("search here --device tpu", "tpu"),
         ("search here --device cuda", "cuda"),
+        ("search here --device wgpu", "wgpu"),
         ("search here --population 0", "at least 1"),
         ("search here --resume --trials 3", "--trials"),
         ("search here --resume --lr 0.1", "--lr"),

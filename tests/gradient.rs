@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 pub(crate) const N: usize = 11;
 const EPS: f64 = 1e-5;
 
-fn geometry(side: usize, in_ch: usize, out_ch: usize, kernel: usize) -> ConvGeometry {
+pub(crate) fn geometry(side: usize, in_ch: usize, out_ch: usize, kernel: usize) -> ConvGeometry {
     let shape = |c| Shape {
         h: side,
         w: side + 1,
@@ -33,7 +33,7 @@ fn geometry(side: usize, in_ch: usize, out_ch: usize, kernel: usize) -> ConvGeom
     }
 }
 
-fn strided(g: ConvGeometry) -> ConvGeometry {
+pub(crate) fn strided(g: ConvGeometry) -> ConvGeometry {
     let (h, w, c) = (g.input.h.div_ceil(2), g.input.w.div_ceil(2), g.output.c);
     ConvGeometry {
         stride: 2,
@@ -42,11 +42,11 @@ fn strided(g: ConvGeometry) -> ConvGeometry {
     }
 }
 
-fn grouped(g: ConvGeometry, groups: usize) -> ConvGeometry {
+pub(crate) fn grouped(g: ConvGeometry, groups: usize) -> ConvGeometry {
     ConvGeometry { groups, ..g }
 }
 
-fn dilated(g: ConvGeometry) -> ConvGeometry {
+pub(crate) fn dilated(g: ConvGeometry) -> ConvGeometry {
     ConvGeometry {
         dilation: 2,
         pad: g.kernel - 1,
@@ -55,7 +55,7 @@ fn dilated(g: ConvGeometry) -> ConvGeometry {
 }
 
 /// Without batch norm.
-fn bare(g: ConvGeometry, relu: bool) -> ConvGeometry {
+pub(crate) fn bare(g: ConvGeometry, relu: bool) -> ConvGeometry {
     ConvGeometry {
         norm: false,
         relu,
@@ -64,7 +64,7 @@ fn bare(g: ConvGeometry, relu: bool) -> ConvGeometry {
 }
 
 /// Without padding.
-fn valid(g: ConvGeometry) -> ConvGeometry {
+pub(crate) fn valid(g: ConvGeometry) -> ConvGeometry {
     let side = |n: usize| n - g.kernel + 1;
     let (h, w, c) = (side(g.input.h), side(g.input.w), g.output.c);
     ConvGeometry {
@@ -141,14 +141,18 @@ pub(crate) fn numbers<B: LearnOps, const D: usize>(t: Tensor<B, D>) -> Vec<f32> 
 }
 
 /// Output and gradients of input, weight, γ and β.
-type Results = [Vec<f32>; 5];
-type Forward<B> = fn(
+pub(crate) type Results = [Vec<f32>; 5];
+pub(crate) type Forward<B> = fn(
     <B as aplysia_learn::burn::tensor::backend::BackendTypes>::FloatTensorPrimitive,
     ConvParams<B>,
     &ConvGeometry,
 ) -> ConvOutput<B>;
 
-fn gradients<B: LearnOps>(g: &ConvGeometry, v: &Values, f: Forward<Autodiff<B>>) -> Results {
+pub(crate) fn gradients<B: LearnOps>(
+    g: &ConvGeometry,
+    v: &Values,
+    f: Forward<Autodiff<B>>,
+) -> Results {
     let image = |s: Shape| [N, s.h, s.w, s.c];
     let leaf = |values: &[f32]| tensor::<Autodiff<B>, 1>(values, [values.len()]).require_grad();
     let x = tensor::<Autodiff<B>, 4>(&v.x, image(g.input)).require_grad();
@@ -189,7 +193,7 @@ pub(crate) fn assert_close(got: &[f32], want: &[f32], what: &str) {
     }
 }
 
-fn check(g: &ConvGeometry, got: &Results, want: &Results, who: &str) {
+pub(crate) fn check(g: &ConvGeometry, got: &Results, want: &Results, who: &str) {
     for (i, name) in ["out", "dx", "dw", "dgamma", "dbeta"].iter().enumerate() {
         assert_close(&got[i], &want[i], &format!("{who}, {g:?}: {name}"));
     }
@@ -227,7 +231,7 @@ pub(crate) fn taps(g: &ConvGeometry, mut visit: impl FnMut(usize, usize, usize))
 }
 
 /// The node and its rule-given gradients, from the formulas, in f64.
-fn reference(g: &ConvGeometry, v: &Values) -> Results {
+pub(crate) fn reference(g: &ConvGeometry, v: &Values) -> Results {
     let (c, rows) = (g.output.c, N * g.output.h * g.output.w);
     let (li, lo) = (g.input.len(), g.output.len());
     let mut y = vec![0.0f64; N * lo];

@@ -366,9 +366,12 @@ fn what_does_not_fit_is_refused() {
 /// Without the feature or the driver, a clear refusal instead of burn's panic.
 #[test]
 fn missing_gpu_is_an_error() {
-    if Device::Cuda.check().is_ok() {
-        return;
+    for device in [Device::Cuda, Device::Wgpu] {
+        if device.check().is_ok() {
+            continue;
+        }
+        let refused = run(Rule::Bp, &config(), device, None, 0);
+        let typed = matches!(refused, Err(LearnError::NoCuda(_) | LearnError::NoWgpu(_)));
+        assert!(typed, "{refused:?}");
     }
-    let refused = run(Rule::Bp, &config(), Device::Cuda, None, 0);
-    assert!(matches!(refused, Err(LearnError::NoCuda(_))), "{refused:?}");
 }

@@ -59,7 +59,7 @@ struct Subject {
 
 #[derive(Args, Clone)]
 struct How {
-    /// `cpu`, `ndarray` or `cuda`.
+    /// `cpu`, `ndarray`, `cuda` or `wgpu`.
     #[arg(long, default_value = "cpu")]
     device: String,
     /// Images per step.

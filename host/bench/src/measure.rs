@@ -235,8 +235,10 @@ pub(crate) fn median(mut numbers: Vec<f64>) -> Option<f64> {
 
 /// The name of what computes, with the number of threads on a CPU.
 pub(crate) fn processor(device: &str) -> Result<String> {
-    if device == "cuda" {
-        return gpu("name");
+    match device {
+        "cuda" => return gpu("name"),
+        "wgpu" => return Ok("what Vulkan finds first".into()),
+        _ => {}
     }
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find(|l| l.starts_with("model name"));

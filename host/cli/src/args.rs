@@ -29,7 +29,7 @@ use clap::{Args, Parser, Subcommand, value_parser};
 use std::path::PathBuf;
 
 /// What `--device` takes.
-const DEVICES: [&str; 3] = ["cpu", "ndarray", "cuda"];
+const DEVICES: [&str; 4] = ["cpu", "ndarray", "cuda", "wgpu"];
 
 /// A number of things of which there must be one.
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -213,7 +213,7 @@ pub(crate) struct EvaluateArgs {
         requires = "corruption"
     )]
     pub(crate) severity: u8,
-    /// `cpu`, `ndarray` or `cuda` (float only).
+    /// `cpu`, `ndarray`, `cuda` or `wgpu` (float only).
     #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! `aplysia doctor`: what is installed, what is missing, how to get it.
 
 use crate::{Outcome, device};
+use aplysia_learn::Device;
 use std::process::Command;
 
 /// One thing this machine may have.
@@ -47,7 +48,13 @@ pub(crate) fn run() -> anyhow::Result<Outcome> {
             what: "CUDA",
             needed_for: "--device cuda",
             optional: true,
-            found: cuda(),
+            found: gpu(Device::Cuda),
+        },
+        Check {
+            what: "Vulkan",
+            needed_for: "--device wgpu",
+            optional: true,
+            found: gpu(Device::Wgpu),
         },
     ];
     let mut lacking = false;
@@ -116,8 +123,8 @@ fn firmware() -> Result<String, String> {
     }
 }
 
-fn cuda() -> Result<String, String> {
-    match aplysia_learn::Device::Cuda.check() {
+fn gpu(device: Device) -> Result<String, String> {
+    match device.check() {
         Ok(()) => Ok("driver found".into()),
         Err(e) => Err(e.to_string()),
     }

@@ -100,8 +100,10 @@ fn main() -> ExitCode {
         }
         Err(e) => {
             eprintln!("error: {e:#}");
-            let lacking = matches!(e.downcast_ref(), Some(LearnError::NoCuda(_)))
-                || e.downcast_ref().is_some_and(device::is_lacking);
+            let lacking = matches!(
+                e.downcast_ref(),
+                Some(LearnError::NoCuda(_) | LearnError::NoWgpu(_))
+            ) || e.downcast_ref().is_some_and(device::is_lacking);
             match lacking {
                 true => ExitCode::from(2),
                 false => ExitCode::FAILURE,

@@ -29,7 +29,7 @@ struct Settings {
     images: usize,
     /// Length of the feedback.
     feedback_scale: FeedbackScale,
-    /// `cpu`, `ndarray` or `cuda`: results are the same bits on one device only.
+    /// `cpu`, `ndarray`, `cuda` or `wgpu`: results are the same bits on one device only.
     device: String,
     /// All other settings of the training, where they are not the usual ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]

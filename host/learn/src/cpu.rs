@@ -53,8 +53,7 @@ impl LearnOps for Flex {
         ConvOutput {
             out: tensor(out, shape),
             pre: tensor(pre, shape),
-            mean: tensor(mean, [c]),
-            var: tensor(var, [c]),
+            moments: Some([mean, var].map(|m| tensor(m, [c]))),
         }
     }
 
@@ -68,8 +67,10 @@ impl LearnOps for Flex {
             return composed::conv_backward::<Self>(saved, grad, needs, g);
         }
         let p = saved.params;
+        let none = || [0; 2].map(|_| tensor(vec![0.0; g.output.c], [g.output.c]));
+        let [mean, var] = saved.moments.unwrap_or_else(none);
         let held = [
-            saved.x, saved.pre, grad, saved.mean, saved.var, p.gamma, p.beta, p.feedback,
+            saved.x, saved.pre, grad, mean, var, p.gamma, p.beta, p.feedback,
         ];
         let held = held.map(|t| t.to_contiguous());
         let [x, pre, grad, mean, var, gamma, beta, feedback] = held.each_ref().map(floats);
@@ -102,8 +103,9 @@ impl LearnOps for Flex {
         ConvGrads {
             x: dx.map(|dx| tensor(dx, [n, i.h, i.w, i.c])),
             weight: dw.map(|dw| tensor(kernel.unpack(dw), [g.n_weights()])),
-            gamma: tensor(back.dgamma, [g.output.c]),
-            beta: tensor(back.dbeta, [g.output.c]),
+            affine: g
+                .norm
+                .then(|| [back.dgamma, back.dbeta].map(|d| tensor(d, [g.output.c]))),
         }
     }
 
@@ -195,7 +197,6 @@ impl LearnOps for Flex {
 /// The output of a convolution without batch norm, `pre` before its activation.
 fn without_norm(pre: Vec<f32>, n: usize, g: &ConvGeometry) -> ConvOutput<Flex> {
     let shape = [n, g.output.h, g.output.w, g.output.c];
-    let none = || tensor(vec![0.0; g.output.c], [g.output.c]);
     let pre = tensor(pre, shape);
     ConvOutput {
         out: match g.relu {
@@ -203,8 +204,7 @@ fn without_norm(pre: Vec<f32>, n: usize, g: &ConvGeometry) -> ConvOutput<Flex> {
             false => pre.clone(),
         },
         pre,
-        mean: none(),
-        var: none(),
+        moments: None,
     }
 }
 

@@ -11,8 +11,10 @@ pub enum Device {
     Cpu,
     /// burn's ndarray backend, without our kernels: the reference.
     NdArray,
-    /// An NVIDIA GPU through burn-cuda (built with the feature `cuda`).
+    /// An NVIDIA GPU through burn-cuda (built with the feature `cuda`), with our kernels.
     Cuda,
+    /// What Vulkan finds first, through burn-wgpu (built with the feature `wgpu`), with our kernels.
+    Wgpu,
 }
 
 impl FromStr for Device {
@@ -23,6 +25,7 @@ impl FromStr for Device {
             "cpu" => Ok(Device::Cpu),
             "ndarray" => Ok(Device::NdArray),
             "cuda" => Ok(Device::Cuda),
+            "wgpu" => Ok(Device::Wgpu),
             _ => Err(LearnError::UnknownDevice(s.into())),
         }
     }
@@ -32,11 +35,13 @@ impl Device {
     /// Whether this device can be used here and now.
     ///
     /// # Errors
-    /// [`LearnError::NoCuda`] without the feature, without a driver, or without its compiler.
+    /// [`LearnError::NoCuda`] without the feature, without a driver, or without its compiler;
+    /// [`LearnError::NoWgpu`] without the feature or without an adapter.
     pub fn check(self) -> Result<(), LearnError> {
         match self {
             Device::Cpu | Device::NdArray => Ok(()),
             Device::Cuda => cuda_libraries(),
+            Device::Wgpu => vulkan_adapter(),
         }
     }
 }
@@ -65,6 +70,20 @@ fn cuda_libraries() -> Result<(), LearnError> {
     Err(LearnError::NoCuda("a build with --features cuda"))
 }
 
+/// burn-wgpu panics where there is no adapter, so one is looked for first.
+#[cfg(feature = "wgpu")]
+fn vulkan_adapter() -> Result<(), LearnError> {
+    match crate::gpu::has_adapter() {
+        true => Ok(()),
+        false => Err(LearnError::NoWgpu("a Vulkan driver with an adapter")),
+    }
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn vulkan_adapter() -> Result<(), LearnError> {
+    Err(LearnError::NoWgpu("a build with --features wgpu"))
+}
+
 /// Runs `$body` with `$backend` bound to the backend of `$device` (already checked) and `$place` to
 /// its burn device.
 macro_rules! on_device {
@@ -83,12 +102,18 @@ macro_rules! on_device {
             }
             #[cfg(feature = "cuda")]
             $crate::Device::Cuda => {
-                type $backend = burn_cuda::Cuda;
+                type $backend = $crate::gpu::Cuda;
                 let $place = Default::default();
                 $body
             }
-            #[cfg(not(feature = "cuda"))]
-            $crate::Device::Cuda => unreachable!("check() has refused it"),
+            #[cfg(feature = "wgpu")]
+            $crate::Device::Wgpu => {
+                type $backend = $crate::gpu::Wgpu;
+                let $place = Default::default();
+                $body
+            }
+            #[allow(unreachable_patterns, reason = "with every feature")]
+            _ => unreachable!("check() has refused it"),
         }
     }};
 }

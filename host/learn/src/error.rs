@@ -7,11 +7,14 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum LearnError {
     /// Not the name of a device.
-    #[error("unknown device `{0}`; use cpu, ndarray or cuda")]
+    #[error("unknown device `{0}`; use cpu, ndarray, cuda or wgpu")]
     UnknownDevice(String),
     /// No usable GPU.
     #[error("--device cuda needs {0}, which is missing here; use --device cpu")]
     NoCuda(&'static str),
+    /// No Vulkan here.
+    #[error("--device wgpu needs {0}, which is missing here; use --device cpu")]
+    NoWgpu(&'static str),
     /// Numbers that do not belong to this network.
     #[error("parameters of another network: layer {layer} has {got} numbers, {want} needed")]
     Params {

@@ -1,7 +1,7 @@
 //! Training with burn: the learning rules, the training loop, evaluation.
 //!
 //! Owns everything that computes in floating point: `rule` (which feedback a layer uses), `ops` (the
-//! operations, on any burn backend), `local` (weight changes without the error), `cpu` (fast kernels), `network` (graph with numbers), `train` (the
+//! operations, on any burn backend), `local` (weight changes without the error), `cpu` and `gpu` (fast kernels), `network` (graph with numbers), `train` (the
 //! one loop), `evaluate`, `pullback` (errors of the output brought back to pixels, for attacks), `supernet`
 //! (architecture search by gradients). Invariant: burn is named in this crate only, and no type of burn is
 //! in the interface of `train`, `evaluate` and `pullback`: parameters leave as
@@ -18,6 +18,18 @@ mod device;
 pub mod adaptation;
 mod error;
 mod evaluate;
+#[cfg(feature = "_gpu")]
+#[allow(
+    clippy::collapsible_if,
+    clippy::manual_div_ceil,
+    clippy::manual_is_multiple_of,
+    reason = "the language of kernels lacks the shorter forms"
+)]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "a kernel takes each buffer and number by itself"
+)]
+pub mod gpu;
 pub mod local;
 mod memory;
 mod network;

@@ -18,7 +18,7 @@ use crate::{Alignment, LearnError, LocalConfig, TrainConfig, local};
 use aplysia_space::{Network, NetworkParams, NodeOp};
 use burn::backend::Autodiff;
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData, Transaction};
 use layer::{Layer, Seen};
 pub(crate) use mixing::{Mixing, Table, Wanted};
 pub(crate) use param::{Moving, Param};
@@ -99,6 +99,17 @@ pub(crate) fn numbers<B: LearnOps, const D: usize>(t: Tensor<B, D>) -> Vec<f32> 
         .convert::<f32>()
         .into_vec()
         .unwrap_or_default()
+}
+
+/// [`numbers`] of several, read back together: a GPU is waited for once.
+pub(crate) fn numbers_of<B: LearnOps>(tensors: Vec<Tensor<B, 1>>) -> Vec<Vec<f32>> {
+    if tensors.is_empty() {
+        return vec![];
+    }
+    let all = tensors.into_iter();
+    let all = all.fold(Transaction::<B>::default(), Transaction::register);
+    let plain = |data: TensorData| data.convert::<f32>().into_vec().unwrap_or_default();
+    all.execute().into_iter().map(plain).collect()
 }
 
 impl<B: LearnOps> Model<B> {
@@ -230,10 +241,11 @@ impl<B: LearnOps> Model<B> {
 
     /// Moves the running statistics towards the batch's by `rate`.
     pub(crate) fn track(&mut self, taped: &Taped<B>, rate: f32) {
-        for (layer, seen) in self.layers.iter_mut().zip(&taped.seen) {
-            if let Some(seen) = seen {
-                layer.track(seen, rate);
-            }
+        let layers = self.layers.iter_mut().zip(&taped.seen);
+        let pairs = layers.filter_map(|(layer, seen)| layer.tracked(seen.as_ref()?));
+        let (running, pairs): (Vec<_>, Vec<_>) = pairs.flatten().unzip();
+        for (running, mixed) in running.into_iter().zip(B::blend(pairs, rate)) {
+            *running = wrap(mixed);
         }
     }
 

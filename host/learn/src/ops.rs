@@ -1,129 +1,25 @@
 //! The operations a backend must offer to train our networks: [`LearnOps`].
 //!
 //! Owns the plain forward and backward mathematics of a convolution node, of pooling and of the
-//! classifier, written with burn's own operations as default bodies. `cpu` replaces them by fast
-//! kernels for the Flex backend; `ops::tape` puts them on burn's autodiff tape for every backend.
+//! classifier, written with burn's own operations as default bodies. `cpu` and `gpu` replace them by fast
+//! kernels for the Flex backend and for GPUs; `ops::tape` puts them on burn's autodiff tape for every backend.
 //! Invariant: knows no learning rule; a rule reaches it only as a tensor called `feedback`.
 //!
 //! Activations are NHWC everywhere: 1×1 convolutions are one matrix product, batch-norm statistics
 //! are column sums, depthwise windows vectorise over channels. Weights are flat, in OIHW order.
 
-pub mod columns;
 pub mod composed;
+mod convolution;
 mod tape;
 
-use aplysia_space::Shape;
+pub use convolution::{ConvGeometry, ConvGrads, ConvOutput, ConvParams, ConvSaved, Needs};
+
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::{ConvOptions, FloatTensor};
+use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
 /// Added to the variance in batch norm.
 pub const BN_EPS: f32 = 1e-5;
-
-/// One convolution node: `relu?(batch_norm?(conv(x)))`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvGeometry {
-    /// Shape of one input image.
-    pub input: Shape,
-    /// Shape of one output image. Taps beyond the input see zeros.
-    pub output: Shape,
-    /// Window side.
-    pub kernel: usize,
-    /// Step.
-    pub stride: usize,
-    /// Distance of neighbouring taps.
-    pub dilation: usize,
-    /// Zeros above and left of the input.
-    pub pad: usize,
-    /// 1: dense; `input.c`: depthwise.
-    pub groups: usize,
-    /// Whether a batch norm follows.
-    pub norm: bool,
-    /// Whether a ReLU follows.
-    pub relu: bool,
-}
-
-impl ConvGeometry {
-    /// Number of weights: `out_ch · in_ch / groups · kernel²`.
-    pub fn n_weights(&self) -> usize {
-        self.output.c * self.input.c / self.groups * self.kernel * self.kernel
-    }
-
-    fn weight_shape(&self) -> [usize; 4] {
-        let k = self.kernel;
-        [self.output.c, self.input.c / self.groups, k, k]
-    }
-
-    fn options(&self) -> ConvOptions<2> {
-        let (s, p, d) = (self.stride, self.pad, self.dilation);
-        ConvOptions::new([s, s], [p, p], [d, d], self.groups)
-    }
-}
-
-/// What a convolution node computes with. All flat: `weight` and `feedback` `[n_weights]` (OIHW),
-/// `gamma` and `beta` `[out_ch]`, unused without batch norm.
-#[derive(Clone, Debug)]
-pub struct ConvParams<B: Backend> {
-    /// Weights of the forward pass.
-    pub weight: FloatTensor<B>,
-    /// Weights of the input gradient: the rule's `B`.
-    pub feedback: FloatTensor<B>,
-    /// Batch-norm scale.
-    pub gamma: FloatTensor<B>,
-    /// Batch-norm shift.
-    pub beta: FloatTensor<B>,
-}
-
-/// Result of a convolution node in training mode.
-#[derive(Clone, Debug)]
-pub struct ConvOutput<B: Backend> {
-    /// After batch norm and activation, `[n, h, w, out_ch]`.
-    pub out: FloatTensor<B>,
-    /// Before batch norm, `[n, h, w, out_ch]`.
-    pub pre: FloatTensor<B>,
-    /// Mean of `pre` over batch and pixels, `[out_ch]`; 0 without batch norm.
-    pub mean: FloatTensor<B>,
-    /// Biased variance of `pre` over batch and pixels, `[out_ch]`; 0 without batch norm.
-    pub var: FloatTensor<B>,
-}
-
-/// What the backward pass of a convolution node needs.
-#[derive(Clone, Debug)]
-pub struct ConvSaved<B: Backend> {
-    /// The node's input.
-    pub x: FloatTensor<B>,
-    /// See [`ConvOutput::pre`].
-    pub pre: FloatTensor<B>,
-    /// See [`ConvOutput::mean`].
-    pub mean: FloatTensor<B>,
-    /// See [`ConvOutput::var`].
-    pub var: FloatTensor<B>,
-    /// Its parameters.
-    pub params: ConvParams<B>,
-}
-
-/// Which gradients of a convolution node are wanted, beside those of its batch norm. Attacks want no
-/// gradient of weights, nor do steps of an architecture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Needs {
-    /// With respect to the input.
-    pub x: bool,
-    /// With respect to the weights.
-    pub weight: bool,
-}
-
-/// Gradients of a convolution node.
-#[derive(Clone, Debug)]
-pub struct ConvGrads<B: Backend> {
-    /// With respect to the input, if asked for.
-    pub x: Option<FloatTensor<B>>,
-    /// With respect to the weights, if asked for.
-    pub weight: Option<FloatTensor<B>>,
-    /// With respect to the batch-norm scale.
-    pub gamma: FloatTensor<B>,
-    /// With respect to the batch-norm shift.
-    pub beta: FloatTensor<B>,
-}
 
 /// Batch norm with ReLU after it or not: its input, the statistics of the batch, its parameters.
 #[derive(Clone, Debug)]
@@ -164,6 +60,19 @@ pub struct Pool {
     pub pad: usize,
     /// Height and width of the output.
     pub output: [usize; 2],
+}
+
+/// A step of descent with Nesterov momentum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Descent {
+    /// `η`.
+    pub lr: f32,
+    /// `μ`.
+    pub momentum: f32,
+    /// `λ`.
+    pub decay: f32,
+    /// What the gradient is multiplied by; 1 where it is within its limit.
+    pub clip: f32,
 }
 
 /// burn's backend plus what our layers need. Default bodies are composed of burn's operations.
@@ -285,6 +194,49 @@ pub trait LearnOps: Backend {
         composed::pool_backward::<Self>(x, grad, pool)
     }
 
+    /// `−(1/n) Σ t·log softmax(x)` of `x`, `t` `[n, classes]`; differentiable by `x` where the backend is.
+    fn cross_entropy(x: FloatTensor<Self>, targets: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::cross_entropy::<Self>(x, targets)
+    }
+
+    /// [`LearnOps::cross_entropy`] with its gradient by `x`, where the backend has a kernel for both.
+    fn cross_entropy_at_once(
+        x: &FloatTensor<Self>,
+        targets: &FloatTensor<Self>,
+    ) -> Option<[FloatTensor<Self>; 2]> {
+        let _ = (x, targets);
+        None
+    }
+
+    /// `size·sign(w)`, flat.
+    fn signs(w: FloatTensor<Self>, size: f32) -> FloatTensor<Self> {
+        unwrap(wrap::<Self, 1>(w).sign() * size)
+    }
+
+    /// Every `[w, v]` of the given `[w, v, g]` after a step: `g' = clip·g + λw`, `v ← μv + g'`,
+    /// `w ← w − η(g' + μv)`; all flat.
+    fn descend(all: Vec<[FloatTensor<Self>; 3]>, step: Descent) -> Vec<[FloatTensor<Self>; 2]> {
+        let descend = |one| composed::descend::<Self>(one, step);
+        all.into_iter().map(descend).collect()
+    }
+
+    /// `Σ x²` of every vector, of which there is one.
+    fn square_sums(vectors: Vec<FloatTensor<Self>>) -> FloatTensor<Self> {
+        let square_sum = |x| wrap::<Self, 1>(x).powi_scalar(2).sum();
+        unwrap(Tensor::cat(
+            vectors.into_iter().map(square_sum).collect(),
+            0,
+        ))
+    }
+
+    /// `(1 − rate)·old + rate·new` of every `[old, new]`; all flat.
+    fn blend(all: Vec<[FloatTensor<Self>; 2]>, rate: f32) -> Vec<FloatTensor<Self>> {
+        let blend = |[old, new]: [_; 2]| {
+            unwrap(wrap::<Self, 1>(old) * (1.0 - rate) + wrap::<Self, 1>(new) * rate)
+        };
+        all.into_iter().map(blend).collect()
+    }
+
     /// [`LearnOps::conv_forward`], differentiable where the backend is.
     fn conv(x: FloatTensor<Self>, params: ConvParams<Self>, g: &ConvGeometry) -> ConvOutput<Self> {
         Self::conv_forward(x, params, g)
@@ -358,33 +310,6 @@ pub trait LearnOps: Backend {
 }
 
 impl LearnOps for burn::backend::NdArray {}
-
-#[cfg(feature = "cuda")]
-impl LearnOps for burn_cuda::Cuda {
-    fn convolve(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        g: &ConvGeometry,
-    ) -> FloatTensor<Self> {
-        columns::convolve::<Self>(x, weight, g)
-    }
-
-    fn convolve_back(
-        feedback: FloatTensor<Self>,
-        dy: FloatTensor<Self>,
-        g: &ConvGeometry,
-    ) -> FloatTensor<Self> {
-        columns::convolve_back::<Self>(feedback, dy, g)
-    }
-
-    fn correlate(
-        x: FloatTensor<Self>,
-        z: FloatTensor<Self>,
-        g: &ConvGeometry,
-    ) -> FloatTensor<Self> {
-        columns::correlate::<Self>(x, z, g)
-    }
-}
 
 /// A primitive as a tensor of burn's public interface.
 pub fn wrap<B: Backend, const D: usize>(x: FloatTensor<B>) -> Tensor<B, D> {

@@ -4,7 +4,7 @@
 //! part of the checkpoint, and batch norm and biases are not decayed.
 
 use crate::network::{Moving, Param, numbers};
-use crate::ops::LearnOps;
+use crate::ops::{Descent, LearnOps, unwrap, wrap};
 use burn::tensor::Tensor;
 
 /// Settings of one step.
@@ -25,41 +25,28 @@ impl Sgd {
         params: impl Iterator<Item = &'a mut Param<B>>,
         grads: Vec<Option<Tensor<B, 1>>>,
     ) {
-        let factor = self.clip_factor(&grads);
+        let step = Descent {
+            lr: self.lr,
+            momentum: self.momentum,
+            decay: 0.0,
+            clip: self.clip_factor(&grads),
+        };
+        let (mut decayed, mut free) = (vec![], vec![]);
         for (p, grad) in params.zip(grads) {
-            let Some(mut grad) = grad else { continue };
-            if factor < 1.0 {
-                grad = grad * factor;
-            }
-            let decay = if p.decay { self.weight_decay } else { 0.0 };
-            p.moving().for_each(|m| self.descend(m, &grad, decay));
+            let Some(grad) = grad else { continue };
+            let group = if p.decay { &mut decayed } else { &mut free };
+            group.extend(p.moving().map(|m| (m, grad.clone())));
         }
-    }
-
-    fn descend<B: LearnOps>(&self, m: &mut Moving<B>, grad: &Tensor<B, 1>, decay: f32) {
-        let mut grad = grad.clone();
-        if decay > 0.0 {
-            grad = grad + m.value.clone() * decay;
-        }
-        m.velocity = m.velocity.clone() * self.momentum + grad.clone();
-        let step = grad + m.velocity.clone() * self.momentum;
-        m.value = m.value.clone() - step * self.lr;
+        let decay = self.weight_decay;
+        descend(decayed, Descent { decay, ..step });
+        descend(free, step);
     }
 
     fn clip_factor<B: LearnOps>(&self, grads: &[Option<Tensor<B, 1>>]) -> f32 {
         if self.clip_norm <= 0.0 {
             return 1.0;
         }
-        let squares = grads
-            .iter()
-            .flatten()
-            .map(|g| g.clone().powi_scalar(2).sum());
-        let squares: Vec<_> = squares.collect();
-        if squares.is_empty() {
-            return 1.0;
-        }
-        // Read back at once: a GPU waits for nothing in between.
-        let norm = numbers(Tensor::cat(squares, 0)).iter().sum::<f32>().sqrt();
+        let norm = length(grads);
         if norm > self.clip_norm {
             self.clip_norm / norm
         } else {
@@ -68,17 +55,25 @@ impl Sgd {
     }
 }
 
+/// One step of all of `moving` along their gradients.
+fn descend<B: LearnOps>(moving: Vec<(&mut Moving<B>, Tensor<B, 1>)>, step: Descent) {
+    let (moving, grads): (Vec<_>, Vec<_>) = moving.into_iter().unzip();
+    let all = moving.iter().zip(grads);
+    let all = all.map(|(m, grad)| [m.value.clone(), m.velocity.clone(), grad].map(unwrap));
+    let new = B::descend(all.collect(), step);
+    for (m, new) in moving.into_iter().zip(new) {
+        [m.value, m.velocity] = new.map(wrap);
+    }
+}
+
 /// Norm of everything together. It is read back once: a GPU waits for nothing in between.
 pub(crate) fn length<B: LearnOps>(vectors: &[Option<Tensor<B, 1>>]) -> f32 {
-    let squares = vectors
-        .iter()
-        .flatten()
-        .map(|v| v.clone().powi_scalar(2).sum());
-    let squares: Vec<_> = squares.collect();
-    if squares.is_empty() {
+    let all: Vec<_> = vectors.iter().flatten().cloned().map(unwrap).collect();
+    if all.is_empty() {
         return 0.0;
     }
-    numbers(Tensor::cat(squares, 0)).iter().sum::<f32>().sqrt()
+    let squares = wrap::<B, 1>(B::square_sums(all));
+    numbers(squares).iter().sum::<f32>().sqrt()
 }
 
 /// Adam (Kingma, Ba 2015, arXiv:1412.6980, algorithm 1) with β 0.9 and 0.999, ε 1e-8, on tensors that come in

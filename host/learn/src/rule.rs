@@ -45,7 +45,7 @@
 //! the gradient is, and shrinks by about `1 − ηλ/(1 − μ)` per step. Both synapses see the same pre- and
 //! postsynaptic signals; no weight is transported. Without decay the difference stays as it was drawn.
 
-use crate::ops::{ConvGeometry, LearnOps};
+use crate::ops::{ConvGeometry, LearnOps, unwrap, wrap};
 use crate::random::{Purpose, stream, uniform};
 use aplysia_space::Rule;
 use burn::tensor::{Tensor, TensorData};
@@ -225,7 +225,10 @@ impl<B: LearnOps> Feedback<B> {
         let b = match (self.spec.rule, learned.or(self.fixed.as_ref())) {
             (Rule::Fa | Rule::Kp, Some(m)) => m.clone(),
             (Rule::Frsf, Some(m)) => w.clone().sign() * m.clone(),
-            (Rule::Usf, _) => w.clone().sign() * self.spec.init.std(self.spec.fan),
+            (Rule::Usf, _) => {
+                let size = self.spec.init.std(self.spec.fan);
+                wrap(B::signs(unwrap(w.clone()), size))
+            }
             (Rule::Brsf, _) => {
                 let n = w.dims()[0];
                 let mut rng = stream(self.spec.seed, Purpose::StepFeedback, self.spec.layer, step);

@@ -2,15 +2,14 @@
 
 use crate::checkpoint::{self, Checkpoint, Identity};
 use crate::evaluate::{Images, argmax, evaluate_model};
-use crate::network::{Model, Moment, Norms, Taped, check_operations, numbers};
-use crate::ops::LearnOps;
+use crate::network::{Model, Moment, Norms, Taped, check_operations, numbers_of};
+use crate::ops::{LearnOps, unwrap, wrap};
 use crate::optimizer::{Sgd, schedule};
 use crate::random::{Purpose, stream};
 use crate::{Alignment, Device, LearnError, TrainConfig};
 use aplysia_space::{Network, NetworkParams};
 use burn::backend::Autodiff;
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{ElementConversion, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -110,10 +109,9 @@ struct Order {
     images: Vec<u32>,
 }
 
-/// What a batch gave.
+/// What a batch gave, still on the device.
 struct Pass<B: LearnOps> {
-    loss: f32,
-    n_right: u64,
+    loss: Tensor<B, 1>,
     grads: Vec<Option<Tensor<B, 1>>>,
     taped: Taped<B>,
 }
@@ -219,49 +217,51 @@ impl<'a, B: LearnOps> Run<'a, B> {
         &order.images[from..from + self.batch_len()]
     }
 
-    /// Forward and backward pass of a batch: its answers, loss and gradients.
-    fn pass(&self, indices: &[u32]) -> Result<Pass<B>, LearnError> {
+    fn labels(&self, indices: &[u32]) -> Vec<u16> {
+        let label = |&i: &u32| self.job.train.labels[i as usize];
+        indices.iter().map(label).collect()
+    }
+
+    /// Forward and backward pass of a batch.
+    fn pass(&self, indices: &[u32]) -> Pass<B> {
         let c = self.job.config;
         let images = c
             .augment
             .batch(&self.job.train, indices, (c.seed, self.step));
-        let labels: Vec<u16> = indices
-            .iter()
-            .map(|&i| self.job.train.labels[i as usize])
-            .collect();
         let taped = self.model.forward(self.model.images(images), self.moment());
-        let n_classes = self.job.network.n_classes;
-        let predictions = argmax(&numbers(taped.logits.clone().inner()), n_classes);
-        let loss = loss::<B>(&taped, &labels, c);
+        let loss = loss::<B>(&taped, &self.labels(indices), c);
         let mut grads = loss.backward();
-        let loss = loss.into_scalar().elem::<f32>();
-        if !loss.is_finite() {
-            return Err(LearnError::Diverged { step: self.step });
-        }
-        let right = predictions.iter().zip(&labels).filter(|(p, l)| p == l);
-        Ok(Pass {
-            loss,
-            n_right: right.count() as u64,
+        Pass {
+            loss: loss.inner(),
             grads: self.model.gradients(&taped, &mut grads),
             taped,
-        })
+        }
+    }
+
+    /// [`answers`] to a batch.
+    fn answers(&self, pass: &Pass<B>, indices: &[u32]) -> Result<(f32, u64), LearnError> {
+        let labels = self.labels(indices);
+        answers(pass.loss.clone(), &pass.taped.logits, &labels, self.step)
     }
 
     /// One optimizer step; returns the loss.
     fn train_batch(&mut self, indices: &[u32]) -> Result<f32, LearnError> {
         let c = self.job.config;
-        let pass = self.pass(indices)?;
+        let mut pass = self.pass(indices);
         let now = (self.step, self.n_steps(), self.factor());
-        self.optimizer().step(self.model.params_mut(), pass.grads);
+        let grads = std::mem::take(&mut pass.grads);
+        self.optimizer().step(self.model.params_mut(), grads);
         self.model.learn_locally(&pass.taped, &c.local, now);
         self.model.constrain();
         // Few steps: a plain mean over them; later the usual exponential one.
         self.model
             .track(&pass.taped, (1.0 / (self.step + 1) as f32).max(0.1));
+        // Last, so that a GPU is waited for only when it has all of the step's work.
+        let (loss, n_right) = self.answers(&pass, indices)?;
         self.step += 1;
-        self.loss_sum += f64::from(pass.loss);
-        self.n_right += pass.n_right;
-        Ok(pass.loss)
+        self.loss_sum += f64::from(loss);
+        self.n_right += n_right;
+        Ok(loss)
     }
 
     fn moment(&self) -> Moment {
@@ -346,6 +346,27 @@ pub(crate) fn loss<B: LearnOps>(
     }
 }
 
+/// The loss of a batch at `step`, and how many of its images were answered right.
+///
+/// # Errors
+/// [`LearnError::Diverged`].
+pub(crate) fn answers<B: LearnOps>(
+    loss: Tensor<B, 1>,
+    logits: &Tensor<Autodiff<B>, 2>,
+    labels: &[u16],
+    step: u64,
+) -> Result<(f32, u64), LearnError> {
+    let n_classes = logits.dims()[1];
+    let read = numbers_of(vec![loss, logits.clone().inner().flatten(0, 1)]);
+    let loss = read[0][0];
+    if !loss.is_finite() {
+        return Err(LearnError::Diverged { step });
+    }
+    let answers = argmax(&read[1], n_classes);
+    let right = answers.iter().zip(labels).filter(|(a, l)| a == l);
+    Ok((loss, right.count() as u64))
+}
+
 /// `−(1/n) Σ t·log softmax(logits)`, `t = (1 − smoothing)·onehot + smoothing/classes`.
 pub(crate) fn cross_entropy<B: LearnOps>(
     logits: Tensor<Autodiff<B>, 2>,
@@ -357,6 +378,11 @@ pub(crate) fn cross_entropy<B: LearnOps>(
     for (row, &label) in targets.chunks_mut(classes).zip(labels) {
         row[usize::from(label)] += 1.0 - smoothing;
     }
-    let targets = Tensor::from_data(TensorData::new(targets, [n, classes]), &logits.device());
-    (log_softmax(logits, 1) * targets).sum() / -(n as f32)
+    let targets =
+        Tensor::<B, 2>::from_data(TensorData::new(targets, [n, classes]), &logits.device());
+    let targets = Tensor::<Autodiff<B>, 2>::from_inner(targets);
+    wrap(Autodiff::<B>::cross_entropy(
+        unwrap(logits),
+        unwrap(targets),
+    ))
 }

@@ -127,8 +127,10 @@ fn bench_train(tree: &Tree, options: &Options) -> Result<()> {
         "--bin",
         "aplysia-bench",
     ]);
-    if options.rest.iter().any(|arg| arg == "cuda") {
-        cargo.args(["--features", "aplysia-bench/cuda"]);
+    for gpu in ["cuda", "wgpu"] {
+        if options.rest.iter().any(|arg| arg == gpu) {
+            cargo.args(["--features", &format!("aplysia-bench/{gpu}")]);
+        }
     }
     command::run(cargo.current_dir(tree.root()))?;
     let mut bench = Command::new(tree.train_bench());

@@ -28,7 +28,7 @@ Options of fuzz:
   --keep                 then keep in tests/fuzz/corpus what reaches every edge that was reached
 Options of soak:
   --frames N             how many frames
-ARGS of bench-train: --device cpu|cuda, --network NAME, --rounds N, --seconds N, --batch N
+ARGS of bench-train: --device cpu|cuda|wgpu, --network NAME, --rounds N, --seconds N, --batch N
 
 Examples:
   cargo xtask demo --json story.json

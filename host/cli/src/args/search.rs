@@ -112,7 +112,7 @@ pub(crate) struct SearchArgs {
     /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.
     #[arg(long, default_value_t = FeedbackScale::WeightNorm)]
     pub(crate) feedback_scale: FeedbackScale,
-    /// `cpu`, `ndarray` or `cuda`.
+    /// `cpu`, `ndarray`, `cuda` or `wgpu`.
     #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
 }

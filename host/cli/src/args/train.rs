@@ -54,7 +54,7 @@ pub(crate) struct TrainArgs {
     /// and golden sets and streams taken from them hold images that the network has learned.
     #[arg(long, conflicts_with = "images")]
     pub(crate) with_validation: bool,
-    /// `cpu`, `ndarray` or `cuda`.
+    /// `cpu`, `ndarray`, `cuda` or `wgpu`.
     #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
 }

@@ -14,14 +14,16 @@ use crate::{LearnError, LocalConfig, TrainConfig};
 use aplysia_space::{BatchNorm, LayerParams, Network, Norm, Rule};
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
+use burn::tensor::ops::FloatTensor;
 
 /// Mean and variance per channel.
-type Moments<B> = (Tensor<B, 1>, Tensor<B, 1>);
+type Moments<B> = [Tensor<B, 1>; 2];
 
 /// What a layer saw of a training batch.
 #[derive(Clone, Debug)]
 pub(super) struct Seen<B: LearnOps> {
-    moments: Moments<B>,
+    /// If there is a batch norm.
+    moments: Option<Moments<B>>,
     /// Kept where a local rule needs it.
     activity: Option<Activity<B>>,
 }
@@ -37,6 +39,8 @@ pub(super) struct Layer<B: LearnOps> {
     gamma: Option<usize>,
     /// Running statistics, if there is a batch norm.
     running: Option<Moments<B>>,
+    /// 1 and 0 in the place of a γ and β that are not trained.
+    identity: [Tensor<B, 1>; 2],
     /// Output channels.
     c: usize,
 }
@@ -72,13 +76,14 @@ impl<B: LearnOps> Layer<B> {
         params.extend(gamma.map(|_| Param::new(vec![1.0; c], false, device)));
         let shifted = gamma.is_some() || matches!(kind, Kind::Linear { .. });
         params.extend(shifted.then(|| Param::new(vec![0.0; c], false, device)));
-        let running = || (Tensor::zeros([c], device), Tensor::ones([c], device));
+        let running = || [Tensor::zeros([c], device), Tensor::ones([c], device)];
         Some(Self {
             kind,
             taught,
             params,
             gamma,
             running: (norm != Norm::None).then(running),
+            identity: [Tensor::ones([c], device), Tensor::zeros([c], device)],
             c,
         })
     }
@@ -131,18 +136,15 @@ impl<B: LearnOps> Layer<B> {
         }
     }
 
-    /// γ and β of `of`, or 1 and 0 where they are not trained.
+    /// γ and β of `of`, or 1 and 0 where they are not trained, by `constant`.
     fn affine<T: LearnOps>(
         &self,
-        device: &T::Device,
         of: impl Fn(usize) -> Tensor<T, 1>,
+        constant: impl Fn(&Tensor<B, 1>) -> Tensor<T, 1>,
     ) -> [Tensor<T, 1>; 2] {
         match self.gamma {
             Some(i) => [of(i), of(i + 1)],
-            None => [
-                Tensor::ones([self.c], device),
-                Tensor::zeros([self.c], device),
-            ],
+            None => self.identity.each_ref().map(constant),
         }
     }
 
@@ -185,7 +187,7 @@ impl<B: LearnOps> Layer<B> {
         }
         let inner = |t| wrap::<Ad<B>, 1>(t).inner();
         let affine = || {
-            let [gamma, beta] = self.affine::<Ad<B>>(&x.device(), |i| leaf[i].clone());
+            let [gamma, beta] = self.affine::<Ad<B>>(|i| leaf[i].clone(), constant);
             (unwrap(gamma), unwrap(beta))
         };
         match &self.kind {
@@ -202,14 +204,14 @@ impl<B: LearnOps> Layer<B> {
                     x: x.inner(),
                     y: wrap::<Ad<B>, 4>(y.pre).inner(),
                 });
-                let moments = (inner(y.mean), inner(y.var));
+                let moments = y.moments.map(|m| m.map(inner));
                 (wrap(y.out), Some(Seen { moments, activity }))
             }
             Kind::Norm => {
                 let (gamma, beta) = affine();
                 let [y, mean, var] = Ad::<B>::norm(unwrap(x), gamma, beta);
                 let seen = Seen {
-                    moments: (inner(mean), inner(var)),
+                    moments: Some([mean, var].map(inner)),
                     activity: None,
                 };
                 (wrap(y), Some(seen))
@@ -221,10 +223,7 @@ impl<B: LearnOps> Layer<B> {
     /// Evaluation mode, without tape.
     pub(super) fn infer(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let param = |i: usize| self.params[i].forward.value.clone();
-        let line = || {
-            let running = self.running.clone().map(|(mean, var)| [mean, var]);
-            self.line::<B>(self.affine(&x.device(), param), running)
-        };
+        let line = || self.line::<B>(self.affine(param, Tensor::clone), self.running.clone());
         match &self.kind {
             Kind::Conv(geometry) => {
                 let [scale, shift] = line().map(unwrap);
@@ -245,15 +244,16 @@ impl<B: LearnOps> Layer<B> {
         }
     }
 
-    /// Moves the running statistics towards the batch's by `rate`.
-    pub(super) fn track(&mut self, seen: &Seen<B>, rate: f32) {
-        let batch = &seen.moments;
-        if let Some(running) = &mut self.running {
-            let mix = |old: &Tensor<B, 1>, new: &Tensor<B, 1>| {
-                old.clone() * (1.0 - rate) + new.clone() * rate
-            };
-            *running = (mix(&running.0, &batch.0), mix(&running.1, &batch.1));
-        }
+    /// The running mean and variance, each as it stands with what the batch had.
+    pub(super) fn tracked<'a>(
+        &'a mut self,
+        seen: &'a Seen<B>,
+    ) -> Option<impl Iterator<Item = (&'a mut Tensor<B, 1>, [FloatTensor<B>; 2])>> {
+        let (running, batch) = self.running.as_mut().zip(seen.moments.as_ref())?;
+        Some(running.iter_mut().zip(batch).map(|(old, new)| {
+            let pair = [&*old, new].map(|t| unwrap(t.clone()));
+            (old, pair)
+        }))
     }
 
     /// One step of the layer's local rule; `factor` is the schedule's, for the rules that follow it.
@@ -287,8 +287,8 @@ impl<B: LearnOps> Layer<B> {
     /// As plain numbers; γ and β are 1 and 0 where they are not trained.
     pub(super) fn to_params(&self) -> LayerParams {
         let of = |i: usize| self.params[i].forward.value.clone();
-        let bn = self.running.as_ref().map(|(mean, var)| {
-            let [gamma, beta] = self.affine::<B>(&mean.device(), of);
+        let bn = self.running.as_ref().map(|[mean, var]| {
+            let [gamma, beta] = self.affine::<B>(of, Tensor::clone);
             BatchNorm {
                 gamma: numbers(gamma),
                 beta: numbers(beta),
@@ -331,8 +331,8 @@ impl<B: LearnOps> Layer<B> {
         let (gamma, beta) = match (&mut self.running, &new.bn) {
             (None, None) => return Ok(()),
             (Some(running), Some(bn)) => {
-                replace(&mut running.0, &bn.mean)?;
-                replace(&mut running.1, &bn.var)?;
+                replace(&mut running[0], &bn.mean)?;
+                replace(&mut running[1], &bn.var)?;
                 (&bn.gamma, &bn.beta)
             }
             (Some(_), None) => return Err(wrong(0, self.c)),
@@ -346,6 +346,11 @@ impl<B: LearnOps> Layer<B> {
             None => Ok(()),
         }
     }
+}
+
+/// `t` on the tape, without a gradient.
+fn constant<B: LearnOps>(t: &Tensor<B, 1>) -> Tensor<Autodiff<B>, 1> {
+    Tensor::from_inner(t.clone())
 }
 
 /// `y = W·x + b` with `W = leaf[0]` of shape `[d_out, d_in]`, `b = leaf[1]`; errors go back by `feedback`.

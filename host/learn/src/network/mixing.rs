@@ -3,7 +3,7 @@
 //! Knows what a coefficient multiplies, not where it comes from: that is `supernet`.
 
 use super::route::Route;
-use super::{Model, Moment, Taped, vector};
+use super::{Model, Moment, Taped, numbers_of, vector};
 use crate::ops::{LearnOps, unwrap, wrap};
 use aplysia_space::{Mixture, NodeOp};
 use burn::backend::Autodiff;
@@ -45,8 +45,13 @@ impl<B: LearnOps> Mixing<B> {
         wanted: Wanted,
         device: &B::Device,
     ) -> Self {
-        let place = |&value: &f32| {
-            let leaf = Tensor::from_inner(vector(vec![value], device));
+        let all = [candidates, edges].into_iter().flatten().flatten();
+        let all = all.copied().flatten().collect();
+        let all: Tensor<B, 1> = vector(all, device);
+        let mut next = 0;
+        let mut place = |&value: &f32| {
+            let leaf = Tensor::from_inner(all.clone().slice(next..next + 1));
+            next += 1;
             let leaf = if wanted.coefficients {
                 leaf.require_grad()
             } else {
@@ -54,8 +59,9 @@ impl<B: LearnOps> Mixing<B> {
             };
             Coefficient { value, leaf }
         };
-        let table = |table: &Table| {
-            let row = |row: &Vec<Option<f32>>| row.iter().map(|c| c.as_ref().map(place)).collect();
+        let mut table = |table: &Table| {
+            let row =
+                |row: &Vec<Option<f32>>| row.iter().map(|c| c.as_ref().map(&mut place)).collect();
             table.iter().map(row).collect()
         };
         Self {
@@ -93,15 +99,17 @@ impl<B: LearnOps> Mixing<B> {
         &self,
         grads: &<Autodiff<B> as AutodiffBackend>::Gradients,
     ) -> [Vec<Vec<f64>>; 2] {
-        let of = |c: &Option<Coefficient<B>>| {
-            let grad = c.as_ref().and_then(|c| c.leaf.grad(grads));
-            grad.map_or(0.0, |g| f64::from(super::numbers(g)[0]))
+        let tables = [&self.candidates, &self.edges];
+        let all = || tables.into_iter().flatten().flatten();
+        let grad = |c: &Option<Coefficient<B>>| c.as_ref().and_then(|c| c.leaf.grad(grads));
+        let mut read = numbers_of(all().filter_map(grad).collect()).into_iter();
+        let mut of = |c: &Option<Coefficient<B>>| match grad(c) {
+            Some(_) => read.next().map_or(0.0, |g| f64::from(g[0])),
+            None => 0.0,
         };
-        [&self.candidates, &self.edges].map(|table| {
-            table
-                .iter()
-                .map(|row| row.iter().map(of).collect())
-                .collect()
+        tables.map(|table| {
+            let row = |row: &Vec<_>| row.iter().map(&mut of).collect();
+            table.iter().map(row).collect()
         })
     }
 }

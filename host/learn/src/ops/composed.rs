@@ -1,11 +1,13 @@
 //! The bodies of [`super::LearnOps`] composed of burn's own operations: what every backend can do, and
 //! the reference the fast kernels are tested against (on an autodiff backend burn differentiates them).
 
-use super::{BN_EPS, ConvGeometry, ConvGrads, ConvOutput, ConvParams, ConvSaved, LearnOps, Needs};
-use super::{NormGrads, NormSaved, Pool, unwrap, wrap};
+use super::{
+    BN_EPS, ConvGeometry, ConvGrads, ConvOutput, ConvParams, ConvSaved, Descent, LearnOps,
+};
+use super::{Needs, NormGrads, NormSaved, Pool, unwrap, wrap};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorMetadata};
+use burn::tensor::{Tensor, TensorMetadata, activation};
 
 /// See [`super::LearnOps::conv_forward`].
 pub fn conv_forward<B: LearnOps>(
@@ -16,20 +18,17 @@ pub fn conv_forward<B: LearnOps>(
     let y = wrap::<B, 4>(B::convolve(x, params.weight, g));
     let pre = unwrap(y.clone());
     if !g.norm {
-        let none = Tensor::<B, 1>::zeros([g.output.c], &y.device());
         return ConvOutput {
             out: unwrap(activated(y, g.relu)),
             pre,
-            mean: unwrap(none.clone()),
-            var: unwrap(none),
+            moments: None,
         };
     }
     let [out, mean, var] = norm_forward::<B>(pre.clone(), params.gamma, params.beta, g.relu);
     ConvOutput {
         out,
         pre,
-        mean,
-        var,
+        moments: Some([mean, var]),
     }
 }
 
@@ -69,34 +68,27 @@ pub fn conv_backward<B: LearnOps>(
         beta,
         ..
     } = saved.params;
-    let back = if g.norm {
+    let (dy, affine) = if let Some([mean, var]) = saved.moments {
         let norm = NormSaved {
             x: saved.pre,
-            mean: saved.mean,
-            var: saved.var,
+            mean,
+            var,
             gamma,
             beta,
         };
-        norm_backward::<B>(norm, grad, g.relu)
+        let back = norm_backward::<B>(norm, grad, g.relu);
+        (back.x, Some([back.gamma, back.beta]))
+    } else if g.relu {
+        let shut = wrap::<B, 4>(saved.pre).lower_equal_elem(0.0);
+        (unwrap(wrap::<B, 4>(grad).mask_fill(shut, 0.0)), None)
     } else {
-        let open = wrap::<B, 4>(saved.pre).lower_equal_elem(0.0);
-        let dy = wrap::<B, 4>(grad);
-        let dy = if g.relu { dy.mask_fill(open, 0.0) } else { dy };
-        let none = Tensor::<B, 1>::zeros([g.output.c], &dy.device());
-        NormGrads {
-            x: unwrap(dy),
-            gamma: unwrap(none.clone()),
-            beta: unwrap(none),
-        }
+        (grad, None)
     };
-    let dx = needs
-        .x
-        .then(|| B::convolve_back(feedback, back.x.clone(), g));
+    let dx = needs.x.then(|| B::convolve_back(feedback, dy.clone(), g));
     ConvGrads {
         x: dx,
-        weight: needs.weight.then(|| B::correlate(saved.x, back.x, g)),
-        gamma: back.gamma,
-        beta: back.beta,
+        weight: needs.weight.then(|| B::correlate(saved.x, dy, g)),
+        affine,
     }
 }
 
@@ -183,6 +175,27 @@ pub fn correlate<B: Backend>(
     unwrap(wrap::<B, 4>(dw).reshape([g.n_weights()]))
 }
 
+/// See [`super::LearnOps::cross_entropy`].
+pub fn cross_entropy<B: Backend>(x: FloatTensor<B>, targets: FloatTensor<B>) -> FloatTensor<B> {
+    let x = wrap::<B, 2>(x);
+    let n = x.dims()[0] as f32;
+    unwrap((activation::log_softmax(x, 1) * wrap(targets)).sum() / -n)
+}
+
+/// See [`super::LearnOps::descend`].
+pub fn descend<B: Backend>(all: [FloatTensor<B>; 3], step: Descent) -> [FloatTensor<B>; 2] {
+    let [value, velocity, mut grad] = all.map(wrap::<B, 1>);
+    if step.clip < 1.0 {
+        grad = grad * step.clip;
+    }
+    if step.decay > 0.0 {
+        grad = grad + value.clone() * step.decay;
+    }
+    let velocity = velocity * step.momentum + grad.clone();
+    let way = grad + velocity.clone() * step.momentum;
+    [unwrap(value - way * step.lr), unwrap(velocity)]
+}
+
 /// See [`super::LearnOps::shift_forward`].
 pub fn shift_forward<B: Backend>(x: FloatTensor<B>, back: bool) -> FloatTensor<B> {
     let x = wrap::<B, 4>(x);
@@ -239,11 +252,7 @@ fn window<B: Backend>(
 }
 
 fn activated<B: Backend>(x: Tensor<B, 4>, relu: bool) -> Tensor<B, 4> {
-    if relu {
-        burn::tensor::activation::relu(x)
-    } else {
-        x
-    }
+    if relu { activation::relu(x) } else { x }
 }
 
 /// `[n, pixels, c]` summed to `[1, 1, c]`, image by image first: a GPU has many sums to take at once then.

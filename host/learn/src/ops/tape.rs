@@ -2,7 +2,7 @@
 //! other than the weights. Works for any inner backend.
 
 use super::{ConvGeometry, ConvOutput, ConvParams, ConvSaved, LearnOps, Needs};
-use super::{NormSaved, Pool, unwrap, wrap};
+use super::{NormSaved, Pool, composed, unwrap, wrap};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -27,7 +27,8 @@ impl<B: LearnOps> Backward<B, 4> for ConvNode {
             weight: weight.is_some(),
         };
         let d = B::conv_backward(saved, grad, needs, &geometry);
-        let found = [d.x, d.weight, Some(d.gamma), Some(d.beta)];
+        let [dgamma, dbeta] = d.affine.map_or([None, None], |affine| affine.map(Some));
+        let found = [d.x, d.weight, dgamma, dbeta];
         for (node, grad) in [x, weight, gamma, beta].into_iter().zip(found) {
             if let (Some(node), Some(grad)) = (node, grad) {
                 grads.register::<B>(node.id, grad);
@@ -118,6 +119,22 @@ impl<B: LearnOps, const N: usize> Backward<B, N> for ConcatNode<N> {
 }
 
 #[derive(Debug)]
+struct LossNode;
+
+impl<B: Backend> Backward<B, 1> for LossNode {
+    /// The gradient.
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x] = ops.parents;
+        let upstream = wrap::<B, 1>(grads.consume::<B>(&ops.node)).reshape([1, 1]);
+        if let Some(node) = x {
+            grads.register::<B>(node.id, unwrap(wrap::<B, 2>(ops.state) * upstream));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct LinearNode;
 
 impl<B: Backend> Backward<B, 2> for LinearNode {
@@ -195,6 +212,19 @@ impl<B: Backend> Backward<B, 2> for TapNode {
     }
 }
 
+/// `$y`, on the tape if one of `$parents` is: `$node` sends its gradient on to them by what `$state` keeps.
+macro_rules! taped {
+    ($b:ty, $c:ty, $node:expr, $parents:expr, $state:expr, $y:expr) => {
+        match Backward::<$b, _>::prepare::<$c>($node, $parents)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish($state, $y),
+            OpsKind::UnTracked(prep) => prep.finish($y),
+        }
+    };
+}
+
 impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
     fn conv(x: FloatTensor<Self>, params: ConvParams<Self>, g: &ConvGeometry) -> ConvOutput<Self> {
         let inner = ConvParams {
@@ -210,27 +240,17 @@ impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
             params.gamma.node,
             params.beta.node,
         ];
-        let out = match Backward::<B, 4>::prepare::<C>(ConvNode, nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => {
-                let saved = ConvSaved {
-                    x: x.primitive,
-                    pre: y.pre.clone(),
-                    mean: y.mean.clone(),
-                    var: y.var.clone(),
-                    params: inner,
-                };
-                prep.finish((saved, *g), y.out)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(y.out),
+        let saved = ConvSaved {
+            x: x.primitive,
+            pre: y.pre.clone(),
+            moments: y.moments.clone(),
+            params: inner,
         };
+        let out = taped!(B, C, ConvNode, nodes, (saved, *g), y.out);
         ConvOutput {
             out,
             pre: Self::from_inner(y.pre),
-            mean: Self::from_inner(y.mean),
-            var: Self::from_inner(y.var),
+            moments: y.moments.map(|m| m.map(Self::from_inner)),
         }
     }
 
@@ -249,47 +269,23 @@ impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
             gamma,
             beta,
         };
-        let out = match Backward::<B, 3>::prepare::<C>(NormNode, nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish(saved, out),
-            OpsKind::UnTracked(prep) => prep.finish(out),
-        };
+        let out = taped!(B, C, NormNode, nodes, saved, out);
         [out, Self::from_inner(mean), Self::from_inner(var)]
     }
 
     fn pool(x: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {
         let y = B::pool_forward(x.primitive.clone(), pool);
-        match Backward::<B, 1>::prepare::<C>(PoolNode, [x.node])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish((x.primitive, pool), y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        }
+        taped!(B, C, PoolNode, [x.node], (x.primitive, pool), y)
     }
 
     fn rectify(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let y = B::rectify_forward(x.primitive);
-        match Backward::<B, 1>::prepare::<C>(RectifyNode, [x.node])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish(y.clone(), y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        }
+        taped!(B, C, RectifyNode, [x.node], y.clone(), y)
     }
 
     fn shift(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let y = B::shift_forward(x.primitive, false);
-        match Backward::<B, 1>::prepare::<C>(ShiftNode, [x.node])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish((), y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        }
+        taped!(B, C, ShiftNode, [x.node], (), y)
     }
 
     fn concat(maps: Vec<FloatTensor<Self>>) -> FloatTensor<Self> {
@@ -304,6 +300,14 @@ impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
         }
     }
 
+    fn cross_entropy(x: FloatTensor<Self>, targets: FloatTensor<Self>) -> FloatTensor<Self> {
+        let found = B::cross_entropy_at_once(&x.primitive, &targets.primitive);
+        let Some([loss, gradient]) = found else {
+            return composed::cross_entropy::<Self>(x, targets);
+        };
+        taped!(B, C, LossNode, [x.node], gradient, loss)
+    }
+
     fn linear_feedback(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -312,34 +316,16 @@ impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
         let feedback = feedback.primitive;
         let y = B::linear_feedback(x.primitive.clone(), weight.primitive, feedback.clone());
         let nodes = [x.node, weight.node];
-        match Backward::<B, 2>::prepare::<C>(LinearNode, nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish((x.primitive, feedback), y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        }
+        taped!(B, C, LinearNode, nodes, (x.primitive, feedback), y)
     }
 
     fn clip_gradient(x: FloatTensor<Self>, limit: f32) -> FloatTensor<Self> {
-        match Backward::<B, 1>::prepare::<C>(ClipNode, [x.node])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish(limit, x.primitive),
-            OpsKind::UnTracked(prep) => prep.finish(x.primitive),
-        }
+        taped!(B, C, ClipNode, [x.node], limit, x.primitive)
     }
 
     fn scale(x: FloatTensor<Self>, c: FloatTensor<Self>, value: f32) -> FloatTensor<Self> {
         let y = B::scale(x.primitive.clone(), c.primitive, value);
-        match Backward::<B, 2>::prepare::<C>(ScaleNode, [x.node, c.node])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish((x.primitive, value), y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        }
+        taped!(B, C, ScaleNode, [x.node, c.node], (x.primitive, value), y)
     }
 
     fn dfa_tap(
@@ -349,13 +335,14 @@ impl<B: LearnOps, C: CheckpointStrategy> LearnOps for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let shape = hidden.primitive.shape();
         let nodes = [logits.node, hidden.node];
-        match Backward::<B, 2>::prepare::<C>(TapNode, nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish((feedback.primitive, shape), logits.primitive),
-            OpsKind::UnTracked(prep) => prep.finish(logits.primitive),
-        }
+        taped!(
+            B,
+            C,
+            TapNode,
+            nodes,
+            (feedback.primitive, shape),
+            logits.primitive
+        )
     }
 }
 
@@ -365,11 +352,5 @@ fn concat<B: LearnOps, C: CheckpointStrategy, const N: usize>(
     let widths = maps.each_ref().map(|m| m.primitive.shape().dims::<4>()[3]);
     let nodes = maps.each_ref().map(|m| m.node.clone());
     let y = B::concat_forward(maps.into_iter().map(|m| m.primitive).collect());
-    match Backward::<B, N>::prepare::<C>(ConcatNode, nodes)
-        .compute_bound()
-        .stateful()
-    {
-        OpsKind::Tracked(prep) => prep.finish(widths, y),
-        OpsKind::UnTracked(prep) => prep.finish(y),
-    }
+    taped!(B, C, ConcatNode, nodes, widths, y)
 }

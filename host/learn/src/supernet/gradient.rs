@@ -2,14 +2,13 @@
 
 use super::SupernetJob;
 use super::architecture::{Draw, Layout, Tables};
-use crate::evaluate::argmax;
-use crate::network::{Mixing, Model, Moment, Norms, Table, Taped, Wanted, numbers};
+use crate::network::{Mixing, Model, Moment, Norms, Table, Taped, Wanted};
 use crate::ops::LearnOps;
 use crate::optimizer::length;
-use crate::train::loss;
+use crate::train::{answers, loss};
 use crate::{LearnError, TrainConfig};
 use aplysia_space::darts::Op;
-use burn::tensor::{ElementConversion, Tensor};
+use burn::tensor::Tensor;
 use std::ops::Range;
 
 /// `R·‖v‖` of the two passes beside the weights in the second-order gradient (Liu et al. 2019).
@@ -122,35 +121,25 @@ impl<'a, B: LearnOps> Engine<'a, B> {
         };
         let images = self.model.images(batch.pixels.clone());
         let taped = self.model.forward_mixed(&mixing, images, now);
-        let predictions = argmax(
-            &numbers(taped.logits.clone().inner()),
-            taped.logits.dims()[1],
-        );
-        let right = predictions
-            .iter()
-            .zip(&batch.labels)
-            .filter(|(p, l)| p == l);
-        let n_right = right.count() as u64;
         let loss = loss::<B>(&taped, &batch.labels, self.training);
-        let value = loss.clone().into_scalar().elem::<f32>();
-        if !value.is_finite() {
-            return Err(LearnError::Diverged { step: at.step });
-        }
+        let value = loss.clone().inner();
         let (mut by_logits, mut by_weights) = (None, vec![]);
         if wanted.coefficients || wanted.weights {
             let mut grads = loss.backward();
+            if wanted.weights {
+                by_weights = self.model.gradients(&taped, &mut grads);
+            }
             if wanted.coefficients {
                 let [candidates, edges] = mixing.gradients(&grads);
                 let candidates = at.draw.gradient(candidates);
                 let by_coefficients = Tables { candidates, edges };
                 by_logits = Some(self.layout.gradient(logits, &by_coefficients));
             }
-            if wanted.weights {
-                by_weights = self.model.gradients(&taped, &mut grads);
-            }
         }
+        // Last, as it waits for a GPU.
+        let (loss, n_right) = answers(value, &taped.logits, &batch.labels, at.step)?;
         Ok(Look {
-            loss: value,
+            loss,
             n_right,
             by_logits,
             by_weights,

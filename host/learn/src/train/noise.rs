@@ -73,7 +73,9 @@ impl<B: LearnOps> Run<'_, B> {
         let mut order = Order::default();
         let mut layers: Vec<Sums> = vec![];
         for _ in 0..n_batches {
-            let pass = self.pass(self.next(&mut order))?;
+            let indices = self.next(&mut order);
+            let pass = self.pass(indices);
+            self.answers(&pass, indices)?;
             layers.resize(pass.taped.leaves.len(), Sums::default());
             let mut grads = pass.grads.into_iter();
             for (sums, leaves) in layers.iter_mut().zip(&pass.taped.leaves) {

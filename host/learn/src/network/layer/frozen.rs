@@ -1,6 +1,6 @@
 //! A layer under its running statistics, on the tape: for what learns from single images, and for attacks.
 
-use super::{Layer, linear};
+use super::{Layer, constant, linear};
 use crate::network::kind::Kind;
 use crate::ops::{ConvGeometry, ConvParams, LearnOps, unwrap, wrap};
 use burn::backend::Autodiff;
@@ -15,10 +15,8 @@ impl<B: LearnOps> Layer<B> {
         leaf: &[Tensor<Autodiff<B>, 1>],
         feedback: impl Fn() -> Tensor<Autodiff<B>, 1>,
     ) -> Tensor<Autodiff<B>, 4> {
-        let affine = self.affine::<Autodiff<B>>(&x.device(), |i| leaf[i].clone());
-        let constant = |t: &Tensor<B, 1>| Tensor::from_inner(t.clone());
-        let running = self.running.as_ref();
-        let running = running.map(|(mean, var)| [constant(mean), constant(var)]);
+        let affine = self.affine::<Autodiff<B>>(|i| leaf[i].clone(), constant);
+        let running = self.running.as_ref().map(|m| m.each_ref().map(constant));
         let line = || {
             self.line(affine.clone(), running.clone())
                 .map(|t| t.reshape([1, 1, 1, self.c]))
