@@ -27,7 +27,7 @@ impl Work<'_> {
     pub(super) fn instructions(&self) -> u64 {
         let limits = matches!(
             self.op,
-            Op::PackedConv2d(_) | Op::DepthwiseConv2d(_) | Op::AvgPool(_)
+            Op::PackedConv2d(_) | Op::DepthwiseConv2d(_) | Op::MaxPool(_) | Op::AvgPool(_)
         );
         let limited = match limits && self.clamp != Clamp::FULL {
             true => self.dst.len() as u64,

@@ -39,7 +39,7 @@ pub use conv2d::{Packed, packed_conv2d_s8};
 pub(crate) use depthwise::Cut;
 pub use depthwise::{depthwise_conv2d_over_s8, depthwise_conv2d_s8};
 pub use fully_connected::fully_connected_s8;
-pub use jobs::{Batch, Lines, Strip};
+pub use jobs::{Batch, Filter, Lines, Slice, Strip};
 pub use pointwise::pointwise_conv2d_s8;
 pub use pool::{Area, avg_pool_s8, global_avg_pool_s8, max_pool_s8};
 pub(crate) use pool::{WIDE, in_words};
@@ -342,11 +342,12 @@ pub trait Simd: Sized {
         }
     }
 
-    /// Four bytes each of pixels `step` bytes apart: bytes 0 and 2, 1 and 3 as halfwords.
+    /// Appends fours of bytes, if there is room for all: bytes 0 and 2, 1 and 3 as halfwords.
     #[inline]
-    fn spread(src: &[i8], step: usize, to: &mut [[u32; 2]]) {
-        for (to, pixel) in to.iter_mut().zip(src.chunks(step.max(1))) {
-            if let Some(bytes) = pixel.first_chunk::<4>() {
+    fn spread<const N: usize>(src: &[i8], to: &mut heapless::Vec<[u32; 2], N>) {
+        let (fours, at) = (src.as_chunks::<4>().0, to.len());
+        if to.resize(at + fours.len(), [0; 2]).is_ok() {
+            for (to, bytes) in to.iter_mut().skip(at).zip(fours) {
                 let word = u32::from_le_bytes(bytes.map(i8::cast_unsigned));
                 *to = [Self::sxtb16(word), Self::sxtb16_ror8(word)];
             }

@@ -31,26 +31,34 @@ fn fast(cut: &Cut, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
     let [down, right] = cut.dilation.map(NonZeroUsize::get);
     let phases = right.min(w);
     // Of a row of three or five weights.
-    let weights = 250 + cut.kernel * (7 + 10 * (cut.kernel - 1));
-    let (mut total, mut kept) = (800, 0);
+    let weights = 165 + cut.kernel * (7 + 10 * (cut.kernel - 1));
+    let (mut total, mut kept) = (1250, 0);
     for top in (0..h).step_by(cut.rows.get()) {
         let rows = cut.rows.get().min(h - top);
         let (moved, all) = (kept * cut.line, cut.lines(rows) * cut.line);
         let padding = 6 * all.saturating_sub(moved) / 5;
-        let fill = 220 + padding + 11 * moved;
+        // Of phases of columns: with phases of rows, and with some that are a row short.
+        let plan = match (down, rows > down && rows % down > 0) {
+            (1, _) => 430,
+            (_, false) => 620,
+            (_, true) => 820,
+        };
+        let (plans, moving) = (plan * phases, padding + 11 * moved);
         total += match (is_over, top) {
-            // The padding of a strip that is all of the image stays.
-            (true, 0) if rows == h => blocks * (220 + weights) + padding,
-            (true, 0) => blocks * (fill + weights),
-            (true, _) => blocks * fill,
-            (false, _) => phases * (fill + blocks * weights),
+            // All of the image in one strip: its plan and its padding stay, or its padding.
+            (true, 0) if rows == h && phases == 1 => plans + padding + blocks * (40 + weights),
+            (true, 0) if rows == h => padding + blocks * (plans + weights),
+            (true, 0) => blocks * (plans + padding + weights),
+            (true, _) => blocks * (plans + moving),
+            (false, _) => plans + phases * (padding + blocks * weights),
         };
         for phase in 0..phases {
             let lines = cut.inside(&image, [top, rows], phase, kept);
             total += blocks * lines.n[0] * expanded(lines.left, lines.n[1]);
             let columns = (w - phase).div_ceil(right);
             for row in 0..down.min(rows) {
-                total += blocks * (140 + outputs(cut, (rows - row).div_ceil(down), columns));
+                let call = if row == 0 { 55 } else { 70 };
+                total += blocks * (call + outputs(cut, (rows - row).div_ceil(down), columns));
             }
         }
         kept = if is_over { cut.shared_lines() } else { 0 };
@@ -58,11 +66,11 @@ fn fast(cut: &Cut, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
     total as u64
 }
 
-/// A row of `n` pixels from column `left` on: 13 a pair, 2 a turn of two, 11 a pixel alone, 10 around them.
+/// A row of `n` pixels from column `left` on: 10 a pair, 2 a turn of two, 9 a pixel alone, 11 around them.
 fn expanded(left: usize, n: usize) -> usize {
     let first = (left % 2).min(n);
     let (pairs, last) = ((n - first) / 2, (n - first) % 2);
-    13 * pairs + 2 * (pairs / 2) + 11 * (first + last) + 10
+    10 * pairs + 2 * (pairs / 2) + 9 * (first + last) + 11
 }
 
 /// `n` rows of four channels, two outputs at a time: 8 multiplications for two taps, loads, and 47 around
@@ -72,18 +80,17 @@ fn outputs(cut: &Cut, n: usize, columns: usize) -> usize {
     let k = cut.kernel;
     let beside = match (k, cut.stride) {
         (3, 1) => 3 * 24,
-        (3, _) => 3 * 26 + 2,
-        (_, 1) => 5 * 38,
-        _ => 5 * 38 + 2,
+        (3, _) => 3 * 26,
+        _ => 5 * 38,
     };
     let beside = beside + 2 * (k - 1) + 47;
     let below = if cut.stride == 1 { 145 } else { 151 };
-    let rows = |turns: usize| 26 + n * (turns * beside + 11);
+    let rows = |turns: usize| 5 + n * (turns * beside + 11);
     let pairs = if columns >= 2 { rows(columns / 2) } else { 0 };
     let last = match (columns % 2, k == 3 && n >= 2) {
         (0, _) => 0,
-        (_, true) => n.div_ceil(2) * below + 60 + 26 * (1 + n % 2),
-        (_, false) => rows(1) + 60,
+        (_, true) => n.div_ceil(2) * below + 30 * (1 + n % 2),
+        (_, false) => rows(1) + 15,
     };
     pairs + last
 }

@@ -91,8 +91,8 @@ fn copy(n: usize) -> u64 {
 }
 
 /// A window that is all of the input: four channels take 27 a group of eight depths, 3 a turn of four
-/// groups and 62 around it; expanding the input 12 for four.
+/// groups and 62 around it; expanding the input 6 for four.
 fn vector(k: u64, blocks: u64) -> u64 {
     let half = if k.is_multiple_of(8) { 0 } else { 16 };
-    blocks * (27 * (k / 8) + half + 3 * (k / 8).div_ceil(4) + 62) + 3 * k + 550
+    blocks * (27 * (k / 8) + half + 3 * (k / 8).div_ceil(4) + 62) + 3 * k / 2 + 550
 }

@@ -3,14 +3,11 @@
 
 use core::num::NonZeroUsize;
 
-use super::packing::{BLOCK, Epilogue, Reach, block_channels};
+use super::packing::{BLOCK, Epilogue, Reach, are_exact, block_channels};
 use super::slices::taps_len;
-use super::{Lines, SCRATCH_WORDS, Slices, Strip, limit};
+use super::{Filter, Lines, SCRATCH_WORDS, Slice, Slices, Strip, limit};
 use crate::kernel::{Dst, Over, Src, Weighted, generic};
 use crate::layer::Window;
-
-/// Largest window side.
-const MAX_KERNEL: usize = 5;
 
 /// Depthwise 2-D convolution: bit for bit
 /// [`generic::depthwise_conv2d_s8`], which it calls for windows and constants it does not know.
@@ -25,7 +22,7 @@ const MAX_KERNEL: usize = 5;
 /// pixels at a time are computed. Columns, and rows, whose distance is no multiple of the dilation never
 /// meet in a window: each such phase is a convolution without dilation. Fast are windows of 3×3 and 5×5
 /// with steps 1 and 2, or step 1 and any dilation, from 4 channels on. Never panics if
-/// `Model::parse` accepted the blob. Cost: 4.9 KiB of stack; instructions in [`crate::cost`].
+/// `Model::parse` accepted the blob. Cost: 5.1 KiB of stack; instructions in [`crate::cost`].
 pub fn depthwise_conv2d_s8<S: Slices>(
     src: &Src<'_>,
     dst: &mut Dst<'_>,
@@ -44,7 +41,7 @@ pub fn depthwise_conv2d_s8<S: Slices>(
 /// know.
 ///
 /// Rows that two strips share stay expanded, so that none is read after it was overwritten. Never panics if
-/// `Model::parse` accepted the blob. Cost: 4.9 KiB of stack; instructions in [`crate::cost`].
+/// `Model::parse` accepted the blob. Cost: 5.1 KiB of stack; instructions in [`crate::cost`].
 pub fn depthwise_conv2d_over_s8<S: Slices>(
     image: &mut Over<'_>,
     window: &Window,
@@ -62,29 +59,27 @@ pub fn depthwise_conv2d_over_s8<S: Slices>(
     limit::<S>(&mut image.dst());
 }
 
-/// Most words of expanded weights.
-const TAPS_WORDS: usize = 4 * MAX_KERNEL * (MAX_KERNEL - 1);
-/// Expanded weights of a window.
-type Taps = [u32; TAPS_WORDS];
-
 /// Expands the weights of four channels and writes their constants, if the fast kernels are exact.
 #[inline(always)]
 fn weights<S: Slices>(
-    (taps, epilogue): (&mut [u32], &mut Epilogue),
+    filter: &mut Filter,
     [c, first, side]: [usize; 3],
     constants: &Weighted<'_>,
     [src_zero, dst_zero]: [i32; 2],
 ) -> Option<()> {
+    let taps = filter.taps.get_mut(..taps_len(side))?;
     let sums = S::taps(constants.weights.get(first..)?, c, side, taps);
     // Of pixels less their zero point.
     let reach = Reach(255 * 127 * u32::try_from(side * side).ok()?);
     let channels = block_channels(&constants.requant, sums, first, src_zero)?;
-    if !channels.iter().all(|channel| channel.is_exact(reach)) {
+    if !are_exact(&channels, reach) {
         return None;
     }
-    *epilogue = Epilogue::of(&channels, dst_zero, reach);
-    // One accumulator per channel here: no pairs.
-    epilogue.bias = channels.map(|channel| channel.bias);
+    filter.epilogue = Epilogue {
+        // One accumulator per channel here: no pairs.
+        bias: channels.map(|channel| channel.bias),
+        ..Epilogue::of(&channels, dst_zero, reach)
+    };
     Some(())
 }
 
@@ -175,9 +170,7 @@ impl Cut {
     fn run<S: Slices>(&self, src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) -> bool {
         // Padding for as much as is read only.
         let mut pixels = heapless::Vec::<u32, SCRATCH_WORDS>::new();
-        let mut taps: Taps = [0; TAPS_WORDS];
-        let taps = taps.get_mut(..taps_len(self.kernel)).unwrap_or_default();
-        let mut epilogue = Epilogue::default();
+        let mut filter = Filter::empty();
         let padding = S::padding(src.zero_point);
         let zero_points = [src.zero_point, dst.zero_point];
         let strips = dst.h.div_ceil(self.rows.get());
@@ -191,21 +184,18 @@ impl Cut {
             if pixels.resize(words, padding).is_err() {
                 return false;
             }
-            let lines = self.inside(src, [top, rows], phase, 0);
+            let lines = S::Spread::from(self.inside(src, [top, rows], phase, 0));
+            let outputs = Outputs::<S>::new(self, [dst.w, dst.c], [phase, top, rows]);
             // Where the channels are no multiple of 4, the last slice repeats some of the one before.
             for slice in 0..src.c.div_ceil(BLOCK) {
                 let first = (slice * BLOCK).min(src.c - BLOCK);
                 let shape = [src.c, first, self.kernel];
-                let filter = (&mut *taps, &mut epilogue);
-                if weights::<S>(filter, shape, constants, zero_points).is_none() {
+                if weights::<S>(&mut filter, shape, constants, zero_points).is_none() {
                     return false;
                 }
-                S::spread_lines(
-                    src.data.get(first..).unwrap_or_default(),
-                    &lines,
-                    &mut pixels,
-                );
-                self.rows::<S>(dst, (taps, &epilogue, &pixels), [phase, top, rows, first]);
+                let data = src.data.get(first..).unwrap_or_default();
+                S::spread_lines(data, &lines, &mut pixels);
+                outputs.write(dst, &filter, &pixels, first);
             }
         }
         true
@@ -215,25 +205,25 @@ impl Cut {
     /// block whose constants need the generic kernel, where it stopped.
     fn run_over<S: Slices>(&self, image: &mut Over<'_>, constants: &Weighted<'_>) -> Option<usize> {
         let mut pixels = heapless::Vec::<u32, SCRATCH_WORDS>::new();
-        let mut taps: Taps = [0; TAPS_WORDS];
-        let taps = taps.get_mut(..taps_len(self.kernel)).unwrap_or_default();
-        let mut epilogue = Epilogue::default();
+        let mut filter = Filter::empty();
         let padding = S::padding(image.zero_points[0]);
         let phases = self.dilation[1].get().min(image.to[1]);
         let strips = image.to[0].div_ceil(self.rows.get());
+        // A strip that is all of the image is the same for every block.
+        let stays = phases == 1 && strips == 1;
+        let (mut spread, mut outputs) = (None, None);
         for first in (0..image.c).step_by(BLOCK) {
             let shape = [image.c, first, self.kernel];
-            let filter = (&mut *taps, &mut epilogue);
-            if weights::<S>(filter, shape, constants, image.zero_points).is_none() {
+            if weights::<S>(&mut filter, shape, constants, image.zero_points).is_none() {
                 return Some(first);
             }
             for strip in 0..strips {
                 let top = strip * self.rows.get();
                 let rows = self.rows.get().min(image.to[0] - top);
-                let kept = if top > 0 { self.keep(&mut pixels) } else { 0 };
-                // A strip that is all of the image has its padding from the block before.
+                let n_kept = if top > 0 { self.keep(&mut pixels) } else { 0 };
+                // Its padding is there from the block before.
                 if strips > 1 || first == 0 {
-                    pixels.truncate(kept * self.line);
+                    pixels.truncate(n_kept * self.line);
                     // They fit, as `rows` says.
                     pixels
                         .resize(self.lines(rows) * self.line, padding)
@@ -242,13 +232,16 @@ impl Cut {
                 let src = image.src();
                 let data = src.data.get(first..).unwrap_or_default();
                 for phase in 0..phases {
-                    let lines = self.inside(&src, [top, rows], phase, kept);
-                    S::spread_lines(data, &lines, &mut pixels);
+                    let inside = || self.inside(&src, [top, rows], phase, n_kept).into();
+                    let lines: &S::Spread = kept(&mut spread, stays, inside);
+                    S::spread_lines(data, lines, &mut pixels);
                 }
                 let mut dst = image.dst();
                 for phase in 0..phases {
-                    let from = (&*taps, &epilogue, &*pixels);
-                    self.rows::<S>(&mut dst, from, [phase, top, rows, first]);
+                    let shape = [dst.w, dst.c];
+                    let new = || Outputs::<S>::new(self, shape, [phase, top, rows]);
+                    let outputs = kept(&mut outputs, stays, new);
+                    outputs.write(&mut dst, &filter, &pixels, first);
                 }
             }
         }
@@ -308,31 +301,72 @@ impl Cut {
             zero_point: src.zero_point,
         }
     }
+}
 
-    /// Output rows of four channels, phase by phase.
-    #[inline(always)]
-    fn rows<S: Slices>(
-        &self,
-        dst: &mut Dst<'_>,
-        (taps, epilogue, pixels): (&[u32], &Epilogue, &[u32]),
-        [phase, top, rows, first]: [usize; 4],
-    ) {
-        let [down, right] = self.dilation;
-        let line = dst.w * dst.c;
-        for row in 0..down.get().min(rows) {
-            let at = row * self.line + self.before(phase);
-            let strip = Strip {
-                pixels: pixels.get(at..).unwrap_or_default(),
-                pitch: down.get() * self.line,
-                kernel: self.kernel,
-                stride: self.stride,
-                weights: taps,
-                epilogue,
-                n: [div_ceil(rows - row, down), div_ceil(dst.w - phase, right)],
-                step: [down.get() * line, right.get() * dst.c],
-            };
-            let from = (top + row) * line + phase * dst.c + first;
-            S::rows(&strip, dst.data.get_mut(from..).unwrap_or_default());
+/// The outputs of one phase of columns of a strip, for slice after slice.
+struct Outputs<S: Slices> {
+    /// A phase of rows.
+    strip: S::Rows,
+    /// One with a row less, if there is any.
+    fewer: Option<S::Rows>,
+    /// Phases of rows, and how many of them are no row short.
+    phases: [usize; 2],
+    /// Words before the first row of a phase, and from one phase to the next.
+    words: [usize; 2],
+    /// Values before its outputs, and from one to the next.
+    out: [usize; 2],
+}
+
+impl<S: Slices> Outputs<S> {
+    /// Of `phase`, in `rows` output rows from `top` on of an output of width and channels `[w, c]`.
+    #[inline(never)]
+    fn new(cut: &Cut, [w, c]: [usize; 2], [phase, top, rows]: [usize; 3]) -> Self {
+        let [down, right] = cut.dilation;
+        let line = w * c;
+        let strip = |n_rows: usize| {
+            S::Rows::from(Strip {
+                pitch: down.get() * cut.line,
+                kernel: cut.kernel,
+                stride: cut.stride,
+                n: [n_rows, div_ceil(w - phase, right)],
+                step: [down.get() * line, right.get() * c],
+            })
+        };
+        let (each, rest) = (rows / down, rows % down);
+        let whole = if rest > 0 { rest } else { down.get() };
+        let phases = down.get().min(rows);
+        Self {
+            strip: strip(div_ceil(rows, down)),
+            fewer: (whole < phases).then(|| strip(each)),
+            phases: [phases, whole],
+            words: [cut.before(phase), cut.line],
+            out: [top * line + phase * c, line],
         }
     }
+
+    /// Those of the four channels from `first` on.
+    #[inline(always)]
+    fn write(&self, dst: &mut Dst<'_>, filter: &Filter, pixels: &[u32], first: usize) {
+        let [phases, whole] = self.phases;
+        let mut phase = |strip: &S::Rows, row: usize| {
+            let from = self.words[0] + row * self.words[1];
+            let to = self.out[0] + row * self.out[1] + first;
+            let pixels = pixels.get(from..).unwrap_or_default();
+            let slice = Slice { pixels, filter };
+            S::rows(strip, &slice, dst.data.get_mut(to..).unwrap_or_default());
+        };
+        phase(&self.strip, 0);
+        for row in 1..phases {
+            let short = self.fewer.as_ref().filter(|_| row >= whole);
+            phase(short.unwrap_or(&self.strip), row);
+        }
+    }
+}
+
+/// What was made before, or, unless it `stays`, is made anew.
+fn kept<T>(before: &mut Option<T>, stays: bool, make: impl FnOnce() -> T) -> &T {
+    if !stays {
+        *before = None;
+    }
+    before.get_or_insert_with(make)
 }

@@ -153,14 +153,19 @@ impl Simd for Multiply {
         }
     }
 
+    /// Without zeros in front of what is written.
     #[inline]
-    fn spread(src: &[i8], step: usize, to: &mut [[u32; 2]]) {
-        let n = to.len();
-        if n == 0 || step < 4 || src.len() < (n - 1) * step + 4 {
+    fn spread<const N: usize>(src: &[i8], to: &mut heapless::Vec<[u32; 2], N>) {
+        let (n, at) = (src.len() / 4, to.len());
+        let spare = to.spare_capacity_mut();
+        if n == 0 || spare.len() < n {
             return;
         }
-        // SAFETY: `src` holds `n` pixels `step` bytes apart, `to` takes two words for each.
-        unsafe { bytes::spread(src.as_ptr(), step, to.as_mut_ptr(), n) }
+        // SAFETY: `src` holds `n` fours, `spare` takes two words for each, and all of them are written.
+        unsafe {
+            bytes::spread(src.as_ptr(), 4, spare.as_mut_ptr().cast(), n);
+            to.set_len(at + n);
+        }
     }
 
     #[inline]

@@ -193,21 +193,39 @@ fn high(acc: i32, multiplier: i32) -> i32 {
     }
 }
 
+/// No sum of `channels`, bias included, is farther from 0; at most twice as far as the farthest bias, and
+/// `reach`.
+#[inline(always)]
+fn bound(channels: &[Channel; BLOCK], reach: Reach) -> u32 {
+    let (far, signs) = channels.iter().fold((0, 0), |(far, signs), channel| {
+        // `|x|`, or 1 less below 0.
+        let bias = channel.bias ^ (channel.bias >> 31);
+        (far | bias, signs | channel.bias)
+    });
+    let below = u32::from(signs < 0);
+    // At most 2^31, and 2^24.
+    far.cast_unsigned() + below + reach.0.min(1 << 24)
+}
+
+/// Whether a fast kernel is exact for `channels`: [`Channel::is_exact`] of each, or a little less.
+#[inline(always)]
+pub(crate) fn are_exact(channels: &[Channel; BLOCK], reach: Reach) -> bool {
+    bound(channels, reach) < 1 << 23 && channels.iter().all(Channel::is_in_range)
+}
+
 impl Channel {
+    /// A multiplier of at least 2^30 and a right shift by 2 to 22.
+    #[inline(always)]
+    fn is_in_range(&self) -> bool {
+        self.multiplier >= 1 << 30 && (-22..=-2).contains(&self.shift)
+    }
+
     /// Whether a fast kernel is exact: it needs `|bias| + reach < 2^23`, a multiplier of at least 2^30
     /// and a right shift by 2 to 22, so that no sum leaves 32 bits.
     #[inline]
     pub fn is_exact(&self, reach: Reach) -> bool {
-        self.bound(reach) < 1 << 23
-            && self.multiplier >= 1 << 30
-            && (-22..=-2).contains(&self.shift)
-    }
-
-    /// No sum with its bias is farther from 0.
-    #[inline]
-    fn bound(&self, reach: Reach) -> u32 {
         // At most 2^31 and 2^24.
-        self.bias.unsigned_abs() + reach.0.min(1 << 24)
+        self.bias.unsigned_abs() + reach.0.min(1 << 24) < 1 << 23 && self.is_in_range()
     }
 
     /// The activation of `Σ q·w`, where [`Channel::is_exact`] holds.

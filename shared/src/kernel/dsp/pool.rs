@@ -12,6 +12,8 @@ const LANES: usize = 4;
 const WORDS: usize = 4;
 /// Channels of them.
 pub(crate) const WIDE: usize = LANES * WORDS;
+/// -128 in each byte.
+const LEAST: u32 = u32::from_le_bytes([i8::MIN.cast_unsigned(); LANES]);
 /// Most pixels whose sum of i8 fits in a halfword.
 const MAX_PIXELS: usize = 256;
 
@@ -29,18 +31,18 @@ pub fn max_pool_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, window: &Window) {
     if !in_words(src.c, 1) {
         return generic::max_pool_s8(src, dst, window);
     }
-    let limits = limits(dst.clamp);
     each_area(src, dst, window, |area, pixel| {
         blocks(
             pixel,
             |wide| {
                 for (i, to) in wide.iter_mut().enumerate() {
-                    put(to, area.largest::<S, WORDS>(WIDE * i, limits));
+                    put(to, area.largest::<S, WORDS>(WIDE * i));
                 }
             },
-            |at| area.largest::<S, 1>(at, limits)[0],
+            |at| area.largest::<S, 1>(at)[0],
         );
     });
+    limit::<S>(dst);
 }
 
 /// Mean of each window over the taps inside the image: bit for bit [`generic::avg_pool_s8`], which it
@@ -232,11 +234,10 @@ impl Area<'_> {
         acc
     }
 
-    /// Largest values, limited.
+    /// Largest values.
     #[inline(always)]
-    fn largest<S: Simd, const N: usize>(&self, at: usize, [min, max]: [u32; 2]) -> [u32; N] {
-        let largest = self.fold(at, [min; N], |acc, word| *acc = S::max4(*acc, word));
-        largest.map(|word| S::min4(word, max))
+    fn largest<S: Simd, const N: usize>(&self, at: usize) -> [u32; N] {
+        self.fold(at, [LEAST; N], |acc, word| *acc = S::max4(*acc, word))
     }
 
     /// Sums of channels 0 and 2, and of 1 and 3, of each word.

@@ -2,8 +2,8 @@
 //! others in tests. It owns no algorithm beyond what an instruction set has to give.
 
 use super::packing::{BLOCK, Epilogue};
-use super::slices::pair;
-use super::{Simd, Slices, Strip, blocks_of, halves};
+use super::slices::{self, pair};
+use super::{Lines, Simd, Slice, Slices, Strip, blocks_of, halves};
 
 /// Plain Rust.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,15 @@ impl Simd for Portable {
 }
 
 impl Slices for Portable {
-    fn rows(strip: &Strip<'_>, out: &mut [i8]) {
+    type Spread = Lines;
+    type Rows = Strip;
+
+    fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
+        slices::spread_lines(src, lines, to);
+    }
+
+    fn rows(strip: &Strip, slice: &Slice<'_>, out: &mut [i8]) {
+        let Slice { pixels, filter } = *slice;
         let ([n_rows, n], side) = (strip.n, strip.kernel);
         let pairs = side.saturating_sub(1);
         let half = |words: &[u32], at: usize, which: usize| {
@@ -50,23 +58,23 @@ impl Slices for Portable {
             halves(word)[which % 2]
         };
         for (y, x) in (0..n_rows).flat_map(|y| (0..n).map(move |x| (y, x))) {
-            let mut acc = strip.epilogue.bias;
+            let mut acc = filter.epilogue.bias;
             for (ky, kx) in (0..side).flat_map(|ky| (0..side).map(move |kx| (ky, kx))) {
                 let row = (y * strip.stride + ky) * strip.pitch;
                 let column = x * strip.stride + kx;
                 // Every weight but the last begins a pair.
                 let first = kx.min(pairs.saturating_sub(1));
                 for (c, acc) in acc.iter_mut().enumerate() {
-                    let pixel = half(strip.pixels, row + BLOCK * (column / 2) + c, column);
+                    let pixel = half(pixels, row + BLOCK * (column / 2) + c, column);
                     let at = BLOCK * pairs * ky + pair(c, first, pairs);
-                    let weight = half(strip.weights, at, kx - first);
+                    let weight = half(&filter.taps, at, kx - first);
                     *acc = acc.wrapping_add(pixel * weight);
                 }
             }
             let at = y * strip.step[0] + x * strip.step[1];
             let outputs = out.get_mut(at..).unwrap_or_default();
             for (lane, (out, acc)) in outputs.iter_mut().zip(acc).enumerate() {
-                *out = strip.epilogue.requantize(lane, acc);
+                *out = filter.epilogue.requantize(lane, acc);
             }
         }
     }

@@ -3,7 +3,7 @@
 //! It owns that form and must not know strips, nor the order of slices.
 
 use super::packing::BLOCK;
-use super::{Lines, Simd, Strip, halves, word};
+use super::{Lines, Simd, Slice, Strip, halves, word};
 
 /// What a depthwise convolution needs of an instruction set. Unless it has a form of its own:
 ///
@@ -15,6 +15,11 @@ use super::{Lines, Simd, Strip, halves, word};
 /// So one SMLAD is two taps, of outputs at even places with pairs from an even weight on, at odd places
 /// from an odd one.
 pub trait Slices: Simd {
+    /// [`Lines`] as [`Slices::spread_lines`] takes them, slice after slice.
+    type Spread: From<Lines>;
+    /// A [`Strip`] as [`Slices::rows`] takes it, slice after slice.
+    type Rows: From<Strip>;
+
     /// What the padding of an image consists of.
     #[inline]
     fn padding(_zero_point: i32) -> u32 {
@@ -43,38 +48,41 @@ pub trait Slices: Simd {
         [0; BLOCK]
     }
 
-    /// The pixels of `lines`, row by row. Slices that are too short give a wrong result.
-    #[inline]
-    fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
-        let [rows, n] = lines.n;
-        for row in 0..rows {
-            let to = to.get_mut(lines.to + row * lines.pitch..);
-            let to = to.unwrap_or_default().as_chunks_mut::<BLOCK>().0;
-            let src = src.get(lines.start + row * lines.down..);
-            let pixels = src.unwrap_or_default().chunks(lines.step.max(1)).take(n);
-            for (x, pixel) in (lines.left..).zip(pixels) {
-                for (to, &q) in to.get_mut(x / 2).into_iter().flatten().zip(pixel) {
-                    let [low, high] = halves(*to);
-                    let q = i32::from(q) - lines.zero_point;
-                    *to = if x % 2 == 0 {
-                        word(q, high)
-                    } else {
-                        word(low, q)
-                    };
-                }
-            }
-        }
-    }
+    /// The pixels of `lines`, row by row, between padding. Slices that are too short give a wrong result.
+    fn spread_lines(src: &[i8], lines: &Self::Spread, to: &mut [u32]);
 
     /// Rows of outputs into `out[y·step[0] + x·step[1] + channel]`, limited to i8. Slices that are too short
     /// give a wrong result.
-    fn rows(strip: &Strip<'_>, out: &mut [i8]);
+    fn rows(strip: &Self::Rows, slice: &Slice<'_>, out: &mut [i8]);
+}
+
+/// [`Slices::spread_lines`] in the form that no instruction set has of its own.
+#[inline]
+pub(super) fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
+    let [rows, n] = lines.n;
+    for row in 0..rows {
+        let to = to.get_mut(lines.to + row * lines.pitch..);
+        let to = to.unwrap_or_default().as_chunks_mut::<BLOCK>().0;
+        let src = src.get(lines.start + row * lines.down..);
+        let pixels = src.unwrap_or_default().chunks(lines.step.max(1)).take(n);
+        for (x, pixel) in (lines.left..).zip(pixels) {
+            for (to, &q) in to.get_mut(x / 2).into_iter().flatten().zip(pixel) {
+                let [low, high] = halves(*to);
+                let q = i32::from(q) - lines.zero_point;
+                *to = if x % 2 == 0 {
+                    word(q, high)
+                } else {
+                    word(low, q)
+                };
+            }
+        }
+    }
 }
 
 /// Words that [`Slices::taps`] writes for a window of `side` rows and columns: those of pairs, which are more
 /// than two for each tap.
 #[inline]
-pub(super) fn taps_len(side: usize) -> usize {
+pub(super) const fn taps_len(side: usize) -> usize {
     4 * side * side.saturating_sub(1)
 }
 

@@ -10,7 +10,7 @@ use core::arch::x86_64::*;
 
 use super::packing::{BLOCK, Epilogue};
 use super::slices::pair;
-use super::{Portable, Simd, Slices, Strip};
+use super::{Lines, Portable, Simd, Slice, Slices, Strip, slices};
 
 /// x86-64.
 #[derive(Clone, Copy, Debug)]
@@ -171,16 +171,17 @@ fn row_weights<const K: usize>(row: &[u32]) -> [[__m128i; 3]; 2] {
 
 /// `K` is the window's side.
 #[target_feature(enable = "sse2")]
-fn rows<const K: usize>(strip: &Strip<'_>, out: &mut [i8]) {
+fn rows<const K: usize>(strip: &Strip, slice: &Slice<'_>, out: &mut [i8]) {
+    let filter = slice.filter;
     let mut weights = [[[_mm_setzero_si128(); 3]; 2]; K];
     for (to, row) in weights
         .iter_mut()
-        .zip(strip.weights.chunks_exact(BLOCK * (K - 1)))
+        .zip(filter.taps.chunks_exact(BLOCK * (K - 1)))
     {
         *to = row_weights::<K>(row);
     }
-    let constants = Lanes::new(strip.epilogue, strip.epilogue.bias);
-    let pixels = strip.pixels.as_chunks::<BLOCK>().0;
+    let constants = Lanes::new(&filter.epilogue, filter.epilogue.bias);
+    let pixels = slice.pixels.as_chunks::<BLOCK>().0;
     let [n_rows, n] = strip.n;
     for (y, x) in (0..n_rows).flat_map(|y| (0..n).map(move |x| (y, x))) {
         let mut acc = _mm_setzero_si128();
@@ -215,14 +216,22 @@ impl Simd for Sse2 {
 }
 
 impl Slices for Sse2 {
+    type Spread = Lines;
+    type Rows = Strip;
+
     #[inline]
-    fn rows(strip: &Strip<'_>, out: &mut [i8]) {
+    fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
+        slices::spread_lines(src, lines, to);
+    }
+
+    #[inline]
+    fn rows(strip: &Strip, slice: &Slice<'_>, out: &mut [i8]) {
         match strip.kernel {
             // SAFETY: every x86-64 processor has SSE2.
-            3 => unsafe { rows::<3>(strip, out) },
+            3 => unsafe { rows::<3>(strip, slice, out) },
             // SAFETY: as above.
-            5 => unsafe { rows::<5>(strip, out) },
-            _ => Portable::rows(strip, out),
+            5 => unsafe { rows::<5>(strip, slice, out) },
+            _ => Portable::rows(strip, slice, out),
         }
     }
 }

@@ -92,13 +92,8 @@ pub(super) fn vector<S: Simd>(
     constants: &Weighted<'_>,
     packed: Packed<'_>,
 ) {
-    // Zeros for as much as is filled only.
     let mut column = heapless::Vec::<[u32; 2], { SCRATCH_WORDS / 2 }>::new();
-    if column.resize(depth.len() / 4, [0; 2]).is_err() {
-        return;
-    }
-    let column = column.as_mut_slice();
-    fill::<S>(src.data, depth, column);
+    fill::<S>(src.data, depth, &mut column);
     let zero_points = [src.zero_point, dst.zero_point];
     let proved = Proved::new(constants, packed.sums, zero_points);
     let whole = dst.data.len() - dst.data.len() % BLOCK;
@@ -109,37 +104,32 @@ pub(super) fn vector<S: Simd>(
         .unwrap_or_default();
     let last_first = first_channel(dst.data.len() / BLOCK, dst.data.len());
     S::vector(
-        column,
+        &column,
         weights,
         &proved,
         dst.data.get_mut(..whole).unwrap_or_default(),
     );
     if !last.is_empty() {
         let outputs = dst.data.get_mut(last_first..).unwrap_or_default();
-        S::vector(column, last, &proved.from(last_first), outputs);
+        S::vector(&column, last, &proved.from(last_first), outputs);
     }
 }
 
-/// Expands the rows of an image, each padded to whole words.
-fn fill<S: Simd>(src: &[i8], depth: Depth, to: &mut [[u32; 2]]) {
+/// Expands the rows of an image, each padded to whole words, as far as there is room.
+fn fill<S: Simd>(
+    src: &[i8],
+    depth: Depth,
+    to: &mut heapless::Vec<[u32; 2], { SCRATCH_WORDS / 2 }>,
+) {
     if depth.run == depth.row() {
-        return S::spread(src, 4, to);
+        return S::spread(src, to);
     }
-    let mut rest = src;
-    for to in to.chunks_exact_mut((depth.row() / 4).max(1)) {
-        let Some((line, behind)) = rest.split_at_checked(depth.run) else {
-            return;
-        };
-        rest = behind;
-        let (fours, tail) = line.as_chunks::<4>();
+    for line in src.chunks_exact(depth.run.max(1)) {
         let mut four = [0; 4];
-        for (to, &from) in four.iter_mut().zip(tail) {
+        for (to, &from) in four.iter_mut().zip(line.as_chunks::<4>().1) {
             *to = from;
         }
-        let Some((words, last)) = to.split_at_mut_checked(fours.len()) else {
-            return;
-        };
-        S::spread(line, 4, words);
-        S::spread(&four, 4, last);
+        S::spread(line, to);
+        S::spread(&four, to);
     }
 }

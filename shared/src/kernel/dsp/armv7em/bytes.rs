@@ -86,24 +86,21 @@ pub(super) unsafe extern "C" fn expand(job: &Gather) {
     )
 }
 
-/// `n` pixels of four bytes, `step` bytes apart, as halfwords.
+/// `n` fours of bytes as halfwords.
 ///
 /// # Safety
-/// `from` is readable at `n` places, `to` takes two words for each and is aligned to 4; `n >= 1`.
+/// `from` is readable for `4·n` bytes, `to` takes two words for each four and is aligned to 4; `n >= 1`.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn spread(from: *const i8, step: usize, to: *mut [u32; 2], n: usize) {
+pub(super) unsafe extern "C" fn spread(from: *const i8, to: *mut [u32; 2], n: usize) {
     naked_asm!(
         processor!(),
-        "push {{r4-r5}}",
         "1:",
-        "ldr r12, [r0]",
-        "add r0, r0, r1",
-        "sxtb16 r4, r12",
-        "sxtb16 r5, r12, ror #8",
-        "strd r4, r5, [r2], #8",
-        "subs r3, r3, #1",
+        "ldr r3, [r0], #4",
+        "sxtb16 r12, r3",
+        "sxtb16 r3, r3, ror #8",
+        "strd r12, r3, [r1], #8",
+        "subs r2, r2, #1",
         "bne 1b",
-        "pop {{r4-r5}}",
         "bx lr",
     )
 }

@@ -3,22 +3,13 @@
 
 use core::arch::naked_asm;
 
-use crate::kernel::dsp::Strip;
-use crate::kernel::dsp::packing::{BLOCK, Epilogue};
-use crate::kernel::dsp::slices::taps_len;
+use crate::kernel::dsp::packing::BLOCK;
+use crate::kernel::dsp::{Filter, Slice, Strip};
 
-/// What a [`Kernel`] works on; it copies the fields to its stack in this order.
+/// What a [`Kernel`] works on; it copies the fields to its stack in this order, the last one aside.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct RowJob {
-    pixels: *const u32,
-    /// Behind the pairs of the first row.
-    pixels_end: *const u32,
-    weights: *const u32,
-    epilogue: *const Epilogue,
-    /// Those of `epilogue` behind the biases.
-    constants: *const [i32; BLOCK],
-    out: *mut i8,
+struct Job {
     /// From the first output of a pair to the second, 0 for one output.
     step: usize,
     pitch_bytes: usize,
@@ -29,166 +20,194 @@ struct RowJob {
     rows: usize,
     /// From behind the pairs of one row to the first pair of the next.
     next: usize,
-    /// From `pixels_end` of one row to that of the next.
+    /// From behind the pairs of one row to behind those of the next.
     row_bytes: usize,
     /// From behind the outputs of one row to the first one of the next.
     next_out: usize,
+    /// Bytes of a row's pairs.
+    pairs_bytes: usize,
 }
 
-type Kernel = unsafe extern "C" fn(&RowJob);
+type Kernel = unsafe extern "C" fn(&Job, *const u32, &Filter, *mut i8);
 
-/// All rows of a strip; false if it does not fit its slices, or no kernel does.
+/// Part of a strip: its first pixels, in bytes, and its first output.
+#[derive(Clone, Copy)]
+struct Part {
+    kernel: Kernel,
+    job: Job,
+    pixels: usize,
+    out: usize,
+}
+
+/// A [`Strip`] in parts.
 ///
-/// Two outputs of a row at a time. Of an odd number the last column is left: see [`last_column`].
-#[inline(always)]
-pub(super) fn run(strip: &Strip<'_>, out: &mut [i8]) -> bool {
-    let kernel: Kernel = match (strip.kernel, strip.stride) {
-        (3, 1) => kernel_3_1,
-        (3, 2) => kernel_3_2,
-        (5, 1) => kernel_5_1,
-        (5, 2) => kernel_5_2,
-        _ => return false,
-    };
-    let ([n_rows, n], [line, step]) = (strip.n, strip.step);
-    let (last_row, last) = (n_rows.wrapping_sub(1), n.wrapping_sub(1));
-    // Outputs are computed in twos, from pairs of pixels.
-    let columns = (last | 1) * strip.stride + strip.kernel;
-    let fits = n_rows >= 1
-        && n >= 1
-        && strip.pixels.len()
-            >= (last_row * strip.stride + strip.kernel - 1) * strip.pitch
-                + 2 * columns.next_multiple_of(2)
-        && strip.weights.len() >= taps_len(strip.kernel)
-        && out.len() >= last_row * line + last * step + BLOCK;
-    if !fits {
-        return false;
-    }
-    let bytes = 4 * strip.pitch;
-    let epilogue: *const Epilogue = strip.epilogue;
-    let row_bytes = strip.stride * bytes;
-    let even = n - n % 2;
-    let job = RowJob {
-        pixels: strip.pixels.as_ptr(),
-        pixels_end: strip.pixels.as_ptr().wrapping_add(2 * even * strip.stride),
-        weights: strip.weights.as_ptr(),
-        epilogue,
-        constants: epilogue.cast::<[i32; BLOCK]>().wrapping_add(1),
-        out: out.as_mut_ptr(),
-        step,
-        pitch_bytes: bytes,
-        back: (16 * strip.stride).wrapping_sub((strip.kernel - 1) * bytes),
-        rows: n_rows,
-        next: row_bytes.wrapping_sub(8 * even * strip.stride),
-        row_bytes,
-        next_out: line.wrapping_sub(even * step),
-    };
-    if even > 0 {
-        // SAFETY: `fits` covers the windows of all outputs, and these are among them.
-        unsafe { kernel(&job) }
-    }
-    if n % 2 == 1 {
-        // SAFETY: as above; `fits` covers the pixels of one column more.
-        unsafe { last_column(strip, job, kernel) }
-    }
-    true
+/// Two outputs of a row at a time. Of an odd number the last column is left: two outputs below each other at a
+/// time if there is a kernel for that, else each is written over what is computed beside it.
+#[derive(Clone, Copy)]
+pub struct Rows {
+    parts: [Option<Part>; 3],
+    /// Words of pixels and outputs that are there at least; more than there can be where no kernel fits.
+    least: [usize; 2],
 }
 
-/// The last of an odd number of columns: two outputs below each other at a time if there is a kernel for that,
-/// else each is written over what is computed beside it.
-///
-/// # Safety
-/// `job` holds for `kernel` with one column more.
-#[inline(never)]
-unsafe fn last_column(strip: &Strip<'_>, job: RowJob, kernel: Kernel) {
-    let ([n_rows, n], line) = (strip.n, strip.step[0]);
-    let down: Option<Kernel> = match (strip.kernel, strip.stride) {
-        (3, 1) => Some(down_3_1),
-        (3, _) => Some(down_3_2),
-        _ => None,
-    };
-    let pixels = job.pixels_end;
-    let mut job = RowJob {
-        pixels,
-        out: job.out.wrapping_add((n - 1) * job.step),
-        ..job
-    };
-    let Some(down) = down.filter(|_| n_rows >= 2) else {
-        job.pixels_end = pixels.wrapping_add(4 * strip.stride);
-        (job.step, job.next_out) = (0, line);
-        job.next = job.row_bytes.wrapping_sub(16 * strip.stride);
-        // SAFETY: the same contract.
-        return unsafe { kernel(&job) };
-    };
-    let place = |y: usize| pixels.wrapping_byte_add(y * job.row_bytes);
-    (job.step, job.rows) = (line, 1);
-    // From the last row of one pair of outputs to the first of the next.
-    job.back =
-        (2 * job.row_bytes).wrapping_sub((strip.kernel - 1 + strip.stride) * job.pitch_bytes);
-    job.pixels_end = place(n_rows - n_rows % 2);
-    // SAFETY: the same contract, of an even number of rows, at least two.
-    unsafe { down(&job) }
-    if n_rows % 2 == 1 {
-        (job.pixels, job.pixels_end) = (place(n_rows - 2), place(n_rows));
-        job.out = job.out.wrapping_add((n_rows - 2) * line);
-        // SAFETY: as above.
-        unsafe { down(&job) }
+impl From<Strip> for Rows {
+    fn from(strip: Strip) -> Self {
+        let kernels: Option<(Kernel, Option<Kernel>)> = match (strip.kernel, strip.stride) {
+            (3, 1) => Some((kernel_3_1, Some(down_3_1))),
+            (3, 2) => Some((kernel_3_2, Some(down_3_2))),
+            (5, 1) => Some((kernel_5_1, None)),
+            (5, 2) => Some((kernel_5_2, None)),
+            _ => None,
+        };
+        let none = Self {
+            parts: [None; 3],
+            least: [usize::MAX; 2],
+        };
+        let ([n_rows, n], [line, step]) = (strip.n, strip.step);
+        let (Some((kernel, down)), Some(last_row), Some(last)) =
+            (kernels, n_rows.checked_sub(1), n.checked_sub(1))
+        else {
+            return none;
+        };
+        // Outputs are computed in twos, from pairs of pixels.
+        let columns = (last | 1) * strip.stride + strip.kernel;
+        let bytes = 4 * strip.pitch;
+        let row_bytes = strip.stride * bytes;
+        let even = n - n % 2;
+        let pairs_bytes = 8 * even * strip.stride;
+        let job = Job {
+            step,
+            pitch_bytes: bytes,
+            back: (16 * strip.stride).wrapping_sub((strip.kernel - 1) * bytes),
+            rows: n_rows,
+            next: row_bytes.wrapping_sub(pairs_bytes),
+            row_bytes,
+            next_out: line.wrapping_sub(even * step),
+            pairs_bytes,
+        };
+        let part = |kernel, job, row: usize, x: usize| Part {
+            kernel,
+            job,
+            pixels: row * row_bytes + 8 * x * strip.stride,
+            out: row * line + x * step,
+        };
+        let beside = (even > 0).then(|| part(kernel, job, 0, 0));
+        let below = match down.filter(|_| n_rows >= 2) {
+            _ if n % 2 == 0 => [None; 2],
+            None => {
+                let job = Job {
+                    step: 0,
+                    next: row_bytes.wrapping_sub(16 * strip.stride),
+                    next_out: line,
+                    pairs_bytes: 16 * strip.stride,
+                    ..job
+                };
+                [Some(part(kernel, job, 0, last)), None]
+            }
+            Some(down) => {
+                // One row of pairs below each other.
+                let job = |rows: usize| Job {
+                    step: line,
+                    back: (2 * row_bytes).wrapping_sub((strip.kernel - 1 + strip.stride) * bytes),
+                    rows: 1,
+                    pairs_bytes: rows * row_bytes,
+                    ..job
+                };
+                let even_rows = n_rows - n_rows % 2;
+                let odd = (n_rows % 2 == 1).then(|| part(down, job(2), n_rows - 2, last));
+                [Some(part(down, job(even_rows), 0, last)), odd]
+            }
+        };
+        Self {
+            parts: [beside, below[0], below[1]],
+            least: [
+                (last_row * strip.stride + strip.kernel - 1) * strip.pitch
+                    + 2 * columns.next_multiple_of(2),
+                last_row * line + last * step + BLOCK,
+            ],
+            ..none
+        }
     }
 }
 
-/// Outputs, two at a time: `$rows` are the windows' rows with a [`down`] between them.
+impl Rows {
+    /// All outputs of a slice, if it fits.
+    #[inline(always)]
+    pub(super) fn run(&self, slice: &Slice<'_>, out: &mut [i8]) {
+        if slice.pixels.len() < self.least[0] || out.len() < self.least[1] {
+            return;
+        }
+        let (pixels, out) = (slice.pixels.as_ptr(), out.as_mut_ptr());
+        for part in self.parts.iter().flatten() {
+            let pixels = pixels.wrapping_byte_add(part.pixels);
+            // SAFETY: `least` covers the windows of all outputs, and these are among them.
+            unsafe { (part.kernel)(&part.job, pixels, slice.filter, out.wrapping_add(part.out)) }
+        }
+    }
+}
+
+// Where `kernel` finds the weights.
+const _: () = assert!(core::mem::offset_of!(Filter, taps) == 56);
+
+/// Outputs, two at a time, the first one in `$first` on: `$rows` are the windows' rows with a [`down`] between them.
 macro_rules! kernel {
-    ($name:ident, $rows:expr) => {
+    ($name:ident, $rows:expr, [$first:literal, $second:literal]) => {
         /// # Safety
-        /// In each of the `rows`, at least one, for each pair of outputs from `pixels` to `pixels_end`, at
-        /// least one, the pairs of both windows' pixels are readable with rows `pitch_bytes` apart, `out` takes four bytes
-        /// at either output, `weights` holds the window's pairs; all but `out` are aligned to 4.
+        /// In each of the `rows`, at least one, for each pair of outputs in `pairs_bytes`, at least one, the
+        /// pairs of both windows' pixels are readable with rows `pitch_bytes` apart, `out` takes four bytes at
+        /// either output, `filter` holds the window's pairs; `pixels` is aligned to 4.
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(job: &RowJob) {
+        unsafe extern "C" fn $name(job: &Job, pixels: *const u32, filter: &Filter, out: *mut i8) {
             naked_asm!(
                 processor!(),
                 "push {{r4-r11, lr}}",
-                "ldm r0, {{r1-r12, lr}}",
-                "push {{r1-r12, lr}}",
+                "ldm r0, {{r5-r12}}",
                 "mov lr, r1",
+                "mov r4, r3",
+                "add r3, r1, r12",
+                "mov r1, r2",
+                "add r0, r2, #56",
+                "add r2, r2, #16",
+                // Pairs of weights, biases, constants, the end of a row's pixels, outputs, then the job.
+                "push {{r0-r11}}",
                 "1:",
-                "ldrd r12, r8, [sp, #8]",
+                "ldrd r12, r8, [sp]",
                 "ldm r8, {{r0-r3}}",
                 $rows,
-                "ldr r8, [sp, #32]",
+                "ldr r8, [sp, #28]",
                 "add lr, lr, r8",
-                "ldr r12, [sp, #16]",
+                "ldr r12, [sp, #8]",
                 requantize!(
                     "r8" "r9" "r10" "r11" "r8" "r9" "r10" "r11",
                     "ldm r12, {{r8-r12}}", "r12"
                 ),
-                "ldrd r8, r9, [sp, #20]",
+                "ldrd r8, r9, [sp, #16]",
                 "bfi r4, r5, #8, #8",
                 "bfi r0, r1, #8, #8",
                 "bfi r4, r6, #16, #8",
                 "bfi r0, r2, #16, #8",
                 "bfi r4, r7, #24, #8",
                 "bfi r0, r3, #24, #8",
-                "str r4, [r8, r9]",
-                "str r0, [r8]",
+                concat!("str ", $second, ", [r8, r9]"),
+                concat!("str ", $first, ", [r8]"),
                 "add r8, r8, r9, lsl #1",
-                "str r8, [sp, #20]",
-                "ldr r9, [sp, #4]",
+                "str r8, [sp, #16]",
+                "ldr r9, [sp, #12]",
                 "cmp lr, r9",
                 "bne 1b",
                 // The next row.
-                "ldrd r10, r11, [sp, #36]",
+                "ldrd r10, r11, [sp, #32]",
                 "subs r10, r10, #1",
                 "beq 2f",
-                "str r10, [sp, #36]",
+                "str r10, [sp, #32]",
                 "add lr, lr, r11",
-                "ldrd r10, r11, [sp, #44]",
+                "ldrd r10, r11, [sp, #40]",
                 "add r9, r9, r10",
                 "add r8, r8, r11",
-                "str r9, [sp, #4]",
-                "str r8, [sp, #20]",
+                "strd r9, r8, [sp, #12]",
                 "b 1b",
                 "2:",
-                "add sp, sp, #52",
+                "add sp, sp, #48",
                 "pop {{r4-r11, pc}}",
             )
         }
@@ -203,7 +222,8 @@ kernel!(
         row_3_1!(second),
         down!(),
         row_3_1!(second)
-    )
+    ),
+    ["r0", "r4"]
 );
 kernel!(
     kernel_3_2,
@@ -213,7 +233,8 @@ kernel!(
         row_3_2!(second),
         down!(),
         row_3_2!(second)
-    )
+    ),
+    ["r4", "r0"]
 );
 kernel!(
     down_3_1,
@@ -226,7 +247,8 @@ kernel!(
         shared_row!(["64", "72", "80", "88"], ["32", "40", "48", "56"]),
         down!(),
         one_row!(second, ["64", "72", "80", "88"]),
-    )
+    ),
+    ["r0", "r4"]
 );
 kernel!(
     down_3_2,
@@ -241,7 +263,8 @@ kernel!(
         one_row!(second, ["32", "40", "48", "56"]),
         down!(),
         one_row!(second, ["64", "72", "80", "88"]),
-    )
+    ),
+    ["r0", "r4"]
 );
 kernel!(
     kernel_5_1,
@@ -255,7 +278,8 @@ kernel!(
         row_5_1!(second),
         down!(),
         row_5_1!(second)
-    )
+    ),
+    ["r0", "r4"]
 );
 kernel!(
     kernel_5_2,
@@ -269,5 +293,6 @@ kernel!(
         row_5_2!(second),
         down!(),
         row_5_2!(second)
-    )
+    ),
+    ["r4", "r0"]
 );

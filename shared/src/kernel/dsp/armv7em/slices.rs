@@ -3,12 +3,16 @@
 
 use core::arch::naked_asm;
 
-use super::{Armv7em, rows};
+use super::Armv7em;
+use super::rows::Rows;
 use crate::kernel::dsp::packing::BLOCK;
 use crate::kernel::dsp::slices::taps_len;
-use crate::kernel::dsp::{Lines, Portable, Slices, Strip, word};
+use crate::kernel::dsp::{Lines, Slice, Slices, word};
 
 impl Slices for Armv7em {
+    type Spread = Spread;
+    type Rows = Rows;
+
     #[inline]
     fn taps(weights: &[u8], step: usize, side: usize, to: &mut [u32]) -> [i32; BLOCK] {
         let last = (side * side).saturating_sub(1);
@@ -24,19 +28,14 @@ impl Slices for Armv7em {
         [0; BLOCK]
     }
 
-    #[inline]
-    fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
-        if let Some(job) = Spread::new(src, lines, to) {
-            // SAFETY: the contract of `Spread::new` is that of `spread_lines`.
-            unsafe { spread_lines(&job) }
-        }
+    #[inline(always)]
+    fn spread_lines(src: &[i8], lines: &Spread, to: &mut [u32]) {
+        lines.run(src, to);
     }
 
     #[inline(always)]
-    fn rows(strip: &Strip<'_>, out: &mut [i8]) {
-        if !rows::run(strip, out) {
-            Portable::rows(strip, out);
-        }
+    fn rows(strip: &Rows, slice: &Slice<'_>, out: &mut [i8]) {
+        strip.run(slice, out);
     }
 }
 
@@ -137,12 +136,11 @@ taps!(
     32
 );
 
-/// What [`spread_lines`] works on.
+/// [`Lines`] as [`spread_lines`] takes them.
+#[derive(Clone, Copy)]
 #[repr(C)]
-struct Spread {
-    from: *const i8,
+pub struct Spread {
     step: usize,
-    to: *mut u32,
     /// Taken off every pixel, negated, in both halves.
     zero: u32,
     rows: usize,
@@ -152,52 +150,62 @@ struct Spread {
     /// Bytes from behind a row to the next one, modulo 2^32.
     skip: usize,
     to_skip: usize,
+    /// The first pixel and its words.
+    start: usize,
+    to: usize,
+    /// Values and words behind the last ones; more than there can be where there is nothing to do.
+    behind: [usize; 2],
 }
 
-impl Spread {
-    /// For the pixels of `lines`, if they stay inside the slices.
+impl From<Lines> for Spread {
     #[inline]
-    fn new(src: &[i8], lines: &Lines, to: &mut [u32]) -> Option<Self> {
+    fn from(lines: Lines) -> Self {
         let [rows, n] = lines.n;
-        let (last_row, last) = (rows.checked_sub(1)?, n.checked_sub(1)?);
         let (begin, behind) = (lines.left / 2, (lines.left + n).div_ceil(2));
-        let fits = lines.start + last_row * lines.down + last * lines.step + BLOCK <= src.len()
-            && lines.pitch >= BLOCK * behind
-            && lines.to + last_row * lines.pitch + BLOCK * behind <= to.len();
+        let (last_row, last) = (rows.wrapping_sub(1), n.wrapping_sub(1));
         let first = lines.left % 2;
         let zero = 0i32.wrapping_sub(lines.zero_point);
-        fits.then(|| Self {
-            from: src.as_ptr().wrapping_add(lines.start),
+        let fits = rows > 0 && n > 0 && lines.pitch >= BLOCK * behind;
+        let ends = [
+            lines.start + last_row * lines.down + last * lines.step + BLOCK,
+            lines.to + last_row * lines.pitch + BLOCK * behind,
+        ];
+        Self {
             step: lines.step,
-            to: to.as_mut_ptr().wrapping_add(lines.to + BLOCK * begin),
             zero: word(zero, zero),
             rows,
-            pairs: (n - first) / 2,
-            lone: [first, (n - first) % 2],
+            pairs: n.wrapping_sub(first) / 2,
+            lone: [first, n.wrapping_sub(first) % 2],
             skip: lines.down.wrapping_sub(n * lines.step),
-            to_skip: 4 * (lines.pitch - BLOCK * (behind - begin)),
-        })
+            to_skip: 4 * lines.pitch.wrapping_sub(BLOCK * (behind - begin)),
+            start: lines.start,
+            to: lines.to + BLOCK * begin,
+            behind: if fits { ends } else { [usize::MAX; 2] },
+        }
     }
 }
 
-/// One pixel without a partner, into the halves at `$c0` to `$c3`: r8 and r9 hold channels 0 and 2, 1 and 3.
+impl Spread {
+    /// The lines of four channels from `src` on, if they stay inside the slices.
+    #[inline]
+    fn run(&self, src: &[i8], to: &mut [u32]) {
+        if src.len() >= self.behind[0] && to.len() >= self.behind[1] {
+            let from = src.as_ptr().wrapping_add(self.start);
+            let to = to.as_mut_ptr().wrapping_add(self.to);
+            // SAFETY: all pixels and their words lie in front of `behind`.
+            unsafe { spread_lines(self, from, to) }
+        }
+    }
+}
+
+/// One pixel without a partner, at r0: channels 0 and 2 in r10, 1 and 3 in r11.
 macro_rules! lone {
-    ($c0:literal, $c1:literal, $c2:literal, $c3:literal) => {
+    ($($halves:literal)*) => {
         concat!(
-            "ldr r12, [r0]\n add r0, r0, r1\n",
-            "sxtab16 r8, r3, r12\n sxtab16 r9, r3, r12, ror #8\n",
-            "strh r8, [r2, #",
-            $c0,
-            "]\n strh r9, [r2, #",
-            $c1,
-            "]\n",
-            "lsr r8, r8, #16\n lsr r9, r9, #16\n",
-            "strh r8, [r2, #",
-            $c2,
-            "]\n strh r9, [r2, #",
-            $c3,
-            "]\n",
-            "add r2, r2, #16\n",
+            "ldr r11, [r0]\n add r0, r0, r1\n",
+            "sxtab16 r10, r3, r11\n sxtab16 r11, r3, r11, ror #8\n",
+            $($halves, "\n",)*
+            "stm r2!, {{r8-r11}}\n",
         )
     };
 }
@@ -208,38 +216,37 @@ macro_rules! both {
         "ldr r9, [r0, r1]
         ldr r8, [r0]
         add r0, r0, r1, lsl #1
-        sxtab16 r10, r3, r8
-        sxtab16 r11, r3, r9
-        sxtab16 r8, r3, r8, ror #8
+        pkhtb r11, r9, r8, asr #16
+        pkhbt r9, r8, r9, lsl #16
+        sxtab16 r10, r3, r11
+        sxtab16 r11, r3, r11, ror #8
+        sxtab16 r8, r3, r9
         sxtab16 r9, r3, r9, ror #8
-        pkhbt r12, r10, r11, lsl #16
-        pkhtb r11, r11, r10, asr #16
-        pkhbt r10, r8, r9, lsl #16
-        pkhtb r9, r9, r8, asr #16
-        strd r12, r10, [r2], #8
-        strd r11, r9, [r2], #8
+        stm r2!, {{r8-r11}}
         "
     };
 }
 
-/// Rows of pixels of four channels as pairs.
+/// Rows of pixels of four channels as pairs, the partner of a lone one 0.
 ///
 /// # Safety
 /// `from` is readable for four bytes at `lone[0] + 2·pairs + lone[1]` places `step` apart, and again `skip`
 /// behind that, `rows` times; `to` takes four words for each pair and each lone pixel, with `to_skip` bytes
 /// between rows, and is aligned to 4; `rows` is at least 1.
 #[unsafe(naked)]
-unsafe extern "C" fn spread_lines(job: &Spread) {
+unsafe extern "C" fn spread_lines(lines: &Spread, from: *const i8, to: *mut u32) {
     naked_asm!(
         processor!(),
         "push {{r4-r11, lr}}",
-        "ldrd r8, r9, [r0, #32]",
-        "push {{r8, r9}}",
-        "ldm r0, {{r0-r7}}",
+        "mov r12, r1",
+        "ldm r0, {{r1, r3-r9}}",
+        "push {{r9}}",
+        "mov r0, r12",
+        "mov r12, r8",
         "1:",
         "cbz r6, 2f",
         // The upper halves.
-        lone!("2", "6", "10", "14"),
+        lone!("lsl r8, r10, #16" "lsl r9, r11, #16" "bfc r10, #0, #16" "bfc r11, #0, #16"),
         "2:",
         // Twos of pairs, behind the odd one.
         "lsrs lr, r5, #1",
@@ -254,14 +261,14 @@ unsafe extern "C" fn spread_lines(job: &Spread) {
         "bne 4b",
         "5:",
         "cbz r7, 6f",
-        lone!("0", "4", "8", "12"),
+        lone!("uxth r8, r10" "uxth r9, r11" "lsr r10, r10, #16" "lsr r11, r11, #16"),
         "6:",
-        "ldrd r8, r9, [sp]",
-        "add r0, r0, r8",
-        "add r2, r2, r9",
+        "ldr r8, [sp]",
+        "add r0, r0, r12",
+        "add r2, r2, r8",
         "subs r4, r4, #1",
         "bne 1b",
-        "add sp, sp, #8",
+        "add sp, sp, #4",
         "pop {{r4-r11, pc}}",
     )
 }

@@ -84,23 +84,14 @@ macro_rules! near_5 {
 }
 
 /// The first pair of weights with step 2: of the first output, then of the second, which leaves its pixels.
-/// One that begins comes first.
+/// Here the first output is the one that may begin, in r4 to r7.
 macro_rules! far_pair {
-    (begin, $c:tt, $x0:literal, $x1:literal) => {
-        concat!(
-            pixels!($x1),
-            take!("smlad", begin, $c),
-            pixels!($x0),
-            take!("smlad", first, $c),
-            pixels!($x1),
-        )
-    };
-    (second, $c:tt, $x0:literal, $x1:literal) => {
+    ($second:tt, $c:tt, $x0:literal, $x1:literal) => {
         concat!(
             pixels!($x0),
-            take!("smlad", first, $c),
+            take!("smlad", $second, $c),
             pixels!($x1),
-            take!("smlad", second, $c),
+            take!("smlad", first, $c),
         )
     };
 }
@@ -110,9 +101,9 @@ macro_rules! far_last {
     ($c:tt, $x:literal) => {
         concat!(
             weights!(),
-            take!("smlabt", first, $c),
-            pixels!($x),
             take!("smlabt", second, $c),
+            pixels!($x),
+            take!("smlabt", first, $c),
         )
     };
 }
@@ -135,9 +126,9 @@ macro_rules! far_5 {
             weights!(skip "16"),
             far_pair!($second, $c, $x0, $x1),
             weights!(),
-            take!("smlad", first, $c),
-            pixels!($x2),
             take!("smlad", second, $c),
+            pixels!($x2),
+            take!("smlad", first, $c),
             far_last!($c, $x3),
         )
     };
@@ -236,6 +227,6 @@ macro_rules! same_biases {
 /// On to the next row of pixels.
 macro_rules! down {
     () => {
-        "ldr r8, [sp, #28]\n add lr, lr, r8\n"
+        "ldr r8, [sp, #24]\n add lr, lr, r8\n"
     };
 }

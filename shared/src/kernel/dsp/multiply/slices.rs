@@ -3,9 +3,12 @@
 
 use super::{Multiply, Windows, bytes, loops};
 use crate::kernel::dsp::packing::BLOCK;
-use crate::kernel::dsp::{Lines, Simd, Slices, Strip, halves};
+use crate::kernel::dsp::{Lines, Simd, Slice, Slices, Strip, halves};
 
 impl Slices for Multiply {
+    type Spread = Lines;
+    type Rows = Strip;
+
     #[inline]
     fn padding(zero_point: i32) -> u32 {
         let half = zero_point.cast_unsigned() & 0xFFFF;
@@ -55,7 +58,7 @@ impl Slices for Multiply {
         }
     }
 
-    fn rows(strip: &Strip<'_>, out: &mut [i8]) {
+    fn rows(strip: &Strip, slice: &Slice<'_>, out: &mut [i8]) {
         let ([n_rows, n], [line, step]) = (strip.n, strip.step);
         let (last_row, last) = (n_rows.wrapping_sub(1), n.wrapping_sub(1));
         let side = strip.kernel;
@@ -63,19 +66,19 @@ impl Slices for Multiply {
             && n >= 1
             && side >= 1
             && strip.pitch >= 2 * side
-            && strip.pixels.len()
+            && slice.pixels.len()
                 >= (last_row * strip.stride + side - 1) * strip.pitch
                     + 2 * (last * strip.stride + side)
-            && strip.weights.len() >= 2 * side * side
+            && slice.filter.taps.len() >= 2 * side * side
             && out.len() >= last_row * line + last * step + BLOCK;
         if !fits {
             return;
         }
-        let (pixels, to) = (strip.pixels.as_ptr(), out.as_mut_ptr());
+        let (pixels, to) = (slice.pixels.as_ptr(), out.as_mut_ptr());
         let mut job = Windows {
             pixels,
-            weights: strip.weights.as_ptr(),
-            epilogue: strip.epilogue,
+            weights: slice.filter.taps.as_ptr(),
+            epilogue: &slice.filter.epilogue,
             out: [to; 2],
             side,
             skip: 4 * (strip.pitch - 2 * side),

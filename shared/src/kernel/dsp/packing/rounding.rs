@@ -6,7 +6,7 @@
 //! `h·d + 2^31` is a multiple of `d`, an `|h| < d` changes it only where it is a multiple of 2^32, at a tie,
 //! and `h < 0`: right without the 1.
 
-use super::{BLOCK, Channel, Reach};
+use super::{BLOCK, Channel, Reach, bound};
 use crate::kernel::dsp::{Portable, Simd};
 
 /// Bytes of code that takes off the 1 of eight values, which [`Rounding::skip`] leaves out.
@@ -30,14 +30,11 @@ impl Rounding {
     pub(super) fn of(channels: &[Channel; BLOCK], zero_point: i32, reach: Reach) -> Self {
         let left = channels.map(|channel| 32u32.wrapping_sub(channel.shift.unsigned_abs().into()));
         let divisor = left.map(|left| 1i32.wrapping_shl(left));
-        // No high word is farther from 0 than its sum: what there is beyond a divisor.
-        let beyond = channels
-            .iter()
-            .zip(left)
-            .fold(0, |beyond, (channel, left)| {
-                beyond | channel.bound(reach).wrapping_shr(left)
-            });
-        let is_near = beyond == 0;
+        // They are powers of two: the lowest bit of any of them is the least.
+        let bits = divisor.iter().fold(0, |bits, &divisor| bits | divisor);
+        let least = (bits & bits.wrapping_neg()).cast_unsigned();
+        // No high word is farther from 0 than its sum.
+        let is_near = bound(channels, reach) < least;
         let more = i32::from(is_near);
         Self {
             skip: if is_near { TIES_BYTES } else { 0 },
