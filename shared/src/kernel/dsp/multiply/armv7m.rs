@@ -273,7 +273,9 @@ pub(super) unsafe extern "C" fn windows(job: &Windows) {
         "add r12, r12, #16",
         requantize!("r8" "r9" "r10" "r11" "r8" "r9" "r10" "r11"),
         "ldr r8, [sp, #12]",
-        "ldrd r8, r9, [r8, #12]",
+        // Not one LDRD into its base: Arm's Cortex-M3 erratum 602117.
+        "ldr r9, [r8, #16]",
+        "ldr r8, [r8, #12]",
         "strb r0, [r8, #0]",
         "strb r1, [r8, #1]",
         "strb r2, [r8, #2]",

@@ -107,7 +107,9 @@ pub(in crate::kernel::dsp::multiply) unsafe extern "C" fn vector(job: &mut Vecto
         "mls r3, r9, r10, r3",
         "add r1, r0, r1, lsl #8",
         "add r3, r2, r3, lsl #8",
-        "ldrd lr, r4, [lr]",
+        // Not one LDRD into its base: Arm's Cortex-M3 erratum 602117.
+        "ldr r4, [lr, #4]",
+        "ldr lr, [lr]",
         "sub lr, lr, #8",
         "sub r4, r4, #8",
         // Twos of fours of depths, behind the odd one.
