@@ -157,10 +157,11 @@ impl Simd for Multiply {
     #[inline]
     fn spread<const N: usize>(src: &[i8], to: &mut heapless::Vec<[u32; 2], N>) {
         let (n, at) = (src.len() / 4, to.len());
-        let spare = to.spare_capacity_mut();
-        if n == 0 || spare.len() < n {
+        if n == 0 || N.checked_sub(at).is_none_or(|room| room < n) {
             return;
         }
+        // Behind the check, so that the compiler sees that it cannot panic.
+        let spare = to.spare_capacity_mut();
         // SAFETY: `src` holds `n` fours, `spare` takes two words for each, and all of them are written.
         unsafe {
             bytes::spread(src.as_ptr(), 4, spare.as_mut_ptr().cast(), n);
