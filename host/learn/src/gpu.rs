@@ -8,8 +8,10 @@
 //!
 //! Sums over the batch are taken in parts of a fixed size by fixed trees, and the parts in their order, never
 //! by atomic additions: the same seed gives the same bits on the same device.
-//! Invariant: equal to the default bodies of `ops` up to rounding. Tensors are contiguous here; what burn hands
-//! over otherwise is copied once.
+//! Invariant: equal to the default bodies of `ops` up to rounding, but for numbers that are none: a ReLU makes 0 of
+//! them, as the fast kernels of the CPU do. burn multiplies matrices in TF32 where the card can (NVIDIA's from
+//! compute capability 8.0 on), with 10 bits behind the leading one. Tensors are contiguous here; what burn hands
+//! over otherwise is copied, on CUDA also rows of a length that it pads.
 
 mod columns;
 mod depthwise;
@@ -24,6 +26,8 @@ use crate::ops::{ConvGeometry, ConvGrads, ConvOutput, ConvParams, ConvSaved, Des
 use crate::ops::{LearnOps, Needs, NormGrads, NormSaved, composed};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime};
+#[cfg(feature = "wgpu")]
+use std::sync::OnceLock;
 use tensor::contiguous;
 
 #[cfg(feature = "cuda")]
@@ -36,9 +40,13 @@ pub use burn_wgpu::Wgpu;
 pub(crate) fn has_adapter() -> bool {
     use burn_wgpu::graphics::{AutoGraphicsApi, GraphicsApi};
     use cubecl::Runtime;
+    // Asked for once: every training and evaluation wants to know.
+    static FOUND: OnceLock<bool> = OnceLock::new();
     const ANY: u16 = 4;
-    let found = burn_wgpu::WgpuRuntime::enumerate_devices(ANY, &AutoGraphicsApi::backend());
-    !found.is_empty()
+    *FOUND.get_or_init(|| {
+        let found = burn_wgpu::WgpuRuntime::enumerate_devices(ANY, &AutoGraphicsApi::backend());
+        !found.is_empty()
+    })
 }
 
 /// The backend of a runtime, in the number types that we use.

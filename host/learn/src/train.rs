@@ -256,7 +256,8 @@ impl<'a, B: LearnOps> Run<'a, B> {
         // Few steps: a plain mean over them; later the usual exponential one.
         self.model
             .track(&pass.taped, (1.0 / (self.step + 1) as f32).max(0.1));
-        // Last, so that a GPU is waited for only when it has all of the step's work.
+        // Last, so that a GPU is waited for only when it has all of the step's work; a limit of the gradient's norm
+        // waits for that as well.
         let (loss, n_right) = self.answers(&pass, indices)?;
         self.step += 1;
         self.loss_sum += f64::from(loss);

@@ -1,7 +1,8 @@
 //! Processors that multiply one number at a time: Cortex-M3 (MLA) and M0 (MULS).
 //!
 //! It owns the loops over products and must not know layers: lengths and alignment are checked here, in
-//! front of each call, and what does not fit goes to the twin in plain Rust. The packed halfword
+//! front of each call, and what does not fit (no layer that `Model::parse` accepts) goes to the twin in plain
+//! Rust or is left alone. The packed halfword
 //! `256·odd + even` is worth two products here too: one of it, one of its sign-extended low byte.
 #![allow(
     unsafe_code,

@@ -207,7 +207,8 @@ fn bound(channels: &[Channel; BLOCK], reach: Reach) -> u32 {
     far.cast_unsigned() + below + reach.0.min(1 << 24)
 }
 
-/// Whether a fast kernel is exact for `channels`: [`Channel::is_exact`] of each, or a little less.
+/// Whether a fast kernel is exact for `channels`: [`Channel::is_exact`] of each, and refused
+/// for biases of half that size where they differ.
 #[inline(always)]
 pub(crate) fn are_exact(channels: &[Channel; BLOCK], reach: Reach) -> bool {
     bound(channels, reach) < 1 << 23 && channels.iter().all(Channel::is_in_range)

@@ -166,9 +166,14 @@ impl From<Lines> for Spread {
         let first = lines.left % 2;
         let zero = 0i32.wrapping_sub(lines.zero_point);
         let fits = rows > 0 && n > 0 && lines.pitch >= BLOCK * behind;
+        // Where nothing fits they mean nothing.
+        let far = |rows: usize, columns: usize| {
+            let rows = last_row.wrapping_mul(rows);
+            rows.wrapping_add(last.wrapping_mul(columns))
+        };
         let ends = [
-            lines.start + last_row * lines.down + last * lines.step + BLOCK,
-            lines.to + last_row * lines.pitch + BLOCK * behind,
+            (lines.start + BLOCK).wrapping_add(far(lines.down, lines.step)),
+            (lines.to + BLOCK * behind).wrapping_add(far(lines.pitch, 0)),
         ];
         Self {
             step: lines.step,
