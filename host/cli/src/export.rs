@@ -24,6 +24,8 @@ pub(crate) struct Exported {
     pub(crate) network: Network,
     pub(crate) blob: Vec<u8>,
     pub(crate) card: Card,
+    /// Whether the network has learned the validation images, which golden sets are taken from.
+    with_validation: bool,
 }
 
 /// Quantizes, checks the costs against the prediction, measures both accuracies, writes the folder.
@@ -33,7 +35,12 @@ pub(crate) struct Exported {
 pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
     let data = TrainingImages::load(&args.data)?;
     let test = images::load_test(&args.data)?;
-    let Exported { network, card, .. } = write(args, &data, &test)?;
+    let Exported {
+        network,
+        card,
+        with_validation,
+        ..
+    } = write(args, &data, &test)?;
     say!("{}", network.draw().trim_end());
     inspect::costs(&mut std::io::stdout(), card.costs)?;
     say!(
@@ -42,7 +49,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
         card.accuracy.int8_pct,
         card.data.n_test
     );
-    if args.golden > 0 && RunFolder::load(&args.run)?.record.with_validation {
+    if args.golden > 0 && with_validation {
         say!("golden set    of images that the network has learned: `--golden 0` leaves it out");
     }
     say!("wrote {}", args.out.display());
@@ -95,6 +102,7 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
     run_folder::write(&args.out.join("card.toml"), card.to_toml()?.as_bytes())?;
     Ok(Exported {
         network,
+        with_validation: run.record.with_validation,
         blob: made.blob,
         card,
     })
