@@ -1,6 +1,7 @@
 //! The cell spaces on the command line: searched, cut and resumed, trained, evaluated.
 
 use crate::program::{aplysia_binary, firmware};
+use aplysia_deploy::Card;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -92,12 +93,28 @@ fn on_the_device(run: &Path, model: &Path) {
     );
 }
 
+/// The first command of the card makes the exported run again, bit for bit.
+fn trained_again(run: &Path, model: &Path, dir: &Path) {
+    let card = Card::from_toml(&fs::read_to_string(model.join("card.toml")).unwrap()).unwrap();
+    let mut words = card.commands[0].split(' ');
+    assert_eq!(words.next(), Some("aplysia"));
+    let mut again = Command::new(aplysia_binary());
+    let output = again.args(words).current_dir(dir).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", card.commands[0]);
+    for file in ["genotype.toml", "params.json"] {
+        let bytes = |run: &Path| fs::read(run.join(file)).unwrap();
+        assert!(bytes(&dir.join("run-1")) == bytes(run), "{file} differs");
+    }
+}
+
 #[test]
 fn cells_are_trained_by_name_and_by_string() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("darts");
     let line = "train BIODARTS --out PATH --channels 2 --cells 3 --auxiliary 0.4 --drop-path 0.2 \
-                --cutout 8 --clip-norm 5 --images 64 --epochs 2 --batch 32";
+                --cutout 8 --resized-crop 0.5 --jitter 0.1,0.2,0,0 --flip false --clip-norm 5 \
+                --images 64 --epochs 2 --batch 32";
     finish(line, &[&run]);
     let kept = fs::read_to_string(run.join("genotype.toml")).unwrap();
     for words in [
@@ -114,7 +131,9 @@ fn cells_are_trained_by_name_and_by_string() {
     assert_eq!(fs::read(run.join("run.json")).unwrap(), before);
     let other = aplysia(&line.replace("--cells 3", "--cells 4"), &[&run]);
     assert!(String::from_utf8_lossy(&other.stderr).contains("another genotype"));
-    on_the_device(&run, &dir.path().join("darts-model"));
+    let model = dir.path().join("darts-model");
+    on_the_device(&run, &model);
+    trained_again(&run, &model, dir.path());
 
     let cell =
         "|nor_conv_3x3:usf~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|";

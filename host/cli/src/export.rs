@@ -4,7 +4,7 @@ use crate::args::ExportArgs;
 use crate::images::{self, TrainingImages};
 use crate::inspect;
 use crate::int8::{self, Sources};
-use crate::run_folder::{self, RunFolder, RunRecord};
+use crate::run_folder::{self, RunFolder};
 use crate::{Outcome, train};
 use anyhow::{Context, Result, ensure};
 use aplysia_data::Dataset;
@@ -13,9 +13,9 @@ use aplysia_deploy::card::{
     AccuracyCard, AdaptationCard, DataCard, InputCard, MemoryCard, RulesCard,
 };
 use aplysia_deploy::{Card, Content, Export, plasticity};
-use aplysia_learn::{Device, TrainConfig};
+use aplysia_learn::{Augment, Device, TrainConfig};
 use aplysia_shared::Model;
-use aplysia_space::Network;
+use aplysia_space::{Design, Network};
 use std::path::Path;
 use std::process::Command;
 
@@ -168,9 +168,12 @@ fn check_repeat(runs: &[RunFolder], repeat: &RunFolder, dir: &Path) -> Result<()
 }
 
 /// The command that trains `run` again, from the exported genotype.
-fn train_command(args: &ExportArgs, record: &RunRecord, data: &TrainingImages) -> String {
+fn train_command(args: &ExportArgs, run: &RunFolder, data: &TrainingImages) -> String {
+    let record = &run.record;
+    // A new setting must not be forgotten here: the compiler asks for it.
     let TrainConfig {
         epochs,
+        schedule_epochs: _,
         batch,
         lr,
         warmup,
@@ -178,18 +181,27 @@ fn train_command(args: &ExportArgs, record: &RunRecord, data: &TrainingImages) -
         weight_decay,
         clip_norm,
         label_smoothing,
-        augment,
+        auxiliary_weight,
+        drop_path,
+        augment:
+            Augment {
+                shift,
+                flip,
+                cutout,
+                resized_crop,
+                jitter,
+            },
         feedback_scale,
+        rules: _,
+        local: _,
         seed,
-        ..
     } = &record.config;
     let mut command = format!(
         "aplysia train {} --dataset {} --out run-{seed} --epochs {epochs} \
-         --batch {batch} --lr {lr} --weight-decay {weight_decay} --shift {} \
+         --batch {batch} --lr {lr} --weight-decay {weight_decay} --shift {shift} \
          --feedback-scale {feedback_scale} --seed {seed}",
         args.out.join("genotype.toml").display(),
         args.data.dataset,
-        augment.shift,
     );
     let usual = TrainConfig::default();
     for (flag, value, usual) in [
@@ -197,16 +209,27 @@ fn train_command(args: &ExportArgs, record: &RunRecord, data: &TrainingImages) -
         ("--momentum", momentum, usual.momentum),
         ("--clip-norm", clip_norm, usual.clip_norm),
         ("--label-smoothing", label_smoothing, usual.label_smoothing),
+        ("--drop-path", drop_path, usual.drop_path),
+        ("--resized-crop", resized_crop, usual.augment.resized_crop),
     ] {
         if *value != usual {
             command += &format!(" {flag} {value}");
         }
     }
-    if !augment.flip {
+    if matches!(&run.design, Design::Darts(_, skeleton) if skeleton.auxiliary) {
+        command += &format!(" --auxiliary {auxiliary_weight}");
+    }
+    if !flip {
         command += " --flip false";
     }
-    if augment.cutout > 0 {
-        command += &format!(" --cutout {}", augment.cutout);
+    if *cutout > 0 {
+        command += &format!(" --cutout {cutout}");
+    }
+    if *jitter != usual.augment.jitter {
+        command += &format!(
+            " --jitter {}",
+            jitter.map(|range| range.to_string()).join(",")
+        );
     }
     if !record.with_validation && record.n_train < data.splits.train.len() {
         command += &format!(" --images {}", record.n_train);
@@ -249,9 +272,7 @@ fn commands(args: &ExportArgs, runs: &[RunFolder], data: &TrainingImages) -> Vec
     if folders.len() > 1 {
         export += &format!(" --repeats {}", folders[1..].join(","));
     }
-    let train = runs
-        .iter()
-        .map(|run| train_command(args, &run.record, data));
+    let train = runs.iter().map(|run| train_command(args, run, data));
     train.chain([export]).collect()
 }
 
