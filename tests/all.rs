@@ -1,5 +1,7 @@
 //! Table of contents of the tests.
 
+/// The figures of README.md against the files that they are taken from.
+mod figures;
 /// The source tree itself: module docs, file sizes, unfinished code, arrows between the crates.
 mod tidy;
 

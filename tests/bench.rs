@@ -1,7 +1,7 @@
 //! The stored counts of the emulated devices: measured again, equal bits, and what the cost model says.
 //!
-//! It owns the tolerances. `cargo xtask bench-device` and `bench-genotypes` write the counts anew. Of the processors beside the
-//! Cortex-M4, whole networks are measured again, on those whose program is built.
+//! It owns the tolerances. `cargo xtask bench-device` and `bench-genotypes` write the counts anew. Of the processors
+//! beside the Cortex-M4, whole networks are measured again, on those whose program is built.
 
 use aplysia_deploy::bench::{CASES, GENOTYPES, Prediction, Record};
 use aplysia_deploy::bench::{measure, predict, record, sample, smallest};
@@ -14,7 +14,8 @@ const TOLERANCE: f64 = 0.005;
 const MODEL_ERROR: f64 = 0.03;
 const FLAGSHIP: &[u8] = include_bytes!("../models/fashion-mnist-m4/model.blob");
 
-fn stored(processor: &Processor) -> Vec<Record> {
+/// The records that `cargo xtask bench-device` wrote.
+pub(crate) fn stored(processor: &Processor) -> Vec<Record> {
     let text = match *processor {
         M4 => include_str!("../models/bench/m4.json"),
         M7 => include_str!("../models/bench/m7.json"),
@@ -24,6 +25,11 @@ fn stored(processor: &Processor) -> Vec<Record> {
         _ => panic!("no counts of {}", processor.name),
     };
     serde_json::from_str(text).unwrap()
+}
+
+/// The predictions that `cargo xtask bench-genotypes` wrote.
+pub(crate) fn predictions() -> Vec<Prediction> {
+    serde_json::from_str(include_str!("../models/bench/genotypes.json")).unwrap()
 }
 
 /// The program that counts, beside that of the device.
@@ -59,7 +65,7 @@ fn counts_are_the_stored_ones() {
         }
         for (case, stored) in CASES.iter().zip(stored) {
             if case.whole || *processor == M4 {
-                let now = record(processor, &elf, case).unwrap().unwrap();
+                let now = record(processor, &elf, case).unwrap();
                 check(processor, &now, &stored);
             }
         }
@@ -110,8 +116,7 @@ fn the_cost_model_predicts_the_counts() {
 
 #[test]
 fn the_cost_model_predicts_networks_of_random_genotypes() {
-    let stored = include_str!("../models/bench/genotypes.json");
-    let stored: Vec<Prediction> = serde_json::from_str(stored).unwrap();
+    let stored = predictions();
     assert_eq!(stored.len() as u64, GENOTYPES);
     for p in &stored {
         let error = p.error_pct();

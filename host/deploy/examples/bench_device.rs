@@ -30,7 +30,6 @@ fn measured(processor: &Processor, elf: &Path, folder: &Path) -> Result<String, 
     let toolchain = toolchain(&std::fs::read(elf)?).ok_or("the firmware names no compiler")?;
     let records = CASES.iter().map(|case| record(processor, elf, case));
     let records = records.collect::<Result<Vec<_>, _>>()?;
-    let records: Vec<_> = records.into_iter().flatten().collect();
     let file = |extension| folder.join(processor.name).with_extension(extension);
     std::fs::write(file("json"), serde_json::to_string_pretty(&records)? + "\n")?;
     let table = table(processor, &records, &toolchain);

@@ -70,10 +70,12 @@ pub struct Record {
     pub macs: u64,
     /// Executed instructions.
     pub instructions: u64,
-    /// Those of CMSIS-NN.
-    pub cmsis_nn: u64,
+    /// Those of CMSIS-NN, where they were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmsis_nn: Option<u64>,
     /// `instructions / cmsis_nn`.
-    pub ratio: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
     /// Instructions that the cost model, which is of the M4, predicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted: Option<u64>,
@@ -101,11 +103,14 @@ pub fn measure(processor: &Processor, elf: &Path, blob: &[u8]) -> Result<Measure
     let layers: Result<Vec<u64>, _> = model.layers().map(|_| number(next()?)).collect();
     let layers = layers?;
     let line = next()?;
-    let (digest, stack) = line.split_once(' ').unwrap_or_default();
+    let last = line
+        .split_once(' ')
+        .and_then(|(digest, stack)| Some((digest.parse().ok()?, stack.parse().ok()?)));
+    let (digest, stack_bytes): (u32, _) = last.ok_or(BenchError::Answer { line })?;
     Ok(Measurement {
         layers,
-        stack_bytes: stack.parse().unwrap_or(0),
-        exact: digest.parse() == Ok(host_digest(&model)?),
+        stack_bytes,
+        exact: digest == host_digest(&model)?,
     })
 }
 
@@ -133,18 +138,11 @@ fn host_digest(model: &Model<'_>) -> Result<u32, DeployError> {
     Ok(arena.iter().fold(0x811C_9DC5, step))
 }
 
-/// Measures `case` with the bench firmware `elf` for `processor`; none where CMSIS-NN was not measured.
+/// Measures `case` with the bench firmware `elf` for `processor`.
 ///
 /// # Errors
 /// [`BenchError`].
-pub fn record(
-    processor: &Processor,
-    elf: &Path,
-    case: &Case,
-) -> Result<Option<Record>, BenchError> {
-    let Some(cmsis_nn) = case.cmsis_nn(processor) else {
-        return Ok(None);
-    };
+pub fn record(processor: &Processor, elf: &Path, case: &Case) -> Result<Record, BenchError> {
     let blob = case.blob()?;
     let model = Model::parse(&blob).map_err(DeployError::from)?;
     let measured = measure(processor, elf, &blob)?;
@@ -156,18 +154,20 @@ pub fn record(
         (measured.layers[0], (cost.macs, cost.instructions))
     };
     let cycles = processor.cpi.times(instructions as f64);
-    Ok(Some(Record {
+    let cmsis_nn = case.cmsis_nn(processor);
+    let ratio = cmsis_nn.map(|theirs| instructions as f64 / theirs as f64);
+    Ok(Record {
         name: case.name.to_owned(),
         macs: cost.0,
         instructions,
         cmsis_nn,
-        ratio: (1000.0 * instructions as f64 / cmsis_nn as f64).round() / 1000.0,
+        ratio: ratio.map(|ratio| (1000.0 * ratio).round() / 1000.0),
         predicted: (*processor == M4).then_some(cost.1),
         cycles_est: cycles.mid.round() as u64,
         ram_bytes: model.arena_bytes() as u64,
         flash_bytes: model.blob_bytes() as u64,
         exact: measured.exact,
-    }))
+    })
 }
 
 /// The records of `processor` as a Markdown table with its conditions; `toolchain` is [`toolchain`] of
@@ -178,7 +178,7 @@ pub fn table(processor: &Processor, records: &[Record], toolchain: &str) -> Stri
         "Executed Thumb instructions, not cycles, of the bench firmware ({toolchain}, {target}, opt-level 3) \
          in QEMU, board {machine}, `-icount {ICOUNT}`; a layer includes the interpreter's work around it, a \
          network is the sum of its layers, one \
-         with `.tflite` MLPerf Tiny's own model imported, the others the same shapes with random numbers. `ratio` is instructions over those of CMSIS-NN, `cycles` an \
+         with `.tflite` MLPerf Tiny's own model imported, `fashion-mnist-…` a released model, the others the same shapes with random numbers. `ratio` is instructions over those of CMSIS-NN, `cycles` an \
          estimate, {} per instruction ({} to {}: `host/deploy/src/processor.rs`), `predicted` the cost \
          model's count, which is of the M4, `bits` whether every byte of the arena is the host's.\n\n{}\n\n\
          | layer or network | MACs | instructions | per MAC | CMSIS-NN | ratio | cycles | predicted | bits |\n\
@@ -194,11 +194,13 @@ pub fn table(processor: &Processor, records: &[Record], toolchain: &str) -> Stri
             macs => format!("{:.3}", r.instructions as f64 / macs as f64),
         };
         let bits = if r.exact { "equal" } else { "DIFFERENT" };
-        let predicted = r.predicted.map_or(String::new(), |n| n.to_string());
+        let number = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
+        let (theirs, predicted) = (number(r.cmsis_nn), number(r.predicted));
+        let ratio = r.ratio.map_or(String::new(), |r| format!("{r:.3}"));
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {per_mac} | {} | {:.3} | {} | {predicted} | {bits} |",
-            r.name, r.macs, r.instructions, r.cmsis_nn, r.ratio, r.cycles_est
+            "| {} | {} | {} | {per_mac} | {theirs} | {ratio} | {} | {predicted} | {bits} |",
+            r.name, r.macs, r.instructions, r.cycles_est
         );
     }
     text

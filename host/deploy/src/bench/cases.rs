@@ -1,4 +1,4 @@
-//! The layers and networks that are measured, and what CMSIS-NN executes on them.
+//! The layers and networks that are measured.
 //!
 //! Owns the list and [`CMSIS_NN`], the conditions of the counts it is compared with.
 
@@ -7,22 +7,20 @@ use super::model::{Builder, Taps};
 use super::peers;
 use crate::DeployError;
 use crate::import::import;
-use crate::processor::{M4, Processor};
+use crate::processor::Processor;
 use aplysia_shared::Op;
 
 /// Where the counts of CMSIS-NN come from.
 pub(super) const CMSIS_NN: &str = "CMSIS-NN: commit 99f736a (15 July 2026), arm-none-eabi-gcc 12.2.1 -O3, \
     its public wrappers called on the same shapes, executed instructions in QEMU 7.2 on the same board; \
     whole networks without an interpreter. Measured once; the numbers are kept in \
-    `host/deploy/src/bench/cases.rs` (M4) and `peers.rs` (the others).";
+    `host/deploy/src/bench/peers.rs`.";
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     /// As in the table.
     pub name: &'static str,
-    /// Instructions of CMSIS-NN on the M4.
-    cmsis_nn: u64,
     /// The first layer of the model alone, or all of it.
     pub whole: bool,
     build: Build,
@@ -35,15 +33,14 @@ enum Build {
     Made(fn() -> Result<Vec<u8>, DeployError>),
     /// Imported.
     File(&'static [u8]),
+    /// A released model of ours.
+    Blob(&'static [u8]),
 }
 
 impl Case {
     /// Instructions of CMSIS-NN on `processor`; none where it was not measured.
     pub fn cmsis_nn(&self, processor: &Processor) -> Option<u64> {
-        match *processor {
-            M4 => Some(self.cmsis_nn),
-            _ => peers::count(self.name.trim_end_matches(IMPORTED), processor.name),
-        }
+        peers::count(self.name.trim_end_matches(IMPORTED), processor.name)
     }
 
     /// The model to run.
@@ -54,30 +51,25 @@ impl Case {
         match self.build {
             Build::Made(make) => Ok(make()?),
             Build::File(file) => Ok(import(file, &[])?.blob),
+            Build::Blob(blob) => Ok(blob.to_vec()),
         }
     }
 }
 
-const fn layer(
-    name: &'static str,
-    cmsis_nn: u64,
-    build: fn() -> Result<Vec<u8>, DeployError>,
-) -> Case {
+const fn layer(name: &'static str, build: fn() -> Result<Vec<u8>, DeployError>) -> Case {
     Case {
         name,
-        cmsis_nn,
         whole: false,
         build: Build::Made(build),
     }
 }
 
-/// Ends the name of a network that is imported, behind that of the one made of the same shapes.
+/// Suffix of an imported network's name; the rest is the name of the synthetic network of the same shapes.
 const IMPORTED: &str = ".tflite";
 
-const fn network(name: &'static str, cmsis_nn: u64, build: Build) -> Case {
+const fn network(name: &'static str, build: Build) -> Case {
     Case {
         name,
-        cmsis_nn,
         whole: true,
         build,
     }
@@ -89,6 +81,19 @@ macro_rules! file {
             "../../../../models/mlperf-tiny/",
             $name
         )))
+    };
+}
+
+macro_rules! released {
+    ($name:literal) => {
+        network(
+            $name,
+            Build::Blob(include_bytes!(concat!(
+                "../../../../models/",
+                $name,
+                "/model.blob"
+            ))),
+        )
     };
 }
 
@@ -190,44 +195,44 @@ fn autoencoder() -> Result<Vec<u8>, DeployError> {
 }
 
 /// Everything that is measured.
-pub const CASES: [Case; 35] = [
-    layer("conv3x3_28x28x1_16", 1_188_014, || {
+pub const CASES: [Case; 37] = [
+    layer("conv3x3_28x28x1_16", || {
         conv([28, 28, 1], Taps::same(3, 1), [28, 28, 16])
     }),
-    layer("conv3x3_32x32x3_16", 2_134_140, || {
+    layer("conv3x3_32x32x3_16", || {
         conv([32, 32, 3], Taps::same(3, 1), [32, 32, 16])
     }),
-    layer("conv3x3_16x16x16_32_s2", 630_347, || {
+    layer("conv3x3_16x16x16_32_s2", || {
         conv([16, 16, 16], Taps::same(3, 2), [8, 8, 32])
     }),
-    layer("conv3x3_32x32x16_16", 5_487_501, || {
+    layer("conv3x3_32x32x16_16", || {
         conv([32, 32, 16], Taps::same(3, 1), [32, 32, 16])
     }),
-    layer("conv3x3_8x8x64_64", 4_155_297, || {
+    layer("conv3x3_8x8x64_64", || {
         conv([8, 8, 64], Taps::same(3, 1), [8, 8, 64])
     }),
-    layer("conv10x4_49x10x1_64_s2", 1_111_181, || {
+    layer("conv10x4_49x10x1_64_s2", || {
         conv([49, 10, 1], KWS_STEM, [25, 5, 64])
     }),
-    layer("conv3x3_96x96x3_8_s2", 3_063_019, || {
+    layer("conv3x3_96x96x3_8_s2", || {
         conv([96, 96, 3], Taps::same(3, 2), [48, 48, 8])
     }),
-    layer("dw3x3_28x28x16_s1", 1_041_973, || {
+    layer("dw3x3_28x28x16_s1", || {
         depthwise([28, 28, 16], Taps::same(3, 1), [28, 28])
     }),
-    layer("dw3x3_28x28x16_s2", 261_007, || {
+    layer("dw3x3_28x28x16_s2", || {
         depthwise([28, 28, 16], Taps::same(3, 2), [14, 14])
     }),
-    layer("dw3x3_14x14x32_s1", 493_519, || {
+    layer("dw3x3_14x14x32_s1", || {
         depthwise([14, 14, 32], Taps::same(3, 1), [14, 14])
     }),
-    layer("dw3x3_14x14x32_s2", 123_638, || {
+    layer("dw3x3_14x14x32_s2", || {
         depthwise([14, 14, 32], Taps::same(3, 2), [7, 7])
     }),
-    layer("dw3x3_7x7x64_s1", 233_398, || {
+    layer("dw3x3_7x7x64_s1", || {
         depthwise([7, 7, 64], Taps::same(3, 1), [7, 7])
     }),
-    layer("dw3x3_7x7x64_s2", 72_349, || {
+    layer("dw3x3_7x7x64_s2", || {
         depthwise(
             [7, 7, 64],
             Taps {
@@ -237,42 +242,38 @@ pub const CASES: [Case; 35] = [
             [4, 4],
         )
     }),
-    layer("dw5x5_14x14x32_s1", 1_560_972, || {
+    layer("dw5x5_14x14x32_s1", || {
         depthwise([14, 14, 32], Taps::same(5, 1), [14, 14])
     }),
-    layer("dw3x3_14x14x32_d2", 1_720_842, || {
+    layer("dw3x3_14x14x32_d2", || {
         depthwise([14, 14, 32], DILATED, [14, 14])
     }),
-    layer("pw_28x28x16_16", 794_938, || pointwise([28, 28, 16], 16)),
-    layer("pw_14x14x32_32", 543_794, || pointwise([14, 14, 32], 32)),
-    layer("pw_14x14x32_64", 1_087_394, || pointwise([14, 14, 32], 64)),
-    layer("pw_7x7x64_64", 429_314, || pointwise([7, 7, 64], 64)),
-    layer("pw_25x5x64_64", 1_068_930, || pointwise([25, 5, 64], 64)),
-    layer("pw_3x3x256_256", 1_164_226, || pointwise([3, 3, 256], 256)),
-    layer("fc_64_10", 1_832, || linear(64, 10)),
-    layer("fc_640_128", 160_052, || linear(640, 128)),
-    layer("fc_128_128", 37_163, || linear(128, 128)),
-    layer("avgpool3x3_14x14x32_s1", 428_876, || {
+    layer("pw_28x28x16_16", || pointwise([28, 28, 16], 16)),
+    layer("pw_14x14x32_32", || pointwise([14, 14, 32], 32)),
+    layer("pw_14x14x32_64", || pointwise([14, 14, 32], 64)),
+    layer("pw_7x7x64_64", || pointwise([7, 7, 64], 64)),
+    layer("pw_25x5x64_64", || pointwise([25, 5, 64], 64)),
+    layer("pw_3x3x256_256", || pointwise([3, 3, 256], 256)),
+    layer("fc_64_10", || linear(64, 10)),
+    layer("fc_640_128", || linear(640, 128)),
+    layer("fc_128_128", || linear(128, 128)),
+    layer("avgpool3x3_14x14x32_s1", || {
         pool(Op::AvgPool, Taps::same(3, 1), [14, 14])
     }),
-    layer("avgpool2x2_14x14x32_s2", 65_036, || {
+    layer("avgpool2x2_14x14x32_s2", || {
         pool(Op::AvgPool, Taps::same(2, 2), [7, 7])
     }),
-    layer("gap_7x7x64", 20_573, || alone([7, 7, 64], |b| b.mean(0))),
-    layer("maxpool2x2_14x14x32_s2", 61_000, || {
+    layer("gap_7x7x64", || alone([7, 7, 64], |b| b.mean(0))),
+    layer("maxpool2x2_14x14x32_s2", || {
         pool(Op::MaxPool, Taps::same(2, 2), [7, 7])
     }),
-    layer("add_14x14x32", 509_719, || {
-        alone([14, 14, 32], |b| b.add([0, 0]))
-    }),
-    network("resnet8", 29_870_000, Build::Made(resnet8)),
-    network("ds_cnn", 7_840_000, Build::Made(ds_cnn)),
-    network("autoencoder", 579_000, Build::Made(autoencoder)),
-    network("resnet8.tflite", 29_870_000, file!("ic-resnet8.tflite")),
-    network("ds_cnn.tflite", 7_840_000, file!("kws-dscnn.tflite")),
-    network(
-        "autoencoder.tflite",
-        579_000,
-        file!("ad-autoencoder.tflite"),
-    ),
+    layer("add_14x14x32", || alone([14, 14, 32], |b| b.add([0, 0]))),
+    network("resnet8", Build::Made(resnet8)),
+    network("ds_cnn", Build::Made(ds_cnn)),
+    network("autoencoder", Build::Made(autoencoder)),
+    network("resnet8.tflite", file!("ic-resnet8.tflite")),
+    network("ds_cnn.tflite", file!("kws-dscnn.tflite")),
+    network("autoencoder.tflite", file!("ad-autoencoder.tflite")),
+    released!("fashion-mnist-m4"),
+    released!("fashion-mnist-usf"),
 ];

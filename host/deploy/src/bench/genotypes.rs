@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Genotypes that are measured: of five three of the space `mcu`, one of `darts`, one of `nasbench201`.
+/// Number of genotypes measured. Of every five, three are from `mcu`, one from `darts`, one from `nasbench201`.
 pub const GENOTYPES: u64 = 50;
 /// Arena of the firmware that measures.
 const MOST_ARENA_BYTES: usize = 88 * 1024;
@@ -120,8 +120,8 @@ pub fn predictions_table(predictions: &[Prediction], toolchain: &str) -> String 
     text
 }
 
-/// Network `i`, of which the first [`GENOTYPES`] are measured: the first one drawn with seed `i` that needs its image and fits into the
-/// memory of the firmware that measures.
+/// The first network drawn from seed `i` that needs its image and fits the arena of the bench firmware. Those of
+/// `i < GENOTYPES` are measured.
 ///
 /// # Errors
 /// A network exceeds the blob format although it fits.
