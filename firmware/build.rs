@@ -1,5 +1,5 @@
-//! Links with the script of `cortex-m-rt` (and that of `defmt`, if chosen), and puts the memory map of the chosen board where that
-//! script looks for it.
+//! Links with the script of `cortex-m-rt` (and that of `defmt`, if chosen), and puts the memory map of the
+//! chosen board where that script looks for it.
 
 use std::path::PathBuf;
 use std::{env, fs};

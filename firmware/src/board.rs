@@ -1,8 +1,9 @@
 //! The board the firmware is built for: exactly one file of `board/`, chosen by a feature.
 //!
-//! Every board gives the same names: `NAME`, `Uart` (`new`, `read`, `write`), `Timer` (`new`,
-//! `ticks`, `instructions`), and, if it runs the program `live`, `Flashes` (`take`: two parts of type `Flash`,
-//! an `embedded_storage` NorFlash that the processor reads like memory, `mapped`). A board must not know the protocol or the model.
+//! Every board gives the same names: `NAME`, `Uart` (`new`, `read`, `write`), `Timer` (`new`, `ticks`,
+//! `instructions`), and, if it runs the program `live`, `Flashes` (`take`: two parts of type `Flash`, an
+//! `embedded_storage` NorFlash that the processor reads like memory, `mapped`). A board must not know the
+//! protocol or the model.
 
 mod cmsdk;
 

@@ -1,8 +1,8 @@
 //! What every program of the firmware shares: the board, memory, and a loud death.
 //!
-//! `board` is the hardware, `log` what is said beside the serial line, `memory` the static buffers
-//! and the model's flash partition, `stack` the high-water mark, `trust` whose models are taken. A panic or a HardFault logs its
-//! message and ends the emulator with a non-zero exit status.
+//! `board` is the hardware, `log` what is said beside the serial line, `memory` the static buffers and the
+//! model's flash partition, `stack` the high-water mark, `trust` whose models are taken. A panic or a HardFault
+//! logs its message and ends the emulator with a non-zero exit status.
 #![no_std]
 
 pub mod board;

@@ -1,10 +1,11 @@
 //! Plasticity on the device: what a deployed model learns from the images it sees.
 //!
 //! It owns the learned state, an overlay in a caller-given buffer, and the rules that change it
-//! ([`instar`], [`delta`], [`perceptron`], [`reward`], [`deep`], [`homeostasis`]), the [`schedule`] of when they do, the [`guard`] over them, and a state for each of several [`domains`]. It must
-//! not know where images and labels come from, and it never changes the base model: [`Plastic::reset`]
-//! restores it exactly. Everything is computed in integers, so that the same model, configuration, seed
-//! and calls give the same bytes on every machine. Flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
+//! ([`instar`], [`delta`], [`perceptron`], [`reward`], [`deep`], [`homeostasis`]), the [`schedule`] of when they
+//! do, the [`guard`] over them, and a state for each of several [`domains`]. It must not know where images and
+//! labels come from, and it never changes the base model: [`Plastic::reset`] restores it exactly. Everything is
+//! computed in integers, so that the same model, configuration, seed and calls give the same bytes on every
+//! machine. Data flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
 
 pub mod deep;
 pub mod delta;
@@ -110,7 +111,7 @@ impl Config {
         head: Head::Base,
     };
 
-    /// Whether layers below the head change, which features alone cannot show.
+    /// Whether layers below the head change. A golden set of features cannot detect that.
     pub fn learns_below_head(&self) -> bool {
         self.homeostasis.is_some() || matches!(self.head, Head::Deep { .. })
     }
@@ -157,9 +158,9 @@ pub struct Prediction {
 
 /// Length of the buffer that [`Plastic::new`] needs for `model` and `config`.
 ///
-/// With `C` channels in homeostatic layers, `K` classes and `d` features: `64 + 17·C + d`, plus `2·K·d + 4·K` (instar) or `K·d + 4·K` (all
-/// other heads that learn), plus, for each chosen layer of I inputs and O outputs, `I·O` rounded up to 4,
-/// `4·O` and `2·(I + O)`.
+/// With `C` channels in homeostatic layers, `K` classes and `d` features: `64 + 17·C + d`, plus `2·K·d + 4·K`
+/// (instar) or `K·d + 4·K` (all other heads that learn), plus, for each chosen layer of I inputs and O outputs,
+/// `I·O` rounded up to 4, `4·O` and `2·(I + O)`.
 ///
 /// # Errors
 /// `model` cannot learn under `config`.

@@ -59,9 +59,9 @@ pub struct Window {
     pub kernel_h: u8,
     /// Columns, at least 1.
     pub kernel_w: u8,
-    /// Vertical step, at least 1.
+    /// Vertical stride, at least 1.
     pub stride_h: u8,
-    /// Horizontal step, at least 1.
+    /// Horizontal stride, at least 1.
     pub stride_w: u8,
     /// Distance of two rows, at least 1; 1 for pooling.
     pub dilation_h: u8,
@@ -101,7 +101,7 @@ impl Window {
     pub fn taps(&self) -> usize {
         usize::from(self.kernel_h) * usize::from(self.kernel_w)
     }
-    /// True for 1×1 with step 1 and no padding: a matrix product over pixels.
+    /// True for 1×1 with stride 1 and no padding: a matrix product over pixels.
     pub fn is_pointwise(&self) -> bool {
         self.taps() == 1
             && (self.stride_h, self.stride_w) == (1, 1)
@@ -169,7 +169,7 @@ pub struct Placing {
     pub scaling: Scaling,
     /// First output channel: as many as were placed before.
     pub first: u16,
-    /// Step in the input, at least 1; the output has `ceil(size / stride)` rows and columns.
+    /// Stride in the input, at least 1; the output has `ceil(size / stride)` rows and columns.
     pub stride: u8,
     /// First row and column of the input, at most `stride`; pixels beyond the image are real 0.
     pub offset: u8,

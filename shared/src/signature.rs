@@ -134,8 +134,8 @@ impl Trust {
         }
     }
 
-    /// Whether a blob may be used that begins with `header` and whose body has the digest `digest`, which
-    /// is to be made sure of when the body is there.
+    /// Checks the signature over `header` and `digest`. The caller must check later that the body has this
+    /// digest.
     ///
     /// # Errors
     /// [`TrustError`].

@@ -21,7 +21,10 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     if args.what.is_dir() {
         return float(args, &test);
     }
-    let bytes = blob::read(&args.what).context("this is no run folder")?;
+    let bytes = blob::read_file(&args.what).context(
+        "give the folder of a run (`aplysia train --out`), or a blob that `aplysia export` or \
+         `aplysia import` wrote",
+    )?;
     let model = blob::parse(&bytes, &args.what)?;
     let result = aplysia_deploy::evaluate(&model, images::images(&test))?;
     say!(

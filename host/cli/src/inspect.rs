@@ -21,7 +21,9 @@ use std::io::{self, Write};
 /// The file cannot be read or is neither a genotype nor a valid blob, the images of a genotype are
 /// missing, or the output cannot be written.
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
-    let bytes = blob::read(&args.what)?;
+    let bytes = blob::read_file(&args.what).context(
+        "give a genotype (TOML) or a blob that `aplysia export` or `aplysia import` wrote",
+    )?;
     let out = &mut io::stdout().lock();
     if args.what.extension().is_some_and(|e| e == "toml") {
         let text = String::from_utf8(bytes).context("a genotype is UTF-8 text")?;

@@ -310,7 +310,8 @@ fn print_front<S: Searched>(study: &Study<S>, train: &Dataset) -> Result<()> {
     Ok(())
 }
 
-/// The best trial of a finished study by [`aplysia_search::Score::lead`]; its genotype is written to `best.toml` in the folder.
+/// The best trial of a finished study by [`aplysia_search::Score::lead`]; its genotype is written to
+/// `best.toml` in the folder.
 ///
 /// # Errors
 /// No trial was trained to the end, or the disk is full.

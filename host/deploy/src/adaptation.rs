@@ -347,8 +347,8 @@ pub struct DeviceAdapted {
     pub arena_bytes: u32,
 }
 
-/// [`adapt`] on a device, whose earlier learning is forgotten; a guard, a schedule and slots that are set there
-/// stay: see [`Device::plan`], [`Device::domains`]. `on_step` hears of the number of images done after each; a break ends the stream there.
+/// [`adapt`] on a device, whose earlier learning is forgotten; a guard, a schedule ([`Device::plan`]) and slots
+/// ([`Device::domains`]) stay. `on_step` gets the number of images done after each; a break ends the stream.
 ///
 /// # Errors
 /// The stream does not fit the device's model, the model cannot learn under `config`, or the line fails.

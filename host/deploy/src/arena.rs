@@ -21,7 +21,8 @@ use aplysia_shared::{Layer, Model, Op, Tensor};
 
 pub use order::STATE_BUDGET;
 
-/// Tensors, the last ones, of which it is tried whether the arena is smaller if they take no place of another.
+/// How many tensors, counted from the last one, are tried without the place of an input of theirs, to see whether
+/// the arena shrinks.
 const MOST_UNTIED: usize = 16;
 
 /// One layer.

@@ -5,10 +5,10 @@
 //! images. Flow: [`GoldenSpec`] in the `Content` → `export` → [`GoldenSet`] → blob; or [`attach`] to a
 //! blob that exists.
 //!
-//! The set is balanced: the first image of each class in the order given, then the second of each, until
-//! `n` are taken. Images that the model gets wrong come last, in the same order: a right sample that turns
-//! wrong is then always a loss, which no wrong one that turns right can hide. Bytes in the blob: `4 + n` rounded up to 4, `+ n · sample`, where a sample is an input
-//! of the model or of its last layer.
+//! The set is balanced: the first image of each class in the order given, then the second of each, until `n`
+//! are taken. Images that the model gets wrong come last, in the same order: a right sample that turns wrong is
+//! then always a loss, which no wrong one that turns right can hide. Bytes in the blob: `4 + n` rounded up to
+//! 4, `+ n · sample`, where a sample is an input of the model or of its last layer.
 
 use crate::DeployError;
 use crate::evaluate::{Images, argmax, input_of_pixels};

@@ -385,7 +385,7 @@ impl Lowering<'_> {
     }
 }
 
-/// The runtime's form of a window. Those of the spaces are 1 to 5 wide with steps and dilations of 1 or 2.
+/// The runtime's form of a window. Those of the spaces are 1 to 5 wide with strides and dilations of 1 or 2.
 fn window(kernel: usize, stride: usize, dilation: usize, padding: Padding) -> Window {
     let pad = match padding {
         Padding::Same => dilation * (kernel - 1) / 2,

@@ -86,7 +86,7 @@ impl Identity {
             ("number of training images", job.train.len().to_string()),
             ("training images", images_digest(&job.train)),
         ];
-        // Younger than the first checkpoints, which know only what these leave as it is.
+        // Settings added later are recorded only where they count, so that older checkpoints still match.
         let younger = [
             (
                 "auxiliary_weight",

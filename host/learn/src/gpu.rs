@@ -1,10 +1,9 @@
 //! Fast kernels for GPUs: the bodies of [`LearnOps`] on every backend of cubecl, CUDA and Vulkan among them.
 //!
-//! A network of ours is small for a GPU: what a step costs is not what a kernel computes but that it is
-//! launched, tens of microseconds of the host for each. Composed of burn's operations a batch norm is 8
-//! launches forward and 12 back, a depthwise weight gradient a convolution per image and channel, a step of
-//! momentum 6 per tensor. Here everything between two matrix products is one kernel, or two where a sum over
-//! the batch lies between.
+//! A network of ours is small for a GPU: the cost of a step is not computation but the launches of kernels, tens
+//! of microseconds of host time each. Composed of burn's operations a batch norm is 8 launches forward and 12
+//! back, a depthwise weight gradient a convolution per image and channel, a step of momentum 6 per tensor. Here
+//! everything between two matrix products is one kernel, or two where a sum over the batch lies between.
 //!
 //! Sums over the batch are taken in parts of a fixed size by fixed trees, and the parts in their order, never
 //! by atomic additions: the same seed gives the same bits on the same device.

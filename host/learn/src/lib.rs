@@ -1,11 +1,11 @@
 //! Training with burn: the learning rules, the training loop, evaluation.
 //!
 //! Owns everything that computes in floating point: `rule` (which feedback a layer uses), `ops` (the
-//! operations, on any burn backend), `local` (weight changes without the error), `cpu` and `gpu` (fast kernels), `network` (graph with numbers), `train` (the
-//! one loop), `evaluate`, `pullback` (errors of the output brought back to pixels, for attacks), `supernet`
-//! (architecture search by gradients). Invariant: burn is named in this crate only, and no type of burn is
-//! in the interface of `train`, `evaluate` and `pullback`: parameters leave as
-//! [`aplysia_space::NetworkParams`].
+//! operations, on any burn backend), `local` (weight changes without the error), `cpu` and `gpu` (fast
+//! kernels), `network` (graph with numbers), `train` (the one loop), `evaluate`, `pullback` (errors of the
+//! output brought back to pixels, for attacks), `supernet` (architecture search by gradients). Invariant: burn
+//! is named in this crate only, and no type of burn is in the interface of `train`, `evaluate` and `pullback`:
+//! parameters leave as [`aplysia_space::NetworkParams`].
 //!
 //! Flow: `data` → `space` → **`learn`** → `deploy`.
 

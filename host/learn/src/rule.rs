@@ -20,10 +20,10 @@
 //! the error arrives (not local in time). A local layer hands down by [`crate::LocalFeedback`], by
 //! default as `usf` does, so that layers of other rules below it learn; its weights take no part.
 //!
-//! Validation accuracy in percent after epochs 1, 2 and 3 of a schedule of 4, every layer with the one rule
-//! (7 layers, 0.44 M MACs, 15,000 Fashion-MNIST images, lr 0.1, batch 128, feedback of the weights'
-//! length, seed 0 only): `bp` 70.1, 75.9, 80.0; `usf` 70.7, 76.1, 77.7; `kp` 63.3, 73.9,
-//! 75.8; `softhebb` 18.1, 50.3, 58.6 and 61.4 after epoch 4; `fa` 35.1, 49.4 and `hebb` 53.1, stopped there. `softhebb` has 39 steps per layer there
+//! Validation accuracy in percent after epochs 1, 2 and 3 of a schedule of 4, every layer with the one rule (7
+//! layers, 0.44 M MACs, 15,000 Fashion-MNIST images, lr 0.1, batch 128, feedback of the weights' length, seed 0
+//! only): `bp` 70.1, 75.9, 80.0; `usf` 70.7, 76.1, 77.7; `kp` 63.3, 73.9, 75.8; `softhebb` 18.1, 50.3, 58.6 and
+//! 61.4 after epoch 4; `fa` 35.1, 49.4 and `hebb` 53.1, stopped there. `softhebb` has 39 steps per layer there
 //! and its weights still have lengths of 3 to 6 instead of 1.
 //!
 //! What BioNAS published as Hebbian convolution is mended here: the update keeps the order of the
@@ -33,9 +33,10 @@
 //! Differences from SoftHebb as published: zero padding, uniform first weights, batch norm and ReLU in
 //! the place of the triangle activation, and all other layers train meanwhile.
 //!
-//! Scale: `W, M ~ U(−a, a)` with `a` of [`Init`], and `s = a/√3`, the standard deviation of that draw; `fan_in = in_ch/groups·k²`, `fan_out = out_ch·k²` (not divided by
-//! groups). Then `rms(B) = s` for every rule at the start, and the angle between `B` and `W` is 0°
-//! (bp), 90° (fa, kp), arccos(√3/2) = 30° (usf), arccos(3/4) = 41.4° (brsf, frsf).
+//! Scale: `W, M ~ U(−a, a)` with `a` of [`Init`], and `s = a/√3`, the standard deviation of that draw; `fan_in
+//! = in_ch/groups·k²`, `fan_out = out_ch·k²` (not divided by groups). Then `rms(B) = s` for every rule at the
+//! start, and the angle between `B` and `W` is 0° (bp), 90° (fa, kp), arccos(√3/2) = 30° (usf), arccos(3/4) =
+//! 41.4° (brsf, frsf).
 //!
 //! Every `B` but that of `kp` is a function of (seed, layer, step) and `W`, so it needs no place in a
 //! checkpoint; the step advances with the optimizer only, so `brsf` is frozen in evaluation.

@@ -5,10 +5,10 @@
 //! activity is pooled; a label makes errors at the head; every chosen layer moves by
 //! presynaptic activity × postsynaptic activity × broadcast error.
 //!
-//! Chosen, by a budget of RAM, are pointwise convolutions and fully connected layers below the head. With `x_i` the mean over the
-//! pixels of input `i` (Q7 steps), `a_o` the share of pixels on which output `o` is within its clamp, its
-//! local slope (Q15), `e_c` the error of class `c` that the head learns by (Q15, `Σ|e| ≤ 2`), and `b_oc` the
-//! feedback, `+1` or `−1`:
+//! Chosen, by a budget of RAM, are pointwise convolutions and fully connected layers below the head. With `x_i`
+//! the mean over the pixels of input `i` (Q7 steps), `a_o` the share of pixels on which output `o` is within
+//! its clamp, its local slope (Q15), `e_c` the error of class `c` that the head learns by (Q15, `Σ|e| ≤ 2`),
+//! and `b_oc` the feedback, `+1` or `−1`:
 //!
 //! - `d_o = a_o · Σ_c b_oc·e_c / 2`, in `-1 ..= 1`;
 //! - `W_oi += SR(eta · d_o · x_i)`, bias likewise, in the steps of [`super::delta`] with the layer's scales.

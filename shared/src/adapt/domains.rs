@@ -19,12 +19,12 @@
 //! use is set against the least `D` of the other slots, a new domain counting as one at the distance `open`.
 //! The evidence `e = max(0, e + D_used − D_least)` begins anew when another slot comes to be the nearest (one-
 //! sided CUSUM: E. S. Page, "Continuous inspection schemes", Biometrika 41, 1954); at `e ≥ evidence` it is
-//! changed, to a new domain after [`NEW`] looks in a row at the earliest, as what is seen lies between two domains
-//! for a while when one follows the other. While `e = 0` the state in use is copied into its slot, so that images of a domain that has just
-//! begun leave few traces in it. A state that has just begun is copied and not judged, until it has followed
-//! [`YOUNG`] images and come nearer than `open` to what is seen.
-//! A new domain begins from the base in a free slot, else in the learned one that was left longest ago: memory
-//! is for the domains of late, and slot 0 is there whatever comes.
+//! changed, to a new domain after [`NEW`] looks in a row at the earliest, as what is seen lies between two
+//! domains for a while when one follows the other. While `e = 0` the state in use is copied into its slot, so
+//! that images of a domain that has just begun leave few traces in it. A state that has just begun is copied
+//! and not judged, until it has followed [`YOUNG`] images and come nearer than `open` to what is seen. A new
+//! domain begins from the base in a free slot, else in the learned one that was left longest ago: memory is for
+//! the domains of late, and slot 0 is there whatever comes.
 //!
 //! Integers only. State: 8 bytes per channel of what is seen, 8 and the persistent state per slot. Information:
 //! activity, no labels. A judgement costs about 30 instructions a channel and slot.

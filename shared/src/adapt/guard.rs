@@ -11,9 +11,10 @@
 //! the floor as well. Hence, whatever was taught: after every check the score of the state in use is at least
 //! the floor, and so it is at every commit. Between two checks it may be lower, for fewer than `every` updates.
 //!
-//! With [`domains`](super::domains) a refused state becomes what was committed of its own domain, or the base if
-//! that was begun since, or slots asked for. Where another state is put in place, a check is due at the label
-//! of that image, or before the next: slots that are not in use go to flash unscored, and are scored when they come back.
+//! With [`domains`](super::domains) a refused state becomes what was committed of its own domain, or the base
+//! if that was begun since, or slots asked for. Where another state is put in place, a check is due at the
+//! label of that image, or before the next: slots that are not in use go to flash unscored, and are scored when
+//! they come back.
 //!
 //! Integers only: host and device decide alike. A check costs one inference per golden sample, or one
 //! head if the samples are features; a rollback costs up to one check more.

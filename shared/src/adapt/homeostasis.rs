@@ -8,18 +8,18 @@
 //! training (from the blob, over all pixels), `mu`, `dev` the running ones, `s` the momentum shift:
 //!
 //! - observe, before the layer runs: `mu += (mean_pixels(z) − mu)/2^t`,
-//!   `dev += (mean_pixels|z − mu| − dev)/2^t`, to nearest, `dev ≥ 1`. An image is followed by every other 32
-//!   channels, the next one by the others; of the pixels every sixth is looked at, row by row, the first of them
-//!   one further each time. `t = min(s, log2(n + 4) rounded down)` for the n-th time of a channel counted from
-//!   0, so that the first images move as they should, and not by `2^-s` each;
+//!   `dev += (mean_pixels|z − mu| − dev)/2^t`, to nearest, `dev ≥ 1`. Channels form groups of 32: one image
+//!   updates the even groups, the next one the odd ones. An update reads every sixth pixel, row by row; the first
+//!   pixel it reads moves on by one each time. `t = min(s, ⌊log2(n + 4)⌋)` for a channel's n-th update, counted
+//!   from 0, so that the first updates move the averages faster than by `2^-s`;
 //! - fold: `z' = (z − mu)·g + mu_s` with `g = dev_s/dev` limited to `1/4 ..= 4`. As
 //!   `M·(z' + b) = (M·g)·(z + (mu_s + b)/g − mu)`, the layer runs unchanged with
 //!   `M_eff = M·g`, `b_eff = (mu_s + b)/g − mu`.
 //!
 //! With `mu = mu_s` and `dev = dev_s` the constants are those of the blob, bit for bit. State: 8 bytes
 //! per neuron (channel), none per synapse, and 9 for its folded constants. Information: the channel's own
-//! activity, nothing else. Stable for every `s ≥ 0`: both averages are convex. Resolution: changes of less than `2^(s−1)` accumulator
-//! units are not followed. `2^-s` is a momentum scaled to batches of one image.
+//! activity, nothing else. Stable for every `s ≥ 0`: both averages are convex. Resolution: changes of less than
+//! `2^(s−1)` accumulator units are not followed. `2^-s` is a momentum scaled to batches of one image.
 //! Sources: E. Bienenstock, L. Cooper, P. Munro, "Theory for the development of neuron selectivity",
 //! Journal of Neuroscience 2, 1982 (the sliding threshold); Y. Li et al., "Revisiting Batch
 //! Normalization for Practical Domain Adaptation", 2016 (re-estimated statistics). Differs from them:

@@ -60,7 +60,7 @@ impl Buffers<'_> {
 #[derive(Debug)]
 pub struct Server<'a, M, F> {
     machine: M,
-    /// The model, or what is told whoever asks for more than `Hello`, `Stats` and transfers.
+    /// The model, or the refusal that every request except `Hello`, `Stats` and transfers gets.
     loaded: Result<Loaded<'a, F>, Refusal>,
     receiving: Receiving<'a>,
     stats: Stats,

@@ -74,8 +74,8 @@ impl From<HomeostasisArg> for HomeostasisScope {
 /// What a golden set holds.
 #[derive(Args)]
 pub(crate) struct GoldenKindArgs {
-    /// Keep inputs of the last layer instead of images: smaller, a check costs that layer only, and
-    /// blind to homeostasis, which the guard refuses then.
+    /// Store inputs of the last layer instead of images. Smaller, and a check runs only that layer, but the
+    /// guard then refuses homeostasis, whose effect they cannot show.
     #[arg(long)]
     pub(crate) golden_features: bool,
 }

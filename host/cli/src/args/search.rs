@@ -71,7 +71,8 @@ pub(crate) struct SearchArgs {
     /// Limit: bytes of the blob [default: 65536 in the space mcu, none in the others].
     #[arg(long)]
     pub(crate) flash_bytes: Option<u64>,
-    /// Limit: bytes of the arena, and of what is learned on the device if that is searched for, too [default: 32768 in the space mcu, none in the others].
+    /// Limit: bytes of the arena, and of what is learned on the device if that is searched for, too [default:
+    /// 32768 in the space mcu, none in the others].
     #[arg(long)]
     pub(crate) ram_bytes: Option<u64>,
     /// Limit: estimated instructions of one inference [default: 40 million in the space mcu, none in the

@@ -21,7 +21,7 @@ pub(crate) struct PaperArgs {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) data: DataArgs,
-    /// `smoke` (75 s of one core), `small` (about an hour), `full` (days), or a file like
+    /// `smoke` (75 s of one core), `small` (under two hours of two cores), `full` (days), or a file like
     /// `host/presets/paper-small.toml`.
     #[arg(long, value_name = "NAME|FILE", default_value = "small")]
     pub(crate) size: String,

@@ -77,7 +77,12 @@ pub(super) fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outc
     let bar = progress::bar(stream.len() as u64, "adapt");
     let mut on_step = progress::step(&bar, stop);
     let (config, learned_from) = (args.config(), images::images(&stream));
-    let flash = args.board.flash.as_deref().map(blob::read).transpose()?;
+    let flash = args
+        .board
+        .flash
+        .as_deref()
+        .map(blob::read_file)
+        .transpose()?;
     let flash = flash.unwrap_or_default();
     let limits = args.limits(&model);
     if limits.is_none() && !args.no_guard {

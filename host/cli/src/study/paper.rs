@@ -88,7 +88,7 @@ pub(crate) fn run(args: &PaperArgs) -> Result<Outcome> {
     let threads = rayon::ThreadPoolBuilder::new().num_threads(args.threads);
     match threads.build()?.install(|| study.run()) {
         Ok(()) => Ok(Outcome::Done),
-        // Any failure after Ctrl-C is its doing.
+        // Ctrl-C also ends the emulators, so an error after it is an interruption.
         Err(_) if study.stop.load(Ordering::SeqCst) => Ok(Outcome::Interrupted),
         Err(e) => Err(e),
     }

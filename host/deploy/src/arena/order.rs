@@ -4,11 +4,11 @@
 //! at once. Let `L(T)` be the bytes alive after the set `T`. A tensor counts once one of its writers is in
 //! `T` and no longer once all its writers and readers are, so that `L` is submodular. From `S`, let `C` be a
 //! chain of ready steps, each of which needs the one before, that stays below the peak and ends with
-//! `L(S ∪ C) <= L(S)`, for the first time. In any order that goes on from `S` let `T` be what is done at some
-//! place; `T ∩ (S ∪ C)` is `S` and a beginning of `C`, after which no fewer bytes are alive than after all
-//! of it, and thus `L(T ∪ C) <= L(T) + L(S ∪ C) − L(T ∩ (S ∪ C)) <= L(T)`: with the chain first, the rest of
-//! that order never has more bytes alive, nor needs more while a step runs, as what it reads for the last
-//! time gives way in either. So the chain costs nothing, and the sets that are left are few.
+//! `L(S ∪ C) <= L(S)`, for the first time. In any order that goes on from `S` let `T` be the steps done at some
+//! point; `T ∩ (S ∪ C)` is `S` plus a prefix of `C`. At least as many bytes are alive after a prefix as after
+//! the whole chain, thus `L(T ∪ C) <= L(T) + L(S ∪ C) − L(T ∩ (S ∪ C)) <= L(T)`: with the chain first, the rest
+//! of that order never has more bytes alive, and no step needs more while it runs, because a tensor read for the
+//! last time is freed in both orders. So the chain costs nothing, and few sets are left.
 
 use super::{Step, Work, planned};
 use std::cmp::Reverse;

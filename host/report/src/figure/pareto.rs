@@ -115,7 +115,7 @@ fn stairs(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
     corners
 }
 
-/// Writes the number beside each point of the front where it covers neither point nor number.
+/// Labels each point of the front, placed so that no label covers a point or another label.
 fn name_front(figure: &mut Figure, search: &Search, points: &[(usize, [f64; 2])]) {
     let mut taken: Vec<[f64; 4]> = points
         .iter()

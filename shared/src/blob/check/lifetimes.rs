@@ -17,9 +17,9 @@ struct Life {
     filled: u16,
 }
 
-/// Every tensor is written once before it is read, or filled by placings channel by channel, and tensors
-/// that live at one time share no byte, unless one takes the place of the other. A tensor lives from the first layer that writes it to the last
-/// that writes or reads it, both included.
+/// Every tensor is written once before it is read, or filled by placings channel by channel, and tensors that
+/// live at one time share no byte, unless one takes the place of the other. A tensor lives from the first layer
+/// that writes it to the last that writes or reads it, both included.
 pub(super) fn check(graph: &Graph<'_>) -> Result<(), BlobError> {
     let n_tensors = graph.n_tensors();
     let mut lives = [None::<Life>; MAX_TENSORS];

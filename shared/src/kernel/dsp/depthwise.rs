@@ -21,7 +21,7 @@ use crate::layer::Window;
 /// Four channels at a time are expanded, borders included, into strips of rows, from which two output
 /// pixels at a time are computed. Columns, and rows, whose distance is no multiple of the dilation never
 /// meet in a window: each such phase is a convolution without dilation. Fast are windows of 3×3 and 5×5
-/// with steps 1 and 2, or step 1 and any dilation, from 4 channels on. Never panics if
+/// with strides 1 and 2, or stride 1 and any dilation, from 4 channels on. Never panics if
 /// `Model::parse` accepted the blob. Cost: 5.6 KiB of stack; instructions in [`crate::cost`].
 pub fn depthwise_conv2d_s8<S: Slices>(
     src: &Src<'_>,

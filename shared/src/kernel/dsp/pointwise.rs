@@ -4,7 +4,7 @@
 use super::{Simd, fully_connected_s8};
 use crate::kernel::{Dst, Src, Weighted};
 
-/// 1×1 convolution with step 1: bit for bit [`crate::kernel::generic::pointwise_conv2d_s8`].
+/// 1×1 convolution with stride 1: bit for bit [`crate::kernel::generic::pointwise_conv2d_s8`].
 ///
 /// | argument | shape and layout | type |
 /// |---|---|---|

@@ -2,7 +2,7 @@
 
 use crate::kernel::{Dst, Src, Weighted, dot};
 
-/// 1×1 convolution with step 1: a matrix product over pixels.
+/// 1×1 convolution with stride 1: a matrix product over pixels.
 ///
 /// `raw[p][o] = Σ_i (src[p][i] − zp_src) · w[o][i]`; `dst = requantize(raw + bias[o])`. Computed as
 /// `Σ src·w − zp_src·Σ w`, with the second sum taken once per channel.

@@ -18,11 +18,11 @@ struct Job {
     back: usize,
     /// Rows of outputs.
     rows: usize,
-    /// From behind the pairs of one row to the first pair of the next.
+    /// Bytes from the end of one row's pairs to the first pair of the next row.
     next: usize,
-    /// From behind the pairs of one row to behind those of the next.
+    /// Bytes from the end of one row's pairs to the end of the next row's.
     row_bytes: usize,
-    /// From behind the outputs of one row to the first one of the next.
+    /// Bytes from the end of one row's outputs to the first output of the next row.
     next_out: usize,
     /// Bytes of a row's pairs.
     pairs_bytes: usize,

@@ -46,7 +46,7 @@ macro_rules! take {
     };
 }
 
-/// A row of three taps with step 1, of two channels: `$x0` and `$x1` are the pairs of pixels.
+/// A row of three taps with stride 1, of two channels: `$x0` and `$x1` are the pairs of pixels.
 macro_rules! near_3 {
     ($second:tt, $c:tt, $x0:literal, $x1:literal) => {
         concat!(
@@ -62,7 +62,7 @@ macro_rules! near_3 {
     };
 }
 
-/// A row of five taps with step 1.
+/// A row of five taps with stride 1.
 macro_rules! near_5 {
     ($second:tt, $c:tt, $x0:literal, $x1:literal, $x2:literal) => {
         concat!(
@@ -83,7 +83,7 @@ macro_rules! near_5 {
     };
 }
 
-/// The first pair of weights with step 2: of the first output, then of the second, which leaves its pixels.
+/// The first pair of weights with stride 2: of the first output, then of the second, which leaves its pixels.
 /// Here the first output is the one that may begin, in r4 to r7.
 macro_rules! far_pair {
     ($second:tt, $c:tt, $x0:literal, $x1:literal) => {
@@ -96,7 +96,7 @@ macro_rules! far_pair {
     };
 }
 
-/// The last weight with step 2.
+/// The last weight with stride 2.
 macro_rules! far_last {
     ($c:tt, $x:literal) => {
         concat!(
@@ -108,7 +108,7 @@ macro_rules! far_last {
     };
 }
 
-/// A row of three taps with step 2.
+/// A row of three taps with stride 2.
 macro_rules! far_3 {
     ($second:tt, $c:tt, $x0:literal, $x1:literal, $x2:literal) => {
         concat!(
@@ -119,7 +119,7 @@ macro_rules! far_3 {
     };
 }
 
-/// A row of five taps with step 2, which has no use for the second pair.
+/// A row of five taps with stride 2, which has no use for the second pair.
 macro_rules! far_5 {
     ($second:tt, $c:tt, $x0:literal, $x1:literal, $x2:literal, $x3:literal) => {
         concat!(
