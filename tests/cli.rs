@@ -272,7 +272,9 @@ fn wrong_usage_ends_with_status_2_and_names_the_word() {
         ("search here --trials few", "few"),
         ("search here --rules usf,oja", "oja"),
         ("search here --device tpu", "tpu"),
+        #[cfg(not(feature = "cuda"))]
         ("search here --device cuda", "cuda"),
+        #[cfg(not(feature = "wgpu"))]
         ("search here --device wgpu", "wgpu"),
         ("search here --population 0", "at least 1"),
         ("search here --resume --trials 3", "--trials"),
@@ -280,6 +282,7 @@ fn wrong_usage_ends_with_status_2_and_names_the_word() {
         ("train genotype.toml --out run --epochs 0", "--epochs"),
         ("train genotype.toml --out run --lr fast", "fast"),
         ("train genotype.toml --out run --ephocs 3", "--ephocs"),
+        #[cfg(not(feature = "cuda"))]
         ("train genotype.toml --out run --device cuda", "cuda"),
         ("evaluate run --severity 3", "--corruption"),
         ("evaluate run --corruption fog", "fog"),

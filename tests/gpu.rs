@@ -208,23 +208,31 @@ fn updates_equal_composed() {
     on_gpus!(updates());
 }
 
-/// The loss with its gradient, and signs.
+/// The loss with its gradient, signs, and a map's product with itself.
 fn losses<B: LearnOps>() {
-    fn run<B: LearnOps>(values: &[Vec<f32>; 2], shape: [usize; 2]) -> [Vec<f32>; 3] {
+    fn run<B: LearnOps>(values: &[Vec<f32>; 2], shape: [usize; 2]) -> [Vec<f32>; 5] {
         let x = tensor::<Autodiff<B>, 2>(&values[0], shape).require_grad();
         let targets = unwrap(tensor::<Autodiff<B>, 2>(&values[1], shape));
         let loss = Autodiff::<B>::cross_entropy(unwrap(x.clone()), targets);
         let loss = wrap::<Autodiff<B>, 1>(loss);
         let grads = (loss.clone() * 0.4).backward();
-        let signs = B::signs(unwrap(tensor::<B, 1>(&values[0], [values[0].len()])), 0.3);
-        let signs = numbers(wrap::<B, 1>(signs));
+        let flat = |i: usize| unwrap(tensor::<B, 1>(&values[i], [values[i].len()]));
+        let map = |i: usize| unwrap(tensor::<B, 4>(&values[i], [1, 1, shape[0], shape[1]]));
+        let alone = [
+            B::signs(flat(0), 0.3),
+            B::signs_by(flat(0), flat(1)),
+            B::dot(map(0), map(1)),
+        ];
+        let [signs, signs_by, dot] = alone.map(|t| numbers(wrap::<B, 1>(t)));
         [
             numbers(loss.inner()),
             numbers(x.grad(&grads).unwrap()),
             signs,
+            signs_by,
+            dot,
         ]
     }
-    for shape in [[1, 2], [64, 10], [300, 7]] {
+    for shape in [[1, 2], [64, 10], [300, 7], [9000, 11]] {
         let rng = &mut ChaCha8Rng::seed_from_u64(shape[0] as u64);
         let n = shape.iter().product();
         let values = [0; 2].map(|_| draw(rng, n).iter().map(|x| x * 5.0).collect());

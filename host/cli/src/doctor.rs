@@ -124,8 +124,5 @@ fn firmware() -> Result<String, String> {
 }
 
 fn gpu(device: Device) -> Result<String, String> {
-    match device.check() {
-        Ok(()) => Ok("driver found".into()),
-        Err(e) => Err(e.to_string()),
-    }
+    device.describe().map_err(|e| e.to_string())
 }

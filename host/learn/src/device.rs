@@ -44,6 +44,22 @@ impl Device {
             Device::Wgpu => vulkan_adapter(),
         }
     }
+
+    /// What computes, in words for people: of a Vulkan adapter its name.
+    ///
+    /// # Errors
+    /// As [`Device::check`].
+    pub fn describe(self) -> Result<String, LearnError> {
+        self.check()?;
+        Ok(match self {
+            Device::Cpu | Device::NdArray => "the processor".into(),
+            Device::Cuda => "NVIDIA's driver and compiler".into(),
+            #[cfg(feature = "wgpu")]
+            Device::Wgpu => crate::gpu::adapter(),
+            #[cfg(not(feature = "wgpu"))]
+            Device::Wgpu => unreachable!("check() has refused it"),
+        })
+    }
 }
 
 /// burn-cuda panics where a library is missing, so they are looked for first.

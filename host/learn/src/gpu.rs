@@ -48,6 +48,15 @@ pub(crate) fn has_adapter() -> bool {
     })
 }
 
+/// The name of the adapter that [`Wgpu`] computes on, which must be there.
+#[cfg(feature = "wgpu")]
+pub(crate) fn adapter() -> String {
+    use burn_wgpu::graphics::AutoGraphicsApi;
+    let (default, options) = (Default::default(), Default::default());
+    let setup = burn_wgpu::init_setup::<AutoGraphicsApi>(&default, options);
+    setup.adapter.get_info().name
+}
+
 /// The backend of a runtime, in the number types that we use.
 type Gpu<R, BT> = CubeBackend<R, f32, i32, BT>;
 
@@ -188,6 +197,14 @@ impl<R: CubeRuntime, BT: BoolElement> LearnOps for Gpu<R, BT> {
 
     fn signs(w: CubeTensor<R>, size: f32) -> CubeTensor<R> {
         maps::signs(w, size)
+    }
+
+    fn signs_by(w: CubeTensor<R>, m: CubeTensor<R>) -> CubeTensor<R> {
+        maps::signs_by(w, m)
+    }
+
+    fn dot(a: CubeTensor<R>, b: CubeTensor<R>) -> CubeTensor<R> {
+        sum::dot(a, b)
     }
 
     fn descend(all: Vec<[CubeTensor<R>; 3]>, step: Descent) -> Vec<[CubeTensor<R>; 2]> {

@@ -213,6 +213,16 @@ pub trait LearnOps: Backend {
         unwrap(wrap::<Self, 1>(w).sign() * size)
     }
 
+    /// `m∘sign(w)`, flat.
+    fn signs_by(w: FloatTensor<Self>, m: FloatTensor<Self>) -> FloatTensor<Self> {
+        unwrap(wrap::<Self, 1>(w).sign() * wrap(m))
+    }
+
+    /// `Σ a∘b` of two maps.
+    fn dot(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        unwrap((wrap::<Self, 4>(a) * wrap(b)).sum())
+    }
+
     /// Every `[w, v]` of the given `[w, v, g]` after a step: `g' = clip·g + λw`, `v ← μv + g'`,
     /// `w ← w − η(g' + μv)`; all flat.
     fn descend(all: Vec<[FloatTensor<Self>; 3]>, step: Descent) -> Vec<[FloatTensor<Self>; 2]> {

@@ -223,9 +223,10 @@ impl<B: LearnOps> Feedback<B> {
     /// [`Feedback::first`]. `dfa` has none of this shape and returns `w`: its layer hands nothing down
     /// the chain.
     pub fn at(&self, w: &Tensor<B, 1>, learned: Option<&Tensor<B, 1>>, step: u64) -> Tensor<B, 1> {
+        let signs = |m: Tensor<B, 1>| wrap(B::signs_by(unwrap(w.clone()), unwrap(m)));
         let b = match (self.spec.rule, learned.or(self.fixed.as_ref())) {
             (Rule::Fa | Rule::Kp, Some(m)) => m.clone(),
-            (Rule::Frsf, Some(m)) => w.clone().sign() * m.clone(),
+            (Rule::Frsf, Some(m)) => signs(m.clone()),
             (Rule::Usf, _) => {
                 let size = self.spec.init.std(self.spec.fan);
                 wrap(B::signs(unwrap(w.clone()), size))
@@ -234,8 +235,8 @@ impl<B: LearnOps> Feedback<B> {
                 let n = w.dims()[0];
                 let mut rng = stream(self.spec.seed, Purpose::StepFeedback, self.spec.layer, step);
                 let m = uniform(&mut rng, self.spec.init.bound(self.spec.fan), n);
-                let m = Tensor::from_data(TensorData::new(m, [n]), &w.device());
-                w.clone().sign() * m.abs()
+                let m = m.into_iter().map(f32::abs).collect();
+                signs(Tensor::from_data(TensorData::new(m, [n]), &w.device()))
             }
             _ => return w.clone(),
         };

@@ -86,6 +86,38 @@ pub(super) fn signs<R: CubeRuntime>(w: CubeTensor<R>, size: f32) -> CubeTensor<R
 }
 
 #[cube(launch)]
+fn signed_by(w: &Array<f32>, m: &Array<f32>, signs: &mut Array<f32>) {
+    if ABSOLUTE_POS >= signs.len() {
+        terminate!();
+    }
+    let value = w[ABSOLUTE_POS];
+    let size = m[ABSOLUTE_POS];
+    let mut sign = 0.0f32;
+    if value > 0.0f32 {
+        sign = size;
+    }
+    if value < 0.0f32 {
+        sign = -size;
+    }
+    signs[ABSOLUTE_POS] = sign;
+}
+
+/// See [`crate::ops::LearnOps::signs_by`].
+pub(super) fn signs_by<R: CubeRuntime>(w: CubeTensor<R>, m: CubeTensor<R>) -> CubeTensor<R> {
+    let signs = empty_like(&w);
+    let (count, dim) = by_element(&signs);
+    signed_by::launch::<R>(
+        &signs.client,
+        count,
+        dim,
+        contiguous(w).into_array_arg(),
+        contiguous(m).into_array_arg(),
+        signs.clone().into_array_arg(),
+    );
+    signs
+}
+
+#[cube(launch)]
 fn side_by_side(maps: Sequence<Array<f32>>, all: &mut Array<f32>, width: usize) {
     if ABSOLUTE_POS >= all.len() {
         terminate!();

@@ -43,6 +43,29 @@ fn part_moments(
     }
 }
 
+/// The two sums of a column.
+#[derive(CubeType)]
+struct Sums {
+    first: f32,
+    second: f32,
+}
+
+/// The sums of column `at` over all `parts` `[n_parts, 2, c]`; of a column that is none, of nothing.
+#[cube]
+fn whole(parts: &Array<f32>, at: usize, c: usize, n_parts: usize, #[comptime] tile: Tile) -> Sums {
+    let mut shared = SharedMemory::<f32>::new(UNITS as usize);
+    let mut first = 0.0f32;
+    let mut second = 0.0f32;
+    if at < c {
+        first = share(parts, at, 2 * c, n_parts, tile);
+        second = share(parts, at + c, 2 * c, n_parts, tile);
+    }
+    Sums {
+        first: fold(&mut shared, first, tile),
+        second: fold(&mut shared, second, tile),
+    }
+}
+
 #[cube(launch)]
 fn normalise(
     x: &Array<f32>,
@@ -59,20 +82,12 @@ fn normalise(
     #[comptime] relu: bool,
 ) {
     let at = column(tile);
-    let mut shared = SharedMemory::<f32>::new(UNITS as usize);
-    let mut sum = 0.0f32;
-    let mut square = 0.0f32;
-    if at < c {
-        sum = share(parts, at, 2 * c, n_parts, tile);
-        square = share(parts, at + c, 2 * c, n_parts, tile);
-    }
-    let sum = fold(&mut shared, sum, tile);
-    let square = fold(&mut shared, square, tile);
+    let sums = whole(parts, at, c, n_parts, tile);
     if at < c {
         let count = n_rows as f32;
-        let offset = sum / count;
+        let offset = sums.first / count;
         let mean = x[at] + offset;
-        let var = max(square / count - offset * offset, 0.0f32);
+        let var = max(sums.second / count - offset * offset, 0.0f32);
         if UNIT_POS_Y == 0 && CUBE_POS_Y == 0 {
             mean_out[at] = mean;
             var_out[at] = var;
@@ -217,22 +232,14 @@ fn input_gradient(
     #[comptime] relu: bool,
 ) {
     let at = column(tile);
-    let mut shared = SharedMemory::<f32>::new(UNITS as usize);
-    let mut sum = 0.0f32;
-    let mut product = 0.0f32;
-    if at < c {
-        sum = share(parts, at, 2 * c, n_parts, tile);
-        product = share(parts, at + c, 2 * c, n_parts, tile);
-    }
-    let sum = fold(&mut shared, sum, tile);
-    let product = fold(&mut shared, product, tile);
+    let sums = whole(parts, at, c, n_parts, tile);
     if at < c {
         if UNIT_POS_Y == 0 && CUBE_POS_Y == 0 {
-            dbeta[at] = sum;
-            dgamma[at] = product;
+            dbeta[at] = sums.first;
+            dgamma[at] = sums.second;
         }
         let count = n_rows as f32;
-        let (mean_sum, mean_product) = (sum / count, product / count);
+        let (mean_sum, mean_product) = (sums.first / count, sums.second / count);
         let mean = saved.mean[at];
         let rstd = 1.0f32 / (saved.var[at] + BN_EPS).sqrt();
         let gamma = saved.gamma[at];

@@ -1,7 +1,7 @@
 //! Sums over the rows of a map, per column, in two launches: parts of the rows by cubes side by side, then
 //! the parts in their order by whoever needs the sum.
 
-use super::tensor::{UNITS, empty};
+use super::tensor::{UNITS, contiguous, empty};
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -149,4 +149,35 @@ pub(super) fn total<R: CubeRuntime>(parts: CubeTensor<R>, n_parts: usize) -> Cub
         plan.tile,
     );
     sum
+}
+
+/// `Σ a·b` of this cube's share of the elements.
+#[cube(launch)]
+fn part_products(a: &Array<f32>, b: &Array<f32>, parts: &mut Array<f32>) {
+    let mut shared = SharedMemory::<f32>::new(UNITS as usize);
+    let mut sum = 0.0f32;
+    let mut at = CUBE_POS_X as usize * UNITS as usize + UNIT_POS as usize;
+    while at < a.len() {
+        sum += a[at] * b[at];
+        at += CUBE_COUNT_X as usize * UNITS as usize;
+    }
+    let sum = fold(&mut shared, sum, COLUMN);
+    if UNIT_POS == 0 {
+        parts[CUBE_POS_X as usize] = sum;
+    }
+}
+
+/// See [`crate::ops::LearnOps::dot`].
+pub(super) fn dot<R: CubeRuntime>(a: CubeTensor<R>, b: CubeTensor<R>) -> CubeTensor<R> {
+    let plan = Plan::new(a.meta.shape().num_elements(), 1);
+    let parts = empty(&a, [plan.parts()]);
+    part_products::launch::<R>(
+        &parts.client,
+        CubeCount::new_1d(plan.parts() as u32),
+        plan.dim(),
+        contiguous(a).into_array_arg(),
+        contiguous(b).into_array_arg(),
+        parts.clone().into_array_arg(),
+    );
+    total(parts, plan.parts())
 }

@@ -175,19 +175,18 @@ impl<B: Backend> Backward<B, 1> for ClipNode {
 #[derive(Debug)]
 struct ScaleNode;
 
-impl<B: Backend> Backward<B, 2> for ScaleNode {
+impl<B: LearnOps> Backward<B, 2> for ScaleNode {
     type State = (FloatTensor<B>, f32);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [x, c] = ops.parents;
-        let grad = wrap::<B, 4>(grads.consume::<B>(&ops.node));
+        let grad = grads.consume::<B>(&ops.node);
         let (input, value) = ops.state;
         if let Some(node) = c {
-            let dc = (grad.clone() * wrap(input)).sum();
-            grads.register::<B>(node.id, unwrap(dc));
+            grads.register::<B>(node.id, B::dot(grad.clone(), input));
         }
         if let Some(node) = x {
-            grads.register::<B>(node.id, unwrap(grad * value));
+            grads.register::<B>(node.id, unwrap(wrap::<B, 4>(grad) * value));
         }
     }
 }
