@@ -17,7 +17,7 @@ mod supernet;
 mod train;
 
 pub(crate) use adapted::{AdaptedArgs, Labels};
-pub(crate) use export::{ExportArgs, GoldenArgs, GoldenKindArgs};
+pub(crate) use export::{ExportArgs, GoldenArgs};
 pub(crate) use recipe::{RecipeArgs, SkeletonArgs};
 use robust::RobustArgs;
 pub(crate) use search::SearchArgs;

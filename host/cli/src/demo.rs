@@ -8,18 +8,13 @@
 mod story;
 
 use crate::args::demo::DemoArgs;
-use crate::args::{
-    AdaptedArgs, ExportArgs, GoldenKindArgs, RecipeArgs, SearchArgs, SkeletonArgs, SupernetArgs,
-    TrainArgs,
-};
+use crate::args::{ExportArgs, SearchArgs, TrainArgs};
 use crate::board::{self, Board};
 use crate::images::{self, TrainingImages};
-use crate::int8::N_CALIBRATION;
-use crate::{Outcome, device, export, progress, run_folder, search, train};
+use crate::{Outcome, call, device, export, progress, run_folder, search, train};
 use anyhow::{Result, bail};
 use aplysia_data::{Corruption, Dataset};
-use aplysia_learn::FeedbackScale;
-use aplysia_search::{StrategyKind, Study, Trial};
+use aplysia_search::{Study, Trial};
 use aplysia_shared::Model;
 use aplysia_space::{Genotype, McuSpace};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,15 +87,15 @@ fn phases(args: &DemoArgs, stop: &AtomicBool, story: &mut Story) -> Result<()> {
         winner.index,
         args.epochs
     );
-    if !train::fit(&args.training(), &data, stop)? {
+    if !train::fit(&args.training()?, &data, stop)? {
         return Ok(());
     }
 
     say!("[3/5] export to int8");
-    let exported = export::write(&args.export(), &data, &test)?;
+    let exported = export::write(&args.export()?, &data, &test)?;
     story.export(&exported);
 
-    let blob = args.export().out.join("model.blob");
+    let blob = args.out.join("model/model.blob");
     let board = Board {
         firmware: device::firmware(args.firmware.as_deref()),
         model: Model::parse(&exported.blob)?,
@@ -129,7 +124,7 @@ fn search(
     data: &TrainingImages,
     stop: &AtomicBool,
 ) -> Result<Option<(Study<McuSpace>, Trial<Genotype>)>> {
-    let search = args.search();
+    let search = args.search()?;
     let mut study: Study<McuSpace> = search::open_same(&search, data)?;
     if !search::advance(&mut study, data, stop)? {
         return Ok(None);
@@ -139,73 +134,33 @@ fn search(
 }
 
 impl DemoArgs {
-    fn search(&self) -> SearchArgs {
-        let study = self.out.join("study");
-        SearchArgs {
-            resume: study.join("study.toml").exists(),
-            study,
-            _preset: None,
-            data: self.data.clone(),
-            strategy: StrategyKind::Evolution,
-            trials: Some(self.trials),
-            population: POPULATION,
-            images: self.images,
-            rungs: self.rungs.clone(),
-            seed: self.seed.into(),
-            flash_bytes: Some(FLASH_BYTES),
-            ram_bytes: Some(RAM_BYTES),
-            instructions: Some(INSTRUCTIONS),
-            energy_uj: None,
-            chip: None,
-            min_accuracy: MIN_ACCURACY_PCT,
-            params: None,
-            macs: None,
-            space: "mcu".into(),
-            skeleton: SkeletonArgs::default(),
-            recipe: RecipeArgs::default(),
-            supernet: SupernetArgs::default(),
-            adapted: AdaptedArgs::default(),
-            rules: vec![],
-            feedback_scale: FeedbackScale::WeightNorm,
-            device: "cpu".into(),
-        }
+    fn search(&self) -> Result<SearchArgs> {
+        let rungs: Vec<String> = self.rungs.iter().map(usize::to_string).collect();
+        let flags = format!(
+            "--trials {} --population {POPULATION} --images {} --rungs {} --seed {} \
+             --flash-bytes {FLASH_BYTES} --ram-bytes {RAM_BYTES} --instructions {INSTRUCTIONS} \
+             --min-accuracy {MIN_ACCURACY_PCT}",
+            self.trials,
+            self.images,
+            rungs.join(","),
+            self.seed
+        );
+        call::search(&self.out.join("study"), &flags, &self.data)
     }
 
-    fn training(&self) -> TrainArgs {
-        TrainArgs {
-            genotype: self.out.join("study/best.toml").display().to_string(),
-            _preset: None,
-            data: self.data.clone(),
-            out: self.out.join("run"),
-            epochs: self.epochs,
-            recipe: RecipeArgs::default(),
-            skeleton: SkeletonArgs::default(),
-            auxiliary: 0.0,
-            drop_path: 0.0,
-            seed: self.seed.into(),
-            rule: None,
-            rule_options: None,
-            feedback_scale: FeedbackScale::WeightNorm,
-            images: self.train_images,
-            with_validation: false,
-            device: "cpu".into(),
+    fn training(&self) -> Result<TrainArgs> {
+        let mut flags = format!("--epochs {} --seed {}", self.epochs, self.seed);
+        if let Some(n) = self.train_images {
+            flags += &format!(" --images {n}");
         }
+        let (genotype, run) = (self.out.join("study/best.toml"), self.out.join("run"));
+        call::train(&genotype, &run, &flags, &self.data)
     }
 
-    fn export(&self) -> ExportArgs {
-        ExportArgs {
-            run: self.out.join("run"),
-            data: self.data.clone(),
-            out: self.out.join("model"),
-            calibration: N_CALIBRATION,
-            repeats: vec![],
-            // The demo learns without the guard and shows the network's own flash.
-            golden: 0,
-            kind: GoldenKindArgs {
-                golden_features: false,
-            },
-            homeostasis: None,
-        }
+    fn export(&self) -> Result<ExportArgs> {
+        // The demo learns without the guard and shows the network's own flash.
+        let (run, model) = (self.out.join("run"), self.out.join("model"));
+        call::export(&run, &model, "--golden 0", &self.data)
     }
 
     /// Validation images to learn from and test images to measure on, both shifted alike.

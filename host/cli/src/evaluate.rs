@@ -44,7 +44,7 @@ fn float(args: &EvaluateArgs, test: &Dataset) -> Result<Outcome> {
     let result = aplysia_learn::evaluate(&network, &run.params, test_images, device)?;
     say!(
         "float accuracy {:.2} % of {} test images",
-        100.0 * result.accuracy,
+        result.accuracy_pct(),
         test.len()
     );
     Ok(Outcome::Done)

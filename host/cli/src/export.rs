@@ -137,9 +137,8 @@ fn measure(
     let normalized = train::learn_images(test, &data.normalization);
     let float = aplysia_learn::evaluate(network, &run.params, normalized, Device::Cpu)?;
     let int8 = aplysia_deploy::evaluate(&Model::parse(&made.blob)?, images::images(test))?;
-    let n = test.len() as f64;
-    let float_pct = 100.0 * (f64::from(float.accuracy) * n).round() / n;
-    Ok((run.record.config.seed, float_pct, int8.accuracy_pct()))
+    let seed = run.record.config.seed;
+    Ok((seed, float.accuracy_pct(), int8.accuracy_pct()))
 }
 
 /// A repeat differs from the exported run, which is the first of `runs`, in its seed only, and from all

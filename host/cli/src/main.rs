@@ -11,6 +11,7 @@ mod adapt_bench;
 mod args;
 mod blob;
 mod board;
+mod call;
 mod demo;
 mod device;
 mod doctor;

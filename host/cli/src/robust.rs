@@ -251,7 +251,7 @@ fn corruptions(
             let shifted = test.shifted(&images::shift(corruption, severity)?);
             let shifted = train::learn_images(&shifted, normalization);
             let found = aplysia_learn::evaluate(&network, &run.params, shifted, device)?;
-            accuracy_pct.push(100.0 * f64::from(found.accuracy));
+            accuracy_pct.push(found.accuracy_pct());
         }
         all.push(Corrupted {
             name: corruption.name().into(),

@@ -90,12 +90,19 @@ impl<'a> Images<'a> {
 /// Result of [`evaluate`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// Share of right answers, 0 to 1.
-    pub accuracy: f32,
+    /// Right answers.
+    pub n_correct: usize,
     /// The class of every image.
     pub predictions: Vec<u16>,
     /// `[images, classes]`.
     pub logits: Vec<f32>,
+}
+
+impl Evaluation {
+    /// Share of right answers in percent.
+    pub fn accuracy_pct(&self) -> f64 {
+        100.0 * self.n_correct as f64 / self.predictions.len().max(1) as f64
+    }
 }
 
 /// Runs `params` on `images` with running batch-norm statistics.
@@ -131,13 +138,13 @@ pub(crate) fn evaluate_model<B: crate::ops::LearnOps>(
         ));
     }
     let predictions = argmax(&logits, n_classes);
-    let right = predictions
+    let n_correct = predictions
         .iter()
         .zip(images.labels)
         .filter(|(p, l)| p == l)
         .count();
     Evaluation {
-        accuracy: right as f32 / images.len() as f32,
+        n_correct,
         predictions,
         logits,
     }

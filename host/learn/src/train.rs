@@ -303,7 +303,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
         let valid = self
             .job
             .valid
-            .map(|v| evaluate_model(&self.model, v, n_classes).accuracy);
+            .map(|v| evaluate_model(&self.model, v, n_classes).n_correct as f32 / v.len() as f32);
         self.history.push(EpochRecord {
             epoch: (self.step / n) as usize,
             loss: (self.loss_sum / n as f64) as f32,

@@ -153,9 +153,7 @@ impl FloatRun {
             kept => kept?,
         };
         let accuracy_pct = |params: &NetworkParams, images| -> Result<f64> {
-            let found = evaluate(network, params, self.images(images), device)?;
-            let n = found.predictions.len() as f64;
-            Ok(100.0 * (f64::from(found.accuracy) * n).round() / n)
+            Ok(evaluate(network, params, self.images(images), device)?.accuracy_pct())
         };
         let shifted = kept.iter().map(|params| accuracy_pct(params, cell.shifted));
         let shifted = match rule {

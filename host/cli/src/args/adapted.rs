@@ -14,7 +14,7 @@ pub(crate) enum Labels {
 }
 
 /// Without `--adapt-samples` no such objective.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone)]
 pub(crate) struct AdaptedArgs {
     /// Also search for accuracy on shifted validation images after N others of the same shift were learned from in
     /// the int8 engine, as on the device; what learns there becomes part of the genotype (space mcu only).

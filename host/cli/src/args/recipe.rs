@@ -57,26 +57,6 @@ fn jitter(text: &str) -> Result<Jitter, String> {
     ranges.ok_or_else(|| "four numbers: brightness, contrast, saturation, hue".into())
 }
 
-impl Default for RecipeArgs {
-    fn default() -> Self {
-        let c = TrainConfig::default();
-        Self {
-            batch: c.batch,
-            lr: 0.1,
-            warmup: c.warmup,
-            momentum: c.momentum,
-            weight_decay: 5e-4,
-            clip_norm: c.clip_norm,
-            label_smoothing: c.label_smoothing,
-            shift: c.augment.shift,
-            flip: c.augment.flip,
-            cutout: c.augment.cutout,
-            resized_crop: 0.0,
-            jitter: c.augment.jitter,
-        }
-    }
-}
-
 impl RecipeArgs {
     /// The settings that these flags stand for; all others as usual.
     pub(crate) fn settings(&self) -> TrainConfig {
@@ -101,7 +81,7 @@ impl RecipeArgs {
 }
 
 /// The skeleton around the cells of `darts` and `nasbench201`.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone)]
 pub(crate) struct SkeletonArgs {
     /// Channels C of the first cells [default: the genotype's, else 16].
     #[arg(long, value_parser = at_least_one)]

@@ -6,7 +6,6 @@
 //! kill loses one unit at most (and of a training one epoch), and a study grows when its settings do.
 
 mod gather;
-mod line;
 mod settings;
 mod units;
 
@@ -15,7 +14,7 @@ use crate::args::study::PaperArgs;
 use crate::board::Board;
 use crate::images::{self, TrainingImages};
 use crate::train::Training;
-use crate::{Outcome, device, export, progress, robust, run_folder, search};
+use crate::{Outcome, call, device, export, progress, robust, run_folder, search};
 use anyhow::{Context, Result, ensure};
 use aplysia_attack::Summary;
 use aplysia_data::Dataset;
@@ -131,7 +130,7 @@ impl Study<'_> {
             .out
             .join(units::folder("search", &search.name, &key));
         self.units.get(&key, || {
-            let args = line::search(&dir, &search.flags, &self.args.data)?;
+            let args = call::search(&dir, &search.flags, &self.args.data)?;
             let found = search::winner(&args, &self.data, &self.stop)?;
             let found = found.context(STOPPED)?;
             Ok(Chosen {
@@ -222,7 +221,7 @@ impl Study<'_> {
             std::fs::create_dir_all(self.args.out.join("run"))?;
             run_folder::write(&genotype, network.design.to_toml().as_bytes())?;
         }
-        let args = line::train(&genotype, &dir, &how.flags, &self.args.data)?;
+        let args = call::train(&genotype, &dir, &how.flags, &self.args.data)?;
         let args = TrainArgs {
             seed,
             epochs,
@@ -267,7 +266,7 @@ impl Study<'_> {
         self.units.get(&key, || -> Result<Summary> {
             let run = self.run_dir(network, seed);
             let out = run.join(units::folder("", "robust", &key));
-            let mut args = line::robust(&run, &out, &self.settings.robust.flags, &self.args.data)?;
+            let mut args = call::robust(&run, &out, &self.settings.robust.flags, &self.args.data)?;
             args.robust.twin = self.twin(networks, network, seed);
             let images = (&self.test, &self.data.normalization);
             let record = robust::measure(&args, images, &self.stop)?;
@@ -304,7 +303,7 @@ impl Study<'_> {
             let dirs: Vec<PathBuf> = dirs.collect();
             let (run, repeats) = dirs.split_first().context("no seeds")?;
             let export = &self.settings.export;
-            let mut args = line::export(run, &out, &export.flags, &self.args.data)?;
+            let mut args = call::export(run, &out, &export.flags, &self.args.data)?;
             args.repeats = repeats.to_vec();
             let exported = export::write(&args, &self.data, &self.test)?;
             let board = Board {

@@ -38,7 +38,7 @@ pub(super) fn fitted(dir: &Path, data: &TrainingImages, test: &Dataset) -> Resul
         .context("a run without an epoch")?;
     Ok(Fitted {
         valid_pct: 100.0 * f64::from(last.valid_accuracy.unwrap_or(0.0)),
-        test_pct: 100.0 * f64::from(found.accuracy),
+        test_pct: found.accuracy_pct(),
         angles_deg: run.record.history.iter().map(angle).collect(),
     })
 }

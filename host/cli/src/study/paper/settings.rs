@@ -1,7 +1,7 @@
 //! Settings of the study: its sizes by name, or a file of one's own.
 
-use super::line;
 use crate::args::study::PaperArgs;
+use crate::call;
 use anyhow::{Context, Result, ensure};
 use aplysia_space::Rule;
 use serde::{Deserialize, Serialize};
@@ -134,8 +134,8 @@ impl Settings {
         );
         let (nowhere, data) = (Path::new("."), &args.data);
         for search in &self.search {
-            line::search(nowhere, &search.flags, data)?;
-            line::train(nowhere, nowhere, &self.training(search).flags, data)?;
+            call::search(nowhere, &search.flags, data)?;
+            call::train(nowhere, nowhere, &self.training(search).flags, data)?;
             let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
             ensure!(
                 search.name.chars().all(fits),
@@ -143,9 +143,9 @@ impl Settings {
                 search.name
             );
         }
-        line::train(nowhere, nowhere, &self.train.flags, data)?;
-        line::robust(nowhere, nowhere, &self.robust.flags, data)?;
-        line::export(nowhere, nowhere, &self.export.flags, data)?;
+        call::train(nowhere, nowhere, &self.train.flags, data)?;
+        call::robust(nowhere, nowhere, &self.robust.flags, data)?;
+        call::export(nowhere, nowhere, &self.export.flags, data)?;
         Ok(())
     }
 

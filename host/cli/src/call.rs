@@ -1,4 +1,4 @@
-//! Commands of this program as the settings of a study spell them: flags in text, read by the same grammar.
+//! Commands of this program as other commands call them: flags in text, read by the same grammar. It owns no flag.
 
 use crate::args::{Cli, Command, DataArgs, EvaluateArgs, ExportArgs, SearchArgs, TrainArgs};
 use anyhow::{Context, Result, bail, ensure};
@@ -20,7 +20,7 @@ fn parse(name: &str, flags: &str, further: &[&OsStr]) -> Result<Command> {
 }
 
 /// `aplysia search DIR FLAGS`, with `--resume` if there is a study.
-pub(super) fn search(dir: &Path, flags: &str, data: &DataArgs) -> Result<SearchArgs> {
+pub(crate) fn search(dir: &Path, flags: &str, data: &DataArgs) -> Result<SearchArgs> {
     match parse("search", flags, &[dir.as_os_str()])? {
         Command::Search(args) => Ok(SearchArgs {
             resume: dir.join("study.toml").exists(),
@@ -32,7 +32,7 @@ pub(super) fn search(dir: &Path, flags: &str, data: &DataArgs) -> Result<SearchA
 }
 
 /// `aplysia train GENOTYPE --out DIR FLAGS`.
-pub(super) fn train(
+pub(crate) fn train(
     genotype: &Path,
     dir: &Path,
     flags: &str,
@@ -55,7 +55,7 @@ pub(super) fn train(
 }
 
 /// `aplysia evaluate RUN --robust --out DIR FLAGS`.
-pub(super) fn robust(run: &Path, dir: &Path, flags: &str, data: &DataArgs) -> Result<EvaluateArgs> {
+pub(crate) fn robust(run: &Path, dir: &Path, flags: &str, data: &DataArgs) -> Result<EvaluateArgs> {
     let [robust, out] = ["--robust", "--out"].map(OsStr::new);
     let further = [run.as_os_str(), robust, out, dir.as_os_str()];
     match parse("evaluate", flags, &further)? {
@@ -68,7 +68,7 @@ pub(super) fn robust(run: &Path, dir: &Path, flags: &str, data: &DataArgs) -> Re
 }
 
 /// `aplysia export RUN --out DIR FLAGS`.
-pub(super) fn export(run: &Path, dir: &Path, flags: &str, data: &DataArgs) -> Result<ExportArgs> {
+pub(crate) fn export(run: &Path, dir: &Path, flags: &str, data: &DataArgs) -> Result<ExportArgs> {
     let further = [run.as_os_str(), OsStr::new("--out"), dir.as_os_str()];
     match parse("export", flags, &further)? {
         Command::Export(args) => Ok(ExportArgs {
