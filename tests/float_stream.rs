@@ -2,7 +2,7 @@
 
 use crate::float_network::{INPUT, random_params};
 use aplysia_learn::adaptation::{ENTROPY_BATCH, LABEL_BATCH, StreamRule, adapt};
-use aplysia_learn::{Device, Images, TrainConfig, batch_gradients, evaluate};
+use aplysia_learn::{Device, Images, TrainConfig, batch_gradients, evaluate, recalibrate};
 use aplysia_space::{Genotype, Network, NetworkParams};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,6 +20,10 @@ struct Case {
 impl Case {
     /// Rules other than back-propagation, which the baselines must not follow.
     fn new() -> Self {
+        Self::of(N)
+    }
+
+    fn of(n: usize) -> Self {
         let genotype = Genotype::from_toml(
             "[stem]\nchannels = 4\nkernel = 3\nstride = 2\nrule = \"frsf\"\n[head]\nrule = \"usf\"\n\
              [[block]]\nop = \"bottleneck\"\nexpansion = 2\nkernel = 3\nstride = 2\nchannels = 8\n\
@@ -30,8 +34,8 @@ impl Case {
         Self {
             params: random_params(&network, rng),
             network,
-            pixels: (0..N * INPUT.len()).map(|_| rng.random()).collect(),
-            labels: (0..N).map(|i| (i * i % N_CLASSES) as u16).collect(),
+            pixels: (0..n * INPUT.len()).map(|_| rng.random()).collect(),
+            labels: (0..n).map(|i| (i * i % N_CLASSES) as u16).collect(),
         }
     }
 
@@ -152,6 +156,40 @@ fn statistics_of_a_stream_are_those_that_training_takes_of_it() {
     let mut first = case.params.clone();
     for layer in 0..first.layers.len() {
         assert_eq!(numbers(&mut adapted, layer), numbers(&mut first, layer));
+    }
+}
+
+/// The mean of what each batch of 128 comes to, the last one of 44, and nothing else moves.
+#[test]
+fn recalibrated_statistics_are_the_mean_over_batches() {
+    let case = Case::of(300);
+    let images = case.images(300);
+    let mut found = recalibrate(&case.network, &case.params, images, Device::Cpu).unwrap();
+    let of_batch = |range: std::ops::Range<usize>| {
+        let (n, batch) = (range.len(), images.slice(range));
+        let rule = StreamRule::Reestimate;
+        let kept = adapt(&case.network, &case.params, rule, batch, &[n], Device::Cpu);
+        kept.unwrap().remove(0)
+    };
+    let batches = [0..128, 128..256, 256..300].map(of_batch);
+    let mut n_checked = 0;
+    for (layer, (mean, var)) in statistics(&found).into_iter().enumerate() {
+        for (c, found) in [mean, var].into_iter().enumerate() {
+            for (i, &found) in found.iter().enumerate() {
+                let of = |params: &NetworkParams| {
+                    let (mean, var) = statistics(params)[layer];
+                    f64::from([mean, var][c][i])
+                };
+                let want = batches.iter().map(of).sum::<f64>() / 3.0;
+                assert!((f64::from(found) - want).abs() <= 1e-5 * want.abs().max(1.0));
+                n_checked += 1;
+            }
+        }
+    }
+    assert!(n_checked > 40, "{n_checked}");
+    let mut first = case.params.clone();
+    for layer in 0..first.layers.len() {
+        assert_eq!(numbers(&mut found, layer), numbers(&mut first, layer));
     }
 }
 

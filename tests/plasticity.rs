@@ -8,7 +8,7 @@ use aplysia_deploy::adapt_bench::{Cell, METHODS, measure};
 use aplysia_deploy::evaluate::{Images, input_of_pixels};
 use aplysia_deploy::plasticity::{Camera, Learning, accuracy_after, config, content};
 use aplysia_deploy::{Calibration, Card, Content, HomeostasisScope, InputNormalization, export};
-use aplysia_learn::{Device, FeedbackScale, TrainConfig, activation_ranges, train};
+use aplysia_learn::{Device, FeedbackScale, TrainConfig, activation_ranges, recalibrate, train};
 use aplysia_search::{Study, Trial};
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Head, Plastic, state_bytes};
@@ -308,17 +308,19 @@ fn by_single_steps(
     let job = aplysia_learn::Job {
         network: &network,
         train: learnable(&part, normalization),
-        valid: Some(learnable(&splits.validation, normalization)),
+        valid: None,
         config: &settings,
         device: Device::Cpu,
         checkpoint: Some(checkpoint),
     };
     let trained = train(&job, &mut |_| ControlFlow::Break(())).unwrap();
     assert!(trained.finished);
+    let images = learnable(&part, normalization);
+    let params = recalibrate(&network, &trained.params, images, Device::Cpu).unwrap();
     let calibration = part.subset(1000, seed);
     let ranges = activation_ranges(
         &network,
-        &trained.params,
+        &params,
         learnable(&calibration, normalization),
         Device::Cpu,
     )
@@ -339,7 +341,7 @@ fn by_single_steps(
         },
         golden: Images::NONE,
     };
-    let blob = export(&network, &trained.params, calibrated, &content)
+    let blob = export(&network, &params, calibrated, &content)
         .unwrap()
         .blob;
     let model = Model::parse(&blob).unwrap();

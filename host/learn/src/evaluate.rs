@@ -1,11 +1,13 @@
 //! Evaluation: accuracy, predictions and activation ranges of trained parameters.
 
-use crate::network::{Model, check_operations, numbers};
+use crate::network::{Model, Moment, check_operations, numbers};
 use crate::{Device, LearnError, TrainConfig};
 use aplysia_space::{Network, NetworkParams, Shape};
 
 /// Images evaluated at once.
 const BATCH: usize = 256;
+/// Images whose statistics [`recalibrate`] takes at once.
+const RECALIBRATION_BATCH: usize = 128;
 
 /// Labelled images, borrowed. Normalisation: `x = (p − mean_pixel[c]) / (255·std)`.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +123,39 @@ pub fn evaluate(
         let mut model = Model::<B>::new(network, &TrainConfig::default(), &place);
         model.set_params(params)?;
         Ok(evaluate_model(&model, images, network.n_classes))
+    })
+}
+
+/// Most images that [`recalibrate`] looks at.
+const RECALIBRATION: usize = 2048;
+
+/// `params` with the batch-norm statistics of the weights as they are: the mean over batches of 128 of the first
+/// 2,048 `images`, which are to be training images in random order.
+///
+/// Within a schedule the running statistics lag behind the weights, by some rules more than by others, so that
+/// networks stopped there must not be compared by them. Source: Y. Wu, J. Johnson, "Rethinking 'Batch' in
+/// BatchNorm" (arXiv 2105.07576), section 3.2, PreciseBN.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn recalibrate(
+    network: &Network,
+    params: &NetworkParams,
+    images: Images,
+    device: Device,
+) -> Result<NetworkParams, LearnError> {
+    check_operations(network)?;
+    images.check(network)?;
+    let n = images.len().min(RECALIBRATION);
+    on_device!(device, |B, place| {
+        let mut model = Model::<B>::new(network, &TrainConfig::default(), &place);
+        model.set_params(params)?;
+        for (i, start) in (0..n).step_by(RECALIBRATION_BATCH).enumerate() {
+            let batch = images.slice(start..(start + RECALIBRATION_BATCH).min(n));
+            let taped = model.forward(model.images(batch.normalised()), Moment::default());
+            model.track(&taped, 1.0 / (i + 1) as f32);
+        }
+        Ok(model.to_params())
     })
 }
 

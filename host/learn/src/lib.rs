@@ -50,7 +50,7 @@ pub use augment::Augment;
 pub use config::TrainConfig;
 pub use device::Device;
 pub use error::LearnError;
-pub use evaluate::{Evaluation, Images, activation_ranges, evaluate};
+pub use evaluate::{Evaluation, Images, activation_ranges, evaluate, recalibrate};
 pub use options::{LocalConfig, LocalFeedback, RuleOptions};
 pub use probe::{BatchGradients, batch_gradients};
 pub use pullback::{Pullback, Teacher, pullback};

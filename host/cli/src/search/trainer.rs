@@ -6,7 +6,7 @@ use crate::{blob, images, progress, run_folder, train};
 use aplysia_data::{Dataset, Normalization};
 use aplysia_deploy::plasticity;
 use aplysia_learn::supernet::SupernetConfig;
-use aplysia_learn::{Device, LearnError, Progress, TrainConfig, Trained};
+use aplysia_learn::{Device, LearnError, Progress, TrainConfig, Trained, evaluate, recalibrate};
 use aplysia_search::{Costs, Evaluate, Job, Proposal, Score, TrainError};
 use aplysia_space::Network;
 
@@ -26,22 +26,25 @@ pub(super) struct Trainer<'a, S> {
 }
 
 impl<S: Searched> Trainer<'_, S> {
-    /// What a finished training is worth.
+    /// What a training is worth that stands somewhere in its schedule, with batch norm recalibrated there.
     fn score(
         &self,
         job: &Job<'_, S::Genotype>,
         network: &Network,
-        trained: Trained,
+        trained: &Trained,
     ) -> Result<Score, TrainError> {
-        let last = trained.history.last();
-        let accuracy = last.and_then(|e| e.valid_accuracy).unwrap_or(0.0);
+        let images = |part| train::learn_images(part, self.normalization);
+        let params = recalibrate(network, &trained.params, images(self.train), self.device);
+        let params = params.map_err(|e| TrainError::Fatal(Box::new(e)))?;
+        let found = evaluate(network, &params, images(self.valid), self.device);
+        let found = found.map_err(|e| TrainError::Fatal(Box::new(e)))?;
         let adapted = self.shifted.as_ref().map(|shifted| {
             let design = self.space.design(job.genotype);
-            let learner = (&design, network, trained.params);
+            let learner = (&design, network, params);
             shifted.accuracy(learner, (self.train, self.normalization), job.seed)
         });
         Ok(Score {
-            accuracy: f64::from(accuracy),
+            accuracy: found.accuracy_pct() / 100.0,
             adapted: adapted
                 .transpose()
                 .map_err(|e| TrainError::Failed(format!("{e:#}")))?,
@@ -81,7 +84,8 @@ impl<S: Searched> Evaluate<S::Genotype> for Trainer<'_, S> {
         let learn_job = aplysia_learn::Job {
             network: &network,
             train: train::learn_images(self.train, self.normalization),
-            valid: Some(train::learn_images(self.valid, self.normalization)),
+            // Scored once, at the end.
+            valid: None,
             config: &config,
             device: self.device,
             checkpoint: Some(&checkpoint),
@@ -90,7 +94,7 @@ impl<S: Searched> Evaluate<S::Genotype> for Trainer<'_, S> {
             aplysia_learn::train(&learn_job, &mut |_: Progress<'_>| progress::flow(job.stop));
         match trained {
             Ok(t) if !t.finished => Err(TrainError::Interrupted),
-            Ok(t) => self.score(job, &network, t),
+            Ok(t) => self.score(job, &network, &t),
             Err(e @ LearnError::Diverged { .. }) => Err(TrainError::Failed(e.to_string())),
             Err(e) => Err(TrainError::Fatal(Box::new(e))),
         }
