@@ -1,7 +1,9 @@
 //! Comparisons of means: Welch's test against numerical integration, Holm's correction against its definition.
 
-use aplysia_report::comparison::{holm, welch};
+use aplysia_report::comparison::{against_draws, holm, welch};
 use proptest::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 fn mean_and_variance(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
@@ -72,6 +74,36 @@ proptest! {
         let corrected: Vec<bool> = holm(&p).iter().map(|&p| p <= level).collect();
         prop_assert_eq!(corrected, rejected);
     }
+}
+
+/// Of five draws and one more of the same normal distribution, one in twenty differs at 5 %, as often too high as
+/// too low; Welch's test of the one's three noisy repeats, which takes them for draws, finds a difference far
+/// more often.
+#[test]
+fn a_further_draw_differs_as_often_as_it_should() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    // Box and Muller's.
+    let mut normal = || {
+        let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
+        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    };
+    let (mut draws, mut repeats, n) = (0, 0, 4000);
+    for _ in 0..n {
+        let drawn: [f64; 5] = std::array::from_fn(|_| normal());
+        let one = normal();
+        let close = [one - 0.01, one, one + 0.01];
+        draws += usize::from(against_draws(one, &drawn).unwrap().p < 0.05);
+        repeats += usize::from(welch(&close, &drawn).unwrap().p < 0.05);
+    }
+    let share = |count: usize| count as f64 / f64::from(n);
+    assert!((0.04..0.06).contains(&share(draws)), "{}", share(draws));
+    assert!(share(repeats) > 0.2, "{}", share(repeats));
+    assert!(against_draws(1.0, &[1.0]).is_none());
+    let constant = against_draws(2.0, &[1.0, 1.0]).unwrap();
+    assert_eq!(
+        (constant.difference, constant.t, constant.p),
+        (1.0, f64::INFINITY, 0.0)
+    );
 }
 
 #[test]

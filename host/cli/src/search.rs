@@ -15,7 +15,7 @@ use aplysia_deploy::plasticity;
 use aplysia_learn::supernet::SupernetConfig;
 use aplysia_learn::{FeedbackScale, TrainConfig};
 use aplysia_search::{Halving, Limits, Study, StudyConfig, Trial};
-use aplysia_space::{DartsSpace, Design, McuSpace, NasBench201Space};
+use aplysia_space::{DartsSpace, Design, McuSpace, NasBench201Space, Rule};
 use serde::{Deserialize, Serialize};
 pub(crate) use spaces::Searched;
 use std::path::PathBuf;
@@ -108,6 +108,8 @@ pub(crate) struct Winner {
     pub(crate) valid_pct: f64,
     /// Candidates of the study.
     pub(crate) n_trials: usize,
+    /// Rules that they were made of.
+    pub(crate) rules: Vec<Rule>,
 }
 
 /// Runs the study that `args` describe to its end, begun or continued; none if `stop` was raised before.
@@ -133,6 +135,7 @@ pub(crate) fn winner(
             design: study.config().space.design(&best.genotype),
             valid_pct: 100.0 * best.accuracy().unwrap_or(0.0),
             n_trials: study.trials().len(),
+            rules: study.config().space.rules().to_vec(),
         }))
     }
     match spaces::name(args)?.as_str() {
@@ -190,7 +193,7 @@ pub(crate) fn config<S: Searched>(
     let strategy = args.strategy;
     let is_learned = strategy.is_learned();
     let settings = Settings {
-        images: args.images,
+        images: args.images.min(data.splits.train.len()),
         feedback_scale: args.feedback_scale,
         device: args.device.clone(),
         training: Some(args.recipe.settings()).filter(|c| *c != TrainConfig::default()),

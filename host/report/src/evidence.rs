@@ -6,7 +6,7 @@
 pub mod claims;
 pub mod tables;
 
-use crate::comparison::{Welch, holm, welch};
+use crate::comparison::{Difference, against_draws, holm, welch};
 use aplysia_space::Rule;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -157,11 +157,11 @@ pub struct Comparison {
     pub search: String,
     /// What it is compared with.
     pub with: String,
-    /// Values on both sides: trainings, or means of one random assignment each.
+    /// Values on both sides: trainings, or one assignment and the random ones, each its mean over the seeds.
     pub n: [usize; 2],
-    /// Of test accuracies in points.
+    /// Of test accuracies, in points.
     #[serde(flatten)]
-    pub welch: Welch,
+    pub test: Difference,
     /// Holm's, within the search.
     pub p_holm: f64,
 }
@@ -203,9 +203,9 @@ impl Evidence {
         self.arms.iter().filter(own).collect()
     }
 
-    /// Test accuracy of the network as found by `search` against that of every other: single rules, all random
-    /// assignments (each its mean over the seeds), what other searches of the same space found. Welch's test,
-    /// two-sided.
+    /// Test accuracy of the network as found by `search` against that of every other: single rules and what other
+    /// searches of the same space found by Welch's test over the seeds, and all random assignments, of which the one
+    /// found may be a further draw ([`against_draws`] of means over the seeds). Two-sided.
     pub fn comparisons(&self, search: &str) -> Vec<Comparison> {
         let group = self.group(search);
         let test = |arm: &Arm| arm.values(|run| run.test_pct);
@@ -222,10 +222,7 @@ impl Evidence {
         let draws = group
             .iter()
             .filter(|arm| matches!(arm.kind, Kind::Random(_)));
-        others.push((
-            RANDOM.into(),
-            draws.map(|arm| arm.mean_test_pct()).collect(),
-        ));
+        let draws: Vec<f64> = draws.map(|arm| arm.mean_test_pct()).collect();
         let space = |name: &str| {
             let named = self.searches.iter().find(|s| s.name == name);
             named.map(|s| s.space)
@@ -235,16 +232,20 @@ impl Evidence {
         });
         others.extend(elsewhere.map(|arm| (arm.search.clone(), test(arm))));
         let own = test(found);
-        let compared =
-            |(with, values): (String, Vec<f64>)| Some((with, values.len(), welch(&own, &values)?));
-        let compared: Vec<_> = others.into_iter().filter_map(compared).collect();
-        let p: Vec<f64> = compared.iter().map(|(.., welch)| welch.p).collect();
+        let over_seeds = |(with, values): (String, Vec<f64>)| {
+            let test = welch(&own, &values)?;
+            Some((with, [own.len(), values.len()], test))
+        };
+        let mut compared: Vec<_> = others.into_iter().filter_map(over_seeds).collect();
+        let as_a_draw = against_draws(found.mean_test_pct(), &draws);
+        compared.extend(as_a_draw.map(|test| (RANDOM.into(), [1, draws.len()], test)));
+        let p: Vec<f64> = compared.iter().map(|(.., test)| test.p).collect();
         let all = compared.into_iter().zip(holm(&p));
-        let row = |((with, n, welch), p_holm)| Comparison {
+        let row = |((with, n, test), p_holm)| Comparison {
             search: search.into(),
             with,
-            n: [own.len(), n],
-            welch,
+            n,
+            test,
             p_holm,
         };
         all.map(row).collect()

@@ -59,7 +59,7 @@ pub(crate) struct SearchArgs {
     /// Candidates per generation.
     #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     pub(crate) population: usize,
-    /// Training images per candidate and epoch.
+    /// Training images per candidate and epoch; all, if there are fewer.
     #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
     pub(crate) images: usize,
     /// Epochs of the successive-halving rungs.

@@ -13,7 +13,7 @@ use aplysia_shared::Model;
 use aplysia_shared::adapt::Config;
 use aplysia_space::{
     DartsSpace, Design, Genotype, McuSpace, NasBench201Space, Network, Operation, PlasticityBounds,
-    Shape,
+    Rule, Shape,
 };
 use aplysia_space::{darts, nasbench201};
 use serde::Serialize;
@@ -30,6 +30,8 @@ pub(crate) trait Searched:
     const LIMITS: Device;
     /// The plan of a candidate's network.
     fn design(&self, genotype: &Self::Genotype) -> Design;
+    /// The learning rules that candidates are made of.
+    fn rules(&self) -> &[Rule];
     /// What a network without what training alone needs costs, learning by `planned` on the device included.
     ///
     /// # Errors
@@ -124,6 +126,10 @@ impl Searched for McuSpace {
         Design::Mcu(genotype.clone())
     }
 
+    fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
     const LIMITS: Device = Device {
         flash_bytes: 65_536,
         ram_bytes: 32_768,
@@ -160,6 +166,10 @@ macro_rules! searched {
 
             fn design(&self, genotype: &$genotype) -> Design {
                 Design::$design(genotype.clone(), self.skeleton)
+            }
+
+            fn rules(&self) -> &[Rule] {
+                &self.rules
             }
 
             const LIMITS: Device = Device::NONE;

@@ -50,6 +50,8 @@ struct Chosen {
     genotype: String,
     valid_pct: f64,
     n_trials: usize,
+    /// Of the space searched: what random assignments are drawn from.
+    rules: Vec<Rule>,
 }
 
 /// A network to be trained from several seeds.
@@ -137,6 +139,7 @@ impl Study<'_> {
                 genotype: found.design.to_toml(),
                 valid_pct: found.valid_pct,
                 n_trials: found.n_trials,
+                rules: found.rules,
             })
         })
     }
@@ -158,11 +161,8 @@ impl Study<'_> {
             all.extend(self.settings.single_rules.iter().map(single));
             let drawn = |draw| {
                 let mut rng = ChaCha8Rng::seed_from_u64(draw);
-                let rules = &self.settings.random_rules;
-                network(
-                    Kind::Random(draw),
-                    design.clone().with_random_rules(rules, &mut rng),
-                )
+                let drawn = design.clone().with_random_rules(&chosen.rules, &mut rng);
+                network(Kind::Random(draw), drawn)
             };
             all.extend((1..=self.settings.assignments).map(drawn));
         }

@@ -1,7 +1,7 @@
 //! The paper's claims, and what the evidence says of each.
 
 use super::{Arm, Comparison, Evidence, Kind, Noise, RANDOM, mean};
-use crate::comparison::{Welch, holm, welch};
+use crate::comparison::{Difference, holm, welch};
 use aplysia_space::Rule;
 use serde::Serialize;
 use std::fmt;
@@ -64,10 +64,10 @@ pub fn claims(evidence: &Evidence) -> Vec<Claim> {
         let accuracy = |claim, c: &Comparison| Claim {
             search: name.clone(),
             claim,
-            verdict: verdict(c.welch.difference, c.p_holm),
+            verdict: verdict(c.test.difference, c.p_holm),
             why: format!(
                 "{:+.2} points against {}, p = {:.3}, with Holm {:.3}, n = {} and {}",
-                c.welch.difference, c.with, c.welch.p, c.p_holm, c.n[0], c.n[1]
+                c.test.difference, c.with, c.test.p, c.p_holm, c.n[0], c.n[1]
             ),
         };
         let against = |with: &str| comparisons.iter().find(|c| c.with == with);
@@ -128,7 +128,7 @@ fn noise(search: &str, group: &[&Arm]) -> Vec<Claim> {
             .iter()
             .filter(|arm| matches!(arm.kind, Kind::Single(_)));
         let tests = singles.filter_map(|arm| Some((arm.kind, welch(&arm.last_noise(of), &own)?)));
-        let (kinds, tests): (Vec<Kind>, Vec<Welch>) = tests.unzip();
+        let (kinds, tests): (Vec<Kind>, Vec<Difference>) = tests.unzip();
         let p = holm(&tests.iter().map(|test| test.p).collect::<Vec<_>>());
         let names = |wanted: Verdict| {
             let each = kinds.iter().zip(tests.iter().zip(&p));

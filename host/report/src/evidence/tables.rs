@@ -72,7 +72,8 @@ fn accuracy(evidence: &Evidence) -> String {
         "Percent, mean ± standard deviation over the seeds, after the last epoch; {} validation and {} test images. \
          Networks were chosen on validation images; the test images were looked at \
          once. Difference of the network as found to each other on the test images, Welch's t-test, two-sided; \
-         Holm's correction within a table. Random assignments count as one value each there, their mean.\n\n",
+         Holm's correction within a table. Random assignments are drawn from the rules that the search had; whether the \
+         one found is but a further draw is asked of their means (prediction interval, n − 1 degrees of freedom).\n\n",
         evidence.n_valid, evidence.n_test
     );
     for search in &evidence.searches {
@@ -160,7 +161,7 @@ fn numbers(comparison: Option<&Comparison>) -> Vec<String> {
     let Some(c) = comparison else {
         return vec![String::new(); 4];
     };
-    let w = c.welch;
+    let w = c.test;
     vec![
         format!("{:+.2}", w.difference),
         format!("{:.2} ({:.1})", w.t, w.df),

@@ -30,9 +30,7 @@ pub(super) struct Settings {
     pub(super) seeds: Vec<u64>,
     /// Rules that the controls carry in every layer.
     pub(super) single_rules: Vec<Rule>,
-    /// Rules that random assignments are drawn from.
-    pub(super) random_rules: Vec<Rule>,
-    /// Number of random assignments.
+    /// Number of random assignments, drawn from the rules that the search had.
     pub(super) assignments: u64,
     /// How every network is trained.
     pub(super) train: Training,
