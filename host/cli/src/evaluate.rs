@@ -37,7 +37,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
 
 fn float(args: &EvaluateArgs, test: &Dataset) -> Result<Outcome> {
     let device = train::device(&args.device)?;
-    let run = RunFolder::load(&args.what)?;
+    let run = RunFolder::load_for(&args.what, &args.data)?;
     let normalization = train::normalization(&args.data)?;
     let network = run.design.lower(images::shape(test), test.n_classes())?;
     let test_images = train::learn_images(test, &normalization);

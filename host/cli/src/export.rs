@@ -63,7 +63,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Outcome> {
 pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) -> Result<Exported> {
     let dirs = [&args.run].into_iter().chain(&args.repeats);
     let mut runs: Vec<RunFolder> = dirs
-        .map(|dir| RunFolder::load(dir))
+        .map(|dir| RunFolder::load_for(dir, &args.data))
         .collect::<Result<_>>()?;
     let network = runs[0]
         .design

@@ -58,12 +58,12 @@ pub(crate) fn measure(
         "--robust needs a run folder: {} has no gradient",
         args.what.display()
     );
-    let run = RunFolder::load(&args.what)?;
+    let run = RunFolder::load_for(&args.what, &args.data)?;
     let twin = args
         .robust
         .twin
         .as_deref()
-        .map(RunFolder::load)
+        .map(|twin| RunFolder::load_for(twin, &args.data))
         .transpose()?;
     let test = test.subset(args.robust.images, args.robust.seed);
     let nets = Nets::new(args, &run, twin.as_ref(), (&test, normalization))?;

@@ -3,7 +3,8 @@
 //! `genotype.toml`, `checkpoint.bin` (to go on), and, once finished, `run.json` (settings, data digest,
 //! history) and `params.json` (the numbers).
 
-use anyhow::{Context, Result};
+use crate::args::DataArgs;
+use anyhow::{Context, Result, ensure};
 use aplysia_learn::{EpochRecord, TrainConfig};
 use aplysia_space::{Design, NetworkParams};
 use atomic_write_file::AtomicWriteFile;
@@ -27,6 +28,12 @@ pub(crate) struct RunRecord {
     /// File that the options of the rules came from.
     #[serde(default)]
     pub(crate) rule_options: Option<PathBuf>,
+    /// Data set trained on; none in records of earlier versions.
+    #[serde(default)]
+    pub(crate) dataset: Option<String>,
+    /// How many of its classes, if not all.
+    #[serde(default)]
+    pub(crate) first_classes: Option<u16>,
     /// SHA-256 of the images trained on.
     pub(crate) data_sha256: String,
     /// Whether the validation images are among them.
@@ -57,6 +64,30 @@ impl RunFolder {
             record: read(&dir.join("run.json"))?,
             params: read(&dir.join("params.json"))?,
         })
+    }
+
+    /// [`RunFolder::load`], and makes sure that `data` is what the run was trained on.
+    ///
+    /// # Errors
+    /// As [`RunFolder::load`]; other data.
+    pub(crate) fn load_for(dir: &Path, data: &DataArgs) -> Result<Self> {
+        let run = Self::load(dir)?;
+        let record = &run.record;
+        let Some(dataset) = &record.dataset else {
+            return Ok(run);
+        };
+        let flags = |dataset: &str, first_classes: Option<u16>| match first_classes {
+            None => format!("--dataset {dataset}"),
+            Some(n) => format!("--dataset {dataset} --first-classes {n}"),
+        };
+        let there = flags(dataset, record.first_classes);
+        let here = flags(&data.dataset.to_string(), data.first_classes);
+        ensure!(
+            there == here,
+            "{} was trained with {there}, here it is {here}: give what it was trained with",
+            dir.display()
+        );
+        Ok(run)
     }
 
     /// Writes the two files of a finished run.

@@ -125,6 +125,8 @@ impl<'a> Training<'a> {
         let record = RunRecord {
             config: self.config.clone(),
             rule_options: self.args.rule_options.clone(),
+            dataset: Some(self.args.data.dataset.to_string()),
+            first_classes: self.args.data.first_classes,
             data_sha256: self.part.digest.clone(),
             with_validation: self.args.with_validation,
             n_train: self.part.len(),
