@@ -122,7 +122,11 @@ fn softhebb_by_loops(g: &ConvGeometry, x: &[f32], w: &[f32], (rate, t): (f64, f6
         let norm: f64 = y.iter().map(|y| (t * (y - top)).exp()).sum();
         let change = |i: usize| {
             let q = (t * (y[i] - top)).exp() / norm;
-            let z = if y[i] == top { q } else { -q };
+            let z = match (y.len(), y[i] == top) {
+                (1, _) => y[i],
+                (_, true) => q,
+                (_, false) => -q,
+            };
             p.iter()
                 .zip(w[i])
                 .map(|(p, &w)| z * (p - y[i] * f64::from(w)))

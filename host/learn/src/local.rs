@@ -3,8 +3,9 @@
 //! Owns their mathematics on one convolution. `x` is the input, `y = conv(x, W)` the response before
 //! batch norm, both of the training pass under way; `p` is an input patch (zero where padded), `R` the
 //! number of patches in the batch, `W_i` the weights of unit `i`. Units compete within a group, that is
-//! among those that see the same patch: all of a dense layer, only itself in a depthwise one, where
-//! both rules become Oja's for one unit and find the main direction of the channel's patches.
+//! among those that see the same patch: all of a dense layer, only itself in a depthwise one. There
+//! `softhebb`, whose unit has nobody to win against, follows Oja's rule for one unit (E. Oja, J. Math. Biol. 15,
+//! 1982), `y(p − yW)`, and `hebb` comes to `sign(y)·p̂ − W`; both find the main direction of a channel's patches.
 //! Invariant: knows no optimizer; the caller adds the result to the weights.
 //!
 //! In a classifier the label stands for the response that learning wants, so that the local update is
@@ -105,8 +106,8 @@ fn patch_length<B: LearnOps>(x: &Tensor<B, 4>, g: &ConvGeometry) -> Tensor<B, 2>
 ///
 /// `D_i = Σ_patches z_i (p − y_i W_i)`, `ΔW_i = rate · sqrt(|‖W_i‖ − 1|) · D_i / max|D|`,
 ///
-/// the maximum over all weights of the layer: a unit stops when its weights have length 1. Weights are
-/// flat (OIHW), as is the result.
+/// the maximum over all weights of the layer: a unit stops when its weights have length 1. Alone in its group a
+/// unit would win whatever it answers, so that `z_i = y_i` there. Weights are flat (OIHW), as is the result.
 pub fn softhebb<B: LearnOps>(
     seen: &Activity<B>,
     w: &Tensor<B, 1>,
@@ -117,9 +118,13 @@ pub fn softhebb<B: LearnOps>(
     let n_patches = seen.y.shape().num_elements() / out_ch;
     let by_group = [n_patches * g.groups, out_ch / g.groups];
     let y = seen.y.clone().reshape(by_group);
-    let q = softmax(y.clone() * temperature, 1);
-    let wins = y.clone().equal(y.clone().max_dim(1).expand(y.dims()));
-    let z = q.clone().neg().mask_where(wins, q);
+    let z = if by_group[1] == 1 {
+        y.clone()
+    } else {
+        let q = softmax(y.clone() * temperature, 1);
+        let wins = y.clone().equal(y.clone().max_dim(1).expand(y.dims()));
+        q.clone().neg().mask_where(wins, q)
+    };
     let growth = seen.correlate(z.clone(), g);
     let shrink = (z * y).reshape([n_patches, out_ch]).sum_dim(0).transpose();
     let w = w.clone().reshape(matrix(g));
