@@ -44,8 +44,8 @@ pub(crate) struct SupernetArgs {
     /// Most identities in the normal cell; the weakest give way (P-DARTS) [default: any number].
     #[arg(long, value_name = "N")]
     pub(crate) max_skips: Option<usize>,
-    /// `never`, `eigenvalue` (when the curvature in the architecture rises, RobustDARTS) or `skips` (when
-    /// more than `--max-skips`, usually 2, identities win, DARTS+).
+    /// `never`, `eigenvalue` (RobustDARTS: when the curvature in the architecture rises, from epoch 10 on) or `skips`
+    /// (DARTS+: when more than `--max-skips`, usually 2, identities win).
     #[arg(long, value_name = "WHEN", default_value = "never")]
     pub(crate) stop: Stop,
     /// `eg-nas`: candidates of a generation.

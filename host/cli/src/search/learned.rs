@@ -80,6 +80,7 @@ fn report(bar: &indicatif::ProgressBar, trial: usize, peak: Option<u64>, p: Supe
             bar.set_position(step);
             bar.set_message(format!("trial {trial} loss {loss:.3}"));
         }
+        SupernetProgress::Candidate => {}
         SupernetProgress::Generation { generation, loss } => {
             bar.set_message(format!(
                 "trial {trial} generation {generation} from loss {loss:.3}"

@@ -54,6 +54,8 @@ pub enum SupernetProgress<'a> {
         /// Largest resident set of the process so far, in bytes, where known.
         peak_bytes: Option<u64>,
     },
+    /// A candidate of a generation was judged. After a break the generation begins anew.
+    Candidate,
     /// A generation of candidates was judged.
     Generation {
         /// Counted from 1, over the whole search.
@@ -236,8 +238,8 @@ impl<'a, B: LearnOps> Run<'a, B> {
             if orders.0 != self.epoch() {
                 orders = (self.epoch(), self.orders());
             }
-            if let Some(progress) = self.evolve(&orders.1[1])? {
-                if observer(progress).is_break() {
+            if let Some(flow) = self.evolve(&orders.1[1], observer)? {
+                if flow.is_break() {
                     self.save()?;
                     finished = false;
                     break;
@@ -340,12 +342,17 @@ impl<'a, B: LearnOps> Run<'a, B> {
     }
 
     fn draw(&self) -> Draw {
+        self.draw_at(self.state.step)
+    }
+
+    /// [`Run::draw`] with the random numbers of `step`.
+    fn draw_at(&self, step: u64) -> Draw {
         let layout = &self.engine.layout;
         if !self.job.config.sample_rules {
             return Draw::all(layout);
         }
         let seed = self.job.training.seed;
-        let rng = &mut stream(seed, Purpose::Candidates, 0, self.state.step);
+        let rng = &mut stream(seed, Purpose::Candidates, 0, step);
         Draw::sample(layout, &layout.coefficients(&self.state.logits), rng)
     }
 

@@ -8,17 +8,20 @@ use crate::supernet::architecture::{Draw, Tables};
 use crate::supernet::evolution::{Cma, fitness, likeness, towards};
 use crate::supernet::gradient::{Batch, NOTHING, Place};
 use rand::RngCore;
+use std::ops::ControlFlow;
 
 impl<B: LearnOps> Run<'_, B> {
-    /// Judges a generation and moves the logits, if one is due before the next step of the weights.
-    /// `order` are the architecture's images.
+    /// Judges a generation and moves the logits, if one is due before the next step of the weights; gives what
+    /// `observer` said, after a break between two candidates nothing has changed. `order` are the architecture's
+    /// images.
     ///
     /// # Errors
     /// [`LearnError::Diverged`], [`LearnError::Evolution`].
     pub(super) fn evolve(
         &mut self,
         order: &[u32],
-    ) -> Result<Option<SupernetProgress<'static>>, LearnError> {
+        observer: &mut dyn FnMut(SupernetProgress) -> ControlFlow<()>,
+    ) -> Result<Option<ControlFlow<()>>, LearnError> {
         let Some(c) = self.job.config.evolution else {
             return Ok(None);
         };
@@ -30,8 +33,6 @@ impl<B: LearnOps> Run<'_, B> {
         let batches = self.batches(order, generations * c.batches, c.batches);
         let now = self.state.logits.clone();
         let (loss, right) = self.judge(&batches, &now)?;
-        let n_images = batches.iter().map(|b| b.labels.len()).sum();
-        self.state.sums[1].add(loss, right, n_images);
         let q = self.engine.layout.coefficients(&now);
         let mut worth = vec![];
         let mut best = (f64::INFINITY, now.numbers());
@@ -52,11 +53,21 @@ impl<B: LearnOps> Run<'_, B> {
             if fitness < best.0 {
                 best = (fitness, within);
             }
+            if observer(SupernetProgress::Candidate).is_break() {
+                // What it was told of this generation is not kept.
+                self.cma = None;
+                return Ok(Some(ControlFlow::Break(())));
+            }
         }
+        let n_images = batches.iter().map(|b| b.labels.len()).sum();
+        self.state.sums[1].add(loss, right, n_images);
         self.state.logits = now.with(&towards(&now.numbers(), &best.1, &c));
         self.state.generations.push(worth);
         let generation = generations + 1;
-        Ok(Some(SupernetProgress::Generation { generation, loss }))
+        Ok(Some(observer(SupernetProgress::Generation {
+            generation,
+            loss,
+        })))
     }
 
     /// The one evolution of the search; after a checkpoint it hears again what it was told.
