@@ -56,6 +56,18 @@ pub(crate) fn run(tree: &Tree, options: &Options, report: &mut Report) -> Result
         ];
         command::run(in_root(tree).args(args))
     });
+    // No GPU is needed to compile its kernels and their tests.
+    report.step("lints of the GPU code", || {
+        let tests = [
+            "clippy",
+            "--release",
+            "--package",
+            "aplysia-tests",
+            "--tests",
+        ];
+        let features = ["--features", "cuda,wgpu", "--", "-D", "warnings"];
+        command::run(in_root(tree).args(tests).args(features))
+    });
     report.step("tests", || {
         host_tests(tree, elf.as_deref(), data.as_deref())
     });
