@@ -3,8 +3,8 @@
 //! It owns the wire form of a model ([`blob`]), the checks that make a model trustworthy
 //! ([`blob::Model::parse`]), the integer arithmetic ([`quant`], [`kernel`]) and its execution
 //! ([`network`]). It must not know how a model was found, trained or quantized, it allocates nothing
-//! and it has no `unsafe` outside of
-//! the instruction sets of [`kernel::dsp`]. Flow: `deploy` encodes a blob, host and firmware parse and run it.
+//! and it has no `unsafe` outside of the instruction sets of [`kernel::dsp`]. Data flow: `deploy` encodes a blob,
+//! host and firmware parse and run it.
 #![no_std]
 #![deny(unsafe_code)]
 #![deny(missing_docs)]

@@ -10,7 +10,7 @@
 //! gradient is not the true one. Same seed, same adversarial images, as far as the target computes the
 //! same bits for an image whatever batch it is in.
 //!
-//! Flow: `learn` → **`attack`** → `report`, joined by `cli`.
+//! Data flow: `learn` → **`attack`** → `report`, joined by `cli`.
 
 mod apgd;
 mod batch;

@@ -6,7 +6,7 @@
 //! networks, of tensors or of the device; the test images are read for [`Part::Test`] only, so that
 //! whoever does not ask for it cannot see them.
 //!
-//! Flow: **`data`** → `space` → { `learn`, `search`, `deploy` }.
+//! Data flow: **`data`** → `space` → { `learn`, `search`, `deploy` }.
 
 pub mod source;
 

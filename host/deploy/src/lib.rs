@@ -1,11 +1,13 @@
 //! From a trained network to the bytes that run on the device, and what they cost.
 //!
 //! Owns batch-norm folding, quantization, the arena planner, the assembly of the blob, its statistics for
-//! on-device learning, its costs and the model card. Invariant: knows nothing of burn, of the search or of
-//! data sets; it receives plain numbers and images, and everything integer runs through
+//! on-device learning, its costs and the model card; the import of TensorFlow Lite models (`import`); the client
+//! of a device, emulated or not (`device`, `update`, `adaptation`, `comparison`); what is measured on one: instructions
+//! beside CMSIS-NN (`bench`) and learning beside its baselines (`adapt_bench`). Invariant: knows nothing of burn,
+//! of the search or of data sets; it receives plain numbers and images, and everything integer runs through
 //! `aplysia_shared`, the code the device runs.
 //!
-//! Flow: `space` (+ `learn`'s parameters and ranges) → **`deploy`** → blob → host, firmware.
+//! Data flow: `space` (+ `learn`'s parameters and ranges) → **`deploy`** → blob → host, firmware.
 //!
 //! ```text
 //! network → lowering ────────┐

@@ -7,7 +7,7 @@
 //! is named in this crate only, and no type of burn is in the interface of `train`, `evaluate` and `pullback`:
 //! parameters leave as [`aplysia_space::NetworkParams`].
 //!
-//! Flow: `data` → `space` → **`learn`** → `deploy`.
+//! Data flow: `data` → `space` → **`learn`** → `deploy`.
 
 mod augment;
 mod checkpoint;

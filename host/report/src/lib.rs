@@ -8,7 +8,7 @@
 //! from outside (names of folders, errors) is escaped in [`svg::escape`], the only way into a page; the
 //! output is a function of the input, without clocks.
 //!
-//! Flow: `space`, `search` → **`report`** → `cli`.
+//! Data flow: `space`, `search` → **`report`** → `cli`.
 
 pub mod comparison;
 pub mod evidence;

@@ -5,7 +5,7 @@
 //! outside, so this crate knows neither `learn` nor `deploy` nor any data; every decision is a
 //! function of the resolved config and of the ledger's events, never of process state or time.
 //!
-//! Flow: `space` → **`search`** → `cli`.
+//! Data flow: `space` → **`search`** → `cli`.
 
 pub mod error;
 pub mod evaluate;

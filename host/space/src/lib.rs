@@ -5,7 +5,7 @@
 //! quantizes. Three spaces, one graph: `mcu` ([`genotype`], [`mcu`]), [`darts`], [`nasbench201`].
 //! Invariant: knows nothing of burn, of integers, or of the device.
 //!
-//! Flow: `data` → **`space`** → { `learn`, `search`, `deploy` }.
+//! Data flow: `data` → **`space`** → { `learn`, `search`, `deploy` }.
 
 pub mod coverage;
 pub mod darts;

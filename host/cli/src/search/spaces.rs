@@ -27,7 +27,7 @@ pub(crate) trait Searched:
     /// The space with the bounds that `args` names, for these images.
     fn new(args: &SearchArgs, input: Shape, n_classes: usize) -> Result<Self>;
     /// Flash, RAM and instructions that a candidate may cost unless told otherwise.
-    const LIMITS: Device;
+    const LIMITS: DeviceLimits;
     /// The plan of a candidate's network.
     fn design(&self, genotype: &Self::Genotype) -> Design;
     /// The learning rules that candidates are made of.
@@ -73,14 +73,14 @@ pub(crate) trait Searched:
     }
 }
 
-/// Costs on a device.
-pub(crate) struct Device {
+/// The most that a candidate may cost on the device, unless told otherwise.
+pub(crate) struct DeviceLimits {
     pub(crate) flash_bytes: u64,
     pub(crate) ram_bytes: u64,
     pub(crate) instructions: u64,
 }
 
-impl Device {
+impl DeviceLimits {
     /// No limit: the largest number that a study's TOML holds.
     const NONE: Self = Self {
         flash_bytes: i64::MAX as u64,
@@ -130,7 +130,7 @@ impl Searched for McuSpace {
         &self.rules
     }
 
-    const LIMITS: Device = Device {
+    const LIMITS: DeviceLimits = DeviceLimits {
         flash_bytes: 65_536,
         ram_bytes: 32_768,
         instructions: 40_000_000,
@@ -172,7 +172,7 @@ macro_rules! searched {
                 &self.rules
             }
 
-            const LIMITS: Device = Device::NONE;
+            const LIMITS: DeviceLimits = DeviceLimits::NONE;
 
             fn cost(
                 &self,
