@@ -72,6 +72,8 @@ mod linear_victim;
 mod pullback;
 /// Robustness on the command line: cut and resumed, added to, refused.
 mod robust_cli;
+/// Run folders on the command line: what a training says at its start, damaged files.
+mod run_folder;
 
 /// Where the built programs are.
 mod program;

@@ -145,6 +145,15 @@ fn cells_are_trained_by_name_and_by_string() {
             .unwrap()
             .contains(cell)
     );
+    let costs = finish("inspect PATH", &[&run]);
+    assert!(costs.contains("weights trained by: bp"), "{costs}");
+    let auxiliary = aplysia(&format!("{line} --auxiliary 0.4"), &[&run]);
+    let errors = String::from_utf8_lossy(&auxiliary.stderr);
+    assert!(
+        errors.contains("--auxiliary changes nothing in a network of the space nasbench201"),
+        "{errors}"
+    );
+    assert!(finish("inspect BIODARTS", &[]).contains("for fashion-mnist"));
     on_the_device(&run, &dir.path().join("nasbench201-model"));
     let unknown = aplysia("train BIODART --out PATH", &[&run]);
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("cannot read the genotype BIODART"));

@@ -221,7 +221,11 @@ fn a_training_cut_twice_equals_an_uninterrupted_one() {
     refused(&mut aplysia(&words(&other)), 1, &message);
     let files = || fs::read_dir(&cut).unwrap().count();
     let before = files();
-    let full_disk = ["checkpoint.bin", "File too large"];
+    let full_disk = [
+        "checkpoint.bin",
+        "the same command goes on",
+        "File too large",
+    ];
     refused(&mut on_full_disk(&aplysia(&words(&same))), 1, &full_disk);
     assert_eq!(files(), before, "left behind");
     finish(&words(&same));
@@ -279,6 +283,15 @@ fn wrong_usage_ends_with_status_2_and_names_the_word() {
         ("search here --population 0", "at least 1"),
         ("search here --resume --trials 3", "--trials"),
         ("search here --resume --lr 0.1", "--lr"),
+        ("search here --second-order", "--strategy darts"),
+        (
+            "search here --strategy random --partial 4",
+            "darts or eg-nas",
+        ),
+        (
+            "search here --strategy darts --es-sigma 2",
+            "--strategy eg-nas",
+        ),
         ("train genotype.toml --out run --epochs 0", "--epochs"),
         ("train genotype.toml --out run --lr fast", "fast"),
         ("train genotype.toml --out run --ephocs 3", "--ephocs"),
@@ -306,6 +319,13 @@ fn what_is_not_there_is_named_with_what_to_do() {
             ["nothing holds no study", "without --resume"],
         ),
         ("evaluate nothing", ["nothing", "aplysia export"]),
+        ("search here --cells 3", ["--cells", "space mcu"]),
+        (
+            "train BIODART --out here",
+            ["BIODART;", "BIODARTS, LR_NAS1"],
+        ),
+        ("inspect BIODART", ["a blob that", "the folder of a run"]),
+        ("report nothing", ["nothing is not the folder", "--run"]),
         (
             "export nothing --out here",
             ["nothing", "aplysia train --out"],
@@ -365,4 +385,8 @@ fn a_missing_emulator_is_named_with_the_way_to_get_it() {
     ];
     let words = ["qemu-system-arm not found", "apt-get install"];
     refused(aplysia(&args).env("PATH", ""), 2, &words);
+    // A study of hours says so at its start.
+    let study = ["study", "paper", "here", args[3], args[4]];
+    refused(aplysia(&study).env("PATH", ""), 2, &words);
+    assert!(!Path::new("here").exists(), "a study without a board");
 }

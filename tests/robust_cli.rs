@@ -85,11 +85,24 @@ fn an_evaluation_cut_and_resumed_equals_an_uninterrupted_one() {
         &line.replace("--queries 20", "--queries 21"),
         &[&run, &twin],
     );
-    assert!(
-        errors(&other).contains("choose another --out"),
-        "{}",
-        errors(&other)
-    );
+    let words = "n_queries is 20 there, 21 here; use them, or choose another --out";
+    assert!(errors(&other).contains(words), "{}", errors(&other));
+    let other = aplysia(&line.replace("--images 24", "--images 23"), &[&run, &twin]);
+    let words = "n_images is 24 there, 23 here";
+    assert!(errors(&other).contains(words), "{}", errors(&other));
+
+    // Nothing to compare is no pass.
+    let alone = aplysia(&format!("{line} --attacks one-pixel"), &[&run, &twin]);
+    let text = String::from_utf8(alone.stdout).unwrap();
+    assert!(text.contains("no check is possible: add pgd"), "{text}");
+
+    for (victim, other, words) in [
+        (&run, &run, "is the run under attack itself"),
+        (&twin, &run, "not by bp alone"),
+    ] {
+        let output = aplysia(&line, &[victim, other]);
+        assert!(errors(&output).contains(words), "{}", errors(&output));
+    }
 }
 
 #[test]

@@ -17,7 +17,15 @@ use rand_chacha::ChaCha8Rng;
 fn direct_feedback_equals_transposed_convolution() {
     for g in cases() {
         let classes = 3;
-        let b = dfa_feedback(classes, g.input.c, g.kernel, (5, 1));
+        let drawn = |init| dfa_feedback(classes, (g.input.c, g.kernel), init, (5, 1));
+        let b = drawn(Init::Xavier);
+        // fan_in = in_ch·k², fan_out = classes·k²: another draw is another length.
+        let longer = (2.0 * g.input.c as f32 / (g.input.c + classes) as f32).sqrt();
+        let longer = b
+            .iter()
+            .map(|b| b / longer / 3.0f32.sqrt())
+            .collect::<Vec<_>>();
+        assert_close(&drawn(Init::Kaiming), &longer, "the draw of the options");
         let map = dfa_conv_map(&g, classes, &b);
         let rng = &mut ChaCha8Rng::seed_from_u64(9);
         let (hidden, logits) = (draw(rng, N * g.input.len()), draw(rng, N * classes));

@@ -55,12 +55,13 @@ impl fmt::Display for Summary {
             write!(f, "\npgd (exact) leaves {left:.1} at ε 128/255.")?;
         }
         let held = self.checks.iter().filter(|c| c.verdict == Verdict::Holds);
-        writeln!(
-            f,
-            "\n{} of {} checks hold.",
-            held.count(),
-            self.checks.len()
-        )?;
+        match (held.count(), self.checks.len()) {
+            (_, 0) => writeln!(
+                f,
+                "\nno check is possible: add pgd, square, another ε or a twin."
+            )?,
+            (held, n) => writeln!(f, "\n{held} of {n} checks hold.")?,
+        }
         let loud = |c: &crate::Check, word: &str| {
             format!(
                 "{word}: {}: {} images left, {} there",

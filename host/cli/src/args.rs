@@ -15,6 +15,7 @@ pub(crate) mod sign;
 pub(crate) mod study;
 mod supernet;
 mod train;
+mod unused;
 
 pub(crate) use adapted::{AdaptedArgs, Labels};
 pub(crate) use export::{ExportArgs, GoldenArgs};
@@ -23,6 +24,7 @@ use robust::RobustArgs;
 pub(crate) use search::SearchArgs;
 pub(crate) use supernet::SupernetArgs;
 pub(crate) use train::TrainArgs;
+pub(crate) use unused::parse;
 
 use aplysia_data::{Corruption, Source};
 use clap::{Args, Parser, Subcommand, value_parser};
@@ -110,7 +112,8 @@ pub(crate) enum Command {
     /// What a blob or a genotype is and costs: layers, flash, RAM, MACs; of a blob the memory map, of a
     /// genotype the rules.
     #[command(after_help = "Examples:\n  aplysia inspect model.blob\n  \
-                            aplysia inspect genotype.toml --dataset fashion-mnist-32")]
+                            aplysia inspect genotype.toml --dataset fashion-mnist-32\n  \
+                            aplysia inspect run")]
     Inspect(InspectArgs),
     /// Run a blob on test images with the device's own int8 kernels.
     #[command(after_help = "Example:\n  aplysia run model.blob --images 10")]
@@ -234,7 +237,7 @@ pub(crate) struct ImportArgs {
 
 #[derive(Args)]
 pub(crate) struct InspectArgs {
-    /// A blob, or a genotype (.toml).
+    /// A blob, or a genotype: a TOML file, the folder of a run or a model, a published name.
     pub(crate) what: PathBuf,
     /// A genotype says neither shape nor classes of its images: the training images do.
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! A model on the emulated board: two boards at a time, each checked against the host.
 
+use crate::device::NO_BOARD;
 use crate::{images, progress};
 use anyhow::{Context, Result};
 use aplysia_data::Dataset;
@@ -25,6 +26,15 @@ pub(crate) struct Board<'a> {
     pub(crate) model: Model<'a>,
     /// Raised by Ctrl-C.
     pub(crate) stop: &'a AtomicBool,
+}
+
+/// Checks that a board with the program `firmware` can be started here.
+///
+/// # Errors
+/// No emulator or no such program.
+pub(crate) fn check(firmware: &Path) -> Result<()> {
+    Emulator::start(firmware, None).context(NO_BOARD)?;
+    Ok(())
 }
 
 /// A changed camera.
@@ -119,7 +129,7 @@ impl Board<'_> {
 
     fn start(&self) -> Result<Device<Emulator>> {
         let emulator = Emulator::start(&self.firmware, Some(self.blob));
-        let emulator = emulator.context("cannot start an emulated board")?;
+        let emulator = emulator.context(NO_BOARD)?;
         Ok(Device::connect(emulator)?.0)
     }
 }

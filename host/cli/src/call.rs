@@ -1,8 +1,7 @@
 //! Commands of this program as other commands call them: flags in text, read by the same grammar. It owns no flag.
 
-use crate::args::{Cli, Command, DataArgs, EvaluateArgs, ExportArgs, SearchArgs, TrainArgs};
+use crate::args::{self, Command, DataArgs, EvaluateArgs, ExportArgs, SearchArgs, TrainArgs};
 use anyhow::{Context, Result, bail, ensure};
-use clap::Parser;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
@@ -13,7 +12,7 @@ fn parse(name: &str, flags: &str, further: &[&OsStr]) -> Result<Command> {
         .chain(flags.split_whitespace());
     let words = words.map(OsString::from);
     let line = words.chain(further.iter().map(|&word| word.to_owned()));
-    let parsed = Cli::try_parse_from(line);
+    let parsed = args::parse(line);
     Ok(parsed
         .with_context(|| format!("flags of `{name}`: {flags}"))?
         .command)

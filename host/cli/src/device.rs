@@ -28,7 +28,8 @@ use std::time::Duration;
 /// A device behind whatever line.
 pub(crate) type AnyDevice = Device<Box<dyn Line>>;
 
-const NO_BOARD: &str =
+/// In front of why there is no board.
+pub(crate) const NO_BOARD: &str =
     "cannot start an emulated board (--firmware ELF or $APLYSIA_FIRMWARE names its program)";
 
 /// Between two looks whether an emulated board still runs.

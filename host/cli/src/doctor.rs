@@ -40,7 +40,7 @@ pub(crate) fn run() -> anyhow::Result<Outcome> {
         },
         Check {
             what: "firmware",
-            needed_for: "device, demo",
+            needed_for: "device, demo, study",
             optional: false,
             found: firmware(),
         },

@@ -2,7 +2,7 @@
 
 use crate::args::{DataArgs, InspectArgs};
 use crate::images::{self, TrainingImages};
-use crate::{Outcome, blob};
+use crate::{Outcome, blob, genotype};
 use anyhow::{Context, Result};
 use aplysia_deploy::adaptation::DOMAINS;
 use aplysia_deploy::arena::Work;
@@ -18,25 +18,24 @@ use std::io::{self, Write};
 /// Prints layers and costs; of a blob the memory map, of a genotype the rules.
 ///
 /// # Errors
-/// The file cannot be read or is neither a genotype nor a valid blob, the images of a genotype are
-/// missing, or the output cannot be written.
+/// Neither a genotype nor a valid blob, the images of a genotype are missing, or the output cannot be written.
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
-    let bytes = blob::read_file(&args.what).context(
-        "give a genotype (TOML) or a blob that `aplysia export` or `aplysia import` wrote",
-    )?;
     let out = &mut io::stdout().lock();
-    if args.what.extension().is_some_and(|e| e == "toml") {
-        let text = String::from_utf8(bytes).context("a genotype is UTF-8 text")?;
-        let parsed = Design::from_toml(&text)
-            .with_context(|| format!("{} is not a genotype", args.what.display()))?;
-        genotype(out, &parsed, &args.data)?;
+    if genotype::is_meant(&args.what) {
+        design(out, &genotype::read(&args.what)?, &args.data)?;
     } else {
+        let bytes = blob::read_file(&args.what).with_context(|| {
+            format!(
+                "give a blob that `aplysia export` or `aplysia import` wrote, or a genotype: {}",
+                genotype::choices()
+            )
+        })?;
         model(out, &blob::parse(&bytes, &args.what)?)?;
     }
     Ok(Outcome::Done)
 }
 
-fn genotype(out: &mut impl Write, design: &Design, data: &DataArgs) -> Result<()> {
+fn design(out: &mut impl Write, design: &Design, data: &DataArgs) -> Result<()> {
     let images = TrainingImages::load(data)?.splits.train;
     let (input, n_classes) = (images::shape(&images), images.n_classes());
     writeln!(
@@ -47,7 +46,10 @@ fn genotype(out: &mut impl Write, design: &Design, data: &DataArgs) -> Result<()
     let network = design.lower(input, n_classes)?.inference().0;
     write!(out, "{}", network.draw())?;
     let content = plasticity::content(design, &images.class_names);
-    let blob = untrained_blob(&network, &content)?;
+    let blob = match untrained_blob(&network, &content) {
+        Ok(blob) => blob,
+        Err(e) => return Ok(writeln!(out, "not for a device: {e}")?),
+    };
     let model = Model::parse(&blob)?;
     let cost = Costs::of(&model);
     costs(out, cost)?;

@@ -17,6 +17,7 @@ mod device;
 mod doctor;
 mod evaluate;
 mod export;
+mod genotype;
 mod golden;
 mod images;
 mod import;
@@ -37,7 +38,7 @@ mod train;
 
 use aplysia_learn::LearnError;
 use args::{Cli, Command};
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
     // `aplysia … | head` ends quietly, like any other program of a pipeline.
     sigpipe::reset();
     let cli = match preset::expand(std::env::args_os().collect()) {
-        Ok(Some(line)) => Cli::parse_from(line),
+        Ok(Some(line)) => args::parse(line).unwrap_or_else(|e| e.exit()),
         Ok(None) => return ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("error: {e:#}");

@@ -74,7 +74,14 @@ pub(crate) fn name(path: &Path) -> String {
 
 /// The study in `dir`, of whichever space.
 fn search(dir: &Path, digest: &str, n_classes: usize) -> Result<Search> {
-    let text = String::from_utf8(blob::read_file(&dir.join("study.toml"))?)?;
+    let study = dir.join("study.toml");
+    let bytes = blob::read_file(&study).with_context(|| {
+        format!(
+            "{} is not the folder of a study; give one that `aplysia search` wrote, and runs by --run",
+            dir.display()
+        )
+    })?;
+    let text = String::from_utf8(bytes)?;
     let table: toml::Table = text.parse().context("study.toml is damaged")?;
     let got = table.get("dataset_digest").and_then(|d| d.as_str());
     ensure!(

@@ -8,14 +8,14 @@ mod target;
 
 pub(crate) use record::Record;
 
-use crate::args::EvaluateArgs;
+use crate::args::{DataArgs, EvaluateArgs};
 use crate::lines::Lines;
 use crate::run_folder::{self, RunFolder};
 use crate::{Outcome, images, progress, report, train};
 use anyhow::{Context, Result, bail, ensure};
 use aplysia_attack::{Batch, Cell, ImageShape, Protocol, Summary, Target, Victim, predicted};
 use aplysia_data::{Corruption, Dataset, Normalization};
-use aplysia_space::Rule;
+use aplysia_space::{Design, Rule};
 use record::{Corrupted, Settings};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -59,13 +59,10 @@ pub(crate) fn measure(
         args.what.display()
     );
     let run = RunFolder::load_for(&args.what, &args.data)?;
-    let twin = args
-        .robust
-        .twin
-        .as_deref()
-        .map(|twin| RunFolder::load_for(twin, &args.data))
-        .transpose()?;
     let test = test.subset(args.robust.images, args.robust.seed);
+    let twin = args.robust.twin.as_deref();
+    let twin = twin.map(|dir| self::twin((dir, &args.data), &run, &test));
+    let twin = twin.transpose()?;
     let nets = Nets::new(args, &run, twin.as_ref(), (&test, normalization))?;
     let protocol = protocol(args);
     let settings = Settings {
@@ -118,6 +115,28 @@ pub(crate) fn measure(
     Ok(Some(record))
 }
 
+/// The run in `dir`, another than `run` and trained by back-propagation.
+fn twin((dir, data): (&Path, &DataArgs), run: &RunFolder, test: &Dataset) -> Result<RunFolder> {
+    let twin = RunFolder::load_for(dir, data)?;
+    ensure!(
+        twin.params != run.params,
+        "--twin {} is the run under attack itself; give another one, trained by back-propagation",
+        dir.display()
+    );
+    ensure!(
+        is_bp(&twin.design),
+        "--twin {} was trained by {}, not by bp alone; give a run of `aplysia train --rule bp`",
+        dir.display(),
+        rules(&twin, test)?
+    );
+    Ok(twin)
+}
+
+/// Whether every layer is trained by back-propagation.
+fn is_bp(design: &Design) -> bool {
+    design.clone().with_rule(Rule::Bp) == *design
+}
+
 fn protocol(args: &EvaluateArgs) -> Protocol {
     let a = &args.robust;
     let mut epsilons: Vec<f32> = a.epsilons.iter().map(|&e| e.into()).collect();
@@ -161,8 +180,8 @@ impl Nets {
                 .with_context(|| format!("{} was not trained on these images", dir.display()))
         };
         let exact = net(run, &args.what, true)?;
-        let differs = run.design.clone().with_rule(Rule::Bp) != run.design;
-        let own = differs.then(|| net(run, &args.what, false)).transpose()?;
+        let own = (!is_bp(&run.design)).then(|| net(run, &args.what, false));
+        let own = own.transpose()?;
         let twin = match (twin, &args.robust.twin) {
             (Some(twin), Some(dir)) => Some(net(twin, dir, true)?),
             _ => None,

@@ -104,7 +104,12 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
             path.display()
         )
     })?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+    serde_json::from_slice(&bytes).with_context(|| {
+        format!(
+            "{} is damaged; the same `aplysia train` command writes it again from the checkpoint",
+            path.display()
+        )
+    })
 }
 
 /// Writes a file whole or not at all.
@@ -114,5 +119,10 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         file.write_all(bytes)?;
         file.commit()
     };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    write().with_context(|| {
+        format!(
+            "cannot write {}; what was there is unchanged: mend the cause, and give the same command again",
+            path.display()
+        )
+    })
 }

@@ -3,7 +3,7 @@
 use crate::args::{DataArgs, TrainArgs};
 use crate::images::{self, TrainingImages};
 use crate::run_folder::{self, RunFolder, RunRecord};
-use crate::{Outcome, progress};
+use crate::{Outcome, genotype, progress};
 use anyhow::{Context, Result, bail, ensure};
 use aplysia_data::{Dataset, Normalization};
 use aplysia_learn::{
@@ -110,8 +110,10 @@ impl<'a> Training<'a> {
     /// A checkpoint of other settings, a loss that is no number, a full disk.
     pub(crate) fn fit(&self, stop: &AtomicBool) -> Result<bool> {
         if is_finished(&self.args.out, &self.config, &self.part) {
+            self.check_checkpoint()?;
             return Ok(true);
         }
+        self.introduce();
         let bar = progress::bar(0, "training");
         let start = Instant::now();
         let trained = train(&self.job(), &mut |p| {
@@ -135,6 +137,35 @@ impl<'a> Training<'a> {
         };
         RunFolder::save(&self.args.out, &record, &trained.params)?;
         Ok(true)
+    }
+
+    /// Prints what is trained by which rules, and what will not work.
+    fn introduce(&self) {
+        let network = &self.network;
+        say!(
+            "{} weights, {}",
+            network.total_weights(),
+            network.trained_by()
+        );
+        if self.config.weight_decay == 0.0 && network.rule_share().contains_key(&Rule::Kp) {
+            eprintln!(
+                "warning: without weight decay the feedback of kp never aligns with the weights: give \
+                 --weight-decay more than 0"
+            );
+        }
+    }
+
+    /// Checks that the checkpoint of a finished run is whole, if it was kept: it holds what `kp` has learned.
+    fn check_checkpoint(&self) -> Result<()> {
+        if !self.checkpoint.exists() {
+            return Ok(());
+        }
+        aplysia_learn::check_checkpoint(&self.checkpoint).with_context(|| {
+            format!(
+                "{} holds a finished run with a damaged checkpoint; remove its run.json as well to train again",
+                self.args.out.display()
+            )
+        })
     }
 
     /// How much the gradients of `n` batches differ, where the run stands.
@@ -206,18 +237,13 @@ pub(crate) fn normalization(args: &DataArgs) -> Result<Normalization> {
 
 /// What to train on images like those of `part`.
 fn design(args: &TrainArgs, part: &Dataset) -> Result<Design> {
-    let name = &args.genotype;
-    let design = match Design::named(name)? {
-        Some(design) => design,
-        None => {
-            let text = std::fs::read_to_string(name).with_context(|| {
-                format!("cannot read the genotype {name}; give a TOML file or a published name")
-            })?;
-            Design::from_toml(&text).with_context(|| format!("{name} is not a genotype"))?
-        }
-    };
+    let design = genotype::read(Path::new(&args.genotype))?;
     let images = (images::shape(part), part.n_classes());
     let extra = (args.auxiliary > 0.0, args.drop_path > 0.0);
+    // A preset is for more than one space.
+    if args.preset.is_none() {
+        args.skeleton.check(design.space(), extra)?;
+    }
     let design = args.skeleton.apply(design, images, extra);
     Ok(match args.rule {
         Some(rule) => design.with_rule(rule),

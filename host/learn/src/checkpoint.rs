@@ -177,9 +177,9 @@ pub(crate) struct Checkpoint {
 /// Writes a file whole or not at all.
 ///
 /// # Errors
-/// [`LearnError::Io`].
+/// [`LearnError::Unwritten`].
 pub(crate) fn write<T: Serialize>(state: &T, path: &Path) -> Result<(), LearnError> {
-    let io = |source| LearnError::Io {
+    let io = |source| LearnError::Unwritten {
         path: path.into(),
         source,
     };
@@ -190,6 +190,14 @@ pub(crate) fn write<T: Serialize>(state: &T, path: &Path) -> Result<(), LearnErr
     let mut file = AtomicWriteFile::open(path).map_err(io)?;
     file.write_all(&bytes).map_err(io)?;
     file.commit().map_err(io)
+}
+
+/// Checks that `path` holds a checkpoint of a training, whole.
+///
+/// # Errors
+/// [`LearnError::Io`], [`LearnError::NotACheckpoint`].
+pub fn check_checkpoint(path: &Path) -> Result<(), LearnError> {
+    read::<Checkpoint>(path).map(|_| ())
 }
 
 /// Reads a file written by [`write`].

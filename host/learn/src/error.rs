@@ -97,8 +97,19 @@ pub enum LearnError {
         /// What the decoder says.
         reason: postcard::Error,
     },
-    /// Reading or writing failed.
-    #[error("{}: cannot be read or written", path.display())]
+    /// Writing failed; the file is as it was before.
+    #[error(
+        "{}: cannot be written; what was saved before is whole: make room, and the same command goes on from there",
+        path.display()
+    )]
+    Unwritten {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Reading failed.
+    #[error("{}: cannot be read", path.display())]
     Io {
         /// The file.
         path: PathBuf,

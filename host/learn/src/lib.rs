@@ -47,6 +47,7 @@ mod train;
 pub use burn;
 
 pub use augment::Augment;
+pub use checkpoint::check_checkpoint;
 pub use config::TrainConfig;
 pub use device::Device;
 pub use error::LearnError;

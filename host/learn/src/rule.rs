@@ -109,7 +109,7 @@ pub enum FeedbackScale {
     #[default]
     Fixed,
     /// `‖B‖ = ‖W‖` at every step (Moskovitz et al. 2018, "strict" normalisation): one number per layer
-    /// is transported. Trains better in depth with batch norm, where weights grow and the fixed scale
+    /// is transported; not for `dfa`, whose `B` belongs to the output's error and stays as drawn. Trains better in depth with batch norm, where weights grow and the fixed scale
     /// does not follow: validation accuracy on Fashion-MNIST with the fixed scale, then with this one:
     /// `fa` 66 %, 75 %; `usf` 81.9 %, 83.1 % (6 layers, 0.27 M MACs, 5 epochs); `usf` 85.9 %, 87.7 %
     /// (DS-CNN of 10 layers, 0.84 M MACs, 4 epochs); lr 0.1, batch 128, seed 0.
@@ -253,7 +253,7 @@ impl<B: LearnOps> Feedback<B> {
 
 /// The map `[classes, h·w·in_ch]` (NHWC per class) by which `dfa` sends the error to the input of a
 /// convolution: T-conv of the error, held constant over all output pixels, through a random
-/// `B [classes, in_ch, k, k] ~ U(−a, a)`, `fan_in = in_ch·k²`, `fan_out = classes·k²`.
+/// `B [classes, in_ch, k, k] ~ U(−a, a)` with `a` of [`Init`], `fan_in = in_ch·k²`, `fan_out = classes·k²`.
 pub fn dfa_conv_map(g: &ConvGeometry, n_classes: usize, feedback: &[f32]) -> Vec<f32> {
     let (k, d, pad, input) = (g.kernel, g.dilation, g.pad, g.input);
     let mut map = vec![0.0; n_classes * input.len()];
@@ -275,13 +275,19 @@ pub fn dfa_conv_map(g: &ConvGeometry, n_classes: usize, feedback: &[f32]) -> Vec
     map
 }
 
-/// The random `B` of a `dfa` layer, `[classes, in_ch, k, k]` flat (a linear layer has `k = 1`).
-pub fn dfa_feedback(n_classes: usize, in_ch: usize, kernel: usize, at: (u64, usize)) -> Vec<f32> {
+/// The random `B` of a `dfa` layer, `[classes, in_ch, k, k]` flat (a linear layer has `k = 1`): the draw `init`
+/// from (seed, layer) `at`.
+pub fn dfa_feedback(
+    n_classes: usize,
+    (in_ch, kernel): (usize, usize),
+    init: Init,
+    at: (u64, usize),
+) -> Vec<f32> {
     let kk = kernel * kernel;
     let fan = Fan {
         fan_in: in_ch * kk,
         fan_out: n_classes * kk,
     };
     let mut rng = stream(at.0, Purpose::Feedback, at.1, 0);
-    uniform(&mut rng, Init::Xavier.bound(fan), n_classes * in_ch * kk)
+    uniform(&mut rng, init.bound(fan), n_classes * in_ch * kk)
 }

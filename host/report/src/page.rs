@@ -295,27 +295,13 @@ fn legend(findings: &Findings) -> String {
         let square = format!("<rect class=\"fill-{rule}\" width=\"12\" height=\"12\" rx=\"2\"/>");
         format!(
             "<li><svg viewBox=\"0 0 12 12\" aria-hidden=\"true\">{square}</svg><b>{rule}</b> {}</li>\n",
-            long_name(*rule)
+            rule.long_name()
         )
     });
     format!(
         "<ul class=\"legend\">\n{}</ul>\n",
         items.collect::<String>()
     )
-}
-
-fn long_name(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Bp => "back-propagation",
-        Rule::Fa => "feedback alignment",
-        Rule::Usf => "uniform sign-concordant feedback",
-        Rule::Brsf => "sign-concordant, magnitudes redrawn each step",
-        Rule::Frsf => "sign-concordant, magnitudes fixed",
-        Rule::Dfa => "direct feedback alignment",
-        Rule::Kp => "Kolen-Pollack",
-        Rule::Hebb => "Hebbian with Oja's decay",
-        Rule::SoftHebb => "soft competition",
-    }
 }
 
 fn shares(findings: &Findings) -> String {

@@ -34,6 +34,14 @@ impl Network {
         share
     }
 
+    /// Which rules train which shares of the weights, in words.
+    pub fn trained_by(&self) -> String {
+        let share = self.rule_share().into_iter();
+        let share = share.map(|(rule, part)| format!("{rule} {:.1} %", 100.0 * part));
+        let share: Vec<String> = share.collect();
+        format!("trained by: {}", share.join(", "))
+    }
+
     /// One line per layer: place, operation, output shape, rule, weights, multiply-accumulates; then
     /// the sums and the share of each rule. Ends in a newline.
     pub fn draw(&self) -> String {
@@ -63,12 +71,7 @@ impl Network {
         }
         let (weights, macs) = (self.total_weights().to_string(), self.macs().to_string());
         line(["total", "", "", "", &weights, &macs]);
-        let share = self.rule_share();
-        let share: Vec<_> = share
-            .iter()
-            .map(|(rule, part)| format!("{rule} {:.1} %", 100.0 * part))
-            .collect();
-        let _ = writeln!(text, "weights trained by: {}", share.join(", "));
+        let _ = writeln!(text, "weights {}", self.trained_by());
         text
     }
 }

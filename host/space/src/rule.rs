@@ -62,6 +62,21 @@ impl Rule {
         }
     }
 
+    /// What the name stands for.
+    pub fn long_name(self) -> &'static str {
+        match self {
+            Rule::Bp => "back-propagation",
+            Rule::Fa => "feedback alignment",
+            Rule::Usf => "uniform sign-concordant feedback",
+            Rule::Brsf => "sign-concordant, magnitudes redrawn each step",
+            Rule::Frsf => "sign-concordant, magnitudes fixed",
+            Rule::Dfa => "direct feedback alignment",
+            Rule::Kp => "Kolen-Pollack",
+            Rule::Hebb => "Hebbian with Oja's decay",
+            Rule::SoftHebb => "soft competition",
+        }
+    }
+
     /// Whether weights change by the layer's own input and response instead of the loss gradient.
     pub fn is_local(self) -> bool {
         matches!(self, Rule::Hebb | Rule::SoftHebb)
@@ -76,10 +91,16 @@ impl std::fmt::Display for Rule {
 
 impl std::str::FromStr for Rule {
     type Err = String;
+    /// Reads the short name; `kolen-pollack` and `hebbian` are understood, too.
     fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let name = match s {
+            "kolen-pollack" => Rule::Kp.name(),
+            "hebbian" => Rule::Hebb.name(),
+            name => name,
+        };
         Rule::ALL
             .into_iter()
-            .find(|r| r.name() == s)
+            .find(|r| r.name() == name)
             .ok_or_else(|| {
                 let all: Vec<_> = Rule::ALL.iter().map(|r| r.name()).collect();
                 format!("unknown learning rule `{s}`; use one of {}", all.join(", "))

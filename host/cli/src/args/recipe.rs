@@ -21,7 +21,7 @@ pub(crate) struct RecipeArgs {
     /// Nesterov momentum.
     #[arg(long, default_value_t = 0.9)]
     pub(crate) momentum: f32,
-    /// L2 penalty on the weights.
+    /// L2 penalty on the weights. `kp` needs it: without, its feedback never aligns with the weights.
     #[arg(long, default_value_t = 5e-4)]
     pub(crate) weight_decay: f64,
     /// Largest norm of the whole gradient, 0 for no limit.
@@ -131,6 +131,32 @@ impl SkeletonArgs {
             n_cells: self.cells.unwrap_or(s.n_cells),
             coverage: self.coverage.unwrap_or(s.coverage),
         }
+    }
+
+    /// Checks that a network of `space` has what the flags change, those of training among them.
+    ///
+    /// # Errors
+    /// Names the first flag that changes nothing there.
+    pub(crate) fn check(
+        &self,
+        space: &str,
+        (auxiliary, drop_path): (bool, bool),
+    ) -> anyhow::Result<()> {
+        let (cells, darts) = (space != "mcu", space == "darts");
+        let flags = [
+            ("--channels", self.channels.is_some(), cells),
+            ("--cells", self.cells.is_some(), cells),
+            ("--coverage", self.coverage.is_some(), cells),
+            ("--auxiliary", auxiliary, darts),
+            ("--drop-path", drop_path, darts),
+        ];
+        for (flag, given, used) in flags {
+            anyhow::ensure!(
+                used || !given,
+                "{flag} changes nothing in a network of the space {space}: leave it out"
+            );
+        }
+        Ok(())
     }
 
     /// `design` with what the flags and the images say; with the parts that only training has.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// The flags that a study keeps.
 const SETTINGS: [&str; 23] = [
-    "_preset",
+    "preset",
     "strategy",
     "trials",
     "population",
@@ -44,8 +44,8 @@ pub(crate) struct SearchArgs {
     /// Flags by name, before those given here, which win: `fashion-minutes`, `cifar10`, ...; `help` lists
     /// them.
     // Read before all flags: see `preset`.
-    #[arg(long = "preset", value_name = "NAME")]
-    pub(crate) _preset: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
     /// Go on with the study in the folder: its own settings are used, so that none can be given.
     #[arg(long, conflicts_with_all = SETTINGS)]
     pub(crate) resume: bool,

@@ -1,6 +1,7 @@
 //! `aplysia train`.
 
 use super::{DEVICES, DataArgs, RecipeArgs, SkeletonArgs, at_least_one};
+use crate::genotype::choices;
 use aplysia_learn::FeedbackScale;
 use aplysia_space::Rule;
 use clap::Args;
@@ -8,16 +9,15 @@ use std::path::PathBuf;
 
 #[derive(Args)]
 pub(crate) struct TrainArgs {
-    /// A genotype (TOML file), a published one by name (`BIODARTS`, `DARTS_V2`, ...), or a cell of
-    /// NAS-Bench-201 (`|nor_conv_3x3~0|+|...`).
+    #[arg(help = format!("The genotype: {}", choices()))]
     pub(crate) genotype: String,
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// Flags by name, before those given here, which win: `fashion-minutes`, `cifar10`, ...; `help` lists
     /// them.
     // Read before all flags: see `preset`.
-    #[arg(long = "preset", value_name = "NAME")]
-    pub(crate) _preset: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
     /// Folder to write: genotype.toml, checkpoint, parameters and history.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -38,7 +38,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Use this one rule in every layer instead of the genotype's.
-    #[arg(long)]
+    #[arg(long, long_help = rules_in_words())]
     pub(crate) rule: Option<Rule>,
     /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.
     #[arg(long, default_value_t = FeedbackScale::WeightNorm)]
@@ -57,4 +57,11 @@ pub(crate) struct TrainArgs {
     /// `cpu`, `ndarray`, `cuda` or `wgpu`.
     #[arg(long, default_value = "cpu", value_parser = DEVICES)]
     pub(crate) device: String,
+}
+
+/// The long help of `--rule`.
+fn rules_in_words() -> String {
+    let line = |rule: Rule| format!("\n  {:<9} {}", rule.name(), rule.long_name());
+    let table = Rule::ALL.map(line).concat();
+    format!("Use this one rule in every layer instead of the genotype's:{table}")
 }

@@ -115,6 +115,10 @@ fn on_device(
 
 impl Searched for McuSpace {
     fn new(args: &SearchArgs, input: Shape, _: usize) -> Result<Self> {
+        // A preset is for more than one space.
+        if args.preset.is_none() {
+            args.skeleton.check("mcu", (false, false))?;
+        }
         let space = bounds(args, "mcu")?.unwrap_or_else(|| McuSpace::new(input));
         Ok(match args.rules.as_slice() {
             [] => space,

@@ -11,7 +11,7 @@ mod units;
 
 use crate::args::TrainArgs;
 use crate::args::study::PaperArgs;
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::images::{self, TrainingImages};
 use crate::train::Training;
 use crate::{Outcome, call, device, export, progress, robust, run_folder, search};
@@ -76,6 +76,9 @@ struct Fitted {
 /// Missing data or emulator, settings that no command takes, a full disk.
 pub(crate) fn run(args: &PaperArgs) -> Result<Outcome> {
     let settings = Settings::load(args)?;
+    if settings.export.device_images > 0 {
+        board::check(&device::firmware(args.firmware.as_deref()))?;
+    }
     let stop = progress::stop_flag()?;
     let data = TrainingImages::load(&args.data)?;
     let study = Study {
