@@ -128,6 +128,8 @@ mod unfit;
 mod constant_channels;
 /// TensorFlow Lite files: the bits of TensorFlow Lite Micro, refusals by name, damage.
 mod import;
+/// Models as stock Keras converts them: imported, the bits of TensorFlow Lite Micro; refusals.
+mod keras;
 /// MLPerf Tiny's models: imported, the bits of TensorFlow Lite Micro.
 mod mlperf_tiny;
 /// Small TensorFlow Lite files.

@@ -106,7 +106,14 @@ pub(crate) enum Command {
     /// Convert a full-int8 TensorFlow Lite model to a blob that computes the same bits.
     #[command(
         after_help = "Examples:\n  aplysia import model.tflite --out model.blob\n  \
-                            aplysia import kws.tflite --out kws.blob --classes yes,no,silence"
+                            aplysia import kws.tflite --out kws.blob --classes yes,no,silence\n\n\
+                            Supported: CONV_2D, DEPTHWISE_CONV_2D (multiplier 1, or one input channel), \
+                            FULLY_CONNECTED, ADD, CONCATENATION (of channels), MAX_POOL_2D, AVERAGE_POOL_2D, \
+                            MEAN and REDUCE_MAX (of all rows and columns), SOFTMAX (511 classes), RELU, RELU6, \
+                            PAD (before convolutions, and MAX_POOL_2D behind a RELU), RESHAPE, SQUEEZE, \
+                            EXPAND_DIMS, SHAPE, STRIDED_SLICE and PACK (for a RESHAPE), QUANTIZE, DEQUANTIZE (at \
+                            the output). The batch may be open. The blob's input and output are int8: bytes of a \
+                            uint8 model less 128, numbers of a float model in the blob's scale and zero point."
     )]
     Import(ImportArgs),
     /// What a blob or a genotype is and costs: layers, flash, RAM, MACs; of a blob the memory map, of a

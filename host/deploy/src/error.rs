@@ -119,6 +119,17 @@ pub enum DeployError {
     /// The blob cannot be written or is not accepted by the runtime.
     #[error("the runtime refuses the blob")]
     Blob(#[from] aplysia_shared::blob::BlobError),
+    /// A layer of the blob is not accepted by the runtime.
+    #[error("the runtime refuses the layer that writes `{name}`")]
+    Layer {
+        /// Index of the tensor it writes.
+        tensor: u8,
+        /// Name of that tensor.
+        name: String,
+        /// Why; the layer's number counts in the order of execution.
+        #[source]
+        fault: aplysia_shared::blob::BlobError,
+    },
     /// The arena is too small for the model.
     #[error("the model does not run in this arena")]
     Arena(#[from] aplysia_shared::ArenaError),

@@ -12,6 +12,7 @@ use crate::parts::Parts;
 use crate::plan::memory_map;
 use crate::quantize::WeightedLayer;
 use crate::{DeployError, Export};
+use aplysia_shared::blob::BlobError;
 use aplysia_shared::kernel::dsp::packing::{self, Depth};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS};
 use aplysia_shared::{GraphV1, Labels, Layer, Op, Tensor};
@@ -61,7 +62,19 @@ impl Plain {
             }
             layer.params = data.params(constants, depth)?;
         }
-        Export::of(self.assembled(data, class_names)?)
+        let names = self.names.clone();
+        let assembly = self.assembled(data, class_names)?;
+        let writes: Vec<u8> = assembly
+            .parts
+            .graph
+            .layers
+            .iter()
+            .map(|l| l.output)
+            .collect();
+        Export::of(assembly).map_err(|error| match error {
+            DeployError::Blob(fault) => named(fault, &writes, &names),
+            error => error,
+        })
     }
 
     fn assembled(
@@ -99,6 +112,40 @@ impl Plain {
             map: memory_map(&names, &buffers, &plan),
             plan,
         })
+    }
+}
+
+/// A fault of the blob by the name of the tensor that the layer at fault writes.
+fn named(fault: BlobError, writes: &[u8], names: &[String]) -> DeployError {
+    let layer = layer_of(&fault).map(usize::from);
+    match layer.and_then(|layer| writes.get(layer)) {
+        None => DeployError::Blob(fault),
+        Some(&tensor) => DeployError::Layer {
+            tensor,
+            name: names.get(usize::from(tensor)).cloned().unwrap_or_default(),
+            fault,
+        },
+    }
+}
+
+/// The layer that has a fault.
+fn layer_of(fault: &BlobError) -> Option<u8> {
+    match *fault {
+        BlobError::TensorIndex { layer, .. }
+        | BlobError::Order { layer, .. }
+        | BlobError::Inputs { layer }
+        | BlobError::LayerShape { layer }
+        | BlobError::Window { layer }
+        | BlobError::PoolScale { layer }
+        | BlobError::Softmax { layer }
+        | BlobError::Clamp { layer, .. }
+        | BlobError::Data { layer, .. }
+        | BlobError::Scaling { layer, .. }
+        | BlobError::Weight { layer, .. }
+        | BlobError::Packing { layer }
+        | BlobError::Accumulator { layer, .. }
+        | BlobError::Homeostasis { layer } => Some(layer),
+        _ => None,
     }
 }
 

@@ -53,8 +53,8 @@ pub enum ImportError {
 #[allow(missing_docs, reason = "the fields are what the message says")]
 pub enum Fault {
     /// There is no kernel.
-    #[error("the operator is not supported; rebuild the model from convolutions, pools and so on")]
-    Unsupported,
+    #[error("the operator is not supported; {remedy}")]
+    Unsupported { remedy: &'static str },
     /// An index of the file points nowhere.
     #[error("the operator names a tensor that does not exist; convert the model again")]
     Missing,
@@ -65,7 +65,9 @@ pub enum Fault {
     #[error("has type {got}, {want} is needed; convert with full integer quantization")]
     Type { got: String, want: &'static str },
     /// A size is left open.
-    #[error("has the dynamic shape {shape:?}; convert the model with fixed sizes")]
+    #[error(
+        "has the dynamic shape {shape:?}; only the batch may be open: give keras.Input every other size"
+    )]
     Dynamic { shape: Vec<i32> },
     /// Sizes that the operator cannot have.
     #[error("has shape {got:?}, {want} is needed")]
@@ -73,6 +75,33 @@ pub enum Fault {
     /// The shape given by a reshape cannot be read by an operator that depends on it.
     #[error("is reshaped to {got:?} between two operators that both depend on its shape")]
     Reshape { got: Vec<i32> },
+    /// The shape asked for is another one than the output has.
+    #[error("has shape {got:?}, but {want:?} is asked for; convert with a batch size of 1")]
+    Target { got: Vec<i32>, want: Vec<i32> },
+    /// A shape that is computed in an unknown way.
+    #[error(
+        "is a shape whose computation is not followed; build the model with \
+         keras.Input(shape, batch_size=1)"
+    )]
+    Arithmetic,
+    /// Zeros around an image that no window takes in.
+    #[error(
+        "is padded, {padding:?} rows and columns before and behind, which {operator} cannot take in; {remedy}"
+    )]
+    Padding {
+        padding: [[u16; 2]; 2],
+        operator: &'static str,
+        remedy: &'static str,
+    },
+    /// A RELU6 on its own between two scales.
+    #[error(
+        "has another scale than its input, and TensorFlow Lite Micro does not rescale in a RELU6 on its own; \
+         put the RELU6 right behind a convolution or an addition, or use RELU"
+    )]
+    Relu6,
+    /// The runtime's parser has the last word.
+    #[error("the runtime refuses its layer: {0}")]
+    Refused(aplysia_shared::blob::BlobError),
     /// Scales or zero points that the kernels do not take.
     #[error("has {scales} scales with zero points {zero_points:?}, but {want} is needed")]
     Quantization {

@@ -5,12 +5,25 @@
 //! `kernel_util.cc` (activations), `add.cc` and `softmax_common.cc` (factors).
 
 use super::geometry::Geometry;
+use super::names::remedy;
+use super::padding::Padding;
 use super::schema::Operator;
+use super::shape::{SHAPE, same_scale};
 use super::weights::{Scales, biases, transpose, weighted};
 use super::{Fault, Located, Lowering, Rest};
 use crate::quantize::{WeightedLayer, quantize_multiplier};
 use aplysia_shared::kernel::dsp::packing;
+use aplysia_shared::kernel::generic::MAX_SOFTMAX_CHANNELS;
 use aplysia_shared::{AddScales, Clamp, Op, Scaling, Tensor, Window};
+
+/// `ActivationFunctionType` of a RELU.
+pub(super) const RELU: i8 = 1;
+/// `ActivationFunctionType` of a RELU6.
+pub(super) const RELU6: i8 = 3;
+/// Most channels of a softmax.
+const MAX_CHANNELS: u16 = MAX_SOFTMAX_CHANNELS as u16;
+const POOL_REMEDY: &str = "put a RELU in front of a maximum; for a mean leave the padding out or use \
+                           padding=\"same\"";
 
 /// Damage of the file, or a fault of the operator.
 pub(super) type Lowered<T> = Result<Result<T, Located>, planus::Error>;
@@ -43,16 +56,32 @@ impl Lowering<'_> {
             4 => self.depthwise(operator),
             9 => self.fully_connected(operator),
             17 => self.pool(operator, Op::MaxPool),
-            22 | 43 | 70 => Ok(self.reshape(input, output)),
+            6 => Ok(self.dequantize(input, output)),
+            19 => Ok(self.relu(input, output, RELU)),
+            21 => Ok(self.relu(input, output, RELU6)),
+            22 => {
+                sound!(self.target(operator, output));
+                Ok(self.reshape(input, output))
+            }
             25 => self.softmax(operator),
+            34 => Ok(self.pad(&operator.inputs, output)),
+            40 => Ok(self.mean(&operator.inputs, output)),
+            43 | 70 => Ok(self.reshape(input, output)),
+            45 if self.is_shape(input) => self.strided_slice(operator, output),
+            SHAPE => Ok(self.shape(input, output)),
+            82 => Ok(self.maximum(&operator.inputs, output)),
+            83 if self.is_shape(input) => self.pack(operator, output),
             114 => Ok(self.quantize(input, output)),
-            _ => Ok(Err((output, Fault::Unsupported))),
+            code => {
+                let remedy = remedy(code);
+                Ok(Err((output, Fault::Unsupported { remedy })))
+            }
         }
     }
 
     fn conv(&mut self, operator: &Operator<'_>) -> Lowered<()> {
         let [input, weights, output] = sound!(ends(operator));
-        let (place, src) = sound!(self.source(input));
+        let (place, src, padding) = sound!(self.window_source(input));
         let dst = sound!(self.activation(output));
         let shape = sound!(self.filter_shape(weights));
         let [n, kernel_h, kernel_w, in_ch] = shape;
@@ -62,8 +91,8 @@ impl Lowering<'_> {
                 self.misfit(weights, "[out, h, w, in]", &src, &dst),
             )));
         }
-        let window = filter_geometry(operator, [kernel_h, kernel_w], 4)?;
-        let window = sound!(window.window(&src, &dst).map_err(|f| (output, f)));
+        let window = filter_geometry(operator, [kernel_h, kernel_w], 4, padding)?;
+        let window = sound!(self.window(&window, (input, &src), (output, &dst)));
         let clamp = sound!(clamp(operator.option(3, 0)?, &dst).map_err(|f| (output, f)));
         let constants = sound!(self.constants(operator, (n, 0), scales(&src, &dst)));
         Ok(self.convolution(window, constants, place, (output, clamp)))
@@ -84,7 +113,7 @@ impl Lowering<'_> {
 
     fn depthwise(&mut self, operator: &Operator<'_>) -> Lowered<()> {
         let [input, weights, output] = sound!(ends(operator));
-        let (place, src) = sound!(self.source(input));
+        let (place, src, padding) = sound!(self.window_source(input));
         let dst = sound!(self.activation(output));
         let [one, kernel_h, kernel_w, n] = sound!(self.filter_shape(weights));
         if [one, n] != [1, usize::from(dst.c)] {
@@ -93,8 +122,8 @@ impl Lowering<'_> {
                 self.misfit(weights, "[1, h, w, out]", &src, &dst),
             )));
         }
-        let window = filter_geometry(operator, [kernel_h, kernel_w], 5)?;
-        let window = sound!(window.window(&src, &dst).map_err(|f| (output, f)));
+        let window = filter_geometry(operator, [kernel_h, kernel_w], 5, padding)?;
+        let window = sound!(self.window(&window, (input, &src), (output, &dst)));
         let clamp = sound!(clamp(operator.option(4, 0)?, &dst).map_err(|f| (output, f)));
         let mut constants = sound!(self.constants(operator, (n, 3), scales(&src, &dst)));
         if src.c == dst.c {
@@ -139,7 +168,7 @@ impl Lowering<'_> {
         }
         let clamp = sound!(clamp(operator.option(0, 0)?, &dst).map_err(|f| (output, f)));
         let constants = sound!(self.constants(operator, (dst.c.into(), 0), scales(&src, &dst)));
-        let head = self.named && output == self.graph.output;
+        let head = self.named && self.is_output(output);
         if let Some(window) = Window::whole(&src).filter(|_| !head)
             && packing::packable(&window, src.c.into(), dst.c.into())
         {
@@ -187,9 +216,13 @@ impl Lowering<'_> {
 
     fn pool(&mut self, operator: &Operator<'_>, op: fn(Window) -> Op) -> Lowered<()> {
         let (input, output) = (operator.inputs[0], operator.outputs[0]);
-        let (place, src) = sound!(self.source(input));
+        let max = matches!(op(Window::square(1, 1, 0)), Op::MaxPool(_));
+        let (place, src, around) = sound!(self.window_source(input));
+        if !max || src.zero_point != i8::MIN {
+            sound!(self.unpadded(input, "this pool", POOL_REMEDY));
+        }
         let dst = sound!(self.activation(output));
-        if (src.scale.to_bits(), src.zero_point) != (dst.scale.to_bits(), dst.zero_point) {
+        if !same_scale(&src, &dst) {
             let fault = Fault::Quantization {
                 scales: 1,
                 zero_points: vec![dst.zero_point.into()],
@@ -203,8 +236,9 @@ impl Lowering<'_> {
             stride: [operator.option(2, 0)?, operator.option(1, 0)?],
             dilation: [1; 2],
             padding: operator.option(0, 0)?,
+            around,
         };
-        let window = sound!(window.window(&src, &dst).map_err(|f| (output, f)));
+        let window = sound!(self.window(&window, (input, &src), (output, &dst)));
         let clamp = sound!(clamp(operator.option(5, 0)?, &dst).map_err(|f| (output, f)));
         let rest = Rest {
             clamp,
@@ -217,6 +251,13 @@ impl Lowering<'_> {
         let (input, output) = (operator.inputs[0], operator.outputs[0]);
         let (place, src) = sound!(self.source(input));
         let dst = sound!(self.activation(output));
+        if dst.c > MAX_CHANNELS {
+            let fault = Fault::Shape {
+                got: sound!(self.found(input)).shape.clone(),
+                want: "at most 511 classes (leave the softmax out: it changes no order)".to_owned(),
+            };
+            return Ok(Err((input, fault)));
+        }
         if (dst.scale.to_bits(), dst.zero_point) != ((1.0f32 / 256.0).to_bits(), -128) {
             let fault = Fault::Quantization {
                 scales: 1,
@@ -244,26 +285,6 @@ impl Lowering<'_> {
         Ok(self.layer(op, [place; 2], output, rest))
     }
 
-    /// The same bytes in another shape. An input that nothing has read yet takes the new shape.
-    fn reshape(&mut self, input: i32, output: i32) -> Result<(), Located> {
-        let place = self.stored(input)?;
-        let (old, new) = (self.tensors[usize::from(place)], self.activation(output)?);
-        let scale = |t: &Tensor| (t.scale.to_bits(), t.zero_point, t.len());
-        if scale(&old) != scale(&new) {
-            return Err((
-                output,
-                self.misfit(output, "the input's size and scale", &old, &new),
-            ));
-        }
-        let readers = |o: &&Operator<'_>| o.inputs.contains(&input);
-        let only = self.graph.operators.iter().filter(readers).count() == 1;
-        if only && input == self.graph.input {
-            self.tensors[usize::from(place)] = new;
-        }
-        self.alias(output, place);
-        Ok(())
-    }
-
     /// Constants of `n` channels along `axis`, biases included.
     fn constants(
         &self,
@@ -278,6 +299,18 @@ impl Lowering<'_> {
             layer.bias = biases(self.found(bias)?, channels.0).map_err(|f| (bias, f))?;
         }
         Ok(layer)
+    }
+
+    fn window(
+        &self,
+        geometry: &Geometry,
+        (input, src): (i32, &Tensor),
+        (output, dst): (i32, &Tensor),
+    ) -> Result<Window, Located> {
+        geometry.window(src, dst).map_err(|fault| match fault {
+            Fault::Padding { .. } => (input, fault),
+            _ => (output, fault),
+        })
     }
 
     /// The four sizes of a filter.
@@ -316,6 +349,7 @@ fn filter_geometry(
     operator: &Operator<'_>,
     kernel: [usize; 2],
     dilation: usize,
+    around: Padding,
 ) -> Result<Geometry, planus::Error> {
     Ok(Geometry {
         kernel,
@@ -325,6 +359,7 @@ fn filter_geometry(
             operator.option(dilation, 1)?,
         ],
         padding: operator.option(0, 0)?,
+        around,
     })
 }
 
@@ -336,16 +371,16 @@ fn scales(src: &Tensor, dst: &Tensor) -> Scales {
 }
 
 /// Limits of an output with a fused activation; real limits are rounded in f32.
-fn clamp(activation: i8, dst: &Tensor) -> Result<Clamp, Fault> {
+pub(super) fn clamp(activation: i8, dst: &Tensor) -> Result<Clamp, Fault> {
     let quantized = |real: f32| {
         let q = (real / dst.scale).round() + f32::from(dst.zero_point);
         q.clamp(-128.0, 127.0) as i8
     };
     let (min, max) = match activation {
         0 => (i8::MIN, i8::MAX),
-        1 => (quantized(0.0), i8::MAX),
+        RELU => (quantized(0.0), i8::MAX),
         2 => (quantized(-1.0), quantized(1.0)),
-        3 => (quantized(0.0), quantized(6.0)),
+        RELU6 => (quantized(0.0), quantized(6.0)),
         got => {
             return Err(Fault::Option {
                 name: "fused_activation_function",

@@ -1,15 +1,17 @@
 //! Operators of TensorFlow Lite that move values → placings.
 //!
-//! Owns CONCATENATION and QUANTIZE, and must not know other operators. Sources: TensorFlow's
-//! `concatenation.cc`, which asks for one scale and zero point, and `quantize.cc`.
+//! Owns CONCATENATION, RELU and RELU6, and must not know other operators. Sources: TensorFlow's
+//! `concatenation.cc`, which asks for one scale and zero point, `activations_common.cc` of TensorFlow Lite
+//! Micro, whose RELU rescales and whose RELU6 does not.
 
-use super::operator::Lowered;
+use super::operator::{Lowered, RELU6, clamp};
 use super::schema::Operator;
+use super::shape::same_scale;
 use super::{Fault, Located, Lowering, Rest};
 use crate::quantize::quantize_multiplier;
 use aplysia_shared::{Clamp, Op, Placing, Scaling, Tensor};
 
-const PLAIN: Rest = Rest {
+pub(super) const PLAIN: Rest = Rest {
     clamp: Clamp::FULL,
     constants: None,
 };
@@ -69,19 +71,24 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Another scale.
-    pub(super) fn quantize(&mut self, input: i32, output: i32) -> Result<(), Located> {
+    /// RELU or RELU6 (`activation` as in a fused one) on its own.
+    pub(super) fn relu(&mut self, input: i32, output: i32, activation: i8) -> Result<(), Located> {
         let (place, src) = self.source(input)?;
         let dst = self.activation(output)?;
         if (src.h, src.w, src.c) != (dst.h, dst.w, dst.c) {
             return Err((output, self.misfit(output, "the input's shape", &src, &dst)));
         }
+        if activation == RELU6 && !same_scale(&src, &dst) {
+            return Err((output, Fault::Relu6));
+        }
+        let clamp = clamp(activation, &dst).map_err(|fault| (output, fault))?;
         let op = placing(f64::from(src.scale) / f64::from(dst.scale), 0);
-        self.layer(op, [place; 2], output, PLAIN)
+        self.layer(op, [place; 2], output, Rest { clamp, ..PLAIN })
     }
 }
 
-fn placing(factor: f64, first: u16) -> Op {
+/// All of a tensor, rescaled, to the channels from `first` on.
+pub(super) fn placing(factor: f64, first: u16) -> Op {
     let (multiplier, shift) = quantize_multiplier(factor);
     Op::Place(Placing {
         scaling: Scaling::new(multiplier, shift),

@@ -11,6 +11,10 @@ use planus::{SliceWithStartOffset, TableRead, Vector, VectorReadInner};
 pub(super) const INT8: i8 = 9;
 /// `TensorType` of 32-bit integers.
 pub(super) const INT32: i8 = 2;
+/// `TensorType` of unsigned 8-bit integers.
+pub(super) const UINT8: i8 = 3;
+/// `TensorType` of 32-bit floating point.
+pub(super) const FLOAT32: i8 = 0;
 
 /// Most tensors of a file, and most operators: those of `MAX_LAYERS` layers with weights, biases and
 /// reshapes between them, many times over.
@@ -219,55 +223,4 @@ fn operator<'a>(node: &Node<'a>, codes: &[i32]) -> Result<Operator<'a>, planus::
         outputs: node.numbers(2)?,
         options: node.field(4)?,
     })
-}
-
-/// The schema's name of an operator.
-pub(super) fn operator_name(code: i32) -> String {
-    let name = match code {
-        0 => "ADD",
-        1 => "AVERAGE_POOL_2D",
-        2 => "CONCATENATION",
-        3 => "CONV_2D",
-        4 => "DEPTHWISE_CONV_2D",
-        6 => "DEQUANTIZE",
-        9 => "FULLY_CONNECTED",
-        14 => "LOGISTIC",
-        17 => "MAX_POOL_2D",
-        18 => "MUL",
-        19 => "RELU",
-        21 => "RELU6",
-        22 => "RESHAPE",
-        25 => "SOFTMAX",
-        28 => "TANH",
-        32 => "CUSTOM",
-        34 => "PAD",
-        39 => "TRANSPOSE",
-        40 => "MEAN",
-        43 => "SQUEEZE",
-        45 => "STRIDED_SLICE",
-        49 => "SPLIT",
-        54 => "PRELU",
-        70 => "EXPAND_DIMS",
-        114 => "QUANTIZE",
-        117 => "HARD_SWISH",
-        _ => return format!("operator code {code}"),
-    };
-    name.to_owned()
-}
-
-/// The schema's name of a tensor's type.
-pub(super) fn kind_name(kind: i8) -> String {
-    let name = match kind {
-        0 => "FLOAT32",
-        1 => "FLOAT16",
-        INT32 => "INT32",
-        3 => "UINT8",
-        4 => "INT64",
-        6 => "BOOL",
-        7 => "INT16",
-        INT8 => "INT8",
-        17 => "INT4",
-        _ => return format!("type {kind}"),
-    };
-    name.to_owned()
 }

@@ -4,7 +4,8 @@
 //! windows or the graph. Source: `PopulateConvolutionQuantizationParams` in TensorFlow's `kernel_util.cc`.
 
 use super::Fault;
-use super::schema::{INT8, INT32, Tensor, kind_name};
+use super::names::kind_name;
+use super::schema::{INT8, INT32, Tensor};
 use crate::quantize::{WeightedLayer, quantize_multiplier};
 
 /// Scales of the input and of the output.
@@ -86,7 +87,7 @@ pub(super) fn check_type(tensor: &Tensor<'_>, kind: i8, want: &'static str) -> R
     }
 }
 
-fn check_length(tensor: &Tensor<'_>, bytes: usize) -> Result<(), Fault> {
+pub(super) fn check_length(tensor: &Tensor<'_>, bytes: usize) -> Result<(), Fault> {
     let mut sizes = tensor.shape.iter().map(|&d| usize::try_from(d).ok());
     let want = sizes.try_fold(bytes, |all, d| all.checked_mul(d?));
     let want_bytes = want.ok_or_else(|| Fault::Dynamic {
