@@ -10,6 +10,7 @@ use aplysia_deploy::adapt_bench::classes::{
 };
 use aplysia_deploy::adapt_bench::recurring::{self, Domain, returns};
 use aplysia_deploy::adapt_bench::replay::{Replayed, replay};
+use aplysia_deploy::adapt_bench::sealed::{self, Sealed, sealed};
 use aplysia_deploy::adapt_bench::summary::Row;
 use aplysia_deploy::adapt_bench::targets::{Found, targets};
 use aplysia_deploy::adapt_bench::watched::{self, LIMITS, Watched, watched, worst_loss};
@@ -230,6 +231,55 @@ fn the_worst_run_is_what_counts() {
     assert!(text.contains(row), "{text}");
 }
 
+fn back(name: &str, before_pct: f64, end_pct: f64) -> Sealed {
+    Sealed {
+        name: name.into(),
+        noise_pct: 100,
+        shifted_pct: [30.0, 40.0],
+        before_pct,
+        clean_pct: [10.0, 80.0, 90.0, end_pct],
+        checks: 7,
+        rollbacks: 2,
+        opened: 1,
+    }
+}
+
+#[test]
+fn a_sealed_run_ends_where_the_device_puts_itself() {
+    let method = METHODS
+        .iter()
+        .find(|m| m.name == "homeostasis 5 + delta 5243")
+        .unwrap();
+    let blob = guarded(GoldenKind::Features, method.config().unwrap());
+    let model = Model::parse(&blob).unwrap();
+    let (stream, test, clean) = (
+        Labelled::new(60, 1),
+        Labelled::new(80, 2),
+        Labelled::new(40, 3),
+    );
+    let cell = Cell {
+        stream: stream.images(),
+        shifted: test.images(),
+        clean: test.images(),
+        seed: SEED,
+        noise_pct: &[0],
+    };
+    let run = sealed(&model, ("liar", method), &cell, clean.images(), 100);
+    let run = run.unwrap().unwrap();
+    assert_eq!(run.shifted_pct[0], run.before_pct);
+    assert_eq!(run.clean_pct[0], run.shifted_pct[1], "the same images");
+    assert_eq!(
+        run.clean_pct[2], run.clean_pct[3],
+        "the clean images end after 40"
+    );
+    let host = METHODS.iter().find(|m| m.config().is_none()).unwrap();
+    let none = sealed(&model, ("", host), &cell, clean.images(), 0);
+    assert_eq!(none.unwrap(), None);
+    let text = sealed::markdown(&[back("a", 90.0, 88.5), back("a", 90.0, 91.0)]);
+    let row = "| a | 100 % | 2 | 30.00 | 40.00 | 90.00 | 10.00 | 80.00 | 90.00 | 89.75 | 1.50 | 1 | 2.0 | 1.0 |";
+    assert!(text.contains(row), "{text}");
+}
+
 #[test]
 fn targets_are_read_off_the_rows() {
     let row = |method: &str, end: f64| Row {
@@ -267,11 +317,13 @@ fn targets_are_read_off_the_rows() {
         counted("homeostasis 5", 1490.0, 0.0),
     ];
     let watched = [run("a", [90.0, 89.0])];
+    let sealed = [back("a", 90.0, 88.5), back("a", 90.0, 91.0)];
     let all = targets(&Found {
         rows: &rows,
         reestimated: ("re-estimated", "float"),
         replayed: &replayed,
         watched: &watched,
+        sealed: &sealed,
     });
     let found: Vec<(f64, bool)> = all.iter().map(|t| (t.found, t.is_met())).collect();
     assert_eq!(
@@ -282,7 +334,8 @@ fn targets_are_read_off_the_rows() {
             (6.0, false),
             (34.0, true),
             (49.0, false),
-            (1.0, true)
+            (1.0, true),
+            (1.5, false)
         ]
     );
     assert!(
@@ -295,6 +348,7 @@ fn targets_are_read_off_the_rows() {
         reestimated: ("re-estimated", "float"),
         replayed: &[],
         watched: &[],
+        sealed: &[],
     });
     assert_eq!(none, []);
 }

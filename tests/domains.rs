@@ -2,6 +2,7 @@
 
 mod reference;
 mod saved;
+mod sealed;
 
 use crate::adaptation::{IMAGE_BYTES, Labelled, go_on};
 use crate::device::{boot, refusal};
@@ -31,6 +32,7 @@ const SLOTS: Domains = Domains {
     slots: 2,
     open: 120,
     evidence: 200,
+    sealed: false,
 };
 
 /// `image` through the `domain`-th camera: as it is, dark and flat, bright, brighter and flat.

@@ -150,9 +150,10 @@ pub struct Counters {
 pub struct Prediction {
     /// The best class, the lowest among equals.
     pub class: usize,
-    /// Whether homeostasis follows the image.
+    /// Whether homeostasis follows the image; it does not while a sealed base is in use.
     pub observed: bool,
-    /// Whether its label, or a reward, would be learned: the schedule says so and the head learns.
+    /// Whether its label, or a reward, would be learned: the schedule says so, the head learns, and no sealed base
+    /// is in use.
     pub wanted: bool,
 }
 
@@ -256,14 +257,14 @@ impl<'b> Plastic<'b> {
         if observed && looks {
             self.judge(model);
         }
-        Ok(self.seen(class, observed))
+        Ok(self.seen(class, observed && !self.is_sealed()))
     }
 
     /// An image was seen, its scores stand.
     fn seen(&mut self, class: usize, observed: bool) -> Prediction {
         let counters = &mut self.header.counters;
         counters.seen = counters.seen.saturating_add(1);
-        let learns = self.header.config.head.learns();
+        let learns = self.header.config.head.learns() && !self.is_sealed();
         let scores = self.scores.get(..self.n_classes).unwrap_or_default();
         let wanted = self.scheduler.after_image(scores, learns, self.costs.label);
         let prediction = Prediction {
@@ -282,9 +283,19 @@ impl<'b> Plastic<'b> {
         observe: bool,
         infer: impl FnOnce(&mut [i8], &mut Overlay<'_, '_, '_>) -> Result<(), ArenaError>,
     ) -> Result<usize, AdaptError> {
+        self.classify_by(model, self.header.config, observe, infer)
+    }
+
+    /// [`Plastic::classify`] as if `config` were in force, which differs in homeostasis at most.
+    fn classify_by(
+        &mut self,
+        model: &Model<'_>,
+        config: Config,
+        observe: bool,
+        infer: impl FnOnce(&mut [i8], &mut Overlay<'_, '_, '_>) -> Result<(), ArenaError>,
+    ) -> Result<usize, AdaptError> {
         self.check(model)?;
-        let config = self.header.config;
-        let looks = self.looks();
+        let (looks, sealed) = (self.looks(), self.is_sealed());
         let body = self.buffer.get_mut(HEADER_BYTES..).unwrap_or_default();
         let parts = self.layout.split(body).ok_or(AdaptError::SnapshotContent)?;
         let scores = self.scores.get_mut(..self.n_classes).unwrap_or_default();
@@ -293,6 +304,7 @@ impl<'b> Plastic<'b> {
             config,
             layers: self.layout.layers,
             follows: observe.then_some(self.header.followed),
+            sealed,
             looks,
             parts,
         };

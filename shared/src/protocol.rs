@@ -32,9 +32,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// 2 adds the guard and the store: `Guard`, `Check`, `Commit`, and more in `Learned` and `Stats`. 3 adds
 /// `Reward`, `Schedule`, `Attend`, three heads, more in `Inference`, `Learned` and `Stats`, and `Transfer`. 4 adds
-/// `Domains`, and more in `Stats`.
+/// `Domains`, and more in `Stats`. 5 adds to `Domains` whether the base is sealed.
 /// `Hello` is encoded alike in every version, so that a mismatch is always seen.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// Largest message from the host: the pixels of 4,064 bytes and what goes around them.
 pub const MAX_REQUEST_BYTES: usize = 4096;

@@ -16,7 +16,8 @@ type Flash = Nor<4>;
 type Found = Result<Option<Vec<u8>>, StoreError<crate::nor::Fault>>;
 
 static BLOB: LazyLock<Vec<u8>> = LazyLock::new(|| toy::measured(3));
-const SLOT: usize = 4 * PAGE;
+/// Room for the largest learned state with a domain slot.
+const SLOT: usize = 6 * PAGE;
 const REGION: core::ops::Range<u32> = 0..2 * SLOT as u32;
 const RECORD: usize = 64;
 const CAPACITY: usize = SLOT - RECORD;
@@ -30,6 +31,7 @@ const DOMAINS: Domains = Domains {
     slots: 1,
     open: 100,
     evidence: 200,
+    sealed: false,
 };
 
 /// See the module.
@@ -76,11 +78,13 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             plastic.learn(&model, label).expect("an image is waiting");
             let snapshot = plastic.snapshot_all(&model, &mut scratch).expect("fits");
             store.commit(model.id(), snapshot).expect("a sound flash");
-            if head == Head::Base {
-                // The second takes a slot along, for which there is room.
-                let set = plastic.set_domains(&model, Some(DOMAINS));
-                set.expect("a buffer of that length");
-            }
+            // The second takes a slot along.
+            let domains = Domains {
+                sealed: head == Head::Base,
+                ..DOMAINS
+            };
+            let set = plastic.set_domains(&model, Some(domains));
+            set.expect("a buffer of that length");
         }
         [vec![9, 1, 40, 7], store.release().cells].concat()
     };

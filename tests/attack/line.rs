@@ -154,6 +154,7 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
                 slots: byte(2),
                 open: wide(3),
                 evidence: wide(5),
+                sealed: byte(7) & 1 == 1,
             }),
         },
     ];

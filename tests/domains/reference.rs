@@ -124,12 +124,16 @@ impl Reference<'_> {
 
     fn observe(&mut self, plastic: &mut Plastic<'_>, image: &[i8]) {
         self.change(plastic);
+        let is_sealed = self.settings.sealed && self.report.used == 0;
         let followed = Self::followed(plastic);
         let looks = followed % 2 == 0;
         if looks {
             let snapshot = plastic.snapshot()[64..].to_vec();
             let centres = [
-                (0..C).map(|c| i32_at(&snapshot, c)).collect(),
+                match is_sealed && self.looks > 0 {
+                    true => self.seen[0].iter().map(|&mean| mean as i32).collect(),
+                    false => (0..C).map(|c| i32_at(&snapshot, c)).collect(),
+                },
                 vec![0; CHANNELS[1]],
             ];
             let lattice = Lattice {
@@ -147,7 +151,17 @@ impl Reference<'_> {
                 self.seen[1][c] = self.seen[1][c].max(1);
             }
         }
-        plastic.observe(self.model, &mut self.arena, image).unwrap();
+        if is_sealed {
+            plastic.infer(self.model, &mut self.arena, image).unwrap();
+            let snapshot = plastic.snapshot().to_vec();
+            self.put(
+                plastic,
+                &snapshot,
+                followed.checked_add(1).unwrap_or(1 << 15),
+            );
+        } else {
+            plastic.observe(self.model, &mut self.arena, image).unwrap();
+        }
         if looks {
             self.judge(plastic);
         }
@@ -163,7 +177,8 @@ impl Reference<'_> {
             }
             return;
         }
-        if is_young {
+        let is_home = self.settings.sealed && self.distance(0) < self.settings.open;
+        if is_young && !is_home {
             if Self::followed(plastic) < YOUNG || self.distance(used) > self.settings.open {
                 return self.keep(plastic);
             }
@@ -175,11 +190,15 @@ impl Reference<'_> {
                 (least, nearest) = (self.distance(slot), Some(slot));
             }
         }
-        let own = if used == 0 || self.slots[used - 1].is_some() {
+        if is_home && used != 0 {
+            (least, nearest) = (0, Some(0));
+        }
+        let distance = if used == 0 || self.slots[used - 1].is_some() {
             self.distance(used)
         } else {
             0
         };
+        let own = if is_home && used == 0 { 0 } else { distance };
         let again = self.nearest == Some(nearest);
         let before = if again {
             i32::from(self.report.evidence)
@@ -189,7 +208,7 @@ impl Reference<'_> {
         self.in_a_row = if again { self.in_a_row + 1 } else { 1 };
         self.nearest = Some(nearest);
         let evidence = (before + i32::from(own) - i32::from(least)).max(0);
-        (self.report.distance, self.report.other) = (own, least);
+        (self.report.distance, self.report.other) = (distance, least);
         self.report.evidence = evidence as u16;
         let lasts = nearest.is_some() || self.in_a_row >= u32::from(NEW);
         if self.report.evidence >= self.settings.evidence.max(1) && lasts {
@@ -216,9 +235,10 @@ proptest! {
         slots in 1..4_u8,
         open in 10..150_u16,
         evidence in 0..150_u16,
+        sealed: bool,
         seed: u64,
     ) {
-        let settings = Domains { slots, open, evidence };
+        let settings = Domains { slots, open, evidence, sealed };
         let blob = measured(3);
         let model = Model::parse(&blob).unwrap();
         let mut buffer = vec![0xA5; state_bytes(&model, &BOTH, &settings).unwrap()];
@@ -237,7 +257,11 @@ proptest! {
             due: None,
             in_a_row: 0,
             settled: vec![false; slots.into()],
-            report: Report { used: 1, opened: 1, ..Report::default() },
+            report: Report {
+                used: (!sealed).into(),
+                opened: (!sealed).into(),
+                ..Report::default()
+            },
             arena: vec![0; model.arena_bytes()],
         };
         reference.keep(&mut plain);
@@ -246,7 +270,9 @@ proptest! {
             reference.observe(&mut plain, image);
             plastic.observe(&model, &mut arena, image).unwrap();
             prop_assert_eq!(plastic.domains(), Some((settings, reference.report)), "image {}", i);
-            plain.learn(&model, i % N_CLASSES).unwrap();
+            if !sealed || reference.report.used != 0 {
+                plain.learn(&model, i % N_CLASSES).unwrap();
+            }
             plastic.learn(&model, i % N_CLASSES).unwrap();
             prop_assert_eq!(learned(&mut plastic), learned(&mut plain), "image {}", i);
         }

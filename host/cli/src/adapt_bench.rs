@@ -6,6 +6,7 @@
 mod float;
 mod parts;
 mod report;
+mod sealed;
 mod slots;
 
 use crate::args::adapt_bench::{AdaptBenchArgs, Part};
@@ -132,6 +133,7 @@ impl Bench<'_> {
         let recurring = parts.contains(&Part::Recurring);
         let guard = parts.contains(&Part::Guard);
         let slots = parts.contains(&Part::Slots);
+        let sealed = parts.contains(&Part::Sealed);
         Ok(Results {
             sessions: sessions.unwrap_or_default(),
             replayed: asked(args.replay > 0, || self.replayed(settings))?,
@@ -139,6 +141,7 @@ impl Bench<'_> {
             returns: asked(recurring, || self.recurring(settings))?,
             watched: asked(guard, || self.watched(settings))?,
             travelled: asked(slots, || self.travelled(settings))?,
+            sealed: asked(sealed, || self.sealed(settings))?,
         })
     }
 

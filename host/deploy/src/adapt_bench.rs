@@ -18,6 +18,7 @@ pub mod recall;
 pub mod recurring;
 pub mod replay;
 mod script;
+pub mod sealed;
 pub mod summary;
 pub mod targets;
 mod trunk;

@@ -12,8 +12,9 @@ use crate::flash::MemoryFlash;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::guard::{Guard, Learner, Limits, Report};
 use aplysia_shared::adapt::schedule::Spent;
-use aplysia_shared::adapt::{Config, Plastic};
+use aplysia_shared::adapt::{AdaptError, Config, Plastic, Prediction};
 use aplysia_shared::store::Store;
+use embedded_storage::nor_flash::NorFlash;
 use std::ops::ControlFlow;
 
 /// What careful learning left, equal on host and device.
@@ -74,17 +75,8 @@ pub fn adapt_guarded_by(
     let mut guard = Guard::new(limits, &mut learner)?;
     let mut online_correct = 0;
     for (pixels, &label) in stream.iter(model.input().len()) {
-        guard.before_image(&mut learner)?;
-        let observe = config.homeostasis.is_some();
-        let prediction = see(learner.plastic, model, learner.arena, (pixels, observe))?;
-        if prediction.observed {
-            guard.observed();
-        }
+        let prediction = learn_guarded(&mut guard, &mut learner, (pixels, label))?;
         online_correct += usize::from(prediction.class == usize::from(label));
-        if prediction.wanted {
-            learner.plastic.learn(model, usize::from(label))?;
-            guard.learned(&mut learner)?;
-        }
     }
     guard.check(&mut learner)?;
     let report = guard.report();
@@ -95,6 +87,26 @@ pub fn adapt_guarded_by(
         report,
         spent,
     })
+}
+
+/// Classifies one image, and learns from it and its label what is wanted, under `guard`.
+pub(crate) fn learn_guarded<F: NorFlash>(
+    guard: &mut Guard,
+    learner: &mut Learner<'_, '_, F>,
+    (pixels, label): (&[u8], u16),
+) -> Result<Prediction, AdaptError> {
+    guard.before_image(learner)?;
+    let observe = learner.plastic.config().homeostasis.is_some();
+    let image = (pixels, observe);
+    let prediction = see(learner.plastic, learner.model, learner.arena, image)?;
+    if prediction.observed {
+        guard.observed();
+    }
+    if prediction.wanted {
+        learner.plastic.learn(learner.model, usize::from(label))?;
+        guard.learned(learner)?;
+    }
+    Ok(prediction)
 }
 
 /// [`adapt_guarded`] on a device.

@@ -11,7 +11,8 @@
 //! another slot is recalled. Slots `1 ..= n` hold learned states. A state's signature are its own running
 //! statistics `(mu, dev)` of the first [`CHANNELS`] channels of the first followed layer, of slot 0 those of
 //! training, `(mu_s, dev_s)`; nothing is stored for it. What is seen are the same statistics with a momentum
-//! of [`MOMENTUM`], deviations measured from the running means of the state in use. With C channels the
+//! of [`MOMENTUM`], deviations measured from the running means of the state in use, or from those of what is seen
+//! where that is a sealed base. With C channels the
 //! distance, in 1/256 of the deviation in training, is
 //! `D = Σ (|mu_now − mu| + |dev_now − dev|)·256/dev_s / 2C`, each term at most 4096.
 //!
@@ -25,6 +26,11 @@
 //! and not judged, until it has followed [`YOUNG`] images and come nearer than `open` to what is seen. A new
 //! domain begins from the base in a free slot, else in the learned one that was left longest ago: memory is for
 //! the domains of late, and slot 0 is there whatever comes.
+//!
+//! With a sealed base, what is nearer to it than `open` is its domain: its distance counts as 0 then, and a state
+//! that has just begun is judged against it at once. While it is in use only looks are taken: neither images nor
+//! labels change what is in place. So whatever was shown and taught, a device that sees again what it was trained on
+//! has the base model's own bits, `evidence` after that; what it learns lies at `open` or beyond.
 //!
 //! Integers only. State: 8 bytes per channel of what is seen, 8 and the persistent state per slot. Information:
 //! activity, no labels. A judgement costs about 30 instructions a channel and slot.
@@ -65,6 +71,8 @@ pub struct Domains {
     pub open: u16,
     /// Sum of differences of distance at which it is changed.
     pub evidence: u16,
+    /// Whether all that is nearer than `open` to training is the base's, which learns nothing while it is in use.
+    pub sealed: bool,
 }
 
 /// What has happened since slots were asked for or the start; counters stop at their maximum.
@@ -126,6 +134,11 @@ pub(super) fn look(seen: &mut [u8], stats: &[ChannelStat], pixels: usize, looks:
         let now = homeostasis::observe(activity(seen, channel), stat, pixels, momentum);
         put_activity(seen, channel, now);
     }
+}
+
+/// What was seen of `n` channels, if anything was.
+pub(super) fn seen(behind: &[u8], n: usize, looks: u16) -> Option<&[u8]> {
+    behind.get(..8 * n).filter(|_| looks > 0)
 }
 
 /// `D` of statistics `seen` from `other`, both `[mean; n][deviation; n]` of `channels`, the second longer.

@@ -14,12 +14,17 @@
 //! With [`domains`](super::domains) a refused state becomes what was committed of its own domain, or the base
 //! if that was begun since, or slots asked for. Where another state is put in place, a check is due at the
 //! label of that image, or before the next: slots that are not in use go to flash unscored, and are scored when
-//! they come back.
+//! they come back. So with a guard an unscored state gives the class of one image at most; to score every slot at a
+//! commit would cost the golden set once for each (32 images and three slots: 96 inferences more) and save that image.
+//!
+//! With a sealed base what is scored is what labels taught, over the statistics of training: a state that fits a
+//! changed camera does not fit golden images, which are none of its domain, and need not; images cannot lie, labels
+//! can. That the base itself stays is then no matter of a score.
 //!
 //! Integers only: host and device decide alike. A check costs one inference per golden sample, or one
 //! head if the samples are features; a rollback costs up to one check more.
 
-use super::{AdaptError, Plastic};
+use super::{AdaptError, Config, Plastic};
 use crate::blob::{GoldenKind, Model};
 use crate::network::infer_sample;
 use crate::store::{Record, Store, StoreError};
@@ -324,17 +329,28 @@ fn roll_back<F: NorFlash>(
 }
 
 impl Plastic<'_> {
+    /// What of the state in use is scored: all of it, with a sealed base what labels taught.
+    fn scored(&self) -> Config {
+        let config = self.config();
+        let is_sealed = self.domains().is_some_and(|(settings, _)| settings.sealed);
+        Config {
+            homeostasis: config.homeostasis.filter(|_| !is_sealed),
+            ..config
+        }
+    }
+
     /// How many samples of the golden set are classified rightly. Counters and scores stay; an image
     /// that waits for its label waits no more, as its features are overwritten.
     ///
     /// # Errors
-    /// The model has no golden set, or one of features while layers below the head learn; the
-    /// state is of another model, or `arena` is too short.
+    /// The model has no golden set, or one of features while layers below the head learn, homeostasis with a
+    /// sealed base excepted; the state is of another model, or `arena` is too short.
     pub fn score_golden(&mut self, model: &Model<'_>, arena: &mut [i8]) -> Result<u16, AdaptError> {
         let golden = model.golden().ok_or(AdaptError::NoGolden)?;
+        let config = self.scored();
         let first = match golden.kind() {
             GoldenKind::Inputs => 0,
-            GoldenKind::Features if self.config().learns_below_head() => {
+            GoldenKind::Features if config.learns_below_head() => {
                 return Err(AdaptError::GoldenFeatures);
             }
             GoldenKind::Features => super::overlay::head_layer(model),
@@ -342,7 +358,7 @@ impl Plastic<'_> {
         let scores = self.scores;
         let mut right = 0;
         for (label, sample) in golden.samples() {
-            let class = self.classify(model, false, |scores, overlay| {
+            let class = self.classify_by(model, config, false, |scores, overlay| {
                 infer_sample(model, arena, (first, sample), scores, overlay)
             })?;
             right += u16::from(class == label);

@@ -213,6 +213,8 @@ pub(crate) struct Overlay<'p, 'm, 'a> {
     pub(crate) follows: Option<u16>,
     /// How many looks were taken for [`domains`], if it takes them.
     pub(crate) looks: Option<u16>,
+    /// Whether looks are all that is taken: see [`domains`].
+    pub(crate) sealed: bool,
     pub(crate) parts: Parts<'p>,
 }
 
@@ -231,19 +233,32 @@ impl Overlay<'_, '_, '_> {
         let lattice = homeostasis::lattice(followed, sums.n_pixels());
         let shift = homeostasis::momentum(shift, followed);
         let n = end - start;
+        let n_followed = match (self.sealed, start) {
+            (false, _) => n,
+            (true, 0) => n.min(CHANNELS),
+            (true, _) => 0,
+        };
         let turn = |&first: &usize| homeostasis::is_turn((start + first) / CHANNELS, followed);
-        for first in (0..n).step_by(CHANNELS).filter(turn) {
+        for first in (0..n_followed).step_by(CHANNELS).filter(turn) {
             let channels = first..n.min(first + CHANNELS);
             let mut stats = [ChannelStat::default(); CHANNELS];
             let stats = stats.get_mut(..channels.len())?;
-            for (channel, stat) in channels.clone().zip(&mut *stats) {
-                stat.center = activity(running, channel).mean;
+            let seen = (self.looks.filter(|_| self.sealed))
+                .and_then(|looks| domains::seen(self.parts.behind, channels.len(), looks));
+            for (i, (channel, stat)) in channels.clone().zip(&mut *stats).enumerate() {
+                stat.center = match seen {
+                    Some(seen) => activity(seen, i).mean,
+                    None => activity(running, channel).mean,
+                };
             }
             let pixels = sums.add::<Native>(first, lattice, stats);
             if let Some(looks) = self.looks
                 && start + first == 0
             {
                 domains::look(self.parts.behind, stats, pixels, looks);
+            }
+            if self.sealed {
+                continue;
             }
             for (channel, stat) in channels.clone().zip(&*stats) {
                 let now = activity(running, channel);

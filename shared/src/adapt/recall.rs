@@ -10,16 +10,16 @@ use super::domains::{
 };
 use super::homeostasis::Activity;
 use super::overlay::{activity, first_followed, n_homeostatic};
-use super::{AdaptError, Plastic};
+use super::{AdaptError, Counters, Plastic};
 use crate::blob::Model;
 use crate::header::HEADER_BYTES;
 use crate::quant::i32_at;
 
 impl Plastic<'_> {
-    /// Keeps a state per domain from now on, or no longer. What is learned already is the state of slot 1, the
-    /// others are empty; what was committed before is of none of them. So it is again after [`Plastic::configure`],
-    /// [`Plastic::reset`], and [`Plastic::restore`] of a snapshot without slots, which end it where the slots do not
-    /// suit the new configuration.
+    /// Keeps a state per domain from now on, or no longer. What is learned already is the state of slot 1, which a
+    /// sealed base takes the place of at the next image observed, the others are empty; what was committed before is
+    /// of none of them. So it is again after [`Plastic::configure`], [`Plastic::reset`], and [`Plastic::restore`] of
+    /// a snapshot without slots, which end it where the slots do not suit the new configuration.
     ///
     /// # Errors
     /// Homeostasis is not configured, `slots` is out of its range, or the buffer is shorter than
@@ -44,17 +44,19 @@ impl Plastic<'_> {
         }
         let end = HEADER_BYTES + self.layout.total();
         self.buffer.get_mut(end..).unwrap_or_default().fill(0);
+        // Before anything is seen, the state in use is that of a sealed base.
+        let begins = !settings.sealed || self.header.counters != Counters::default();
         self.recall = Some(Recall {
             settings,
             report: Report {
-                used: 1,
-                opened: 1,
+                used: begins.into(),
+                opened: begins.into(),
                 ..Report::default()
             },
             looks: 0,
             nearest: None,
             looks_nearest: 0,
-            due: None,
+            due: (settings.sealed && begins).then_some(Target::Slot(0)),
             settled: bit(u8::from(self.header.followed >= YOUNG)),
             committed: 0,
             clock: 0,
@@ -81,6 +83,12 @@ impl Plastic<'_> {
         self.recall.map_or(0, |recall| {
             (recall.report.recalled).wrapping_add(recall.report.opened)
         })
+    }
+
+    /// Whether the base is in use and sealed.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.recall
+            .is_some_and(|recall| recall.settings.sealed && recall.report.used == 0)
     }
 
     /// Looks taken, if slots are in use.
@@ -164,6 +172,20 @@ impl Plastic<'_> {
         })
     }
 
+    /// The least `D` of other slots than the one in use, a new domain among them, and whose it is.
+    fn nearest(&mut self, model: &Model<'_>, recall: &Recall) -> (u16, Target) {
+        let (mut least, mut nearest) = (recall.settings.open, Target::New);
+        for slot in (0..=recall.settings.slots).filter(|&slot| slot != recall.report.used) {
+            if (slot == 0 || self.left(model, slot) != 0)
+                && let Some(distance) = self.distance(model, slot)
+                && distance <= least
+            {
+                (least, nearest) = (distance, Target::Slot(slot));
+            }
+        }
+        (least, nearest)
+    }
+
     /// After a look: what is seen against every slot.
     pub(super) fn judge(&mut self, model: &Model<'_>) {
         let Some(mut recall) = self.recall else {
@@ -179,28 +201,26 @@ impl Plastic<'_> {
             }
             return;
         }
-        let own = self.distance(model, used).unwrap_or(0);
-        if is_young {
-            if self.header.followed < YOUNG || own > recall.settings.open {
+        let distance = self.distance(model, used).unwrap_or(0);
+        let is_home = recall.settings.sealed
+            && (self.distance(model, 0)).is_some_and(|base| base < recall.settings.open);
+        if is_young && !is_home {
+            if self.header.followed < YOUNG || distance > recall.settings.open {
                 return self.keep(model);
             }
             recall.settled |= bit(used);
         }
-        let (mut least, mut nearest) = (recall.settings.open, Target::New);
-        for slot in (0..=recall.settings.slots).filter(|&slot| slot != used) {
-            if (slot == 0 || self.left(model, slot) != 0)
-                && let Some(distance) = self.distance(model, slot)
-                && distance <= least
-            {
-                (least, nearest) = (distance, Target::Slot(slot));
-            }
-        }
+        let (own, (least, nearest)) = match (is_home, used) {
+            (true, 0) => (0, self.nearest(model, &recall)),
+            (true, _) => (distance, (0, Target::Slot(0))),
+            (false, _) => (distance, self.nearest(model, &recall)),
+        };
         if recall.nearest != Some(nearest) {
             (recall.report.evidence, recall.looks_nearest) = (0, 0);
         }
         recall.looks_nearest = recall.looks_nearest.saturating_add(1);
         recall.nearest = Some(nearest);
-        recall.report.distance = own;
+        recall.report.distance = distance;
         recall.report.other = least;
         let evidence = recall.report.evidence;
         recall.report.evidence = evidence.saturating_add(own).saturating_sub(least);

@@ -16,6 +16,8 @@ use crate::quant::i32_at;
 
 /// In front of the slots.
 const SETTINGS_BYTES: usize = 8;
+/// Bit of the number of slots that says that the base is sealed.
+const SEALED: u8 = 0x80;
 
 /// The slots of a snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,7 @@ impl<'s> Saved<'s> {
     fn parse(bytes: &'s [u8], persistent: usize) -> Option<Self> {
         let (&[n, used, o0, o1, e0, e1, s0, s1], slots) =
             bytes.split_first_chunk::<SETTINGS_BYTES>()?;
+        let (n, sealed) = (n & !SEALED, n & SEALED != 0);
         let is_sound = (1..=MAX_SLOTS).contains(&n)
             && used <= n
             && slots.len() == usize::from(n) * (SLOT_HEADER_BYTES + persistent);
@@ -40,6 +43,7 @@ impl<'s> Saved<'s> {
                 slots: n,
                 open: u16::from_le_bytes([o0, o1]),
                 evidence: u16::from_le_bytes([e0, e1]),
+                sealed,
             },
             used,
             settled: u16::from_le_bytes([s0, s1]),
@@ -52,7 +56,9 @@ impl<'s> Saved<'s> {
             slots,
             open,
             evidence,
+            sealed,
         } = recall.settings;
+        let slots = slots | if sealed { SEALED } else { 0 };
         let [o0, o1] = open.to_le_bytes();
         let [e0, e1] = evidence.to_le_bytes();
         let [s0, s1] = recall.settled.to_le_bytes();

@@ -21,7 +21,7 @@
 //! | 64 | per homeostatic layer, in order: mean i32 × O, mean absolute deviation i32 × O |
 //! | then | instar: prototypes i16 `[K][d]`; heads 2 to 5: weights i8 `[K][d]`, biases i32 × K |
 //! | then | deep: per layer, weights i8 `[O][I]`, padded to 4, biases i32 × O |
-//! | then | version 2: slots u8, slot in use u8, `open` u16, `evidence` u16, slots that are judged u16 (a bit each) |
+//! | then | version 2: slots u8 (+ 128: the base is sealed), slot in use u8, `open` u16, `evidence` u16, slots that are judged u16 (a bit each) |
 //! | then | version 2: per slot, when it was left last i32 (0 = empty), images followed i32, a state as from byte 64 |
 //!
 //! All little-endian.

@@ -51,10 +51,9 @@ impl<'a, F: NorFlash> Loaded<'a, F> {
                 have_bytes,
             });
         }
-        let blind = |golden: Golden<'_>| golden.kind() == GoldenKind::Features;
         let limits = self.watched.limits();
-        if limits.is_some() && config.learns_below_head() && self.model.golden().is_some_and(blind)
-        {
+        let domains = self.plastic.domains().map(|(settings, _)| settings);
+        if self.is_blind(config, domains) {
             return Err(Refusal::GoldenFeatures);
         }
         self.plastic
@@ -64,7 +63,28 @@ impl<'a, F: NorFlash> Loaded<'a, F> {
         watched.set(limits, subject)
     }
 
+    /// Whether there is a guard whose samples are features, which do not show what `config` learns below the head;
+    /// with a sealed base homeostasis need not be seen.
+    fn is_blind(&self, config: Config, domains: Option<Domains>) -> bool {
+        let fits = |d: &Domains| {
+            let bytes = domains::state_bytes(self.model, &config, d);
+            d.sealed && bytes.is_ok_and(|bytes| bytes <= self.state_bytes)
+        };
+        let is_sealed = domains.as_ref().is_some_and(fits);
+        let seen = Config {
+            homeostasis: config.homeostasis.filter(|_| !is_sealed),
+            ..config
+        };
+        let features = |golden: Golden<'_>| golden.kind() == GoldenKind::Features;
+        self.watched.limits().is_some()
+            && seen.learns_below_head()
+            && self.model.golden().is_some_and(features)
+    }
+
     pub(super) fn set_domains(&mut self, domains: Option<Domains>) -> Result<(), Refusal> {
+        if self.is_blind(self.plastic.config(), domains) {
+            return Err(Refusal::GoldenFeatures);
+        }
         let set = self.plastic.set_domains(self.model, domains);
         set.map_err(|error| match error {
             AdaptError::NoDomains => Refusal::NoDomains,

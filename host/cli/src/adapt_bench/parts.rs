@@ -45,18 +45,24 @@ const WATCHES: &[(&str, &str, GoldenSpec)] = &[
     ),
 ];
 
-const fn features(n: usize) -> GoldenSpec {
+pub(super) const fn features(n: usize) -> GoldenSpec {
     let kind = GoldenKind::Features;
     GoldenSpec { kind, n }
 }
 
-const fn inputs(n: usize) -> GoldenSpec {
+pub(super) const fn inputs(n: usize) -> GoldenSpec {
     let kind = GoldenKind::Inputs;
     GoldenSpec { kind, n }
 }
 
 /// Shares of wrong labels under the guard: honest, and always lying.
 pub(super) const TEACHERS: [u8; 2] = [0, 100];
+
+/// The row of that name.
+pub(super) fn row(name: &str) -> Result<&'static Method> {
+    let method = METHODS.iter().find(|method| method.name == name);
+    method.with_context(|| format!("no row `{name}`"))
+}
 
 /// One finished line of a part, with what tells it from the others.
 #[derive(Clone, Serialize, Deserialize)]
@@ -135,14 +141,19 @@ impl Bench<'_> {
         })
     }
 
+    /// The model with the golden set of each of `watches`.
+    pub(super) fn guarded(&self, watches: &[(&str, &str, GoldenSpec)]) -> Result<Vec<Vec<u8>>> {
+        let candidates = images::golden(&TrainingImages::load(&self.args.data)?, 1);
+        let with = |&(.., spec): &(&str, &str, GoldenSpec)| {
+            let set = GoldenSet::choose(self.model, images::images(&candidates), spec)?;
+            Ok(attach(self.model, &set)?)
+        };
+        watches.iter().map(with).collect()
+    }
+
     /// Every corruption at the severity of wrong labels, under an honest teacher and under a liar.
     pub(super) fn watched(&self, settings: &Settings) -> Result<Vec<Watched>> {
-        let candidates = images::golden(&TrainingImages::load(&self.args.data)?, 1);
-        let mut blobs = vec![];
-        for (.., spec) in WATCHES {
-            let set = GoldenSet::choose(self.model, images::images(&candidates), *spec)?;
-            blobs.push(attach(self.model, &set)?);
-        }
+        let blobs = self.guarded(WATCHES)?;
         let models: Vec<Model<'_>> = blobs
             .iter()
             .map(|blob| blob::parse(blob, &self.args.blob))
@@ -159,9 +170,8 @@ impl Bench<'_> {
                 noise_pct: &[0],
             };
             let mut runs = vec![];
-            for (&(name, row, _), model) in WATCHES.iter().zip(&models) {
-                let method = METHODS.iter().find(|method| method.name == row);
-                let method = method.with_context(|| format!("no row `{row}`"))?;
+            for (&(name, method, _), model) in WATCHES.iter().zip(&models) {
+                let method = row(method)?;
                 for noise_pct in TEACHERS {
                     runs.extend(watched(model, (name, method), &cell, noise_pct)?);
                 }

@@ -10,6 +10,7 @@ use aplysia_deploy::adapt_bench::classes::{self, Session};
 use aplysia_deploy::adapt_bench::recall::{self, Recalled};
 use aplysia_deploy::adapt_bench::recurring::{self, Return};
 use aplysia_deploy::adapt_bench::replay::Replayed;
+use aplysia_deploy::adapt_bench::sealed::{self, Sealed};
 use aplysia_deploy::adapt_bench::summary::{Group, markdown, merged, rows};
 use aplysia_deploy::adapt_bench::targets::{Found, targets};
 use aplysia_deploy::adapt_bench::watched::{self, Watched};
@@ -24,6 +25,7 @@ pub(super) struct Results {
     pub(super) returns: Vec<Return>,
     pub(super) watched: Vec<Watched>,
     pub(super) travelled: Vec<Recalled>,
+    pub(super) sealed: Vec<Sealed>,
 }
 
 impl Bench<'_> {
@@ -42,6 +44,7 @@ impl Bench<'_> {
             reestimated: (REESTIMATED, float::NONE),
             replayed: &results.replayed,
             watched: &results.watched,
+            sealed: &results.sealed,
         });
         let sessions = classes::means(&results.sessions);
         let summary = serde_json::json!({
@@ -56,6 +59,7 @@ impl Bench<'_> {
             "recurring": results.returns,
             "guard": results.watched,
             "slots": results.travelled,
+            "sealed": results.sealed,
         });
         let part = if args.validation {
             "validation"
@@ -90,6 +94,22 @@ impl Bench<'_> {
                 watched::LIMITS.every,
                 watched::LIMITS.drop,
                 watched::markdown(&results.watched)
+            );
+        }
+        if !results.sealed.is_empty() {
+            let _ = write!(
+                text,
+                "\n## Under the guard, with domain slots and a sealed base\n\nThe same streams and teachers, then {} \
+                 clean images, taught by the same teacher; accuracy is that of the state which the device puts in \
+                 place. {} slots, a domain is new at distance {}, another state is put in place at evidence {}; of \
+                 256 golden samples {} may be lost, of 32 {}.\n\n{}",
+                recall::AFTER[recall::AFTER.len() - 1],
+                DOMAINS.slots,
+                DOMAINS.open,
+                DOMAINS.evidence,
+                sealed::limits(256).drop,
+                sealed::limits(32).drop,
+                sealed::markdown(&results.sealed)
             );
         }
         if !sessions.is_empty() {

@@ -1,13 +1,13 @@
 //! The part with domain slots: A, B, A, then clean images. Owns the journeys; what is measured is `deploy`'s.
 
-use super::parts::{RETURN_IMAGES, TEACHERS};
+use super::parts::{RETURN_IMAGES, TEACHERS, row};
 use super::{Bench, NOISE_SEVERITY, Settings, places};
 use crate::images;
 use crate::pools::Place;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use aplysia_data::Corruption;
-use aplysia_deploy::adapt_bench::METHODS;
 use aplysia_deploy::adapt_bench::recall::{Journey, Recalled, recalled};
+use aplysia_deploy::adapt_bench::sealed;
 use aplysia_deploy::adaptation::DOMAINS;
 
 /// Methods that are tried with and without slots.
@@ -17,8 +17,16 @@ impl Bench<'_> {
     /// Every corruption, the next one, the first again, and clean images.
     pub(super) fn travelled(&self, settings: &Settings) -> Result<Vec<Recalled>> {
         let places = places(self.args).filter(|place| place.severity == NOISE_SEVERITY);
-        let key = |place: Place| (format!("{:?}", place.cell()), place);
-        self.part("slots", settings, places.map(key).collect(), |&place| {
+        let keys = places.flat_map(|place| {
+            let cell = format!("{:?}", place.cell());
+            let sealed = (
+                format!("{cell} sealed"),
+                (place, vec![Some(sealed::DOMAINS)]),
+            );
+            [(cell, (place, vec![None, Some(DOMAINS)])), sealed]
+        });
+        self.part("slots", settings, keys.collect(), |(place, kept)| {
+            let place = *place;
             let all = Corruption::ALL;
             let at = all.iter().position(|c| *c == place.corruption).unwrap_or(0);
             let next = Place {
@@ -46,10 +54,9 @@ impl Bench<'_> {
             };
             let mut runs = vec![];
             for name in TRAVELLERS {
-                let method = METHODS.iter().find(|method| method.name == name);
-                let method = method.with_context(|| format!("no row `{name}`"))?;
+                let method = row(name)?;
                 for noise_pct in TEACHERS {
-                    for domains in [None, Some(DOMAINS)] {
+                    for &domains in kept {
                         let told = (place.seed, noise_pct);
                         runs.extend(recalled(self.model, method, domains, &journey, told)?);
                     }

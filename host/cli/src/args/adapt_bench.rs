@@ -15,6 +15,8 @@ pub(crate) enum Part {
     Guard,
     /// A, then B, A again and clean images, with domain slots and without, at severity 3.
     Slots,
+    /// As `guard`, with domain slots and a sealed base, and clean images behind the stream.
+    Sealed,
 }
 
 #[derive(Args)]
@@ -56,7 +58,7 @@ pub(crate) struct AdaptBenchArgs {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "shifts,recurring,guard,slots"
+        default_value = "shifts,recurring,guard,slots,sealed"
     )]
     pub(crate) parts: Vec<Part>,
     /// A blob that was trained on the first classes only (`train --first-classes`): it learns the others.

@@ -29,6 +29,10 @@ pub(crate) struct DomainArgs {
         requires = "slots"
     )]
     pub(crate) slot_evidence: u16,
+    /// Learn nothing from what is nearer than D to training, and go back to the base model's own state there: clean
+    /// accuracy stays, and shifts that look alike to the first layer (rotation) are not learned.
+    #[arg(long, requires = "slots")]
+    pub(crate) seal_base: bool,
 }
 
 impl DomainArgs {
@@ -38,6 +42,7 @@ impl DomainArgs {
             slots: self.slots?,
             open: self.slot_open,
             evidence: self.slot_evidence,
+            sealed: self.seal_base,
         })
     }
 }

@@ -9,6 +9,7 @@ pub(super) fn print(domains: Option<DomainStats>) {
         return;
     };
     let used = match report.used {
+        0 if settings.sealed => "the base, sealed,".to_string(),
         0 => "the base".to_string(),
         slot => format!("slot {slot}"),
     };

@@ -34,6 +34,9 @@ pub struct Recalled {
     pub noise_pct: u8,
     /// Slots besides the base; 0 = one state for all.
     pub slots: u8,
+    /// Whether the base is sealed.
+    #[serde(default)]
+    pub sealed: bool,
     /// RAM of the learned state.
     pub ram_bytes: usize,
     /// On clean images, nothing learned.
@@ -102,6 +105,7 @@ pub fn recalled(
         method: method.name.into(),
         noise_pct,
         slots: domains.map_or(0, |domains| domains.slots),
+        sealed: domains.is_some_and(|domains| domains.sealed),
         ram_bytes,
         before_pct,
         first_pct,
@@ -164,21 +168,20 @@ pub fn markdown(runs: &[Recalled]) -> String {
     );
     text += &"--:|".repeat(16);
     text += "\n";
-    let key = |r: &Recalled| (r.method.clone(), r.noise_pct, r.slots);
+    let key = |r: &Recalled| (r.method.clone(), r.noise_pct, r.slots, r.sealed);
     let mut keys: Vec<_> = runs.iter().map(key).collect();
     keys.sort_unstable();
     keys.dedup();
-    for (method, noise_pct, slots) in keys {
-        let of: Vec<&Recalled> = runs
-            .iter()
-            .filter(|r| (r.method == method) && (r.noise_pct, r.slots) == (noise_pct, slots))
-            .collect();
+    for of_row in keys {
+        let of: Vec<&Recalled> = runs.iter().filter(|r| key(r) == of_row).collect();
+        let (method, noise_pct, slots, sealed) = of_row;
+        let base = if sealed { ", sealed base" } else { "" };
         let mean = |value: &dyn Fn(&Recalled) -> f64| {
             of.iter().map(|r| value(r)).sum::<f64>() / of.len() as f64
         };
         let _ = write!(
             text,
-            "| {method} | {noise_pct} % | {slots} | {} B |",
+            "| {method} | {noise_pct} % | {slots}{base} | {} B |",
             of[0].ram_bytes
         );
         for i in 0..2 {

@@ -3,7 +3,9 @@
 //! Owns the targets and how each is read off the rows; a target is as good as what was measured, and none
 //! where that is missing.
 
+use super::recall::AFTER;
 use super::replay::Replayed;
+use super::sealed::Sealed;
 use super::summary::Row;
 use super::watched::{Watched, worst_loss};
 use super::{Learner, METHODS, Method};
@@ -60,6 +62,8 @@ pub struct Found<'a> {
     pub replayed: &'a [Replayed],
     /// Runs under the guard.
     pub watched: &'a [Watched],
+    /// The same with domain slots and a sealed base.
+    pub sealed: &'a [Sealed],
 }
 
 /// Every target for which something was measured.
@@ -71,6 +75,7 @@ pub fn targets(found: &Found<'_>) -> Vec<Target> {
         dearest(found, 150.0, "update below the head", deep_share),
         dearest(found, 12.0, "homeostasis", homeostasis_share),
         guarded(found),
+        sealed(found),
     ];
     all.into_iter().flatten().collect()
 }
@@ -170,6 +175,21 @@ fn guarded(found: &Found<'_>) -> Option<Target> {
             found.watched.len()
         ),
         found: worst_loss(found.watched)?,
+        bound: 1.0,
+        at_least: false,
+    })
+}
+
+fn sealed(found: &Found<'_>) -> Option<Target> {
+    let losses = found.sealed.iter().map(Sealed::lost);
+    Some(Target {
+        what: format!(
+            "points of clean accuracy lost in the worst of {} guarded runs with domain slots and a sealed base, \
+             {} clean images later",
+            found.sealed.len(),
+            AFTER[AFTER.len() - 1]
+        ),
+        found: losses.reduce(f64::max)?,
         bound: 1.0,
         at_least: false,
     })
