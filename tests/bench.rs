@@ -6,13 +6,14 @@
 use aplysia_deploy::bench::{CASES, GENOTYPES, Prediction, Record};
 use aplysia_deploy::bench::{measure, predict, record, sample, smallest};
 use aplysia_deploy::processor::{M0, M3, M4, M7, M33, PROCESSORS, Processor};
+use aplysia_shared::include_blob;
 use std::path::PathBuf;
 
 /// Relinking moves copies in memory by a few bytes.
 const TOLERANCE: f64 = 0.005;
 /// Largest relative error of the cost model over the cases.
 const MODEL_ERROR: f64 = 0.03;
-const FLAGSHIP: &[u8] = include_bytes!("../models/fashion-mnist-m4/model.blob");
+const FLAGSHIP: &[u8] = include_blob!("../models/fashion-mnist-m4/model.blob");
 
 /// The records that `cargo xtask bench-device` wrote.
 pub(crate) fn stored(processor: &Processor) -> Vec<Record> {

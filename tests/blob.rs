@@ -5,16 +5,16 @@
 //! the same model for runtime interface 2.
 
 use aplysia_deploy::pack::{PackedWeights, pack};
-use aplysia_shared::blob::{self, HEADER_BYTES, field};
+use aplysia_shared::blob::{self, Aligned, HEADER_BYTES, field};
 use aplysia_shared::kernel::dsp::packing::Depth;
 use aplysia_shared::{
     AddScales, BlobError, Clamp, GraphV1, Hooks, Labels, Layer, Model, Op, Scaling, Tensor, Window,
-    infer_with,
+    include_blob, infer_with,
 };
 use proptest::prelude::*;
 
-const GOLDEN: &[u8] = include_bytes!("blobs/v1-tiny.blob");
-const PACKED: &[u8] = include_bytes!("blobs/v1-packed.blob");
+const GOLDEN: &[u8] = include_blob!("blobs/v1-tiny.blob");
+const PACKED: &[u8] = include_blob!("blobs/v1-packed.blob");
 const ID: [u8; 16] = *b"tiny model, v1..";
 
 /// Graph and data section under construction.
@@ -289,6 +289,22 @@ fn every_truncation_is_refused() {
     for len in 0..GOLDEN.len() {
         let parsed = Model::parse(&GOLDEN[..len]);
         assert!(matches!(parsed, Err(BlobError::Truncated { .. })), "{len}");
+    }
+}
+
+/// The kernels read the constants as words.
+#[test]
+fn a_blob_off_a_word_is_refused_and_an_included_one_is_on_one() {
+    assert!(GOLDEN.as_ptr().addr().is_multiple_of(16));
+    let mut room = Aligned([0xFF; 1024]);
+    for at in 0..16 {
+        let place = &mut room.0[at..at + GOLDEN.len()];
+        place.copy_from_slice(GOLDEN);
+        let want = match at % 4 {
+            0 => None,
+            over_bytes => Some(BlobError::Alignment { over_bytes }),
+        };
+        assert_eq!(Model::parse(place).err(), want, "{at}");
     }
 }
 

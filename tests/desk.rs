@@ -143,7 +143,7 @@ impl Desk {
                 let input = model.input();
                 [input.h, input.w, input.c]
             }),
-            counter: built_in.as_ref().map_or(0, Model::counter),
+            counter: built_in.as_ref().map(Model::counter),
             ..policy(self.trust)
         };
         let mut updater = Updater::open(&mut parts.slots, layout(), policy).unwrap();

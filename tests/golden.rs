@@ -9,9 +9,9 @@ use aplysia_deploy::{Content, DeployError, evaluate};
 use aplysia_shared::blob::{
     GoldenKind, HEADER_BYTES, MAX_GOLDEN, encode_with_golden, encoded_len, field,
 };
-use aplysia_shared::{BlobError, Hooks, Model, infer_with};
+use aplysia_shared::{BlobError, Hooks, Model, include_blob, infer_with};
 
-const KEPT: &[u8] = include_bytes!("blobs/v1-golden.blob");
+const KEPT: &[u8] = include_blob!("blobs/v1-golden.blob");
 
 /// Kind, number of samples, labels, padding, samples.
 pub(crate) fn section(kind: u16, labels: &[u8], samples: &[u8]) -> Vec<u8> {

@@ -86,7 +86,11 @@ fn only_what_the_key_signed_is_taken_and_started() {
         (&changed, TransferRefusal::Signature),
         (
             &signed(80, 0, PRIVATE),
-            TransferRefusal::Counter { got: 0, want: 1 },
+            TransferRefusal::Counter { got: 0, want: 2 },
+        ),
+        (
+            &signed(80, 1, PRIVATE),
+            TransferRefusal::Counter { got: 1, want: 2 },
         ),
     ] {
         assert_eq!(refused(install(&mut device, blob, &mut all)), told);

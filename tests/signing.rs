@@ -59,6 +59,9 @@ fn a_signed_model_is_told_from_any_other() {
         "--counter",
         "7",
     ];
+    let unnumbered = aplysia(&folder, &sign[..5]);
+    let warning = String::from_utf8_lossy(&unnumbered.stderr).into_owned();
+    assert!(unnumbered.status.success() && warning.contains("--counter 1"));
     assert!(done(&folder, &sign).contains("counter 7"));
     assert!(done(&folder, &[verify.as_slice(), &[public]].concat()).contains("counter 7"));
     assert!(done(&folder, &with("a.pem")).contains(public));

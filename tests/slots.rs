@@ -29,7 +29,7 @@ pub(crate) fn policy(trust: Trust) -> Policy {
     Policy {
         trust,
         input: Some([toy::SIDE, toy::SIDE, 2]),
-        counter: 0,
+        counter: None,
         room: Room {
             arena_bytes: 4096,
             input_bytes: 4096,

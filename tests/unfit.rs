@@ -1,10 +1,11 @@
 //! Models that are sound and too large: each lack is told with its numbers, and the device goes on.
 
 use crate::device::{ARENA_BYTES, N_CLASSES, plain_model, refusal};
-use crate::flashing::{Board, all};
+use crate::flashing::{Board, all, text};
+use aplysia_deploy::import;
 use aplysia_deploy::update::{Installed, install};
 use aplysia_shared::adapt::{AdaptError, Config, MAX_CLASSES, MAX_FEATURES, state_bytes};
-use aplysia_shared::protocol::Refusal;
+use aplysia_shared::protocol::{Origin, Refusal};
 use aplysia_shared::{Model, Room, Unfit};
 
 const ENDLESS: Room = Room {
@@ -94,4 +95,36 @@ fn a_device_refuses_a_model_that_is_too_large_and_takes_a_smaller_one() {
         let id = Model::parse(&smaller).unwrap().id();
         assert_eq!(device.info().unwrap().model_id, id);
     }
+}
+
+#[test]
+fn a_model_without_room_does_not_run_and_its_images_bind_nobody() {
+    let file = include_bytes!("../models/mlperf-tiny/ic-resnet8.tflite");
+    let large = import(file, &[]).unwrap().blob;
+    let board = Board::new(&large);
+    let command = |args: &[&str]| {
+        let output = board.command(args).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    let again = ["update", "old.blob", "--flash", "fresh"];
+    let (status, told) = command(&[&again[..], &["--built-in", "old.blob"]].concat());
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("bytes of arena"), "{told}");
+    let (status, told) = command(&["stats", "old.blob"]);
+    assert_eq!(status, Some(0), "{told}");
+    for words in [
+        "none: the model needs",
+        "bad frames",
+        "runs          no model",
+    ] {
+        assert!(told.contains(words), "no `{words}` in: {told}");
+    }
+    let mut device = board.start();
+    let status = device.transfer_status().unwrap();
+    assert_eq!((status.origin, status.running), (Origin::Nowhere, None));
+    // It takes images of another shape.
+    let smaller = plain_model(8, 2, 96, N_CLASSES);
+    install(&mut device, &smaller, &mut all).unwrap();
+    let status = device.transfer_status().unwrap();
+    assert_eq!(status.origin, Origin::Slot(1));
 }

@@ -146,8 +146,39 @@ fn a_model_that_is_not_confirmed_is_tried_once() {
     updater.confirm().unwrap();
     let (boot, found) = started(&mut updater);
     assert_eq!((boot.trial, found), (false, new));
-    let older = UpdateError::Counter { got: 1, want: 2 };
-    assert_eq!(send(&mut updater, &old), Err(older));
+    // Neither an older one nor another of the same number.
+    for (seed, got) in [(3, 1), (5, 2)] {
+        let refused = send(&mut updater, &release(seed, got));
+        assert_eq!(refused, Err(UpdateError::Counter { got, want: 3 }));
+    }
+}
+
+/// A start that gave a trial up and could not write that down, by its record alone.
+#[test]
+fn only_the_start_that_tries_a_model_confirms_it() {
+    let (old, new) = (release(3, 1), release(4, 2));
+    let mut first = updater(made_with::<8>(&old));
+    send(&mut first, &new).unwrap();
+    first.activate(&mut [0; 4096]).unwrap();
+    assert!(first.boot().trial);
+    let mut other = updater(first.release());
+    assert_eq!(other.record().state, State::Trying);
+    assert_eq!(other.confirm(), Err(UpdateError::NoTrial));
+    assert_eq!(started(&mut other).1, old);
+    assert_eq!(other.confirm(), Err(UpdateError::NoTrial));
+}
+
+#[test]
+fn a_number_that_only_a_damaged_model_had_may_come_again() {
+    let (old, new) = (release(3, 1), release(4, 2));
+    let (updater, done) = update(updater(made_with::<8>(&old)), &new);
+    done.unwrap();
+    let mut flash = updater.release();
+    flash.cells[layout().slots[1].start as usize + 400] ^= 1;
+    let mut updater = crate::slots::updater(flash);
+    assert!(updater.boot().slot.is_err());
+    assert_eq!(updater.least_counter(), 2);
+    assert!(send(&mut updater, &new).is_ok());
 }
 
 #[test]
@@ -173,13 +204,19 @@ fn models_that_the_device_cannot_use_are_refused() {
         updater.activate(&mut [0; 4096])
     };
     let same = |_: &mut Policy| {};
-    assert_eq!(
-        refuse(&same, &release(4, 5)),
-        Ok(()),
-        "as new as the one in use"
-    );
-    let older = UpdateError::Counter { got: 4, want: 5 };
-    assert_eq!(refuse(&same, &release(4, 4)), Err(older));
+    let keyless = |policy: &mut Policy| policy.trust = Trust::Anyone;
+    for (got, with_key, without) in [(4, 6, 5), (5, 6, 0), (6, 0, 0)] {
+        let told = |want| match want {
+            0 => Ok(()),
+            want => Err(UpdateError::Counter { got, want }),
+        };
+        assert_eq!(refuse(&same, &release(4, got)), told(with_key));
+        assert_eq!(refuse(&keyless, &release(4, got)), told(without));
+    }
+    // What came with the program counts as well.
+    let shipped = |policy: &mut Policy| policy.counter = Some(7);
+    let older = UpdateError::Counter { got: 7, want: 8 };
+    assert_eq!(refuse(&shipped, &release(4, 7)), Err(older));
     let arena_bytes = Model::parse(&old).unwrap().arena_bytes();
     let small = |policy: &mut Policy| policy.room.arena_bytes = arena_bytes - 1;
     let arena = UpdateError::Unfit(Unfit::Arena {
@@ -206,8 +243,7 @@ fn models_that_the_device_cannot_use_are_refused() {
         refuse(&same, &unsigned),
         Err(UpdateError::Trust(TrustError::Unsigned))
     );
-    let anyone = |policy: &mut Policy| policy.trust = Trust::Anyone;
-    assert_eq!(refuse(&anyone, &unsigned), Ok(()));
+    assert_eq!(refuse(&keyless, &unsigned), Ok(()));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! the blob can make inference fail; it must not know kernels or learning rules. `deploy` calls
 //! [`encode`], host and firmware call [`Model::parse`]. Byte tables and version rules: `FORMAT.md`.
 
+mod aligned;
 mod check;
 mod encode;
 mod error;
@@ -11,6 +12,7 @@ mod golden;
 mod graph;
 mod lead;
 
+pub use aligned::{Aligned, MEMORY_ALIGN};
 pub use encode::{encode, encode_with_golden, encoded_len, set_counter, set_signature};
 pub use error::BlobError;
 pub use golden::{Golden, GoldenKind, MAX_GOLDEN};
@@ -37,7 +39,7 @@ pub const VERSION: u16 = 1;
 /// without names, and the golden set, 4 [`Op::Place`], more than 48 tensors or layers,
 /// and outputs over inputs.
 pub const RUNTIME_ABI: u16 = 4;
-/// Alignment of the blob in memory, of the data section in the blob and of its length, in bytes.
+/// Alignment of the data section in the blob and of the blob's length, in bytes.
 pub const ALIGN: usize = 16;
 
 /// First byte of each header field; all integers are little-endian.
@@ -122,10 +124,12 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// Checks everything once: header, CRC, graph, shapes, windows, arena places of tensors that live
+    /// Checks everything once: header, address, CRC, graph, shapes, windows, arena places of tensors that live
     /// at one time, data ranges, and that no accumulator can leave 32 bits.
     ///
-    /// `blob` may be longer than the model (a flash slot); the signature is not verified here.
+    /// `blob` may be longer than the model (a flash slot) and lies at a multiple of [`MEMORY_ALIGN`] bytes, as
+    /// [`include_blob!`](crate::include_blob), pages of flash and what an allocator gives for 16 bytes and more do;
+    /// the signature is not verified here.
     ///
     /// # Errors
     /// The first check that fails, with its numbers.

@@ -20,7 +20,9 @@
 //! page with its own bytes and sends the pages that differ. A record that cannot be written (a worn page)
 //! never keeps the model that counts from starting.
 //!
-//! The counter of the newest confirmed model is kept in the record, and older models are refused.
+//! The counter of the newest confirmed model is kept in the record. A device with a key takes models with a larger one
+//! only, so that a release cannot be replaced by another of its number (a release signed without a number has 0); one
+//! without a key takes an equal one, too. Where the newest model is damaged in flash, its number may come again.
 
 mod error;
 mod policy;
@@ -97,6 +99,8 @@ pub struct Updater<F> {
     flash: F,
     layout: Layout,
     policy: Policy,
+    /// Of this start, which runs the tried model.
+    trial: bool,
 }
 
 impl<F: MappedFlash> Updater<F> {
@@ -133,6 +137,7 @@ impl<F: MappedFlash> Updater<F> {
             flash,
             layout,
             policy,
+            trial: false,
         })
     }
 
@@ -153,11 +158,10 @@ impl<F: MappedFlash> Updater<F> {
         let record = self.record();
         let kept = record.slot;
         let settled = record.state == State::Confirmed;
-        let pending = record.state == State::Pending;
-        if pending
+        self.trial = record.state == State::Pending
             && self.check(kept ^ 1).is_ok()
-            && self.commit(record.in_state(State::Trying)).is_ok()
-        {
+            && self.commit(record.in_state(State::Trying)).is_ok();
+        if self.trial {
             return Boot {
                 slot: Ok(kept ^ 1),
                 trial: true,
@@ -275,10 +279,11 @@ impl<F: MappedFlash> Updater<F> {
     /// Keeps the model that runs on trial: from now on it is the one that counts, and older ones are refused.
     ///
     /// # Errors
-    /// No model is on trial, or the flash fails.
+    /// This start's [`Updater::boot`] put no model on trial, whatever the record says (a start that gave one up may not
+    /// have been able to write that down), or the flash fails.
     pub fn confirm(&mut self) -> Result<(), UpdateError<F::Error>> {
         let record = self.record();
-        if record.state != State::Trying {
+        if !self.trial || record.state != State::Trying {
             return Err(UpdateError::NoTrial);
         }
         let slot = record.slot ^ 1;
@@ -309,9 +314,10 @@ impl<F: MappedFlash> Updater<F> {
     pub fn least_counter(&mut self) -> u64 {
         let record = self.record();
         let slot = self.slot(record.slot);
-        let running = Lead::read(slot).and_then(|lead| lead.intact(slot).map(|_| lead.counter));
-        let newest = record.counter.max(self.policy.counter);
-        running.map_or(newest, |counter| counter.max(newest))
+        let kept = Lead::read(slot).and_then(|lead| lead.intact(slot).map(|_| lead.counter));
+        let known = kept.ok().max(self.policy.counter);
+        let after = known.map_or(0, |counter| self.policy.least_after(counter));
+        after.max(record.counter)
     }
 
     /// Whether the policy takes what slot `slot` holds, whatever its counter.

@@ -29,8 +29,9 @@ const CONFIGS: [Config; 2] = [
 
 /// See the module.
 pub(crate) fn run(bytes: &[u8]) {
-    accepted(bytes);
+    // A copy, so that it is aligned.
     let mut sealed = bytes.to_vec();
+    accepted(&sealed);
     if bytes.len() >= HEADER_BYTES {
         seal(&mut sealed);
         accepted(&sealed);

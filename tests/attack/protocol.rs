@@ -14,11 +14,11 @@ use aplysia_shared::protocol::{
 use aplysia_shared::signature::Trust;
 use aplysia_shared::store::Store;
 use aplysia_shared::update::{Layout, Policy, Updater};
-use aplysia_shared::{Model, Room};
+use aplysia_shared::{Model, Room, include_blob};
 use std::io::{self, Read, Write};
 
 /// With statistics, prototypes and a golden set of features.
-pub(crate) const BLOB: &[u8] = include_bytes!("../blobs/v1-golden.blob");
+pub(crate) const BLOB: &[u8] = include_blob!("../blobs/v1-golden.blob");
 /// Too little for some configurations, which must be refused.
 const STATE_BYTES: usize = 240;
 const FLASH_PAGES: usize = 4;
@@ -76,7 +76,7 @@ fn receiver() -> Receiver<Nor<4>> {
     let policy = Policy {
         trust: Trust::Anyone,
         input: None,
-        counter: 0,
+        counter: None,
         room: Room {
             arena_bytes: 4096,
             input_bytes: 4096,

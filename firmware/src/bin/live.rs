@@ -35,26 +35,33 @@ impl Machine for Board {
     }
 }
 
-/// Header and image shape of the model that came with the program.
+/// Header of the model that came with the program, and the shape of its images if there is room for it.
 // Not in the caller's frame: the parsed model is needed no longer.
 #[inline(never)]
-fn built_in() -> Result<(Lead, [u16; 3]), TrustError> {
+fn built_in(room: &Room) -> Result<(Lead, Option<[u16; 3]>), TrustError> {
     let bytes = memory::built_in();
     TRUST.verify(bytes)?;
     let parsed = Model::parse(bytes);
-    let input = parsed.as_ref().map_err(|&error| error)?.input();
-    Ok((Lead::read(bytes)?, [input.h, input.w, input.c]))
+    let model = parsed.as_ref().map_err(|&error| error)?;
+    let input = model.input();
+    let fits = room.holds(model).is_ok();
+    Ok((
+        Lead::read(bytes)?,
+        fits.then_some([input.h, input.w, input.c]),
+    ))
 }
 
 /// What takes other models, and the blob that this start runs: of the slot that counts or is tried, else the one
-/// that came with the program. A device made for one shape of images takes no models of another.
+/// that came with the program. A device whose model has one shape of images takes no models of another.
 #[inline(never)]
 fn choose(slots: Flash, room: Room) -> (Receiver<Flash>, Result<&'static [u8], TrustError>) {
-    let built_in = built_in();
+    let built_in = built_in(&room);
+    let shape = built_in.ok().and_then(|(_, shape)| shape);
+    let lead = built_in.ok().map(|(lead, _)| lead);
     let policy = Policy {
         trust: TRUST,
-        input: built_in.ok().map(|(_, shape)| shape),
-        counter: built_in.map_or(0, |(lead, _)| lead.counter),
+        input: shape,
+        counter: lead.map(|lead| lead.counter),
         room,
     };
     let layout = Layout::halves(slots.capacity() as u32, Flash::ERASE_SIZE as u32);
@@ -82,7 +89,7 @@ fn choose(slots: Flash, room: Room) -> (Receiver<Flash>, Result<&'static [u8], T
             built_in.map(|_| memory::built_in())
         }
     };
-    let receiver = Receiver::new(updater, &boot, built_in.ok().map(|(lead, _)| lead));
+    let receiver = Receiver::new(updater, &boot, lead.filter(|_| shape.is_some()));
     (receiver, blob)
 }
 

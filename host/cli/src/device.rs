@@ -189,11 +189,12 @@ fn stats(args: &StatsArgs) -> Result<Outcome> {
     if let Some(path) = &args.blob {
         blob::parse(&blob::read(path)?, path)?;
     }
-    let (mut device, hello) = connect(&args.board, args.blob.as_deref())?;
-    ensure!(
-        hello.has_model,
-        "the device found no valid model: check the blob with `aplysia inspect`"
-    );
+    let (mut device, _) = connect(&args.board, args.blob.as_deref())?;
+    let model = match device.info() {
+        Ok(info) => hex(&info.model_id),
+        Err(DeviceError::Refused(why)) => format!("none: {why}"),
+        Err(error) => return Err(error.into()),
+    };
     let Stats {
         counters,
         state_digest,
@@ -208,7 +209,7 @@ fn stats(args: &StatsArgs) -> Result<Outcome> {
         spent,
         domains: slots,
     } = device.stats()?;
-    say!("model         {}", hex(&device.info()?.model_id));
+    say!("model         {model}");
     say!(
         "seen          {} images, {} labels, {} mistakes",
         counters.seen,

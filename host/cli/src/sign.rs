@@ -59,6 +59,12 @@ pub(crate) fn model(command: &ModelCommand) -> Result<Outcome> {
                 out.display(),
                 key.public_hex()
             );
+            if counter == 0 {
+                eprintln!(
+                    "warning: a device with a key takes a model with counter 0 only while it has none: number \
+                     releases with --counter 1, 2, ..."
+                );
+            }
         }
         ModelCommand::Verify { blob, key } => {
             let bytes = blob::read(blob)?;

@@ -2,7 +2,7 @@
 //! repair anything: the first broken rule is reported.
 
 use super::graph::Graph;
-use super::{ALIGN, BlobError, HEADER_BYTES, Lead, constants, field, golden, homeostasis};
+use super::{ALIGN, BlobError, HEADER_BYTES, Lead, aligned, constants, field, golden, homeostasis};
 use crate::kernel::generic::MAX_SOFTMAX_CHANNELS;
 use crate::layer::{Layer, Op, Scaling, Tensor, Window};
 use crate::quant::i32_at;
@@ -38,6 +38,7 @@ pub(super) struct Header<'a> {
 impl<'a> Header<'a> {
     pub(super) fn read(blob: &'a [u8]) -> Result<Self, BlobError> {
         let lead = Lead::read(blob)?;
+        aligned::check(blob)?;
         let header = blob.get(..HEADER_BYTES).unwrap_or_default();
         let min_abi = u16_at(header, field::MIN_ABI);
         let blob = lead.intact(blob)?;

@@ -16,6 +16,11 @@ pub enum BlobError {
         "this is no Aplysia model: give a blob that `aplysia export` or `aplysia import` wrote"
     )]
     Magic,
+    /// The blob lies where the kernels would read its words byte by byte.
+    #[error(
+        "the blob lies {over_bytes} bytes past a multiple of 4: use `include_blob!`, or copy it to an aligned buffer"
+    )]
+    Alignment { over_bytes: usize },
     /// The format or the graph version is not one this runtime reads.
     #[error("format version {got}, this runtime reads {want}: update the runtime or export again")]
     Version { got: u16, want: u16 },

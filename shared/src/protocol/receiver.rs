@@ -50,7 +50,7 @@ pub struct Receiver<F> {
 
 impl<F: MappedFlash> Receiver<F> {
     /// Of the slots of `updater`, whose [`Updater::boot`] gave `boot`. `built_in` is the model that came with
-    /// the program, if there is one: it runs where no slot has a model.
+    /// the program, if there is one and room for it: it runs where no slot has a model.
     pub fn new(updater: Updater<F>, boot: &Boot<F::Error>, built_in: Option<Lead>) -> Self {
         let (origin, running) = match (&boot.slot, built_in) {
             (&Ok(slot), _) => (Origin::Slot(slot), Lead::read(updater.slot(slot)).ok()),

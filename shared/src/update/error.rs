@@ -59,9 +59,9 @@ pub enum UpdateError<E> {
         /// What it erases at once.
         page_bytes: usize,
     },
-    /// The blob is older than the model in use.
+    /// The blob is not newer than the newest model that the device has had; without a key, older.
     #[error(
-        "update counter {got}, the device has {want}: sign the model with a counter of at least that"
+        "update counter {got}, the device takes {want} and newer: sign the model with a counter of at least that"
     )]
     Counter {
         /// Of the blob.

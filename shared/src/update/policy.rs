@@ -14,14 +14,23 @@ pub struct Policy {
     pub trust: Trust,
     /// Height, width and channels of the images, if the device has only such.
     pub input: Option<[u16; 3]>,
-    /// Update counter of the model that the program was built with, 0 without one: older ones are refused.
-    pub counter: u64,
+    /// Update counter of the model that the program was built with, if there is one.
+    pub counter: Option<u64>,
     /// Its memory.
     pub room: Room,
 }
 
 impl Policy {
-    /// Whether a model of this header may follow one with update counter `least`.
+    /// The least counter of a model that may follow one of counter `known`: with a key a newer one, as an equal counter
+    /// may be that of an older release; without one, where counters protect nothing, an equal one, too.
+    pub(super) fn least_after(&self, known: u64) -> u64 {
+        match self.trust {
+            Trust::Anyone => known,
+            Trust::Key(_) => known.saturating_add(1),
+        }
+    }
+
+    /// Whether a model of this header has at least the update counter `least`, and room.
     pub(super) fn header<E>(&self, lead: &Lead, least: u64) -> Result<(), UpdateError<E>> {
         if lead.counter < least {
             return Err(UpdateError::Counter {

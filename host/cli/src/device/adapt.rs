@@ -72,6 +72,15 @@ impl AdaptArgs {
 pub(super) fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outcome> {
     let bytes = blob::read(&args.blob)?;
     let model = blob::parse(&bytes, &args.blob)?;
+    let limits = args.limits(&model);
+    ensure!(
+        limits.is_some() || !args.commit,
+        "nothing is committed unscored: {}",
+        match args.no_guard {
+            true => "leave out --no-guard",
+            false => "the model has no golden set, `aplysia golden` gives it one",
+        }
+    );
     let stream = args.stream(&args.data)?;
     let mut device = connect_to(&args.board, &args.blob, &model)?;
     let bar = progress::bar(stream.len() as u64, "adapt");
@@ -84,7 +93,6 @@ pub(super) fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outc
         .map(blob::read_file)
         .transpose()?;
     let flash = flash.unwrap_or_default();
-    let limits = args.limits(&model);
     if limits.is_none() && !args.no_guard {
         say!("unguarded     the model has no golden set: `aplysia golden` gives it one");
     }
@@ -143,27 +151,29 @@ pub(super) fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outc
     if let Some(file) = &args.save {
         run_folder::write(file, &on_device.adapted.snapshot)?;
     }
-    self::report(args, &on_device, stream.len(), &model)?;
+    let n_labels = stats.spent.learned;
+    self::report(args, &on_device, (stream.len(), n_labels), &model)?;
     plan::print(&stats.schedule, &stats.spent);
     guard::print(&stats.guard);
     domains::print(stats.domains);
     if args.commit {
-        ensure!(
-            limits.is_some(),
-            "nothing is committed unscored: the model has no golden set"
-        );
         guard::print_commit(&device.commit()?);
     }
     Ok(Outcome::Done)
 }
 
-fn report(args: &AdaptArgs, run: &DeviceAdapted, n_stream: usize, model: &Model<'_>) -> Result<()> {
+/// `n_labels` are those learned, also where a rollback took them back.
+fn report(
+    args: &AdaptArgs,
+    run: &DeviceAdapted,
+    (n_stream, n_labels): (usize, u32),
+    model: &Model<'_>,
+) -> Result<()> {
     let learned = &run.adapted;
     say!(
-        "stream        {n_stream} images, {} severity {}; {} labels; {:.1} % right when first seen",
+        "stream        {n_stream} images, {} severity {}; {n_labels} labels; {:.1} % right when first seen",
         args.corruption,
         args.severity,
-        learned.n_labels(),
         100.0 * learned.online_correct as f64 / n_stream.max(1) as f64
     );
     let clean = images::load_test(&args.data)?.subset(args.test_images, u64::from(args.seed));
@@ -188,7 +198,7 @@ fn report(args: &AdaptArgs, run: &DeviceAdapted, n_stream: usize, model: &Model<
         run.stack_bytes
     );
     print_instructions("per image", &run.inference);
-    if learned.n_labels() > 0 {
+    if n_labels > 0 {
         print_instructions("per label", &run.update);
     }
     Ok(())
