@@ -264,7 +264,7 @@ fn a_model_that_fails_its_golden_samples_is_refused() {
         let offset = data.len() as u32;
         data.extend(section(0, &labels, &bytes));
         let mut blob = vec![0; encoded_len(&model.graph(), data.len()).unwrap()];
-        encode_with_golden(&model.graph(), &data, Some(offset), [9; 16], 1, &mut blob).unwrap();
+        encode_with_golden(&model.graph(), &data, Some(offset), [9; 16], 2, &mut blob).unwrap();
         sign(&mut blob, &key(1));
         blob
     };

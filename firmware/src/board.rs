@@ -1,9 +1,12 @@
 //! The board the firmware is built for: exactly one file of `board/`, chosen by a feature.
 //!
-//! Every board gives the same names: `NAME`, `Uart` (`new`, `read`, `write`), `Timer` (`new`, `ticks`,
-//! `instructions`), and, if it runs the program `live`, `Flashes` (`take`: two parts of type `Flash`, an
-//! `embedded_storage` NorFlash that the processor reads like memory, `mapped`). A board must not know the
-//! protocol or the model.
+//! Every board gives the same names: `NAME`, `Uart` (`new`, `read`, which waits for a byte, `write`, `flush`, which
+//! waits until all is on the line), `Timer` (`new`, `ticks`, `instructions`: 0 where the clock counts something else),
+//! and, if it runs the program `live`, `Flashes` (`take`: two parts of type `Flash`, a [`MappedFlash`] with `mapped`,
+//! which gives bytes for longer than it is borrowed). A board must not know the protocol or the model. Without any,
+//! the build script says so.
+//!
+//! [`MappedFlash`]: aplysia_shared::update::MappedFlash
 
 mod cmsdk;
 
@@ -16,6 +19,3 @@ pub use mps2_an386::{Flash, Flashes, NAME, Timer, Uart};
 mod mps2_an505;
 #[cfg(feature = "board-mps2-an505")]
 pub use mps2_an505::{NAME, Timer, Uart};
-
-#[cfg(not(any(feature = "board-mps2-an386", feature = "board-mps2-an505")))]
-compile_error!("choose a board: --features board-mps2-an386 or board-mps2-an505");

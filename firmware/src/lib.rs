@@ -2,7 +2,8 @@
 //!
 //! `board` is the hardware, `log` what is said beside the serial line, `memory` the static buffers and the
 //! model's flash partition, `stack` the high-water mark, `trust` whose models are taken. A panic or a HardFault
-//! logs its message and ends the emulator with a non-zero exit status.
+//! logs its message and ends the emulator with a non-zero exit status; without the feature `semihosting` it starts the
+//! program again.
 #![no_std]
 
 pub mod board;
@@ -13,14 +14,21 @@ pub mod trust;
 
 use core::panic::PanicInfo;
 use cortex_m_rt::{ExceptionFrame, exception};
-use cortex_m_semihosting::debug;
 
-/// Ends the emulator with a non-zero exit status; on hardware, waits for ever.
+/// Ends the emulator with a non-zero exit status; under a debugger, waits for ever.
+#[cfg(feature = "semihosting")]
 pub fn fail() -> ! {
+    use cortex_m_semihosting::debug;
     debug::exit(debug::EXIT_FAILURE);
     loop {
         cortex_m::asm::wfi();
     }
+}
+
+/// Starts the program again, which gives up a model on trial.
+#[cfg(not(feature = "semihosting"))]
+pub fn fail() -> ! {
+    cortex_m::peripheral::SCB::sys_reset()
 }
 
 #[panic_handler]

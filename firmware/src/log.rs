@@ -1,20 +1,21 @@
 //! What the device says beside its serial line, by semihosting: as text, or with the feature `defmt`
-//! as frames that name their format strings and leave them on the host, or with `silent` nothing.
+//! as frames that name their format strings and leave them on the host; nothing with `silent`, and nothing without
+//! `semihosting`, when no BKPT is executed at all.
 //!
 //! All forms give the same functions, so nothing else knows which one is built. The inference path
 //! must not log.
 
-#[cfg(feature = "silent")]
-mod silent;
-#[cfg(feature = "silent")]
-use silent as form;
-#[cfg(all(feature = "defmt", not(feature = "silent")))]
-mod frames;
-#[cfg(all(feature = "defmt", not(feature = "silent")))]
-use frames as form;
-#[cfg(not(any(feature = "defmt", feature = "silent")))]
-mod text;
-#[cfg(not(any(feature = "defmt", feature = "silent")))]
-use text as form;
+#[cfg(any(feature = "silent", not(feature = "semihosting")))]
+#[path = "log/silent.rs"]
+mod form;
+#[cfg(all(feature = "semihosting", feature = "defmt", not(feature = "silent")))]
+#[path = "log/frames.rs"]
+mod form;
+#[cfg(all(
+    feature = "semihosting",
+    not(any(feature = "defmt", feature = "silent"))
+))]
+#[path = "log/text.rs"]
+mod form;
 
 pub use form::{gave_up, hard_fault, no_model, no_slot, panicked, unfit, untrusting};

@@ -127,9 +127,8 @@ impl<'a> Model<'a> {
     /// Checks everything once: header, address, CRC, graph, shapes, windows, arena places of tensors that live
     /// at one time, data ranges, and that no accumulator can leave 32 bits.
     ///
-    /// `blob` may be longer than the model (a flash slot) and lies at a multiple of [`MEMORY_ALIGN`] bytes, as
-    /// [`include_blob!`](crate::include_blob), pages of flash and what an allocator gives for 16 bytes and more do;
-    /// the signature is not verified here.
+    /// `blob` may be longer than the model (a flash slot) and lies at a multiple of [`MEMORY_ALIGN`] bytes
+    /// ([`include_blob!`](crate::include_blob)); the signature is not verified here.
     ///
     /// # Errors
     /// The first check that fails, with its numbers.
@@ -284,7 +283,6 @@ impl<'a> Model<'a> {
         let n = self.n_classes().checked_mul(self.features().len())?;
         section(self.data, self.graph.prototypes?, n.checked_mul(2)?)
     }
-
     /// Labelled samples to measure learning on, if the blob has them.
     pub fn golden(&self) -> Option<Golden<'a>> {
         self.golden

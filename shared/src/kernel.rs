@@ -20,6 +20,19 @@ pub mod over;
 /// The sums of a layer, at pixels of choice.
 pub mod sums;
 
+/// The kernels of this build: `dsp` (Cortex-M with the DSP extension; `build.rs` has how it is recognised), `multiply`
+/// (other Cortex-M: 2.2 times its instructions on an M3, 5.4 on an M0+, for the released network), `sse2` (x86-64) or
+/// `portable` (plain Rust).
+pub const KERNELS: &str = if cfg!(dsp) {
+    "dsp"
+} else if cfg!(multiply) {
+    "multiply"
+} else if cfg!(target_arch = "x86_64") {
+    "sse2"
+} else {
+    "portable"
+};
+
 /// An input tensor.
 #[derive(Clone, Copy, Debug)]
 pub struct Src<'a> {

@@ -28,13 +28,11 @@ static STAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         |device| assert!(device.boot().trial),
         |device| device.confirm().expect("on trial"),
     ];
-    let mut flash = made_with(&RELEASES[0]);
-    let mut stages = vec![flash.cells.clone()];
+    let mut device = updater(made_with(&RELEASES[0]));
+    let mut stages = vec![device.flash().cells.clone()];
     for step in steps {
-        let mut device = updater(flash);
         step(&mut device);
-        flash = device.release();
-        stages.push(flash.cells.clone());
+        stages.push(device.flash().cells.clone());
     }
     stages
 });

@@ -1,4 +1,4 @@
-//! No log: the same functions, which say nothing, for programs that link no formatting.
+//! No log: the same functions, which say nothing, for programs that link no formatting or that no debugger watches.
 
 use aplysia_shared::Unfit;
 use aplysia_shared::protocol::TransferRefusal;

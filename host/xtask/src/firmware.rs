@@ -165,11 +165,11 @@ fn build_command(tree: &Tree) -> Result<(Route, Command)> {
 /// # Errors
 /// The target's `core` is not installed, or the build fails.
 pub(crate) fn build_others(tree: &Tree, target: &str) -> Result<()> {
-    build_program(tree, target, BENCH, "")?;
+    build_program(tree, target, BENCH, ",semihosting")?;
     build_infer(tree, target)
 }
 
-/// The program of inference alone says nothing, so that it links no formatting.
+/// The program of inference alone says nothing, so that it links no formatting, and needs no debugger.
 fn build_infer(tree: &Tree, target: &str) -> Result<()> {
     build_program(tree, target, INFER, ",silent")
 }

@@ -2,28 +2,29 @@
 //! PSRAM, kept in a file of the host.
 //!
 //! Behaves like NOR flash: programming clears bits, 8 bytes at a time; erasing sets 4096 bytes to 0xFF.
-//! Every word and every page goes to the file at once by semihosting, in order, so that a killed emulator
-//! leaves what a power cut leaves. The file is named by the semihosting command line `flash PATH`; without
-//! it the flash is erased at the start and forgotten at the end. Bytes behind the file's end are erased; a gap
-//! that the host's file system leaves between two written places reads as zeros, as flash with another history
-//! would: whatever is written is erased first.
-//! Source: Arm, "Semihosting for AArch32 and AArch64" (IHI 0058).
+//! Every word and every page goes to the file at once, in order, so that a killed emulator leaves what a power cut
+//! leaves. Without a file (`file`) the flash is erased at the start and forgotten at the end. Bytes behind
+//! the file's end are erased; a gap that the host's file system leaves between two written places reads as zeros, as
+//! flash with another history would: whatever is written is erased first.
+
+#[cfg(feature = "semihosting")]
+mod file;
+#[cfg(not(feature = "semihosting"))]
+#[path = "flash/no_file.rs"]
+mod file;
 
 use aplysia_shared::update::MappedFlash;
 use core::ops::Range;
 use core::ptr::addr_of_mut;
 use core::slice;
-use cortex_m_semihosting::{nr, syscall, syscall1};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,
     check_write,
 };
+use file::File;
 
 const PAGE: usize = 4096;
 const WORD: usize = 8;
-const COMMAND: &[u8] = b"flash ";
-/// Of the whole command line, with a zero behind it.
-const MAX_COMMAND_BYTES: usize = 512;
 
 unsafe extern "C" {
     static mut _store_start: u8;
@@ -37,8 +38,7 @@ unsafe extern "C" {
 pub struct Flash {
     start: *mut u8,
     len: usize,
-    /// Handle of the file.
-    file: Option<usize>,
+    file: Option<File>,
     /// Of the part in the file.
     offset: usize,
 }
@@ -70,20 +70,13 @@ impl NorFlashError for Fault {
     }
 }
 
-/// One semihosting operation with its block of arguments.
-fn call<const N: usize>(operation: usize, arguments: [usize; N]) -> usize {
-    // SAFETY: the operations below read `arguments`, and memory that they point to with its length: slices
-    // of the callers that live until the call returns; SYS_READ and SYS_GET_CMDLINE write there as well.
-    unsafe { syscall(operation, &arguments) }
-}
-
 impl Flashes {
     /// Reads the file, if the command line names one.
     ///
     /// # Safety
     /// Call it once: the cells have one owner.
     pub unsafe fn take() -> Self {
-        let file = open();
+        let file = File::open();
         let store = (addr_of_mut!(_store_start), addr_of_mut!(_store_end));
         let slots = (addr_of_mut!(_slots_start), addr_of_mut!(_slots_end));
         let store = Flash::new(store, file, 0);
@@ -97,7 +90,7 @@ impl Flashes {
 
 impl Flash {
     /// The part `start..end`, which the linker map reserves, with the file's bytes from `offset` on.
-    fn new((start, end): (*mut u8, *mut u8), file: Option<usize>, offset: usize) -> Self {
+    fn new((start, end): (*mut u8, *mut u8), file: Option<File>, offset: usize) -> Self {
         let len = end as usize - start as usize;
         let mut flash = Self {
             start,
@@ -105,11 +98,10 @@ impl Flash {
             file,
             offset,
         };
-        flash.cells(0, len).fill(0xFF);
-        if let Some(handle) = file {
-            call(nr::SEEK, [handle, offset]);
-            // What is not read stays erased: the file is shorter, or damaged, which their users find out.
-            call(nr::READ, [handle, start as usize, len]);
+        let cells = flash.cells(0, len);
+        cells.fill(0xFF);
+        if let Some(file) = file {
+            file.read(offset, cells);
         }
         flash
     }
@@ -141,18 +133,11 @@ impl Flash {
 
     /// Copies `from..from + len` to the file.
     fn keep(&mut self, from: usize, len: usize) -> Result<(), Fault> {
-        let Some(handle) = self.file else {
-            return Ok(());
-        };
         let at = self.offset + from;
-        let bytes = self.cells(from, len);
-        let seek = call(nr::SEEK, [handle, at]);
-        let missing = call(nr::WRITE, [handle, bytes.as_ptr() as usize, bytes.len()]);
-        if seek == 0 && missing == 0 {
-            Ok(())
-        } else {
-            Err(Fault::File)
-        }
+        let kept = self
+            .file
+            .is_none_or(|file| file.write(at, self.cells(from, len)));
+        kept.then_some(()).ok_or(Fault::File)
     }
 }
 
@@ -161,21 +146,6 @@ impl MappedFlash for Flash {
         // SAFETY: the slice lives no longer than the borrow, and writing borrows exclusively.
         unsafe { self.mapped(range) }
     }
-}
-
-/// Handle of the file that the command line names.
-fn open() -> Option<usize> {
-    let mut line = [0_u8; MAX_COMMAND_BYTES];
-    let mut block = [line.as_mut_ptr() as usize, line.len()];
-    // SAFETY: SYS_GET_CMDLINE writes at most `len` bytes to `line` and the length to the block, both of
-    // which live until it returns.
-    let failed = unsafe { syscall1(nr::GET_CMDLINE, block.as_mut_ptr() as usize) };
-    let text = line.split(|&byte| byte == 0).next().unwrap_or_default();
-    let path = text.strip_prefix(COMMAND).filter(|_| failed == 0)?;
-    let mode = nr::open::RW_BINARY;
-    let handle = call(nr::OPEN, [path.as_ptr() as usize, mode, path.len()]);
-    assert!(handle != usize::MAX, "cannot open the flash's file");
-    Some(handle)
 }
 
 impl ErrorType for Flash {
