@@ -108,11 +108,12 @@ pub enum FeedbackScale {
     /// The fixed scale of the module documentation.
     #[default]
     Fixed,
-    /// `‖B‖ = ‖W‖` at every step (Moskovitz et al. 2018, "strict" normalisation): one number per layer
-    /// is transported; not for `dfa`, whose `B` belongs to the output's error and stays as drawn. Trains better in depth with batch norm, where weights grow and the fixed scale
-    /// does not follow: validation accuracy on Fashion-MNIST with the fixed scale, then with this one:
-    /// `fa` 66 %, 75 %; `usf` 81.9 %, 83.1 % (6 layers, 0.27 M MACs, 5 epochs); `usf` 85.9 %, 87.7 %
-    /// (DS-CNN of 10 layers, 0.84 M MACs, 4 epochs); lr 0.1, batch 128, seed 0.
+    /// `‖B‖ = ‖W‖` at every step (Moskovitz et al. 2018, "strict" normalisation): one number per layer is
+    /// transported; not for `dfa`, whose `B` belongs to the output's error and stays as drawn. Trains better in
+    /// depth with batch norm, where weights grow and the fixed scale does not follow: validation accuracy on
+    /// Fashion-MNIST with the fixed scale, then with this one: `fa` 66 %, 75 %; `usf` 81.9 %, 83.1 % (6 layers,
+    /// 0.27 M MACs, 5 epochs); `usf` 85.9 %, 87.7 % (DS-CNN of 10 layers, 0.84 M MACs, 4 epochs); lr 0.1, batch
+    /// 128, seed 0.
     WeightNorm,
 }
 
