@@ -26,22 +26,26 @@ const DIGESTS: [(&str, &[u8], &str); 3] = [
     ),
 ];
 
+/// The digest of the outputs of `file`, imported.
+pub(crate) fn digest(file: &[u8]) -> String {
+    let blob = import(file, &[]).unwrap().blob;
+    let model = Model::parse(&blob).unwrap();
+    let (mut arena, mut scores) = (vec![0; model.arena_bytes()], vec![0; model.n_classes()]);
+    let mut stream = (0u32..).flat_map(|i| <[u8; 32]>::from(Sha256::digest(i.to_le_bytes())));
+    let mut all = Sha256::new();
+    for _ in 0..200 {
+        let bytes = stream.by_ref().take(model.input().len());
+        let input: Vec<i8> = bytes.map(u8::cast_signed).collect();
+        infer(&model, &mut arena, &input, &mut scores).unwrap();
+        let scores: Vec<u8> = scores.iter().map(|s| s.cast_unsigned()).collect();
+        all.update(scores);
+    }
+    all.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
 #[test]
 fn mlperf_tiny_gives_the_bits_of_tflite_micro() {
     for (name, file, want) in DIGESTS {
-        let blob = import(file, &[]).unwrap().blob;
-        let model = Model::parse(&blob).unwrap();
-        let (mut arena, mut scores) = (vec![0; model.arena_bytes()], vec![0; model.n_classes()]);
-        let mut stream = (0u32..).flat_map(|i| <[u8; 32]>::from(Sha256::digest(i.to_le_bytes())));
-        let mut all = Sha256::new();
-        for _ in 0..200 {
-            let bytes = stream.by_ref().take(model.input().len());
-            let input: Vec<i8> = bytes.map(u8::cast_signed).collect();
-            infer(&model, &mut arena, &input, &mut scores).unwrap();
-            let scores: Vec<u8> = scores.iter().map(|s| s.cast_unsigned()).collect();
-            all.update(scores);
-        }
-        let digest: String = all.finalize().iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(digest, want, "{name}");
+        assert_eq!(digest(file), want, "{name}");
     }
 }
