@@ -151,6 +151,21 @@ impl Bench<'_> {
         watches.iter().map(with).collect()
     }
 
+    /// A cell at `place` whose runs make their wrong labels themselves.
+    pub(super) fn cell<'a>(
+        &'a self,
+        place: Place,
+        [stream, shifted]: [&'a Dataset; 2],
+    ) -> Cell<'a> {
+        Cell {
+            stream: images::images(stream),
+            shifted: images::images(shifted),
+            clean: images::images(&self.pools.test),
+            seed: place.seed,
+            noise_pct: &[0],
+        }
+    }
+
     /// Every corruption at the severity of wrong labels, under an honest teacher and under a liar.
     pub(super) fn watched(&self, settings: &Settings) -> Result<Vec<Watched>> {
         let blobs = self.guarded(WATCHES)?;
@@ -162,13 +177,7 @@ impl Bench<'_> {
         let key = |place: Place| (format!("{:?}", place.cell()), place);
         self.part("guard", settings, places.map(key).collect(), |&place| {
             let (stream, shifted) = self.pools.shifted(place, self.args.samples as usize)?;
-            let cell = Cell {
-                stream: images::images(&stream),
-                shifted: images::images(&shifted),
-                clean: images::images(&self.pools.test),
-                seed: place.seed,
-                noise_pct: &[0],
-            };
+            let cell = self.cell(place, [&stream, &shifted]);
             let mut runs = vec![];
             for (&(name, method, _), model) in WATCHES.iter().zip(&models) {
                 let method = row(method)?;

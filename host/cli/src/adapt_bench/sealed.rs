@@ -5,7 +5,6 @@ use super::{Bench, NOISE_SEVERITY, Settings, places};
 use crate::blob;
 use crate::images;
 use anyhow::Result;
-use aplysia_deploy::adapt_bench::Cell;
 use aplysia_deploy::adapt_bench::recall::AFTER;
 use aplysia_deploy::adapt_bench::sealed::{Sealed, sealed};
 use aplysia_deploy::golden::GoldenSpec;
@@ -52,13 +51,7 @@ impl Bench<'_> {
             let clean = self.pools.stream.subset(n + back, place.seed.into());
             let stream = all.select(&(0..n).collect::<Vec<_>>());
             let clean = clean.select(&(n..n + back).collect::<Vec<_>>());
-            let cell = Cell {
-                stream: images::images(&stream),
-                shifted: images::images(&shifted),
-                clean: images::images(&self.pools.test),
-                seed: place.seed,
-                noise_pct: &[0],
-            };
+            let cell = self.cell(place, [&stream, &shifted]);
             let mut runs = vec![];
             for (&(name, method, _), model) in SEALED.iter().zip(&models) {
                 for noise_pct in TEACHERS {
