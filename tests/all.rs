@@ -99,6 +99,8 @@ mod adapt_bench_parts;
 mod adaptation;
 /// Stored instruction counts of layers and networks, and the cost model against them.
 mod bench;
+/// A guard within the schedule's budget: commits, and what its checks take.
+mod budget;
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
 /// Domain slots: a slow reference, the device, the guard.
@@ -117,7 +119,7 @@ mod keyed;
 mod plasticity;
 /// Frames of the serial line: round trip, damage, noise.
 mod protocol;
-/// When and how much a device learns: schedule and budget.
+/// When and how much a device learns: the schedule.
 mod schedule;
 /// Models sent over the line: power cut at every write, noise, either side killed, refusals.
 mod transfer;

@@ -1,19 +1,17 @@
 //! When learning happens and how much of it: the schedule against a bookkeeper that follows its definition,
-//! the budget, and the line.
+//! the line.
 
 use crate::adaptation::{IMAGE_BYTES, Labelled, go_on};
 use crate::device::boot;
 use crate::guard::guarded;
-use crate::nor::{Nor, PAGE};
 use crate::toy::{N_CLASSES, images, measured, with};
 use aplysia_deploy::adaptation::{Plan, adapt, adapt_by, adapt_device};
 use aplysia_deploy::guarded::{adapt_device_guarded, adapt_guarded_by};
 use aplysia_shared::Model;
-use aplysia_shared::adapt::guard::{Commit, Guard, Learner, Limits};
+use aplysia_shared::adapt::guard::Limits;
 use aplysia_shared::adapt::schedule::{Budget, Schedule, Spent, When};
-use aplysia_shared::adapt::{Config, Head, Plastic, state_bytes};
+use aplysia_shared::adapt::{Config, Head};
 use aplysia_shared::blob::GoldenKind;
-use aplysia_shared::store::Store;
 use proptest::prelude::*;
 
 const SEED: u32 = 7;
@@ -238,57 +236,6 @@ fn a_spent_budget_outlasts_rollback_reset_and_configuration() {
         assert!(plastic.infer(model, &mut arena, &[]).is_err());
         assert_eq!(plastic.spent(), Spent::default());
     });
-}
-
-#[test]
-fn commits_keep_to_the_budget() {
-    let head = Head::Delta { rate: 300 };
-    let blob = guarded(GoldenKind::Inputs, config(None, head));
-    let model = Model::parse(&blob).unwrap();
-    let mut state = vec![0; state_bytes(&model, &config(None, head)).unwrap()];
-    let mut plastic = Plastic::new(&model, config(None, head), SEED, &mut state).unwrap();
-    plastic.set_schedule(Schedule {
-        when: When::Every { n: 1 },
-        budget: Some(Budget {
-            images: 10,
-            updates: u32::MAX,
-            instructions: u64::MAX,
-            commits: 2,
-        }),
-    });
-    let flash = Nor::<8>::new(8);
-    let limits = Limits {
-        drop: u16::MAX,
-        ..LIMITS
-    };
-    let mut learner = Learner {
-        model: &model,
-        plastic: &mut plastic,
-        arena: &mut vec![0; model.arena_bytes()],
-        store: &mut Store::open(flash, 0..(8 * PAGE) as u32).unwrap(),
-        scratch: &mut [0; 1024],
-    };
-    let mut guard = Guard::new(limits, &mut learner).unwrap();
-    let mut done = vec![];
-    for (i, image) in images(30, 25).iter().enumerate() {
-        (learner.plastic)
-            .infer(learner.model, learner.arena, image)
-            .unwrap();
-        learner.plastic.learn(learner.model, 0).unwrap();
-        match guard.commit(&mut learner).unwrap() {
-            Commit::Done(record) => {
-                done.push(i);
-                assert_eq!(record.sequence as usize, done.len());
-            }
-            // The images seen so far, this one included, and those still missing end a window.
-            Commit::OverBudget { images } => assert_eq!((i as u32 + images) % 10, 0),
-            other => panic!("{other:?}"),
-        }
-    }
-    assert_eq!(done, [0, 1, 10, 11, 20, 21]);
-    let spent = learner.plastic.spent();
-    assert_eq!((spent.commits, spent.commits_refused), (6, 24));
-    assert_eq!(guard.report().commits, 6);
 }
 
 const PLAN: Plan = Plan {

@@ -256,6 +256,7 @@ impl<'b> Plastic<'b> {
         self.scheduler = scheduler;
         if observed && looks {
             self.judge(model);
+            self.scheduler.watched(self.upkeep(model));
         }
         Ok(self.seen(class, observed && !self.is_sealed()))
     }

@@ -33,7 +33,7 @@
 //! has the base model's own bits, `evidence` after that; what it learns lies at `open` or beyond.
 //!
 //! Integers only. State: 8 bytes per channel of what is seen, 8 and the persistent state per slot. Information:
-//! activity, no labels. A judgement costs about 30 instructions a channel and slot.
+//! activity, no labels. What a judgement costs is on the account of the [`schedule`](super::schedule).
 
 use super::homeostasis::{self, Activity};
 use super::overlay::{Layout, activity, first_followed, n_homeostatic, put_activity};

@@ -22,8 +22,10 @@
 //! can. That the base itself stays is then no matter of a score.
 //!
 //! Integers only: host and device decide alike. A check costs one inference per golden sample, or one
-//! head if the samples are features; a rollback costs up to one check more.
+//! head if the samples are features; a rollback costs up to one check more. Both are on the account of the
+//! [`schedule`](super::schedule), the score at the start is not.
 
+use super::snapshot::Header;
 use super::{AdaptError, Config, Plastic};
 use crate::blob::{GoldenKind, Model};
 use crate::network::infer_sample;
@@ -249,7 +251,7 @@ impl Guard {
         &mut self,
         learner: &mut Learner<'_, '_, F>,
     ) -> Result<Verdict, AdaptError> {
-        let score = learner.plastic.score_golden(learner.model, learner.arena)?;
+        let score = score(learner)?;
         let floor = self.floor();
         (self.unchecked, self.unlabelled) = (0, false);
         self.changes = learner.plastic.changes();
@@ -309,22 +311,33 @@ impl Guard {
     }
 }
 
+/// Golden samples that the state in use has right, on the schedule's account.
+fn score<F>(learner: &mut Learner<'_, '_, F>) -> Result<u16, AdaptError> {
+    let (model, plastic) = (learner.model, &mut *learner.plastic);
+    let right = plastic.score_golden(model, learner.arena)?;
+    let instructions = model.check_instructions(&plastic.config());
+    plastic.scheduler.watched(instructions);
+    Ok(right)
+}
+
 /// Puts the best there is in place: what was committed last of this domain, if it reaches `floor`, or the base.
 fn roll_back<F: NorFlash>(
     floor: u16,
     learner: &mut Learner<'_, '_, F>,
 ) -> Result<Restored, AdaptError> {
-    let (model, plastic) = (learner.model, &mut *learner.plastic);
-    let (config, seed) = (plastic.header.config, plastic.header.seed);
+    let model = learner.model;
+    let Header { config, seed, .. } = learner.plastic.header;
     let sequence = learner.store.newest().map(|record| record.sequence);
     if let Ok(Some(snapshot)) = learner.store.load(model.id(), learner.scratch)
-        && plastic.take_back(model, snapshot).is_ok_and(|done| done)
-        && plastic.score_golden(model, learner.arena)? >= floor
+        && (learner.plastic)
+            .take_back(model, snapshot)
+            .is_ok_and(|done| done)
+        && score(learner)? >= floor
         && let Some(sequence) = sequence
     {
         return Ok(Restored::Committed { sequence });
     }
-    plastic.base(model, config, seed)?;
+    learner.plastic.base(model, config, seed)?;
     Ok(Restored::Base)
 }
 

@@ -15,6 +15,11 @@ use crate::blob::Model;
 use crate::header::HEADER_BYTES;
 use crate::quant::i32_at;
 
+/// Instructions of a channel that is seen, on the emulated M4 (`tests/estimates.rs` holds the error).
+const LOOKED: u64 = 170;
+/// Of a channel in a distance.
+const JUDGED: u64 = 86;
+
 impl Plastic<'_> {
     /// Keeps a state per domain from now on, or no longer. What is learned already is the state of slot 1, which a
     /// sealed base takes the place of at the next image observed, the others are empty; what was committed before is
@@ -232,6 +237,16 @@ impl Plastic<'_> {
         if recall.report.evidence == 0 {
             self.keep(model);
         }
+    }
+
+    /// Estimated instructions of a look: what is seen moves, its distance from the base and every slot that holds a
+    /// state, and the state in use copied into its own slot.
+    pub(super) fn upkeep(&self, model: &Model<'_>) -> u64 {
+        self.recall.map_or(0, |recall| {
+            let distances = u64::from(recall.report.held) + 1;
+            let channels = n_seen(model) as u64;
+            channels * (LOOKED + JUDGED * distances) + self.layout.persistent() as u64
+        })
     }
 
     /// Before an image: puts in place what is due.

@@ -6,9 +6,14 @@
 //! snapshot, and neither a new configuration nor a rollback gives a spent budget back; a restart does, as it
 //! begins a new window.
 //!
-//! With `K` images to a window, a window never takes more than its updates, its estimated instructions or its
+//! With `K` images to a window, updates never bring a window beyond its updates, its estimated instructions or its
 //! commits: an update that would pass a limit is skipped, and the next window starts `K` images after the
 //! start of this one. An image that homeostasis follows is an update, and a label learned is another.
+//!
+//! What watches over learning, a guard's checks and rollbacks and the upkeep of domain slots, is never skipped, as
+//! safety is worth more than a budget. It is counted among the instructions, and what a window takes beyond its limit
+//! by it is taken off the next ones: many windows together take no more than their limits and, once, the check that
+//! the last update led to.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +44,7 @@ pub struct Budget {
     pub images: u32,
     /// Most updates.
     pub updates: u32,
-    /// Most estimated instructions of updates: see [`crate::cost`].
+    /// Most estimated instructions of updates and of what watches over them: see [`crate::cost`].
     pub instructions: u64,
     /// Most commits to flash.
     pub commits: u32,
@@ -83,7 +88,7 @@ pub struct Spent {
     pub not_due: u32,
     /// The same, due but beyond the budget.
     pub over_budget: u32,
-    /// Estimated instructions of everything observed and learned.
+    /// Estimated instructions of everything observed, learned and watched.
     pub instructions: u64,
     /// Commits to flash.
     pub commits: u32,
@@ -93,7 +98,7 @@ pub struct Spent {
     pub window_images: u32,
     /// Its updates.
     pub window_updates: u32,
-    /// Its estimated instructions.
+    /// Its estimated instructions, and what the windows before it took beyond their limit.
     pub window_instructions: u64,
     /// Its commits.
     pub window_commits: u32,
@@ -136,12 +141,16 @@ impl Scheduler {
 
     /// Before an image: whether homeostasis, if it is `wanted` and costs that many instructions, follows it.
     pub(crate) fn before_image(&mut self, wanted: bool, instructions: u64) -> bool {
-        let per = self.schedule.budget.map_or(u32::MAX, |b| b.images.max(1));
-        if self.spent.window_images >= per {
-            self.spent.window_images = 0;
-            self.spent.window_updates = 0;
-            self.spent.window_instructions = 0;
-            self.spent.window_commits = 0;
+        let spent = &mut self.spent;
+        if let Some(budget) = self.schedule.budget
+            && spent.window_images >= budget.images.max(1)
+        {
+            spent.window_images = 0;
+            spent.window_updates = 0;
+            spent.window_instructions = spent
+                .window_instructions
+                .saturating_sub(budget.instructions);
+            spent.window_commits = 0;
         }
         self.due = match self.schedule.when {
             When::Every { n } => self.spent.images.is_multiple_of(u32::from(n.max(1))),
@@ -196,6 +205,13 @@ impl Scheduler {
         self.spent.window_commits = self.spent.window_commits.saturating_add(1);
     }
 
+    /// Something was done that no budget refuses.
+    pub(crate) fn watched(&mut self, instructions: u64) {
+        let spent = &mut self.spent;
+        spent.instructions = spent.instructions.saturating_add(instructions);
+        spent.window_instructions = spent.window_instructions.saturating_add(instructions);
+    }
+
     fn admits(&mut self, due: bool, instructions: u64) -> bool {
         if !due {
             self.spent.not_due = self.spent.not_due.saturating_add(1);
@@ -209,11 +225,10 @@ impl Scheduler {
         within
     }
 
+    /// An update was done.
     fn charge(&mut self, instructions: u64) {
-        let spent = &mut self.spent;
-        spent.instructions = spent.instructions.saturating_add(instructions);
-        spent.window_instructions = spent.window_instructions.saturating_add(instructions);
-        spent.window_updates = spent.window_updates.saturating_add(1);
+        self.watched(instructions);
+        self.spent.window_updates = self.spent.window_updates.saturating_add(1);
     }
 }
 

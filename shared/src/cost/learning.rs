@@ -2,7 +2,7 @@
 //! (`tests/schedule.rs` holds the error); conditions are those of the module above.
 
 use crate::adapt::{Config, Head, deep, homeostasis};
-use crate::blob::Model;
+use crate::blob::{GoldenKind, Model};
 use crate::layer::Op;
 
 impl Model<'_> {
@@ -44,6 +44,26 @@ impl Model<'_> {
         });
         added.sum::<u64>() / u64::from(homeostasis::TURNS)
     }
+
+    /// Estimated instructions of scoring the golden set under `config`: an inference per sample, or the head alone
+    /// of features; 0 without a golden set.
+    pub fn check_instructions(&self, config: &Config) -> u64 {
+        let Some(golden) = self.golden() else {
+            return 0;
+        };
+        let layers = match golden.kind() {
+            GoldenKind::Inputs => self.instructions(),
+            GoldenKind::Features => {
+                self.layer_cost(self.n_layers().saturating_sub(1))
+                    .instructions
+            }
+        };
+        let cosines = match config.head {
+            Head::Instar { .. } => self.n_classes() * self.features().len(),
+            _ => 0,
+        };
+        u64::from(golden.n_samples()) * (layers + COSINE * cosines as u64 + SAMPLE)
+    }
 }
 
 /// Of an update of an instar head, per input.
@@ -52,6 +72,10 @@ const INSTAR_INPUT: u64 = 21;
 const ROW_INPUT: u64 = 59;
 /// Of a moved class.
 const ROW: u64 = 700;
+/// Of the cosines of an instar head, per product.
+const COSINE: u64 = 10;
+/// Of a golden sample besides its layers.
+const SAMPLE: u64 = 1200;
 /// Of a call.
 const CALL: u64 = 500;
 /// Of a channel whose statistics move and are folded.

@@ -27,7 +27,8 @@ pub(crate) struct PlanArgs {
     /// Most commits of a window.
     #[arg(long, value_name = "M", requires = "budget_images")]
     pub(crate) budget_commits: Option<u32>,
-    /// Most microjoules of a window, estimated for the chip of `--budget-chip`, kept as instructions.
+    /// Most microjoules that learning and the guard's checks take in a window, estimated for the chip of
+    /// `--budget-chip`, kept as instructions. A check is never skipped: what it takes beyond this is missing next.
     #[arg(long, value_name = "UJ", requires_all = ["budget_images", "budget_chip"])]
     pub(crate) budget_uj: Option<f64>,
     /// The chip of `--budget-uj`: `aplysia inspect` lists them.
