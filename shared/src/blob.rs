@@ -2,7 +2,7 @@
 //!
 //! It owns the header layout ([`field`]), the encoder and [`Model::parse`], after which nothing inside
 //! the blob can make inference fail; it must not know kernels or learning rules. `deploy` calls
-//! [`encode`], host and firmware call [`Model::parse`]. Byte tables and version rules: `FORMAT.md`.
+//! [`encode()`], host and firmware call [`Model::parse`]. Byte tables and version rules: `FORMAT.md`.
 
 mod aligned;
 mod check;

@@ -11,13 +11,9 @@ use core::ops::Range;
 use crate::layer::{Clamp, Tensor};
 use crate::quant::{Requant, requantize};
 
-/// Kernels for the instruction set of the build.
 pub mod dsp;
-/// Kernels in plain Rust for every target.
 pub mod generic;
-/// Outputs over inputs.
 pub mod over;
-/// The sums of a layer, at pixels of choice.
 pub mod sums;
 
 /// The kernels of this build: `dsp` (Cortex-M with the DSP extension; `build.rs` has how it is recognised), `multiply`

@@ -1,6 +1,6 @@
 //! Does the device compute what the host computes? Every score of every image, and what it cost there.
 //!
-//! Owns the comparison only: the host's scores come from [`evaluate`](crate::evaluate), the device's
+//! Owns the comparison only: the host's scores come from [`crate::evaluate()`], the device's
 //! over its serial line. Flow: blob, images → **`comparison`** → reports.
 
 use crate::DeployError;

@@ -200,7 +200,7 @@ pub fn check_checkpoint(path: &Path) -> Result<(), LearnError> {
     read::<Checkpoint>(path).map(|_| ())
 }
 
-/// Reads a file written by [`write`].
+/// Reads a file written by [`write()`].
 ///
 /// # Errors
 /// [`LearnError::Io`], [`LearnError::NotACheckpoint`].

@@ -1,4 +1,4 @@
-//! Every check of the repository, in one run: format, lints, tests on the host and under
+//! Every check of the repository, in one run: format, lints, links of the documentation, tests on the host and under
 //! emulation, and whether the device code compiles for the other cores. Continuous integration
 //! runs exactly this.
 
@@ -67,6 +67,18 @@ pub(crate) fn run(tree: &Tree, options: &Options, report: &mut Report) -> Result
         ];
         let features = ["--features", "cuda,wgpu", "--", "-D", "warnings"];
         command::run(in_root(tree).args(tests).args(features))
+    });
+    report.step("documentation", || {
+        // Links of private items, too; they may name private items, public ones among them.
+        let flags = "-D warnings -A rustdoc::private_intra_doc_links";
+        let doc = [
+            "doc",
+            "--release",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ];
+        command::run(in_root(tree).args(doc).env("RUSTDOCFLAGS", flags))
     });
     report.step("tests", || {
         host_tests(tree, elf.as_deref(), data.as_deref())

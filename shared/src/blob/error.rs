@@ -131,7 +131,7 @@ pub enum BlobError {
     /// Class names outside the data, not UTF-8, empty, or not one per class.
     #[error("found {got} class names for {want} classes: give one non-empty name per class")]
     Labels { got: usize, want: usize },
-    /// [`super::encode`]: the output buffer is too short.
+    /// [`super::encode()`]: the output buffer is too short.
     #[error("buffer has {got_bytes} bytes, the blob needs {want_bytes}")]
     Buffer { got_bytes: usize, want_bytes: u64 },
 }
