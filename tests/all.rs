@@ -130,6 +130,8 @@ mod unfit;
 mod constant_channels;
 /// TensorFlow Lite files: the bits of TensorFlow Lite Micro, refusals by name, damage.
 mod import;
+/// Inputs from files: what NumPy writes, what is refused, the scores that `run` writes.
+mod inputs;
 /// Models as stock Keras converts them: imported, the bits of TensorFlow Lite Micro; refusals.
 mod keras;
 /// MLPerf Tiny's models: imported, the bits of TensorFlow Lite Micro.

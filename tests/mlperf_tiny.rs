@@ -8,7 +8,8 @@ use aplysia_deploy::import;
 use aplysia_shared::{Model, infer};
 use sha2::{Digest, Sha256};
 
-const DIGESTS: [(&str, &[u8], &str); 3] = [
+/// Name, file and digest of each.
+pub(crate) const DIGESTS: [(&str, &[u8], &str); 3] = [
     (
         "image classification",
         include_bytes!("../models/mlperf-tiny/ic-resnet8.tflite"),
@@ -31,16 +32,28 @@ pub(crate) fn digest(file: &[u8]) -> String {
     let blob = import(file, &[]).unwrap().blob;
     let model = Model::parse(&blob).unwrap();
     let (mut arena, mut scores) = (vec![0; model.arena_bytes()], vec![0; model.n_classes()]);
-    let mut stream = (0u32..).flat_map(|i| <[u8; 32]>::from(Sha256::digest(i.to_le_bytes())));
-    let mut all = Sha256::new();
-    for _ in 0..200 {
-        let bytes = stream.by_ref().take(model.input().len());
-        let input: Vec<i8> = bytes.map(u8::cast_signed).collect();
-        infer(&model, &mut arena, &input, &mut scores).unwrap();
-        let scores: Vec<u8> = scores.iter().map(|s| s.cast_unsigned()).collect();
-        all.update(scores);
+    let mut all = vec![];
+    for input in inputs(model.input().len()).chunks(model.input().len()) {
+        infer(&model, &mut arena, input, &mut scores).unwrap();
+        all.extend_from_slice(&scores);
     }
-    all.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    digest_of(&all)
+}
+
+/// 200 inputs of `input_bytes`.
+pub(crate) fn inputs(input_bytes: usize) -> Vec<i8> {
+    let stream = (0u32..).flat_map(|i| <[u8; 32]>::from(Sha256::digest(i.to_le_bytes())));
+    stream
+        .take(200 * input_bytes)
+        .map(u8::cast_signed)
+        .collect()
+}
+
+/// SHA-256 of scores.
+pub(crate) fn digest_of(scores: &[i8]) -> String {
+    let bytes: Vec<u8> = scores.iter().map(|s| s.cast_unsigned()).collect();
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[test]

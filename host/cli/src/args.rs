@@ -10,6 +10,8 @@ mod export;
 mod plan;
 mod recipe;
 mod robust;
+mod run;
+pub(crate) mod samples;
 mod search;
 pub(crate) mod sign;
 pub(crate) mod study;
@@ -21,6 +23,7 @@ pub(crate) use adapted::{AdaptedArgs, Labels};
 pub(crate) use export::{ExportArgs, GoldenArgs};
 pub(crate) use recipe::{RecipeArgs, SkeletonArgs};
 use robust::RobustArgs;
+pub(crate) use run::RunArgs;
 pub(crate) use search::SearchArgs;
 pub(crate) use supernet::SupernetArgs;
 pub(crate) use train::TrainArgs;
@@ -106,7 +109,8 @@ pub(crate) enum Command {
     /// Convert a full-int8 TensorFlow Lite model to a blob that computes the same bits.
     #[command(
         after_help = "Examples:\n  aplysia import model.tflite --out model.blob\n  \
-                            aplysia import kws.tflite --out kws.blob --classes yes,no,silence\n\n\
+                            aplysia import kws.tflite --out kws.blob --classes yes,no,silence\n  \
+                            aplysia run kws.blob --input sounds.npy   # the scores, as TensorFlow Lite Micro's\n\n\
                             Supported: CONV_2D, DEPTHWISE_CONV_2D (multiplier 1, or one input channel), \
                             FULLY_CONNECTED, ADD, CONCATENATION (of channels), MAX_POOL_2D, AVERAGE_POOL_2D, \
                             MEAN and REDUCE_MAX (of all rows and columns), SOFTMAX (511 classes), RELU, RELU6, \
@@ -122,8 +126,8 @@ pub(crate) enum Command {
                             aplysia inspect genotype.toml --dataset fashion-mnist-32\n  \
                             aplysia inspect run")]
     Inspect(InspectArgs),
-    /// Run a blob on test images with the device's own int8 kernels.
-    #[command(after_help = "Example:\n  aplysia run model.blob --images 10")]
+    /// Run a blob on test images, or on inputs from a file, with the device's own int8 kernels.
+    #[command(after_help = run::HELP)]
     Run(RunArgs),
     /// The model on a device: an emulated board, checked bit for bit against the host.
     #[command(
@@ -249,15 +253,4 @@ pub(crate) struct InspectArgs {
     /// A genotype says neither shape nor classes of its images: the training images do.
     #[command(flatten)]
     pub(crate) data: DataArgs,
-}
-
-#[derive(Args)]
-pub(crate) struct RunArgs {
-    /// The blob.
-    pub(crate) blob: PathBuf,
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
-    /// How many test images.
-    #[arg(long, default_value_t = 10, value_parser = at_least_one)]
-    pub(crate) images: usize,
 }

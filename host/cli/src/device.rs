@@ -10,13 +10,13 @@ mod plan;
 mod update;
 
 use crate::args::device::{BoardArgs, DeviceCommand, EmulateArgs, InferArgs, StatsArgs};
-use crate::images;
-use crate::{Outcome, blob, progress};
+use crate::{Outcome, blob, images, progress, samples};
 use anyhow::{Context, Result, bail, ensure};
 use aplysia_deploy::adaptation::{Instructions, evaluate_snapshot};
 use aplysia_deploy::device::{Device, DeviceError, Emulator, EmulatorServer, Line, Socket};
+use aplysia_deploy::evaluate::Images;
 use aplysia_deploy::update::probe;
-use aplysia_deploy::{compare, hex};
+use aplysia_deploy::{Evaluation, compare, hex};
 use aplysia_shared::Model;
 use aplysia_shared::protocol::{Hello, Stats};
 use std::env;
@@ -43,7 +43,7 @@ pub(crate) fn run(command: &DeviceCommand) -> Result<Outcome> {
     let stop = progress::stop_flag()?;
     let outcome = match command {
         DeviceCommand::Emulate(args) => emulate(args, &stop),
-        DeviceCommand::Infer(args) => infer_images(args, &stop),
+        DeviceCommand::Infer(args) => infer(args, &stop),
         DeviceCommand::Adapt(args) => adapt::adapt_to_shift(args, &stop),
         DeviceCommand::Stats(args) => stats(args),
         DeviceCommand::Update(args) => update::run(args, &stop),
@@ -147,34 +147,61 @@ fn self_check<T: Line>(line: T, model: &Model<'_>) -> Result<()> {
     Ok(())
 }
 
-fn infer_images(args: &InferArgs, stop: &AtomicBool) -> Result<Outcome> {
+fn infer(args: &InferArgs, stop: &AtomicBool) -> Result<Outcome> {
     let bytes = blob::read(&args.blob)?;
     let model = blob::parse(&bytes, &args.blob)?;
+    if let Some(path) = &args.samples.input {
+        let inputs = samples::read(path, &model)?;
+        let Some((host, cost)) = infer_all(args, &model, inputs.images(), stop)? else {
+            return Ok(Outcome::Cancelled);
+        };
+        let n = host.predictions.len();
+        say!("equal         {n} inputs, every score equal to the host's");
+        print_instructions("per input", &cost);
+        samples::show(&args.samples, &model, &host)?;
+        return Ok(Outcome::Done);
+    }
     let test = images::load_test(&args.data)?;
     let test = test.select(&(0..args.images.min(test.len())).collect::<Vec<_>>());
-    let mut device = connect_to(&args.board, &args.blob, &model)?;
-    // The device may have learned something: the host takes over its state.
-    let state_bytes = device.stats()?.state_bytes as usize;
-    let snapshot = device.snapshot()?;
-    let host = evaluate_snapshot(&model, &snapshot, state_bytes, images::images(&test))?;
-    let bar = progress::bar(test.len() as u64, "infer");
-    let mut on_step = progress::step(&bar, stop);
-    let compared = compare(&mut device, images::images(&test), &host, &mut on_step)?;
-    bar.finish_and_clear();
-    if stop.load(Ordering::SeqCst) {
+    let Some((host, cost)) = infer_all(args, &model, images::images(&test), stop)? else {
         return Ok(Outcome::Cancelled);
-    }
-    if let Some(difference) = compared.difference {
-        let (n_equal, n) = (compared.n_equal, compared.n);
-        bail!("{n_equal} of {n} images equal; {difference}: please report this with the blob");
-    }
+    };
     say!(
         "accuracy      {:.2} % of {} test images, every score equal to the host's",
         host.accuracy_pct(),
         test.len()
     );
-    print_instructions("per image", &compared.inference);
+    print_instructions("per image", &cost);
     Ok(Outcome::Done)
+}
+
+/// What device and host alike make of `images`, and what it costs the device; none after Ctrl-C.
+///
+/// # Errors
+/// The line, or a difference.
+fn infer_all(
+    args: &InferArgs,
+    model: &Model<'_>,
+    images: Images<'_>,
+    stop: &AtomicBool,
+) -> Result<Option<(Evaluation, Instructions)>> {
+    let mut device = connect_to(&args.board, &args.blob, model)?;
+    // The device may have learned something: the host takes over its state.
+    let state_bytes = device.stats()?.state_bytes as usize;
+    let snapshot = device.snapshot()?;
+    let host = evaluate_snapshot(model, &snapshot, state_bytes, images)?;
+    let bar = progress::bar(images.labels.len() as u64, "infer");
+    let mut on_step = progress::step(&bar, stop);
+    let compared = compare(&mut device, images, &host, &mut on_step)?;
+    bar.finish_and_clear();
+    if stop.load(Ordering::SeqCst) {
+        return Ok(None);
+    }
+    if let Some(difference) = compared.difference {
+        let (n_equal, n) = (compared.n_equal, compared.n);
+        bail!("{n_equal} of {n} images equal; {difference}: please report this with the blob");
+    }
+    Ok(Some((host, compared.inference)))
 }
 
 fn print_instructions(step: &str, cost: &Instructions) {

@@ -31,6 +31,7 @@ mod report;
 mod robust;
 mod run;
 mod run_folder;
+mod samples;
 mod search;
 mod sign;
 mod study;

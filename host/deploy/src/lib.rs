@@ -2,10 +2,10 @@
 //!
 //! Owns batch-norm folding, quantization, the arena planner, the assembly of the blob, its statistics for
 //! on-device learning, its costs and the model card; the import of TensorFlow Lite models (`import`); the client
-//! of a device, emulated or not (`device`, `update`, `adaptation`, `comparison`); what is measured on one: instructions
-//! beside CMSIS-NN (`bench`) and learning beside its baselines (`adapt_bench`). Invariant: knows nothing of burn,
-//! of the search or of data sets; it receives plain numbers and images, and everything integer runs through
-//! `aplysia_shared`, the code the device runs.
+//! of a device, emulated or not (`device`, `update`, `adaptation`, `comparison`); what is measured on one:
+//! instructions beside CMSIS-NN (`bench`) and learning beside its baselines (`adapt_bench`); inputs from files
+//! (`npy`, `samples`). Invariant: knows nothing of burn, of the search or of data sets; it receives plain numbers
+//! and images, and everything integer runs through `aplysia_shared`, the code the device runs.
 //!
 //! Data flow: `space` (+ `learn`'s parameters and ranges) → **`deploy`** → blob → host, firmware.
 //!
@@ -37,6 +37,7 @@ pub mod golden;
 pub mod guarded;
 pub mod import;
 mod lowering;
+pub mod npy;
 pub mod pack;
 mod parts;
 pub mod plain;
@@ -44,6 +45,7 @@ pub mod plan;
 pub mod plasticity;
 pub mod processor;
 pub mod quantize;
+pub mod samples;
 pub mod sign;
 pub mod statistics;
 pub mod update;

@@ -5,6 +5,7 @@ pub(crate) mod update;
 use super::deep::DeepArgs;
 use super::domains::DomainArgs;
 use super::plan::PlanArgs;
+use super::samples::SampleArgs;
 use super::{DataArgs, at_least_one};
 use aplysia_data::Corruption;
 use aplysia_deploy::adaptation::{
@@ -21,9 +22,10 @@ pub(crate) enum DeviceCommand {
     #[command(after_help = "Examples:\n  aplysia device emulate model.blob\n  \
                             aplysia device emulate model.blob --socket board.sock")]
     Emulate(EmulateArgs),
-    /// Classify test images on the device and compare every score with the host's.
+    /// Classify test images, or inputs from a file, on the device and compare every score with the host's.
     #[command(
         after_help = "Examples:\n  aplysia device infer model.blob --images 100\n  \
+                            aplysia device infer kws.blob --input sounds.npy --output scores.npy\n  \
                             aplysia device infer model.blob --connect board.sock"
     )]
     Infer(InferArgs),
@@ -89,6 +91,8 @@ pub(crate) struct InferArgs {
     /// How many test images.
     #[arg(long, default_value_t = 100, value_parser = at_least_one)]
     pub(crate) images: usize,
+    #[command(flatten)]
+    pub(crate) samples: SampleArgs,
 }
 
 /// The part that learns from labels.

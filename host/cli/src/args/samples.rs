@@ -1,0 +1,19 @@
+//! Inputs from a file in place of a data set's images.
+
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(crate) struct SampleArgs {
+    /// Inputs in place of test images: NumPy's .npy of int8 or uint8 (as they are) or float32 (quantized by the
+    /// model's scale), one sample or [n, ...] of them; or raw int8 bytes.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["images", "dataset", "data", "first_classes"]
+    )]
+    pub(crate) input: Option<PathBuf>,
+    /// Write the scores there, int8 [n, outputs]: as .npy if the name ends so, else as raw bytes.
+    #[arg(long, value_name = "FILE", requires = "input")]
+    pub(crate) output: Option<PathBuf>,
+}
