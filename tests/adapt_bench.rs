@@ -4,11 +4,11 @@
 use crate::adaptation::Labelled;
 use crate::program::aplysia_binary;
 use crate::toy;
-use aplysia_deploy::adapt;
-use aplysia_deploy::adapt_bench::summary::{self, Entry, Group, markdown, merged};
-use aplysia_deploy::adapt_bench::{Cell, METHODS, Method, Outcome, measure};
-use aplysia_deploy::adaptation::evaluate_snapshot;
-use aplysia_deploy::evaluate::{Images, input_of_pixels};
+use aplysia_live::adapt;
+use aplysia_live::adapt_bench::summary::{self, Entry, Group, markdown, merged};
+use aplysia_live::adapt_bench::{Cell, METHODS, Method, Outcome, measure};
+use aplysia_live::adaptation::evaluate_snapshot;
+use aplysia_live::evaluate::{Images, input_of_pixels};
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{AdaptError, Plastic, state_bytes};
 use std::path::Path;

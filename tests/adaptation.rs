@@ -3,10 +3,10 @@
 use crate::device::boot;
 use crate::program::firmware;
 use crate::toy::{self, N_CLASSES, SIDE};
-use aplysia_deploy::DeployError;
-use aplysia_deploy::adaptation::{Adapted, Instructions, adapt, adapt_device, evaluate_snapshot};
-use aplysia_deploy::device::{Device, DeviceError, EmulatorServer, Socket};
-use aplysia_deploy::evaluate::{Images, evaluate, input_of_pixels};
+use aplysia_live::LiveError;
+use aplysia_live::adaptation::{Adapted, Instructions, adapt, adapt_device, evaluate_snapshot};
+use aplysia_live::device::{Device, DeviceError, EmulatorServer, Socket};
+use aplysia_live::evaluate::{Images, evaluate, input_of_pixels};
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{AdaptError, Config, Head, Plastic, state_bytes};
 use rand::{Rng, SeedableRng};
@@ -128,7 +128,7 @@ fn what_does_not_fit_is_refused() {
     let learned = adapt(&model, CONFIGS[0], SEED, stream.images()).unwrap();
     assert!(matches!(
         learned.evaluate(&other, stream.images()),
-        Err(DeployError::Adapt(AdaptError::WrongModel))
+        Err(LiveError::Adapt(AdaptError::WrongModel))
     ));
     assert!(matches!(
         evaluate_snapshot(
@@ -137,7 +137,7 @@ fn what_does_not_fit_is_refused() {
             learned.state_bytes - 1,
             stream.images()
         ),
-        Err(DeployError::Adapt(AdaptError::Buffer { .. }))
+        Err(LiveError::Adapt(AdaptError::Buffer { .. }))
     ));
     let (mut device, _) = boot(Some(&blob));
     stream.labels[3] = N_CLASSES as u16;
@@ -146,7 +146,7 @@ fn what_does_not_fit_is_refused() {
         adapt_device(&mut device, CONFIGS[0], SEED, stream.images(), &mut go_on).unwrap_err(),
     ] {
         assert!(
-            matches!(refused, DeployError::Label { index: 3, .. }),
+            matches!(refused, LiveError::Label { index: 3, .. }),
             "{refused}"
         );
     }

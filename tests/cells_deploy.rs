@@ -7,13 +7,13 @@ use crate::float_network::random_params;
 use crate::network::tensors;
 use crate::program::firmware;
 use aplysia_deploy::bench::measure;
-use aplysia_deploy::evaluate::{Images, input_of_pixels};
 use aplysia_deploy::processor::M4;
 use aplysia_deploy::{
-    Calibration, Content, Export, HomeostasisScope, InputNormalization, cost_of_network, evaluate,
-    export,
+    Calibration, Content, Export, HomeostasisScope, InputNormalization, cost_of_network, export,
 };
 use aplysia_learn::{Device, activation_ranges};
+use aplysia_live::evaluate;
+use aplysia_live::evaluate::{Images, input_of_pixels};
 use aplysia_shared::{Model, infer};
 use aplysia_space::darts::{self, Stem, published};
 use aplysia_space::{DartsSpace, NasBench201Space, Network, NetworkParams, NodeOp, Shape};

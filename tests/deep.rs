@@ -5,7 +5,7 @@ use crate::adaptation::{Labelled, go_on};
 use crate::device::boot;
 use crate::guard::guarded;
 use crate::toy;
-use aplysia_deploy::adaptation::{adapt, adapt_device};
+use aplysia_live::adaptation::{adapt, adapt_device};
 use aplysia_shared::adapt::deep::{Deep, Feedback, choose};
 use aplysia_shared::adapt::{AdaptError, Config, Head, Plastic, state_bytes};
 use aplysia_shared::blob::GoldenKind;

@@ -3,16 +3,16 @@
 
 use crate::float_network::{CLASSES, Case, INPUT, NORMALIZATION, evaluate_slowly, random_params};
 use crate::network::unpacked;
-use aplysia_deploy::adaptation::DEFAULT;
 use aplysia_deploy::card::{
     AccuracyCard, AdaptationCard, Card, DataCard, InputCard, MemoryCard, RulesCard,
 };
-use aplysia_deploy::evaluate::{Images, argmax, input_of_pixels};
 use aplysia_deploy::golden::GoldenSpec;
 use aplysia_deploy::plan::ALIGNMENT_BYTES;
-use aplysia_deploy::{
-    Calibration, Content, DeployError, Export, HomeostasisScope, cost, evaluate, export,
-};
+use aplysia_deploy::{Calibration, Content, DeployError, Export, HomeostasisScope, cost, export};
+use aplysia_live::LiveError;
+use aplysia_live::adaptation::DEFAULT;
+use aplysia_live::evaluate;
+use aplysia_live::evaluate::{Images, argmax, input_of_pixels};
 use aplysia_shared::blob::GoldenKind;
 use aplysia_shared::quant::{i16_at, i32_at};
 use aplysia_shared::{Hooks, Model, infer, infer_with};
@@ -261,7 +261,7 @@ fn faults_are_named() {
     let result = evaluate(&model, images);
     assert!(matches!(
         result,
-        Err(DeployError::Label {
+        Err(LiveError::Label {
             label: 9,
             index: 1,
             n_classes: 5
@@ -273,7 +273,7 @@ fn faults_are_named() {
     };
     assert!(matches!(
         evaluate(&model, images),
-        Err(DeployError::Images { .. })
+        Err(LiveError::Images { .. })
     ));
 }
 

@@ -4,9 +4,9 @@
 
 use crate::nor::{Nor, PAGE};
 use crate::slots::{key, layout, policy, trust};
-use aplysia_deploy::DeployError;
-use aplysia_deploy::device::{Device, DeviceError, Line};
-use aplysia_deploy::update::{Installed, Sent, install};
+use aplysia_live::LiveError;
+use aplysia_live::device::{Device, DeviceError, Line};
+use aplysia_live::update::{Installed, Sent, install};
 use aplysia_shared::Model;
 use aplysia_shared::blob::Lead;
 use aplysia_shared::protocol::{
@@ -227,7 +227,7 @@ pub(crate) fn installed(
     desk: &Desk,
     parts: &mut Parts<WRITE>,
     blob: &[u8],
-) -> Result<Installed, DeployError> {
+) -> Result<Installed, LiveError> {
     with(desk, parts, |device| install(device, blob, &mut all))?
 }
 

@@ -3,9 +3,9 @@
 
 use crate::float_network::random_params;
 use crate::program::firmware;
-use aplysia_deploy::device::{Device, DeviceError, Emulator};
-use aplysia_deploy::evaluate::{Images, input_of_pixels};
 use aplysia_deploy::{Calibration, Content, HomeostasisScope, InputNormalization, export};
+use aplysia_live::device::{Device, DeviceError, Emulator};
+use aplysia_live::evaluate::{Images, input_of_pixels};
 use aplysia_shared::adapt::{Config, Head, Plastic, state_bytes};
 use aplysia_shared::protocol::{FrameError, Hello, MAX_REQUEST_BYTES, Refusal, Request, send};
 use aplysia_shared::{Model, infer};

@@ -1,8 +1,8 @@
 //! The estimated instructions of learning against those that the board counts, on the released model.
 
 use crate::device::boot;
-use aplysia_deploy::evaluate::Images;
 use aplysia_deploy::golden::{GoldenSet, GoldenSpec, attach};
+use aplysia_live::evaluate::Images;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::domains::Domains;
 use aplysia_shared::adapt::guard::Limits;

@@ -5,9 +5,9 @@
 
 use crate::device::plain_model;
 use crate::program::{aplysia_binary, firmware};
-use aplysia_deploy::DeployError;
-use aplysia_deploy::device::{Device, DeviceError, Emulator, EmulatorServer, Socket};
-use aplysia_deploy::update::{Installed, Sent, install};
+use aplysia_live::LiveError;
+use aplysia_live::device::{Device, DeviceError, Emulator, EmulatorServer, Socket};
+use aplysia_live::update::{Installed, Sent, install};
 use aplysia_shared::Model;
 use aplysia_shared::blob::set_counter;
 use aplysia_shared::protocol::{Origin, Refusal, TransferRefusal};
@@ -154,8 +154,8 @@ fn a_board_takes_a_model_and_keeps_it_over_restarts() {
 fn a_board_refuses_what_is_older_of_another_shape_or_damaged() {
     let board = Board::new(&version(96, 5));
     let mut device = board.start();
-    let refused = |told: Result<Installed, DeployError>| match told {
-        Err(DeployError::Device(error)) => refusal::<()>(Err(error)),
+    let refused = |told: Result<Installed, LiveError>| match told {
+        Err(LiveError::Device(error)) => refusal::<()>(Err(error)),
         other => panic!("{other:?}"),
     };
     let older = install(&mut device, &version(80, 4), &mut all);

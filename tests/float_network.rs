@@ -1,8 +1,8 @@
 //! Random float networks and their slow evaluation in f64, from the formulas: the oracle of quantization.
 //! Shares no arithmetic with `deploy` or the kernels.
 
-use aplysia_deploy::evaluate::Images;
 use aplysia_deploy::{Calibration, Content, Export, InputNormalization, export};
+use aplysia_live::evaluate::Images;
 use aplysia_space::{
     BatchNorm, Genotype, LayerParams, McuSpace, Network, NetworkParams, NodeOp, Norm,
     PlasticityBounds, Shape, Window,

@@ -3,9 +3,10 @@
 
 use crate::blob::{run, seal, tiny};
 use crate::float_network::{CLASSES, Case, INPUT};
-use aplysia_deploy::evaluate::input_of_pixels;
 use aplysia_deploy::golden::{GoldenSet, GoldenSpec, attach};
-use aplysia_deploy::{Content, DeployError, evaluate};
+use aplysia_deploy::{Content, DeployError};
+use aplysia_live::evaluate;
+use aplysia_live::evaluate::input_of_pixels;
 use aplysia_shared::blob::{
     GoldenKind, HEADER_BYTES, MAX_GOLDEN, encode_with_golden, encoded_len, field,
 };

@@ -5,8 +5,8 @@
 
 use crate::device::random_model;
 use crate::program::firmware;
-use aplysia_deploy::device::Emulator;
 use aplysia_deploy::processor::{M0, M3, M4, M33};
+use aplysia_live::device::Emulator;
 use aplysia_shared::{Model, infer};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

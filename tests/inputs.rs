@@ -7,8 +7,8 @@
 use crate::mlperf_tiny::{DIGESTS, digest_of, inputs};
 use crate::program::{aplysia_binary, firmware};
 use aplysia_deploy::import;
-use aplysia_deploy::npy::{Npy, NpyError, Values, write_i8};
-use aplysia_deploy::samples::{Samples, SamplesError, real};
+use aplysia_live::npy::{Npy, NpyError, Values, write_i8};
+use aplysia_live::samples::{Samples, SamplesError, real};
 use aplysia_shared::{Model, Tensor};
 use proptest::prelude::*;
 use std::fs;

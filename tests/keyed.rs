@@ -7,11 +7,11 @@ use crate::flashing::{Board, all, text};
 use crate::program::keyed_firmware;
 use crate::slots::sign;
 use crate::soak::STACK_BYTES;
-use aplysia_deploy::DeployError;
-use aplysia_deploy::device::{Device, DeviceError, Emulator};
-use aplysia_deploy::evaluate::{Images, argmax, input_of_pixels};
 use aplysia_deploy::golden::{GoldenSet, GoldenSpec, attach};
-use aplysia_deploy::update::{Installed, install};
+use aplysia_live::LiveError;
+use aplysia_live::device::{Device, DeviceError, Emulator};
+use aplysia_live::evaluate::{Images, argmax, input_of_pixels};
+use aplysia_live::update::{Installed, install};
 use aplysia_shared::blob::{GoldenKind, set_counter};
 use aplysia_shared::protocol::{Origin, Refusal, TransferRefusal};
 use aplysia_shared::signature::body_digest;
@@ -44,9 +44,9 @@ fn id(blob: &[u8]) -> [u8; 16] {
     Model::parse(blob).unwrap().id()
 }
 
-fn refused(told: Result<Installed, DeployError>) -> TransferRefusal {
+fn refused(told: Result<Installed, LiveError>) -> TransferRefusal {
     match told {
-        Err(DeployError::Device(DeviceError::Refused(Refusal::Transfer(refusal)))) => refusal,
+        Err(LiveError::Device(DeviceError::Refused(Refusal::Transfer(refusal)))) => refusal,
         other => panic!("not refused: {other:?}"),
     }
 }

@@ -4,11 +4,11 @@
 use crate::float_network::{CLASSES, Case, INPUT};
 use crate::program::aplysia_binary;
 use aplysia_data::{Corruption, Dataset, Normalization, Part, Shift, Source, Splits};
-use aplysia_deploy::adapt_bench::{Cell, METHODS, measure};
-use aplysia_deploy::evaluate::{Images, input_of_pixels};
 use aplysia_deploy::plasticity::{Camera, Learning, accuracy_after, config, content};
 use aplysia_deploy::{Calibration, Card, Content, HomeostasisScope, InputNormalization, export};
 use aplysia_learn::{Device, FeedbackScale, TrainConfig, activation_ranges, recalibrate, train};
+use aplysia_live::adapt_bench::{Cell, METHODS, measure};
+use aplysia_live::evaluate::{Images, input_of_pixels};
 use aplysia_search::{Study, Trial};
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Head, Plastic, state_bytes};

@@ -1,9 +1,9 @@
 //! Quantization arithmetic: multipliers, zero points, the input's exactness, dead channels.
 
 use crate::float_network::{CLASSES, Case, INPUT, NORMALIZATION};
-use aplysia_deploy::evaluate::input_of_pixels;
 use aplysia_deploy::quantize::{activation_of_range, quantize_multiplier};
 use aplysia_deploy::{Content, InputNormalization, quantize};
+use aplysia_live::evaluate::input_of_pixels;
 
 #[test]
 fn the_mean_pixel_is_real_zero() {

@@ -6,7 +6,7 @@
 
 use crate::attack::line::{OVERLONG, chunk, frame};
 use crate::program::firmware;
-use aplysia_deploy::device::Emulator;
+use aplysia_live::device::Emulator;
 use aplysia_shared::protocol::{
     CRC_BYTES, Decoder, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Refusal, Request, Response, Stats,
     decode,

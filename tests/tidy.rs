@@ -14,24 +14,25 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("host/space/Cargo.toml", &[]),
     ("host/learn/Cargo.toml", &["data", "space"]),
     ("host/search/Cargo.toml", &["space"]),
-    ("host/deploy/Cargo.toml", &["space", "shared"]),
+    ("host/live/Cargo.toml", &["shared"]),
+    ("host/deploy/Cargo.toml", &["space", "live", "shared"]),
     ("host/report/Cargo.toml", &["space", "search"]),
     ("host/attack/Cargo.toml", &[]),
     ("host/bench/Cargo.toml", &["space", "learn"]),
     (
         "host/cli/Cargo.toml",
         &[
-            "data", "space", "learn", "search", "deploy", "report", "attack", "shared",
+            "data", "space", "learn", "search", "live", "deploy", "report", "attack", "shared",
         ],
     ),
     ("host/xtask/Cargo.toml", &[]),
     (
         "tests/Cargo.toml",
         &[
-            "data", "space", "learn", "search", "deploy", "report", "attack", "shared",
+            "data", "space", "learn", "search", "live", "deploy", "report", "attack", "shared",
         ],
     ),
-    ("tests/fuzz/Cargo.toml", &["deploy", "shared"]),
+    ("tests/fuzz/Cargo.toml", &["live", "deploy", "shared"]),
 ];
 
 /// The only manifest that may name a crate of the burn family as a dependency.

@@ -10,9 +10,9 @@ use crate::guard::{DELTA, guarded};
 use crate::nor::{PAGE, TEARS};
 use crate::slots::{SLOT_PAGES, key, layout, release, sign};
 use crate::toy::SIDE;
-use aplysia_deploy::DeployError;
-use aplysia_deploy::device::{Device, DeviceError};
-use aplysia_deploy::update::{Installed, Sent, install};
+use aplysia_live::LiveError;
+use aplysia_live::device::{Device, DeviceError};
+use aplysia_live::update::{Installed, Sent, install};
 use aplysia_shared::adapt::guard::{Commit, Limits};
 use aplysia_shared::blob::{GoldenKind, HEADER_BYTES, RUNTIME_ABI, field, set_counter};
 use aplysia_shared::protocol::{Boot, Origin, TransferRefusal};
@@ -86,7 +86,7 @@ fn the_power_is_cut_at_every_write_and_the_same_call_makes_it_good() {
         });
         let gone = matches!(
             result,
-            Err(DeviceError::Gone { .. }) | Ok(Err(DeployError::Device(DeviceError::Gone { .. })))
+            Err(DeviceError::Gone { .. }) | Ok(Err(LiveError::Device(DeviceError::Gone { .. })))
         );
         assert!(gone, "{cut} {tear:?}: {result:?}");
         parts.slots = parts.slots.restart();
@@ -169,7 +169,7 @@ fn pages_that_the_line_damages_are_sent_again() {
         match install(&mut device, &new, &mut count) {
             Ok(_) => break,
             // A damaged answer of another step: the same call again.
-            Err(DeployError::Device(_)) => assert!(n_calls < 9),
+            Err(LiveError::Device(_)) => assert!(n_calls < 9),
             Err(error) => panic!("{error}"),
         }
     }
@@ -178,7 +178,7 @@ fn pages_that_the_line_damages_are_sent_again() {
     noise.store(67, Ordering::Relaxed);
     let given_up = install(&mut device, &release(5, 3), &mut all);
     assert!(
-        matches!(given_up, Err(DeployError::Device(_))),
+        matches!(given_up, Err(LiveError::Device(_))),
         "{given_up:?}"
     );
     drop(device);
@@ -333,7 +333,7 @@ fn models_of_another_shape_are_refused_when_they_are_whole() {
     let mut other = plain_model(4, 2, 8, 5);
     set_counter(&mut other, 1);
     let told = installed(&keyless, &mut parts, &other);
-    let Err(DeployError::Device(error)) = told else {
+    let Err(LiveError::Device(error)) = told else {
         panic!("{told:?}");
     };
     let model = Model::parse(&other).unwrap();

@@ -3,7 +3,7 @@
 use crate::device::{ARENA_BYTES, N_CLASSES, plain_model, refusal};
 use crate::flashing::{Board, all, text};
 use aplysia_deploy::import;
-use aplysia_deploy::update::{Installed, install};
+use aplysia_live::update::{Installed, install};
 use aplysia_shared::adapt::{AdaptError, Config, MAX_CLASSES, MAX_FEATURES, state_bytes};
 use aplysia_shared::protocol::{Origin, Refusal};
 use aplysia_shared::{Model, Room, Unfit};

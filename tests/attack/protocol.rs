@@ -5,7 +5,7 @@
 
 use crate::attack::line::{frame, line};
 use crate::nor::{Nor, PAGE};
-use aplysia_deploy::device::{Device, DeviceError, Line};
+use aplysia_live::device::{Device, DeviceError, Line};
 use aplysia_shared::adapt::{Config, Head};
 use aplysia_shared::protocol::{
     Buffers, CRC_BYTES, Decoder, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Machine, Receiver,

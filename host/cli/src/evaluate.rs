@@ -26,7 +26,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
          `aplysia import` wrote",
     )?;
     let model = blob::parse(&bytes, &args.what)?;
-    let result = aplysia_deploy::evaluate(&model, images::images(&test))?;
+    let result = aplysia_live::evaluate(&model, images::images(&test))?;
     say!(
         "int8 accuracy {:.2} % of {} test images",
         result.accuracy_pct(),

@@ -8,12 +8,12 @@ use crate::run_folder::{self, RunFolder};
 use crate::{Outcome, train};
 use anyhow::{Context, Result, ensure};
 use aplysia_data::Dataset;
-use aplysia_deploy::adaptation::{DEFAULT, DEFAULT_SEED};
 use aplysia_deploy::card::{
     AccuracyCard, AdaptationCard, DataCard, InputCard, MemoryCard, RulesCard,
 };
 use aplysia_deploy::{Card, Content, Export, plasticity};
 use aplysia_learn::{Augment, Device, TrainConfig};
+use aplysia_live::adaptation::{DEFAULT, DEFAULT_SEED};
 use aplysia_shared::Model;
 use aplysia_space::{Design, Network};
 use std::path::Path;
@@ -136,7 +136,7 @@ fn measure(
 ) -> Result<(u64, f64, f64)> {
     let normalized = train::learn_images(test, &data.normalization);
     let float = aplysia_learn::evaluate(network, &run.params, normalized, Device::Cpu)?;
-    let int8 = aplysia_deploy::evaluate(&Model::parse(&made.blob)?, images::images(test))?;
+    let int8 = aplysia_live::evaluate(&Model::parse(&made.blob)?, images::images(test))?;
     let seed = run.record.config.seed;
     Ok((seed, float.accuracy_pct(), int8.accuracy_pct()))
 }

@@ -4,7 +4,7 @@ use crate::args::DataArgs;
 use anyhow::Result;
 use aplysia_data::{Corruption, Dataset, Normalization, Part, Shift, Splits};
 use aplysia_deploy::InputNormalization;
-use aplysia_deploy::evaluate::Images;
+use aplysia_live::evaluate::Images;
 use aplysia_space::Shape;
 
 /// Seed of the split of the training file: the same for every study and run, so that no validation

@@ -4,9 +4,9 @@
 use crate::{images, train};
 use anyhow::{Context, Result, ensure};
 use aplysia_data::{Dataset, Normalization};
-use aplysia_deploy::evaluate::Images;
 use aplysia_deploy::{Calibration, Content, Export, cost_of_network, export};
 use aplysia_learn::{Device, activation_ranges};
+use aplysia_live::evaluate::Images;
 use aplysia_space::{Network, NetworkParams};
 
 /// Training images used for calibration unless told otherwise.

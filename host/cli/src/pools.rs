@@ -23,7 +23,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// As [`aplysia_deploy::adapt_bench::summary::Group::cell`].
+    /// As [`aplysia_live::adapt_bench::summary::Group::cell`].
     pub(crate) fn cell(&self) -> (&'static str, u8, u32) {
         (self.corruption.name(), self.severity, self.seed)
     }

@@ -3,7 +3,7 @@
 use crate::args::RunArgs;
 use crate::{Outcome, blob, images, samples};
 use anyhow::Result;
-use aplysia_deploy::evaluate::evaluate;
+use aplysia_live::evaluate::evaluate;
 use aplysia_shared::Model;
 
 /// Prints one line per image, prediction and truth, then how many were right; of a file's inputs the scores.

@@ -3,9 +3,9 @@
 use crate::args::samples::SampleArgs;
 use crate::{blob, run_folder};
 use anyhow::{Context, Result};
-use aplysia_deploy::Evaluation;
-use aplysia_deploy::npy;
-use aplysia_deploy::samples::{Samples, real};
+use aplysia_live::Evaluation;
+use aplysia_live::npy;
+use aplysia_live::samples::{Samples, real};
 use aplysia_shared::Model;
 use std::fmt::Write;
 use std::path::Path;

@@ -16,9 +16,9 @@ pub use genotypes::{GENOTYPES, Prediction, predict, predictions_table};
 pub use sample::{sample, smallest};
 
 use crate::DeployError;
-use crate::device::{DeviceError, Emulator, ICOUNT, Line as _};
 use crate::import::ImportError;
 use crate::processor::{M4, Processor};
+use aplysia_live::device::{DeviceError, Emulator, ICOUNT, Line as _};
 use aplysia_shared::{Model, infer};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;

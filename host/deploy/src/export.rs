@@ -4,12 +4,12 @@
 //! the int8 model itself, assemble again with them, add the golden set.
 
 use crate::assemble::{Assembly, Content, assemble};
-use crate::evaluate::Images;
 use crate::golden::GoldenSet;
 use crate::plan::Plan;
 use crate::quantize::{InputNormalization, quantize};
 use crate::statistics::{Statistics, measure};
 use crate::{Costs, DeployError};
+use aplysia_live::evaluate::Images;
 use aplysia_shared::Model;
 use aplysia_space::{Network, NetworkParams};
 

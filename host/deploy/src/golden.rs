@@ -11,8 +11,8 @@
 //! 4, `+ n · sample`, where a sample is an input of the model or of its last layer.
 
 use crate::DeployError;
-use crate::evaluate::{Images, argmax, input_of_pixels};
 use crate::parts::Parts;
+use aplysia_live::evaluate::{Images, argmax, input_of_pixels};
 use aplysia_shared::blob::{GoldenKind, MAX_GOLDEN};
 use aplysia_shared::{Hooks, Model, infer_with};
 use aplysia_space::Network;

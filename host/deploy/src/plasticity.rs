@@ -1,23 +1,23 @@
 //! A genotype's plan of learning on the device, as the blob carries it and as the device is told it.
 //!
-//! Owns what the plan leaves open: the numbers of its rules, those of rows that [`crate::adapt_bench`] measures.
+//! Owns what the plan leaves open: the numbers of its rules, those of rows that [`aplysia_live::adapt_bench`] measures.
 //! Flow: design →
 //! [`content`] → the blob; design → [`config`] → the device; both → [`Learning`], what it costs there.
 
 use crate::DeployError;
-use crate::adaptation::{
+use crate::assemble::{Content, HomeostasisScope};
+use aplysia_live::adaptation::{
     DEEP_RAM_BYTES, DEEP_RANDOM_RATE, DEEP_RATE, DOMAINS, INSTAR_SHIFT, MOMENTUM_SHIFT,
     PERCEPTRON_MARGIN, PERCEPTRON_RATE, adapt,
 };
-use crate::assemble::{Content, HomeostasisScope};
-use crate::evaluate::Images;
+use aplysia_live::evaluate::Images;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::deep::{Deep, Feedback};
 use aplysia_shared::adapt::{Config, Head, domains, state_bytes};
 use aplysia_space::{Below, Design, HeadRule, Network, Plasticity};
 
 /// Learning rate of a planned delta head in 1/65536: of three measured the best on the mean over shifts
-/// ([`crate::adapt_bench::METHODS`]).
+/// ([`aplysia_live::adapt_bench::METHODS`]).
 pub const DELTA_RATE: u16 = 1311;
 
 /// What a blob of `design` holds: statistics for the layers of its plan, or those of [`Content::new`] without one.

@@ -14,7 +14,7 @@
 //! - M3, M0: not calibrated: their TRMs' timings (M3: MLA and load 2, M0: load and store 2, taken branch 3)
 //!   over our kernels' loops.
 
-use crate::device::Board;
+use aplysia_live::device::Board;
 
 /// A number known within limits.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,8 +6,8 @@
 
 use crate::DeployError;
 use crate::assemble::Content;
-use crate::evaluate::{Images, input_of_pixels};
 use crate::lowering::{Lowered, Step};
+use aplysia_live::evaluate::{Images, input_of_pixels};
 use aplysia_shared::kernel::dsp::Native;
 use aplysia_shared::kernel::sums::{CHANNELS, ChannelStat, Lattice};
 use aplysia_shared::{Hooks, LayerHooks, Model, infer_with, sums};

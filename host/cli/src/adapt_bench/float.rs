@@ -9,11 +9,11 @@
 use crate::run_folder::RunFolder;
 use anyhow::{Result, ensure};
 use aplysia_data::{Dataset, Normalization};
-use aplysia_deploy::adapt_bench::summary::Entry;
-use aplysia_deploy::adapt_bench::{CHECKPOINTS, Cell, Outcome};
-use aplysia_deploy::evaluate as deployed;
 use aplysia_learn::adaptation::{StreamRule, adapt};
 use aplysia_learn::{Device, Images, LearnError, evaluate};
+use aplysia_live::adapt_bench::summary::Entry;
+use aplysia_live::adapt_bench::{CHECKPOINTS, Cell, Outcome};
+use aplysia_live::evaluate as deployed;
 use aplysia_shared::Model;
 use aplysia_space::{Network, NetworkParams, Shape};
 use std::path::Path;
@@ -78,7 +78,7 @@ impl FloatRun {
             float.images(images),
             Device::Cpu,
         )?;
-        let there = aplysia_deploy::evaluate(model, images)?;
+        let there = aplysia_live::evaluate(model, images)?;
         let pairs = here.predictions.iter().zip(&there.predictions);
         let (n_equal, n) = (pairs.filter(|(a, b)| a == b).count(), clean.len());
         ensure!(

@@ -5,16 +5,16 @@ use super::parts::RETURN_IMAGES;
 use super::{Bench, NOISE_SEVERITY, Settings, float};
 use crate::{Outcome, run_folder};
 use anyhow::Result;
-use aplysia_deploy::adapt_bench::METHODS;
-use aplysia_deploy::adapt_bench::classes::{self, Session};
-use aplysia_deploy::adapt_bench::recall::{self, Recalled};
-use aplysia_deploy::adapt_bench::recurring::{self, Return};
-use aplysia_deploy::adapt_bench::replay::Replayed;
-use aplysia_deploy::adapt_bench::sealed::{self, Sealed};
-use aplysia_deploy::adapt_bench::summary::{Group, markdown, merged, rows};
-use aplysia_deploy::adapt_bench::targets::{Found, targets};
-use aplysia_deploy::adapt_bench::watched::{self, Watched};
-use aplysia_deploy::adaptation::DOMAINS;
+use aplysia_live::adapt_bench::METHODS;
+use aplysia_live::adapt_bench::classes::{self, Session};
+use aplysia_live::adapt_bench::recall::{self, Recalled};
+use aplysia_live::adapt_bench::recurring::{self, Return};
+use aplysia_live::adapt_bench::replay::Replayed;
+use aplysia_live::adapt_bench::sealed::{self, Sealed};
+use aplysia_live::adapt_bench::summary::{Group, markdown, merged, rows};
+use aplysia_live::adapt_bench::targets::{Found, targets};
+use aplysia_live::adapt_bench::watched::{self, Watched};
+use aplysia_live::adaptation::DOMAINS;
 use std::fmt::Write;
 
 /// Everything measured.

@@ -5,9 +5,9 @@ use super::{Bench, NOISE_SEVERITY, Settings, places};
 use crate::blob;
 use crate::images;
 use anyhow::Result;
-use aplysia_deploy::adapt_bench::recall::AFTER;
-use aplysia_deploy::adapt_bench::sealed::{Sealed, sealed};
 use aplysia_deploy::golden::GoldenSpec;
+use aplysia_live::adapt_bench::recall::AFTER;
+use aplysia_live::adapt_bench::sealed::{Sealed, sealed};
 use aplysia_shared::Model;
 
 /// Methods of this part: name of the line, row of the table, what the golden set holds.

@@ -6,9 +6,9 @@ use crate::images;
 use crate::pools::Place;
 use anyhow::Result;
 use aplysia_data::Corruption;
-use aplysia_deploy::adapt_bench::recall::{Journey, Recalled, recalled};
-use aplysia_deploy::adapt_bench::sealed;
-use aplysia_deploy::adaptation::DOMAINS;
+use aplysia_live::adapt_bench::recall::{Journey, Recalled, recalled};
+use aplysia_live::adapt_bench::sealed;
+use aplysia_live::adaptation::DOMAINS;
 
 /// Methods that are tried with and without slots.
 const TRAVELLERS: [&str; 2] = ["homeostasis 5 + instar 4", "homeostasis 5 + delta 1311"];

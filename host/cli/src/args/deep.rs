@@ -1,6 +1,6 @@
 //! The grammar of learning below the head.
 
-use aplysia_deploy::adaptation::{DEEP_RAM_BYTES, DEEP_RATE};
+use aplysia_live::adaptation::{DEEP_RAM_BYTES, DEEP_RATE};
 use aplysia_shared::adapt::deep::{Deep, Feedback};
 use clap::{Args, ValueEnum, value_parser};
 

@@ -8,7 +8,7 @@ use super::plan::PlanArgs;
 use super::samples::SampleArgs;
 use super::{DataArgs, at_least_one};
 use aplysia_data::Corruption;
-use aplysia_deploy::adaptation::{
+use aplysia_live::adaptation::{
     DEFAULT, DEFAULT_SEED, DELTA_RATE, INSTAR_SHIFT, MOMENTUM_SHIFT, PERCEPTRON_MARGIN,
     PERCEPTRON_RATE, REWARD_RATE,
 };

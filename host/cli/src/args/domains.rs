@@ -1,6 +1,6 @@
 //! The grammar of domain slots.
 
-use aplysia_deploy::adaptation::DOMAINS;
+use aplysia_live::adaptation::DOMAINS;
 use aplysia_shared::adapt::domains::{Domains, MAX_SLOTS};
 use clap::{Args, value_parser};
 

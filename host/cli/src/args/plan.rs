@@ -1,8 +1,8 @@
 //! The grammar of when and how much a device learns.
 
 use super::search::chip;
-use aplysia_deploy::adaptation::Plan;
 use aplysia_deploy::energy::Chip;
+use aplysia_live::adaptation::Plan;
 use aplysia_shared::adapt::schedule::{Budget, Schedule, When};
 use clap::{Args, value_parser};
 

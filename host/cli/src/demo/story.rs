@@ -4,7 +4,7 @@
 use crate::board::Learned;
 use crate::export::Exported;
 use aplysia_data::{Dataset, Splits};
-use aplysia_deploy::Comparison;
+use aplysia_live::Comparison;
 use aplysia_search::{Study, Trial};
 use aplysia_space::{Genotype, McuSpace};
 use serde::Serialize;

@@ -1,14 +1,14 @@
 //! `aplysia device update`, and what a device says of its model slots. Owns the words; the steps are
-//! `aplysia_deploy::update`'s.
+//! `aplysia_live::update`'s.
 
 use super::{AnyDevice, connect};
 use crate::args::device::update::UpdateArgs;
 use crate::{Outcome, blob, progress};
 use anyhow::{Context, Result, ensure};
-use aplysia_deploy::DeployError;
-use aplysia_deploy::device::DeviceError;
 use aplysia_deploy::hex;
-use aplysia_deploy::update::{Installed, install};
+use aplysia_live::LiveError;
+use aplysia_live::device::DeviceError;
+use aplysia_live::update::{Installed, install};
 use aplysia_shared::protocol::{Identity, Origin, Refusal, TransferRefusal, TransferStatus};
 use aplysia_shared::update::State;
 use std::sync::atomic::AtomicBool;
@@ -43,7 +43,7 @@ pub(super) fn run(args: &UpdateArgs, stop: &AtomicBool) -> Result<Outcome> {
         model.blob_bytes()
     );
     let bar = progress::bar(0, "pages");
-    let mut on_page = |sent: aplysia_deploy::update::Sent| {
+    let mut on_page = |sent: aplysia_live::update::Sent| {
         bar.set_length(sent.n_pages as u64);
         bar.set_position(sent.n_sent as u64);
         progress::flow(stop)
@@ -66,15 +66,13 @@ pub(super) fn run(args: &UpdateArgs, stop: &AtomicBool) -> Result<Outcome> {
 }
 
 /// What to do next, where the error does not say so itself.
-fn advised(error: DeployError) -> anyhow::Error {
+fn advised(error: LiveError) -> anyhow::Error {
     let says_itself = matches!(
         error,
-        DeployError::Device(DeviceError::Refused(_))
-            | DeployError::GivenUp
-            | DeployError::Differs { .. }
+        LiveError::Device(DeviceError::Refused(_)) | LiveError::GivenUp | LiveError::Differs { .. }
     );
     match (error, says_itself) {
-        (DeployError::Device(error), true) => anyhow::Error::new(error).context("the update stopped, the old model stays"),
+        (LiveError::Device(error), true) => anyhow::Error::new(error).context("the update stopped, the old model stays"),
         (error, true) => error.into(),
         (error, false) => anyhow::Error::new(error).context(
             "the update was cut: the same command goes on where it was, and the device starts with a whole model",

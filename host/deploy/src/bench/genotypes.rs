@@ -7,12 +7,12 @@
 
 use super::{BenchError, measure};
 use crate::assemble::{Content, assemble};
-use crate::device::ICOUNT;
 use crate::lowering::Lowered;
 use crate::processor::M4;
 use crate::quantize::{Activation, QuantizedNetwork, WeightedLayer};
 use crate::statistics::Statistics;
 use crate::{DeployError, Export, HomeostasisScope};
+use aplysia_live::device::ICOUNT;
 use aplysia_space::darts::{self, Stem};
 use aplysia_space::{DartsSpace, McuSpace, NasBench201Space, Network, Shape, nasbench201};
 use rand::{Rng, SeedableRng};

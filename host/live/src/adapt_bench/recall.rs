@@ -4,7 +4,7 @@
 
 use super::Method;
 use super::labels::taught;
-use crate::DeployError;
+use crate::LiveError;
 use crate::adaptation::{Plan, evaluate_snapshot, see};
 use crate::evaluate::Images;
 use aplysia_shared::Model;
@@ -63,7 +63,7 @@ pub fn recalled(
     domains: Option<Domains>,
     journey: &Journey<'_>,
     (seed, noise_pct): (u32, u8),
-) -> Result<Option<Recalled>, DeployError> {
+) -> Result<Option<Recalled>, LiveError> {
     let Some(config) = method.config() else {
         return Ok(None);
     };
@@ -125,7 +125,7 @@ struct Traveller<'m, 'b> {
 }
 
 impl Traveller<'_, '_> {
-    fn travel(&mut self, stream: Images<'_>) -> Result<(), DeployError> {
+    fn travel(&mut self, stream: Images<'_>) -> Result<(), LiveError> {
         let observe = self.plastic.config().homeostasis.is_some();
         for (pixels, &label) in stream.iter(self.model.input().len()) {
             let image = (pixels, observe);
@@ -136,14 +136,14 @@ impl Traveller<'_, '_> {
     }
 
     /// Nothing learning.
-    fn accuracy_pct(&mut self, images: Images<'_>) -> Result<f64, DeployError> {
+    fn accuracy_pct(&mut self, images: Images<'_>) -> Result<f64, LiveError> {
         let snapshot = self.plastic.snapshot();
         let found = evaluate_snapshot(self.model, snapshot, self.state_bytes, images)?;
         Ok(found.accuracy_pct())
     }
 
     /// Accuracy on `test` after each of [`AFTER`] images of `stream`.
-    fn measured(&mut self, stream: Images<'_>, test: Images<'_>) -> Result<[f64; 4], DeployError> {
+    fn measured(&mut self, stream: Images<'_>, test: Images<'_>) -> Result<[f64; 4], LiveError> {
         let image_bytes = self.model.input().len();
         let (mut seen, mut pct) = (0, [0.0; 4]);
         for (pct, after) in pct.iter_mut().zip(AFTER) {

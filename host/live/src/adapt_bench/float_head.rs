@@ -6,7 +6,7 @@
 //! mean over the stream so far and `m_0` that of training, the mean of the model's prototypes (classes
 //! alike often).
 
-use crate::DeployError;
+use crate::LiveError;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::AdaptError;
 use aplysia_shared::quant::i16_at;
@@ -35,7 +35,7 @@ impl FloatHead {
     ///
     /// # Errors
     /// The last layer of `model` is not fully connected.
-    pub(super) fn sgd(model: &Model<'_>, rate: f32) -> Result<Self, DeployError> {
+    pub(super) fn sgd(model: &Model<'_>, rate: f32) -> Result<Self, LiveError> {
         let base = model.constants(model.n_layers().saturating_sub(1));
         let base = base.ok_or(AdaptError::NoHead)?;
         let (input, output) = (model.features(), model.output());
@@ -66,7 +66,7 @@ impl FloatHead {
     ///
     /// # Errors
     /// As [`FloatHead::sgd`], or `model` has no prototypes.
-    pub(super) fn recentred(model: &Model<'_>) -> Result<Self, DeployError> {
+    pub(super) fn recentred(model: &Model<'_>) -> Result<Self, LiveError> {
         let head = Self::sgd(model, 0.0)?;
         let prototypes = model.prototypes().ok_or(AdaptError::NoPrototypes)?;
         let (k, d) = (model.n_classes(), model.features().len());

@@ -3,16 +3,16 @@
 use super::Learner;
 use super::float_head::FloatHead;
 use super::script::Step;
-use crate::DeployError;
+use crate::LiveError;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Plastic, state_bytes};
 
 /// What learns from samples: features of a head, i8 as bytes, or pixels.
 pub(super) trait Learning {
     /// Sees a sample and learns its label.
-    fn learn(&mut self, sample: &[u8], label: u16) -> Result<(), DeployError>;
+    fn learn(&mut self, sample: &[u8], label: u16) -> Result<(), LiveError>;
     /// Classifies, learning nothing.
-    fn class(&mut self, sample: &[u8]) -> Result<usize, DeployError>;
+    fn class(&mut self, sample: &[u8]) -> Result<usize, LiveError>;
 }
 
 /// What `learner` says of every image of every measurement of the script, over the features of its images.
@@ -21,7 +21,7 @@ pub(super) fn follow(
     learner: Learner,
     seed: u32,
     script: (&[Step<'_>], &[Vec<u8>]),
-) -> Result<Vec<Vec<u16>>, DeployError> {
+) -> Result<Vec<Vec<u16>>, LiveError> {
     let d = model.features().len();
     match learner {
         Learner::Device(head) => {
@@ -47,7 +47,7 @@ pub(super) fn run<S: AsRef<[u8]>>(
     learner: &mut impl Learning,
     len: usize,
     (script, samples): (&[Step<'_>], &[S]),
-) -> Result<Vec<Vec<u16>>, DeployError> {
+) -> Result<Vec<Vec<u16>>, LiveError> {
     let mut measured = Vec::new();
     for (step, samples) in script.iter().zip(samples) {
         let samples = samples.as_ref().chunks_exact(len);
@@ -59,7 +59,7 @@ pub(super) fn run<S: AsRef<[u8]>>(
             }
             Step::Measure(_) => {
                 let classes = samples.map(|sample| Ok(learner.class(sample)? as u16));
-                measured.push(classes.collect::<Result<_, DeployError>>()?);
+                measured.push(classes.collect::<Result<_, LiveError>>()?);
             }
         }
     }
@@ -74,25 +74,25 @@ struct DeviceHead<'m, 'b> {
 }
 
 impl Learning for DeviceHead<'_, '_> {
-    fn learn(&mut self, features: &[u8], label: u16) -> Result<(), DeployError> {
+    fn learn(&mut self, features: &[u8], label: u16) -> Result<(), LiveError> {
         self.class(features)?;
         self.plastic.learn(self.model, usize::from(label))?;
         Ok(())
     }
 
-    fn class(&mut self, features: &[u8]) -> Result<usize, DeployError> {
+    fn class(&mut self, features: &[u8]) -> Result<usize, LiveError> {
         let prediction = (self.plastic).infer_features(self.model, &mut self.arena, features)?;
         Ok(prediction.class)
     }
 }
 
 impl Learning for FloatHead {
-    fn learn(&mut self, features: &[u8], label: u16) -> Result<(), DeployError> {
+    fn learn(&mut self, features: &[u8], label: u16) -> Result<(), LiveError> {
         self.step(features, usize::from(label));
         Ok(())
     }
 
-    fn class(&mut self, features: &[u8]) -> Result<usize, DeployError> {
+    fn class(&mut self, features: &[u8]) -> Result<usize, LiveError> {
         Ok(FloatHead::class(self, features))
     }
 }

@@ -5,7 +5,7 @@
 //! `aplysia_shared::adapt`'s) nor where images come from. Flow: blob, stream → **`adaptation`** →
 //! [`Adapted`] → accuracy of the learned state, model card, reports.
 
-use crate::DeployError;
+use crate::LiveError;
 use crate::device::{Device, Line};
 use crate::evaluate::{Evaluation, Images, input_of_pixels};
 use aplysia_shared::Model;
@@ -149,11 +149,7 @@ impl Adapted {
     ///
     /// # Errors
     /// As [`evaluate_snapshot`].
-    pub fn evaluate(
-        &self,
-        model: &Model<'_>,
-        images: Images<'_>,
-    ) -> Result<Evaluation, DeployError> {
+    pub fn evaluate(&self, model: &Model<'_>, images: Images<'_>) -> Result<Evaluation, LiveError> {
         evaluate_snapshot(model, &self.snapshot, self.state_bytes, images)
     }
 }
@@ -167,7 +163,7 @@ pub fn evaluate_snapshot(
     snapshot: &[u8],
     state_bytes: usize,
     images: Images<'_>,
-) -> Result<Evaluation, DeployError> {
+) -> Result<Evaluation, LiveError> {
     images.check(model)?;
     let (n_classes, image_bytes) = (model.n_classes(), model.input().len());
     let mut scores = vec![0; images.labels.len() * n_classes];
@@ -186,7 +182,7 @@ pub fn evaluate_snapshot(
                 scores.copy_from_slice(plastic.scores());
                 *class = prediction.class as u16;
             }
-            Ok::<(), DeployError>(())
+            Ok::<(), LiveError>(())
         })?;
     Ok(Evaluation::new(predictions, scores, images.labels))
 }
@@ -215,7 +211,7 @@ pub fn adapt(
     config: Config,
     seed: u32,
     stream: Images<'_>,
-) -> Result<Adapted, DeployError> {
+) -> Result<Adapted, LiveError> {
     let (adapted, _) = adapt_by(model, config, Plan::ALWAYS, seed, stream)?;
     Ok(adapted)
 }
@@ -275,7 +271,7 @@ pub fn adapt_by(
     plan: Plan,
     seed: u32,
     stream: Images<'_>,
-) -> Result<(Adapted, Spent), DeployError> {
+) -> Result<(Adapted, Spent), LiveError> {
     stream.check(model)?;
     let mut buffer = vec![0; plan.state_bytes(model, &config)?];
     let state_bytes = buffer.len();
@@ -358,7 +354,7 @@ pub fn adapt_device<T: Line>(
     seed: u32,
     stream: Images<'_>,
     on_step: &mut dyn FnMut(usize) -> ControlFlow<()>,
-) -> Result<DeviceAdapted, DeployError> {
+) -> Result<DeviceAdapted, LiveError> {
     let info = device.info()?;
     let image_bytes = info.input.iter().map(|&n| usize::from(n)).product();
     stream.check_sizes(image_bytes, usize::from(info.n_classes))?;
@@ -370,11 +366,7 @@ pub fn adapt_device<T: Line>(
         inference.add(answer.instructions);
         online_correct += usize::from(answer.class == label);
         if answer.wanted {
-            let label = u8::try_from(label).map_err(|_| DeployError::Capacity {
-                part: "label taught to a device",
-                got: label.into(),
-                limit: u8::MAX.into(),
-            })?;
+            let label = u8::try_from(label).map_err(|_| LiveError::WideLabel { label })?;
             update.add(device.learn(label)?.instructions);
         }
         if on_step(i + 1).is_break() {

@@ -2,7 +2,7 @@
 
 use super::Method;
 use super::script::Step;
-use crate::DeployError;
+use crate::LiveError;
 use crate::adaptation::see;
 use crate::evaluate::{Images, input_of_pixels};
 use aplysia_shared::Model;
@@ -27,7 +27,7 @@ impl Trunk {
         method: &Method,
         seed: u32,
         script: &[Step<'_>],
-    ) -> Result<Self, DeployError> {
+    ) -> Result<Self, LiveError> {
         let config = Config {
             homeostasis: method.momentum,
             head: Head::Base,
@@ -65,7 +65,7 @@ fn frozen(
     plastic: &mut Plastic<'_>,
     arena: &mut [i8],
     images: Images<'_>,
-) -> Result<Vec<u8>, DeployError> {
+) -> Result<Vec<u8>, LiveError> {
     let mut features = Vec::with_capacity(images.labels.len() * model.features().len());
     for (pixels, _) in images.iter(model.input().len()) {
         plastic.infer(model, arena, &input_of_pixels(pixels))?;

@@ -1,7 +1,7 @@
 //! Some images of a stream on a device and on the host: the same state, and what it costs there.
 
 use super::Method;
-use crate::DeployError;
+use crate::LiveError;
 use crate::adaptation::{Instructions, see};
 use crate::device::{Device, Line};
 use crate::evaluate::Images;
@@ -40,7 +40,7 @@ pub fn replay<T: Line>(
     method: &Method,
     seed: u32,
     stream: Images<'_>,
-) -> Result<Option<Replayed>, DeployError> {
+) -> Result<Option<Replayed>, LiveError> {
     stream.check(model)?;
     let Some(config) = method.config() else {
         return Ok(None);
@@ -57,17 +57,13 @@ pub fn replay<T: Line>(
         image.add(device.infer(pixels, observe)?.instructions);
         if method.learns_labels() {
             plastic.learn(model, usize::from(label))?;
-            let label = u8::try_from(label).map_err(|_| DeployError::Capacity {
-                part: "label taught to a device",
-                got: label.into(),
-                limit: u8::MAX.into(),
-            })?;
+            let label = u8::try_from(label).map_err(|_| LiveError::WideLabel { label })?;
             label_cost.add(device.learn(label)?.instructions);
         }
     }
     let mut store = MemoryFlash::holding(&[]);
     let end = MemoryFlash::BYTES;
-    let mut store = Store::open(&mut store, 0..end).map_err(|_| DeployError::Store)?;
+    let mut store = Store::open(&mut store, 0..end).map_err(|_| LiveError::Store)?;
     let commit = store.commit(model.id(), plastic.snapshot());
     Ok(Some(Replayed {
         method: method.name.into(),
@@ -76,6 +72,6 @@ pub fn replay<T: Line>(
         host_digest: plastic.digest(),
         image: image.mean(),
         label: label_cost.mean(),
-        commit_bytes: commit.map_err(|_| DeployError::Store)?.written_bytes,
+        commit_bytes: commit.map_err(|_| LiveError::Store)?.written_bytes,
     }))
 }

@@ -15,7 +15,7 @@ const QEMU: &str = "qemu-system-arm";
 /// Of util-linux: ends QEMU with the thread that started it, also where nothing is dropped (a signal).
 const TIE: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
 /// One instruction lasts 2^10 ns of virtual time; the firmware's clock counts on it.
-pub(crate) const ICOUNT: &str = "shift=10";
+pub const ICOUNT: &str = "shift=10";
 /// Between two looks whether a starting emulator listens.
 const LISTEN_POLL: Duration = Duration::from_millis(20);
 

@@ -6,7 +6,7 @@
 
 use super::Method;
 use super::script::{Step, Trunks};
-use crate::DeployError;
+use crate::LiveError;
 use crate::evaluate::Images;
 use aplysia_shared::Model;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ pub fn sessions(
     model: &Model<'_>,
     lessons: &Lessons<'_>,
     methods: &[&Method],
-) -> Result<Vec<Session>, DeployError> {
+) -> Result<Vec<Session>, LiveError> {
     for images in [lessons.support, lessons.test] {
         images.check(model)?;
     }

@@ -3,7 +3,7 @@
 //! Owns the comparison only: the host's scores come from [`crate::evaluate()`], the device's
 //! over its serial line. Flow: blob, images → **`comparison`** → reports.
 
-use crate::DeployError;
+use crate::LiveError;
 use crate::adaptation::Instructions;
 use crate::device::{Device, Line};
 use crate::evaluate::{Evaluation, Images};
@@ -60,7 +60,7 @@ pub fn compare<T: Line>(
     images: Images<'_>,
     host: &Evaluation,
     on_step: &mut dyn FnMut(usize) -> ControlFlow<()>,
-) -> Result<Comparison, DeployError> {
+) -> Result<Comparison, LiveError> {
     let info = device.info()?;
     let (image_bytes, n_classes) = (
         info.input.iter().map(|&n| usize::from(n)).product(),

@@ -7,7 +7,7 @@
 use super::labels::taught;
 use super::recall::AFTER;
 use super::{Cell, Method};
-use crate::DeployError;
+use crate::LiveError;
 use crate::adaptation::{Plan, evaluate_snapshot};
 use crate::evaluate::Images;
 use crate::flash::MemoryFlash;
@@ -76,7 +76,7 @@ pub fn sealed(
     cell: &Cell<'_>,
     back: Images<'_>,
     noise_pct: u8,
-) -> Result<Option<Sealed>, DeployError> {
+) -> Result<Option<Sealed>, LiveError> {
     let Some(config) = method.config() else {
         return Ok(None);
     };
@@ -96,19 +96,19 @@ pub fn sealed(
         model,
         plastic: &mut plastic,
         arena: &mut vec![0; model.arena_bytes()],
-        store: &mut Store::open(flash, 0..end).map_err(|_| DeployError::Store)?,
+        store: &mut Store::open(flash, 0..end).map_err(|_| LiveError::Store)?,
         scratch: &mut vec![0; end as usize],
     };
     let golden = model.golden().ok_or(AdaptError::NoGolden)?;
     let mut guard = Guard::new(limits(golden.n_samples()), &mut learner)?;
-    let pct = |plastic: &mut Plastic<'_>, images| -> Result<f64, DeployError> {
+    let pct = |plastic: &mut Plastic<'_>, images| -> Result<f64, LiveError> {
         let found = evaluate_snapshot(model, plastic.snapshot(), state_bytes, images)?;
         Ok(found.accuracy_pct())
     };
     let mut teach = |learner: &mut Learner<'_, '_, MemoryFlash>,
                      of: Images<'_>,
                      range: std::ops::Range<usize>|
-     -> Result<(), DeployError> {
+     -> Result<(), LiveError> {
         let labels = taught(of.labels, noise_pct, cell.seed, model.n_classes());
         let images = of.iter(model.input().len()).zip(labels);
         for ((pixels, _), label) in images.skip(range.start).take(range.len()) {

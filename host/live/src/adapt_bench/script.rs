@@ -4,7 +4,7 @@
 
 use super::trunk::Trunk;
 use super::{Learner, Method, deep, head};
-use crate::DeployError;
+use crate::LiveError;
 use crate::evaluate::Images;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::Head;
@@ -62,7 +62,7 @@ impl<'a> Trunks<'a> {
         &mut self,
         method: &Method,
         script: &[Step<'_>],
-    ) -> Result<Vec<Vec<u16>>, DeployError> {
+    ) -> Result<Vec<Vec<u16>>, LiveError> {
         if let (Learner::Device(Head::Deep { .. }), Some(config)) =
             (method.learner, method.config())
         {

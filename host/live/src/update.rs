@@ -6,7 +6,7 @@
 //! Every call begins by asking where the device stands, so that a call that was cut (line, power, either side
 //! killed) is made good by the same call again: pages that the slot holds already are not sent.
 
-use crate::DeployError;
+use crate::LiveError;
 use crate::device::{Device, DeviceError, Line};
 use crate::evaluate::input_of_pixels;
 use aplysia_shared::blob::{HEADER_BYTES, Lead};
@@ -71,7 +71,7 @@ pub fn install<T: Line>(
     device: &mut Device<T>,
     blob: &[u8],
     on_page: &mut dyn FnMut(Sent) -> ControlFlow<()>,
-) -> Result<Installed, DeployError> {
+) -> Result<Installed, LiveError> {
     let model = Model::parse(blob)?;
     let blob = &blob[..model.blob_bytes()];
     let wanted = Identity::from(Lead::read(blob)?);
@@ -92,7 +92,7 @@ pub fn install<T: Line>(
         device.restart()?;
         let status = device.transfer_status()?;
         if stands(&status, &wanted) != Some(Standing::Trying) {
-            return Err(DeployError::GivenUp);
+            return Err(LiveError::GivenUp);
         }
     }
     match probe(device, &model) {
@@ -100,7 +100,7 @@ pub fn install<T: Line>(
             device.confirm()?;
             Ok(Installed::Confirmed { sent, instructions })
         }
-        Err(error @ DeployError::Differs { .. }) => {
+        Err(error @ LiveError::Differs { .. }) => {
             device.restart()?;
             Err(error)
         }
@@ -111,15 +111,15 @@ pub fn install<T: Line>(
 /// One inference of a ramp of grey values on the device, if it equals the host's in every score.
 ///
 /// # Errors
-/// The line, or [`DeployError::Differs`].
-pub fn probe<T: Line>(device: &mut Device<T>, model: &Model<'_>) -> Result<Inference, DeployError> {
+/// The line, or [`LiveError::Differs`].
+pub fn probe<T: Line>(device: &mut Device<T>, model: &Model<'_>) -> Result<Inference, LiveError> {
     let pixels: Vec<u8> = (0..model.input().len()).map(|i| i as u8).collect();
     let (mut arena, mut scores) = (vec![0; model.arena_bytes()], vec![0; model.n_classes()]);
     infer(model, &mut arena, &input_of_pixels(&pixels), &mut scores)?;
     let inference = device.infer(&pixels, false)?;
     match inference.scores[..] == scores[..] {
         true => Ok(inference),
-        false => Err(DeployError::Differs {
+        false => Err(LiveError::Differs {
             device: inference.scores.to_vec(),
             host: scores,
         }),
@@ -142,14 +142,14 @@ fn stands(status: &TransferStatus, wanted: &Identity) -> Option<Standing> {
 }
 
 /// Where `wanted` stands, once no other model is pending or on trial.
-fn settle<T: Line>(device: &mut Device<T>, wanted: &Identity) -> Result<Standing, DeployError> {
+fn settle<T: Line>(device: &mut Device<T>, wanted: &Identity) -> Result<Standing, LiveError> {
     for _ in 0..=RESTARTS {
         if let Some(standing) = stands(&device.transfer_status()?, wanted) {
             return Ok(standing);
         }
         device.restart()?;
     }
-    Err(DeployError::GivenUp)
+    Err(LiveError::GivenUp)
 }
 
 /// Sends the pages of `blob`, which is one, that the device's slot does not hold, until it holds all of them.
@@ -157,7 +157,7 @@ fn send<T: Line>(
     device: &mut Device<T>,
     blob: &[u8],
     on_page: &mut dyn FnMut(Sent) -> ControlFlow<()>,
-) -> Result<ControlFlow<(), Sent>, DeployError> {
+) -> Result<ControlFlow<(), Sent>, LiveError> {
     let mut header = [0; HEADER_BYTES];
     header.copy_from_slice(&blob[..HEADER_BYTES]);
     let digest = body_digest(blob)?;

@@ -24,7 +24,7 @@ pub mod targets;
 mod trunk;
 pub mod watched;
 
-use crate::DeployError;
+use crate::LiveError;
 use crate::adaptation::{DEEP_RAM_BYTES, DEEP_RANDOM_RATE, DEEP_RATE};
 use crate::evaluate::Images;
 use aplysia_shared::Model;
@@ -171,7 +171,7 @@ impl Method {
     ///
     /// # Errors
     /// `model` cannot learn so.
-    pub fn ram_bytes(&self, model: &Model<'_>) -> Result<Option<usize>, DeployError> {
+    pub fn ram_bytes(&self, model: &Model<'_>) -> Result<Option<usize>, LiveError> {
         if !self.fits(model) {
             return Ok(None);
         }
@@ -188,7 +188,7 @@ impl Method {
     ///
     /// # Errors
     /// `model` cannot learn so.
-    pub fn entry(&self, model: &Model<'_>) -> Result<Entry, DeployError> {
+    pub fn entry(&self, model: &Model<'_>) -> Result<Entry, LiveError> {
         Ok(Entry {
             name: self.name.into(),
             learns_labels: self.learns_labels(),
@@ -276,7 +276,7 @@ pub fn measure(
     model: &Model<'_>,
     cell: &Cell<'_>,
     methods: &[&Method],
-) -> Result<Vec<Outcome>, DeployError> {
+) -> Result<Vec<Outcome>, LiveError> {
     for images in [cell.stream, cell.shifted, cell.clean] {
         images.check(model)?;
     }

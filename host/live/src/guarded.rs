@@ -4,7 +4,7 @@
 //! check behind the last one, so that what is left has passed, and a commit if wanted. The decisions are
 //! `aplysia_shared::adapt::guard`'s. Flow: blob with a golden set, stream → **`guarded`** → [`Guarded`].
 
-use crate::DeployError;
+use crate::LiveError;
 use crate::adaptation::{Adapted, DeviceAdapted, Plan, adapt_device, see};
 use crate::device::{Device, Line};
 use crate::evaluate::Images;
@@ -39,7 +39,7 @@ pub fn adapt_guarded(
     stream: Images<'_>,
     limits: Limits,
     flash: &[u8],
-) -> Result<Guarded, DeployError> {
+) -> Result<Guarded, LiveError> {
     adapt_guarded_by(model, config, Plan::ALWAYS, seed, stream, (limits, flash))
 }
 
@@ -54,7 +54,7 @@ pub fn adapt_guarded_by(
     seed: u32,
     stream: Images<'_>,
     (limits, flash): (Limits, &[u8]),
-) -> Result<Guarded, DeployError> {
+) -> Result<Guarded, LiveError> {
     stream.check(model)?;
     let mut buffer = vec![0; plan.state_bytes(model, &config)?];
     let state_bytes = buffer.len();
@@ -63,7 +63,7 @@ pub fn adapt_guarded_by(
     plan.set(&mut plastic, model)?;
     let flash = MemoryFlash::holding(flash);
     let end = MemoryFlash::BYTES;
-    let mut store = Store::open(flash, 0..end).map_err(|_| DeployError::Store)?;
+    let mut store = Store::open(flash, 0..end).map_err(|_| LiveError::Store)?;
     let mut scratch = vec![0; end as usize];
     let mut learner = Learner {
         model,
@@ -120,7 +120,7 @@ pub fn adapt_device_guarded<T: Line>(
     stream: Images<'_>,
     limits: Limits,
     on_step: &mut dyn FnMut(usize) -> ControlFlow<()>,
-) -> Result<(DeviceAdapted, Report), DeployError> {
+) -> Result<(DeviceAdapted, Report), LiveError> {
     device.guard(None)?;
     device.configure(config, seed)?;
     device.guard(Some(limits))?;

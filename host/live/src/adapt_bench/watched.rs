@@ -1,7 +1,7 @@
 //! Learning under the guard, honest teachers and liars: what is gained, and what is lost at most.
 
 use super::{Cell, Method};
-use crate::DeployError;
+use crate::LiveError;
 use crate::adaptation::{adapt, evaluate_snapshot};
 use crate::evaluate::Images;
 use crate::guarded::adapt_guarded;
@@ -44,7 +44,7 @@ pub fn watched(
     (name, method): (&str, &Method),
     cell: &Cell<'_>,
     noise_pct: u8,
-) -> Result<Option<Watched>, DeployError> {
+) -> Result<Option<Watched>, LiveError> {
     let Some(config) = method.config() else {
         return Ok(None);
     };
@@ -55,7 +55,7 @@ pub fn watched(
     };
     let first = adapt(model, config, cell.seed, Images::NONE)?;
     let last = adapt_guarded(model, config, cell.seed, stream, LIMITS, &[])?;
-    let pct = |images| -> Result<[f64; 2], DeployError> {
+    let pct = |images| -> Result<[f64; 2], LiveError> {
         let mut pct = [0.0; 2];
         for (pct, state) in pct.iter_mut().zip([&first, &last.adapted]) {
             let found = evaluate_snapshot(model, &state.snapshot, state.state_bytes, images)?;

@@ -2,7 +2,7 @@
 
 use super::Method;
 use super::script::{Step, Trunks, accuracy_pct};
-use crate::DeployError;
+use crate::LiveError;
 use crate::evaluate::Images;
 use aplysia_shared::Model;
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub fn returns(
     (a, b, again): (Domain<'_>, Domain<'_>, Images<'_>),
     seed: u32,
     methods: &[&Method],
-) -> Result<Vec<Return>, DeployError> {
+) -> Result<Vec<Return>, LiveError> {
     for images in [a.stream, a.test, b.stream, b.test, again] {
         images.check(model)?;
     }

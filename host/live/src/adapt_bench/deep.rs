@@ -2,7 +2,7 @@
 
 use super::head::{self, Learning};
 use super::script::Step;
-use crate::DeployError;
+use crate::LiveError;
 use crate::adaptation::see;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::{Config, Plastic, state_bytes};
@@ -13,7 +13,7 @@ pub(super) fn follow(
     config: Config,
     seed: u32,
     script: &[Step<'_>],
-) -> Result<Vec<Vec<u16>>, DeployError> {
+) -> Result<Vec<Vec<u16>>, LiveError> {
     let mut buffer = vec![0; state_bytes(model, &config)?];
     let mut whole = Whole {
         model,
@@ -32,7 +32,7 @@ struct Whole<'m, 'b> {
 }
 
 impl Learning for Whole<'_, '_> {
-    fn learn(&mut self, pixels: &[u8], label: u16) -> Result<(), DeployError> {
+    fn learn(&mut self, pixels: &[u8], label: u16) -> Result<(), LiveError> {
         let observe = self.plastic.config().homeostasis.is_some();
         let image = (pixels, observe);
         see(&mut self.plastic, self.model, &mut self.arena, image)?;
@@ -40,7 +40,7 @@ impl Learning for Whole<'_, '_> {
         Ok(())
     }
 
-    fn class(&mut self, pixels: &[u8]) -> Result<usize, DeployError> {
+    fn class(&mut self, pixels: &[u8]) -> Result<usize, LiveError> {
         let image = (pixels, false);
         let prediction = see(&mut self.plastic, self.model, &mut self.arena, image)?;
         Ok(prediction.class)

@@ -2,7 +2,7 @@
 //!
 //! Owns no arithmetic: every score is `aplysia_shared::infer`'s.
 
-use crate::DeployError;
+use crate::LiveError;
 use aplysia_shared::{Model, infer};
 use rayon::prelude::*;
 
@@ -34,7 +34,7 @@ impl<'a> Images<'a> {
     ///
     /// # Errors
     /// The number of bytes, or a label that is not a class.
-    pub fn check(&self, model: &Model<'_>) -> Result<(), DeployError> {
+    pub fn check(&self, model: &Model<'_>) -> Result<(), LiveError> {
         self.check_sizes(model.input().len(), model.n_classes())
     }
 
@@ -42,10 +42,10 @@ impl<'a> Images<'a> {
     ///
     /// # Errors
     /// As [`Images::check`].
-    pub fn check_sizes(&self, want_bytes: usize, n_classes: usize) -> Result<(), DeployError> {
+    pub fn check_sizes(&self, want_bytes: usize, n_classes: usize) -> Result<(), LiveError> {
         let n = self.labels.len();
         if self.pixels.len() != want_bytes * n {
-            return Err(DeployError::Images {
+            return Err(LiveError::Images {
                 got_bytes: self.pixels.len(),
                 want_bytes,
                 n,
@@ -57,7 +57,7 @@ impl<'a> Images<'a> {
             .position(|&l| usize::from(l) >= n_classes)
         {
             None => Ok(()),
-            Some(index) => Err(DeployError::Label {
+            Some(index) => Err(LiveError::Label {
                 label: self.labels[index],
                 index,
                 n_classes,
@@ -117,7 +117,7 @@ impl Evaluation {
 ///
 /// # Errors
 /// Images or labels do not fit the model.
-pub fn evaluate(model: &Model<'_>, images: Images<'_>) -> Result<Evaluation, DeployError> {
+pub fn evaluate(model: &Model<'_>, images: Images<'_>) -> Result<Evaluation, LiveError> {
     images.check(model)?;
     let n_classes = model.n_classes();
     let mut scores = vec![0; images.labels.len() * n_classes];

@@ -11,8 +11,7 @@ mod error;
 mod socket;
 mod transfer;
 
-pub(crate) use emulator::ICOUNT;
-pub use emulator::{Board, Emulator, EmulatorServer};
+pub use emulator::{Board, Emulator, EmulatorServer, ICOUNT};
 pub use error::DeviceError;
 pub use socket::Socket;
 
