@@ -101,6 +101,8 @@ mod adaptation;
 mod bench;
 /// A guard within the schedule's budget: commits, and what its checks take.
 mod budget;
+/// A program that dies says why.
+mod deaths;
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
 /// Domain slots: a slow reference, the device, the guard.
@@ -115,6 +117,8 @@ mod flashing;
 mod inference_image;
 /// The device program built with a public key: it takes what the key signed and nothing else.
 mod keyed;
+/// Networks that others made, on the device: images longer than a frame, host's bits.
+mod large_images;
 /// What a genotype plans to learn on the device, and the search that asks for it.
 mod plasticity;
 /// Frames of the serial line: round trip, damage, noise.

@@ -159,10 +159,9 @@ impl Desk {
         let lead = built_in.and_then(|_| Lead::read(&self.built_in).ok());
         let mut receiver = Receiver::new(updater, &boot, lead);
         let (mut arena, mut spare) = ([0; ARENA_BYTES], [0; ARENA_BYTES]);
-        let (mut input, mut state, mut scratch) = ([0; 4096], [0; 4096], [0; 4096]);
+        let (mut state, mut scratch) = ([0; 4096], [0; 4096]);
         let buffers = Buffers {
             arena: &mut arena,
-            input: &mut input,
             state: &mut state,
             scratch: &mut scratch,
         };

@@ -32,7 +32,6 @@ pub(crate) fn policy(trust: Trust) -> Policy {
         counter: None,
         room: Room {
             arena_bytes: 4096,
-            input_bytes: 4096,
             state_bytes: 4096,
         },
     }

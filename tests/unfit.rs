@@ -1,26 +1,24 @@
 //! Models that are sound and too large: each lack is told with its numbers, and the device goes on.
 
-use crate::device::{ARENA_BYTES, N_CLASSES, plain_model, refusal};
+use crate::device::{ARENA_BYTES, N_CLASSES, plain_model, plain_model_of, refusal};
 use crate::flashing::{Board, all, text};
-use aplysia_deploy::import;
+use crate::large_images::LARGE;
 use aplysia_live::update::{Installed, install};
-use aplysia_shared::adapt::{AdaptError, Config, MAX_CLASSES, MAX_FEATURES, state_bytes};
+use aplysia_shared::adapt::{AdaptError, Config, MAX_FEATURES, MAX_OUTPUTS, state_bytes};
 use aplysia_shared::protocol::{Origin, Refusal};
 use aplysia_shared::{Model, Room, Unfit};
 
 const ENDLESS: Room = Room {
     arena_bytes: usize::MAX,
-    input_bytes: usize::MAX,
     state_bytes: usize::MAX,
 };
 
 #[test]
 fn room_is_measured_to_the_byte() {
-    let blob = plain_model(8, 2, 96, MAX_CLASSES);
+    let blob = plain_model(8, 2, 96, MAX_OUTPUTS);
     let model = Model::parse(&blob).unwrap();
     let exact = Room {
         arena_bytes: model.arena_bytes(),
-        input_bytes: model.input().len(),
         state_bytes: state_bytes(&model, &Config::NOTHING).unwrap(),
     };
     assert_eq!(exact.holds(&model), Ok(()));
@@ -33,14 +31,6 @@ fn room_is_measured_to_the_byte() {
         have_bytes,
     };
     assert_eq!(less.holds(&model), Err(arena));
-    less = exact;
-    less.input_bytes -= 1;
-    let (need_bytes, have_bytes) = pair(exact.input_bytes);
-    let image = Unfit::Image {
-        need_bytes,
-        have_bytes,
-    };
-    assert_eq!(less.holds(&model), Err(image));
     less = exact;
     less.state_bytes -= 1;
     let (need_bytes, have_bytes) = pair(exact.state_bytes);
@@ -57,9 +47,9 @@ fn classes_and_features_are_counted() {
         let blob = plain_model(8, 2, 8, classes);
         ENDLESS.holds(&Model::parse(&blob).unwrap())
     };
-    assert_eq!(told(MAX_CLASSES), Ok(()));
-    let (got, max) = (MAX_CLASSES as u32 + 1, MAX_CLASSES as u32);
-    assert_eq!(told(MAX_CLASSES + 1), Err(Unfit::Classes { got, max }));
+    assert_eq!(told(MAX_OUTPUTS), Ok(()));
+    let (got, max) = (MAX_OUTPUTS as u32 + 1, MAX_OUTPUTS as u32);
+    assert_eq!(told(MAX_OUTPUTS + 1), Err(Unfit::Classes { got, max }));
     // No search space has so many features.
     let (got, max) = (MAX_FEATURES + 1, MAX_FEATURES);
     let unfit = Unfit::from(AdaptError::TooManyFeatures { got, max });
@@ -69,15 +59,15 @@ fn classes_and_features_are_counted() {
 
 #[test]
 fn a_device_refuses_a_model_that_is_too_large_and_takes_a_smaller_one() {
-    let wide = plain_model(48, 1, 64, N_CLASSES);
+    let wide = plain_model(96, 1, 64, N_CLASSES);
     let need_bytes = Model::parse(&wide).unwrap().arena_bytes() as u32;
     let arena = Unfit::Arena {
         need_bytes,
         have_bytes: ARENA_BYTES as u32,
     };
-    // As many as the anomaly detection of MLPerf Tiny has.
-    let (got, max) = (640, MAX_CLASSES as u32);
-    let classes = (plain_model(8, 2, 96, 640), Unfit::Classes { got, max });
+    let (got, max) = (MAX_OUTPUTS as u32 + 1, MAX_OUTPUTS as u32);
+    let outputs = plain_model(8, 2, 96, MAX_OUTPUTS + 1);
+    let classes = (outputs, Unfit::Classes { got, max });
     for (blob, unfit) in [(wide, arena), classes] {
         let board = Board::new(&blob);
         let mut device = board.start();
@@ -99,8 +89,7 @@ fn a_device_refuses_a_model_that_is_too_large_and_takes_a_smaller_one() {
 
 #[test]
 fn a_model_without_room_does_not_run_and_its_images_bind_nobody() {
-    let file = include_bytes!("../models/mlperf-tiny/ic-resnet8.tflite");
-    let large = import(file, &[]).unwrap().blob;
+    let large = plain_model_of(LARGE, 8, 1, 8, N_CLASSES);
     let board = Board::new(&large);
     let command = |args: &[&str]| {
         let output = board.command(args).output().unwrap();

@@ -29,7 +29,7 @@ mod teach;
 
 use crate::blob::Model;
 use crate::header::HEADER_BYTES;
-use crate::network::{ArenaError, infer_with};
+use crate::network::{ArenaError, infer_placed, input_place};
 use deep::Deep;
 pub use error::AdaptError;
 use overlay::{Layout, Overlay, Parts};
@@ -37,8 +37,10 @@ use schedule::Scheduler;
 use serde::{Deserialize, Serialize};
 use snapshot::Header;
 
-/// Most classes of a model that learns.
+/// Most classes of a model that learns from labels.
 pub const MAX_CLASSES: usize = 256;
+/// Most outputs of any model: MLPerf Tiny's anomaly detection has as many.
+pub const MAX_OUTPUTS: usize = 640;
 /// Most inputs of the head of a model that learns.
 pub const MAX_FEATURES: usize = 16_384;
 
@@ -182,13 +184,13 @@ fn bias_limit(fan_in: usize, shift: i8) -> i64 {
 
 /// A model that learns: the base model's overlay in a caller-given buffer.
 ///
-/// The model itself is given to every call and compared by its id. Below 0.6 kB besides the buffer.
+/// The model itself is given to every call and compared by its id. Below 1 kB besides the buffer.
 #[derive(Debug)]
 pub struct Plastic<'b> {
     buffer: &'b mut [u8],
     header: Header,
     layout: Layout,
-    scores: [i8; MAX_CLASSES],
+    scores: [i8; MAX_OUTPUTS],
     n_classes: usize,
     /// The class predicted for the kept features, until its label is learned.
     pending: Option<Prediction>,
@@ -205,7 +207,7 @@ struct Costs {
     label: u64,
 }
 
-const _: () = assert!(size_of::<Plastic<'_>>() < 600);
+const _: () = assert!(size_of::<Plastic<'_>>() < 1000);
 
 impl<'b> Plastic<'b> {
     /// Classifies `input` with what is learned, and keeps its features for [`Plastic::learn`].
@@ -218,7 +220,8 @@ impl<'b> Plastic<'b> {
         arena: &mut [i8],
         input: &[i8],
     ) -> Result<Prediction, AdaptError> {
-        self.run(model, arena, input, false)
+        self.place(model, arena, input)?;
+        self.infer_placed(model, arena, false)
     }
 
     /// [`Plastic::infer`], and homeostasis, if configured, learns from the image, layer by layer: the class is
@@ -232,14 +235,37 @@ impl<'b> Plastic<'b> {
         arena: &mut [i8],
         input: &[i8],
     ) -> Result<Prediction, AdaptError> {
-        self.run(model, arena, input, true)
+        self.place(model, arena, input)?;
+        self.infer_placed(model, arena, true)
     }
 
-    fn run(
+    fn place(&self, model: &Model<'_>, arena: &mut [i8], input: &[i8]) -> Result<(), AdaptError> {
+        self.check(model)?;
+        let (got_bytes, want_bytes) = (arena.len(), model.arena_bytes());
+        let place = input_place(model, arena).ok_or(ArenaError::Arena {
+            got_bytes,
+            want_bytes,
+        })?;
+        if place.len() != input.len() {
+            let (got_bytes, want_bytes) = (input.len(), place.len());
+            return Err(AdaptError::Arena(ArenaError::Input {
+                got_bytes,
+                want_bytes,
+            }));
+        }
+        place.copy_from_slice(input);
+        Ok(())
+    }
+
+    /// [`Plastic::infer`], or [`Plastic::observe`], of the input that lies in `arena` already, where
+    /// [`input_place`] says; it is overwritten.
+    ///
+    /// # Errors
+    /// The state belongs to another model, or `arena` has the wrong size.
+    pub fn infer_placed(
         &mut self,
         model: &Model<'_>,
         arena: &mut [i8],
-        input: &[i8],
         observe: bool,
     ) -> Result<Prediction, AdaptError> {
         let follows = observe && self.header.config.homeostasis.is_some();
@@ -251,7 +277,7 @@ impl<'b> Plastic<'b> {
         let mut scheduler = self.scheduler;
         let observed = scheduler.before_image(follows, self.costs.observe);
         let class = self.classify(model, observed, |scores, overlay| {
-            infer_with(model, arena, input, scores, overlay)
+            infer_placed(model, arena, scores, overlay)
         })?;
         self.scheduler = scheduler;
         if observed && looks {

@@ -111,6 +111,25 @@ pub fn infer_with<H: Hooks>(
     run(model, arena, 0, output, hooks)
 }
 
+/// [`infer_with`] of the input that lies in `arena` already, where [`input_place`] says; it is overwritten.
+///
+/// # Errors
+/// As [`infer`].
+pub fn infer_placed<H: Hooks>(
+    model: &Model<'_>,
+    arena: &mut [i8],
+    output: &mut [i8],
+    hooks: &mut H,
+) -> Result<(), ArenaError> {
+    check_buffers(model, arena, model.input().len(), output)?;
+    run(model, arena, 0, output, hooks)
+}
+
+/// Where the input of `model` lies in `arena`; none if that is too short.
+pub fn input_place<'m>(model: &Model<'_>, arena: &'m mut [i8]) -> Option<&'m mut [i8]> {
+    place(arena, &model.input())
+}
+
 /// [`infer_with`] from layer `first` on, which reads `sample`, i8 as bytes: 0 and an input of the model,
 /// or the last layer and an input of that.
 ///

@@ -8,12 +8,16 @@
 mod frame;
 mod loaded;
 mod receiver;
+mod refusal;
+mod scores;
 mod server;
 mod transfer;
 mod watched;
 
 pub use frame::{CRC_BYTES, Decoder, FrameError, decode, send};
 pub use receiver::{Receiver, Transfers};
+pub use refusal::Refusal;
+pub use scores::Scores;
 pub use server::{Buffers, Machine, Server};
 pub use transfer::{
     Identity, MAX_PAGES, Origin, Progress, Transfer, TransferRefusal, TransferStatus,
@@ -22,31 +26,33 @@ pub use transfer::{
 use crate::adapt::domains::{self, Domains};
 use crate::adapt::guard::{Commit, Limits, Report, Rollback, Verdict};
 use crate::adapt::schedule::{Schedule, Spent};
-use crate::adapt::{Config, Counters};
-use crate::room::Unfit;
+use crate::adapt::{Config, Counters, MAX_OUTPUTS};
 use crate::store::Record;
-use heapless::{String, Vec};
+use heapless::String;
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages. A device and a host that differ must not go on after `Hello`.
 ///
 /// 2 adds the guard and the store: `Guard`, `Check`, `Commit`, and more in `Learned` and `Stats`. 3 adds
 /// `Reward`, `Schedule`, `Attend`, three heads, more in `Inference`, `Learned` and `Stats`, and `Transfer`. 4 adds
-/// `Domains`, and more in `Stats`. 5 adds to `Domains` whether the base is sealed.
+/// `Domains`, and more in `Stats`. 5 adds to `Domains` whether the base is sealed. 6 adds `Input`, for images that
+/// are longer than a frame, and its refusal; no limit but the arena's is left for them.
 /// `Hello` is encoded alike in every version, so that a mismatch is always seen.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
-/// Largest message from the host: the pixels of 4,064 bytes and what goes around them.
+/// Largest message from the host: 4,064 pixels, [`MAX_PIXELS`], and what goes around them.
 pub const MAX_REQUEST_BYTES: usize = 4096;
+
+/// Most pixels in one message; longer images come in parts, see [`Request::Input`].
+pub const MAX_PIXELS: usize = MAX_REQUEST_BYTES - 32;
 
 /// Bytes of learned state in one `Snapshot` response, at most.
 pub const CHUNK_BYTES: usize = 1024;
 
-/// Largest message from the device: a chunk of state and what goes around it.
+/// Largest message from the device: a chunk of state, or all scores, and what goes around it.
 pub const MAX_RESPONSE_BYTES: usize = CHUNK_BYTES + 64;
 
-/// Most classes a response can score.
-pub const MAX_CLASSES: usize = crate::adapt::MAX_CLASSES;
+const _: () = assert!(MAX_OUTPUTS <= CHUNK_BYTES);
 
 /// Most bytes of a board's name.
 pub const MAX_NAME_BYTES: usize = 32;
@@ -68,7 +74,8 @@ pub enum Request<'a> {
     },
     /// Classifies one image. Answered by [`Response::Inference`].
     Infer {
-        /// `[h][w][c]`, 0..=255; the device subtracts 128 to get the model's int8 input.
+        /// `[h][w][c]`, 0..=255; the device subtracts 128 to get the model's int8 input. Behind
+        /// [`Request::Input`]: what is left of the image.
         pixels: &'a [u8],
         /// Whether the unlabelled statistics of homeostasis follow this image.
         observe: bool,
@@ -121,6 +128,14 @@ pub enum Request<'a> {
         /// How many, and how they are told apart; none = no slots.
         domains: Option<Domains>,
     },
+    /// Pixels of the image that [`Request::Infer`] will classify, for one that is longer than a message. They come
+    /// in order; any other request in between forgets them. Answered by [`Response::Done`].
+    Input {
+        /// First of these pixels in the image; 0 begins another one.
+        offset: u32,
+        /// As of [`Request::Infer`].
+        pixels: &'a [u8],
+    },
 }
 
 /// What the device answers.
@@ -131,7 +146,7 @@ pub enum Response<'a> {
     /// To [`Request::Info`].
     Info(Info),
     /// To [`Request::Infer`].
-    Inference(Inference),
+    Inference(Inference<'a>),
     /// To [`Request::Learn`] and [`Request::Reward`].
     Learned(Update),
     /// To [`Request::Stats`].
@@ -144,7 +159,7 @@ pub enum Response<'a> {
         bytes: &'a [u8],
     },
     /// To [`Request::Configure`], [`Request::Reset`], [`Request::Guard`], [`Request::Schedule`],
-    /// [`Request::Attend`] and [`Request::Domains`].
+    /// [`Request::Attend`], [`Request::Domains`] and [`Request::Input`].
     Done,
     /// The request was refused; nothing changed.
     Error(Refusal),
@@ -192,7 +207,7 @@ pub struct Info {
 
 /// One classified image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Inference {
+pub struct Inference<'a> {
     /// Best class.
     pub class: u16,
     /// Instructions of the inference, conversion of pixels and framing left out.
@@ -200,7 +215,8 @@ pub struct Inference {
     /// Whether its label, or a reward, would be learned.
     pub wanted: bool,
     /// One score per class, `[n_classes]`: see `adapt::Plastic::scores`.
-    pub scores: Vec<i8, MAX_CLASSES>,
+    #[serde(borrow)]
+    pub scores: Scores<'a>,
 }
 
 /// One learned label.
@@ -294,103 +310,4 @@ pub enum Boot {
     },
     /// Dropped: the flash could not be read.
     Unreadable,
-}
-
-/// Why a request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The frame was damaged.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// A sound frame of `bytes` bytes that is no request of this version.
-    #[error("unknown request of {bytes} bytes: does the host speak protocol {VERSION}?")]
-    Unknown {
-        /// Length of the message.
-        bytes: u32,
-    },
-    /// There is no valid model in the model partition, and none in a slot.
-    #[error("no model: load a valid blob into the device's model partition and restart it")]
-    NoModel,
-    /// An image of the wrong size.
-    #[error("image of {got_bytes} bytes: the model takes {want_bytes}, [h][w][c]")]
-    BadLength {
-        /// Pixels received.
-        got_bytes: u32,
-        /// Pixels of the model's input.
-        want_bytes: u32,
-    },
-    /// There is no image the label could belong to.
-    #[error("nothing inferred since the last update: send an image before its label")]
-    NothingInferred,
-    /// No such class.
-    #[error("label {label}: the model has {n_classes} classes, counted from 0")]
-    BadLabel {
-        /// Label received.
-        label: u8,
-        /// Classes of the model.
-        n_classes: u16,
-    },
-    /// The learned state of this configuration does not fit.
-    #[error("learning needs {need_bytes} bytes of state, the device has {have_bytes}")]
-    StateTooSmall {
-        /// Needed by the configuration.
-        need_bytes: u32,
-        /// Given by the program.
-        have_bytes: u32,
-    },
-    /// A number of the configuration is out of its range.
-    #[error(
-        "configuration out of range: momentum shift is 1..=10, instar shift 2..=6, slots 1..=15"
-    )]
-    BadConfig,
-    /// Prototypes are to learn, and the model has none.
-    #[error("the model holds no prototypes: export it with them, or use another head")]
-    NoPrototypes,
-    /// Channels are to keep their statistics, and the model has none to start from.
-    #[error("the model holds no statistics for homeostasis: export it with them, or leave it out")]
-    NoHomeostasis,
-    /// The guard has nothing to score.
-    #[error("the model holds no golden set: export it with --golden, or learn without the guard")]
-    NoGolden,
-    /// The golden set cannot see what layers below the head change.
-    #[error(
-        "the golden set holds features, which layers below the head do not change: export it with inputs"
-    )]
-    GoldenFeatures,
-    /// A check or commit without a guard.
-    #[error("no guard: set its limits first, since nothing is committed unscored")]
-    NoGuard,
-    /// What was learned does not fit a slot of the store.
-    #[error("the learned state has {need_bytes} bytes, a slot of the store takes {have_bytes}")]
-    StoreTooSmall {
-        /// Of the snapshot.
-        need_bytes: u32,
-        /// Of a slot.
-        have_bytes: u32,
-    },
-    /// The flash failed or read back damaged.
-    #[error("the flash failed: what was committed before stays, try again or replace the device")]
-    Flash,
-    /// A reward for a rule that needs labels.
-    #[error("the head learns from labels: send the label, or configure the head `reward`")]
-    NeedsLabel,
-    /// No layer below the head can learn in the RAM of the configuration.
-    #[error("no layer below the head learns in the RAM given: give more, or use the head `delta`")]
-    NoDeep,
-    /// The device broke its own invariant.
-    #[error("internal error of the device: report it with the model's blob")]
-    Internal,
-    /// The model in the model partition is sound and too large for the device, which therefore runs none.
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    /// A step of a transfer is refused.
-    #[error(transparent)]
-    Transfer(#[from] TransferRefusal),
-    /// Slots without what tells domains apart.
-    #[error(
-        "domains are told apart by what homeostasis follows: configure it, or learn without slots"
-    )]
-    NoDomains,
 }

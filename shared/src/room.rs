@@ -5,16 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::adapt::{AdaptError, Config, state_bytes};
+use crate::adapt::{AdaptError, Config, MAX_CLASSES, state_bytes};
 use crate::blob::Model;
 
 /// Memory of a device, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// Activations.
+    /// Activations, the input among them.
     pub arena_bytes: usize,
-    /// One image.
-    pub input_bytes: usize,
     /// What is learned.
     pub state_bytes: usize,
 }
@@ -34,16 +32,6 @@ pub enum Unfit {
         /// By the device.
         have_bytes: u32,
     },
-    /// Pixels.
-    #[error(
-        "the model takes images of {need_bytes} bytes, the device at most {have_bytes}: train for smaller ones"
-    )]
-    Image {
-        /// By the model.
-        need_bytes: u32,
-        /// By the device.
-        have_bytes: u32,
-    },
     /// State, although nothing learns yet.
     #[error(
         "the model needs {need_bytes} bytes of state, the device has {have_bytes}: export a smaller one"
@@ -54,12 +42,14 @@ pub enum Unfit {
         /// By the device.
         have_bytes: u32,
     },
-    /// Classes; the program `infer` and the host take more.
-    #[error("the model has {got} classes, a device that learns takes {max}: use fewer")]
+    /// Outputs; the program `infer` and the host take more.
+    #[error(
+        "the model has {got} outputs, {max} are taken ({MAX_CLASSES} where labels teach): use fewer"
+    )]
     Classes {
         /// Of the model.
         got: u32,
-        /// [`crate::adapt::MAX_CLASSES`]
+        /// [`crate::adapt::MAX_OUTPUTS`], or [`crate::adapt::MAX_CLASSES`] where labels are to teach.
         max: u32,
     },
     /// Inputs of the last layer.
@@ -82,11 +72,6 @@ impl Room {
     /// The first thing that there is too little of.
     pub fn holds(&self, model: &Model<'_>) -> Result<(), Unfit> {
         self.holds_arena(model.arena_bytes())?;
-        let image = (model.input().len(), self.input_bytes);
-        within(image, |need_bytes, have_bytes| Unfit::Image {
-            need_bytes,
-            have_bytes,
-        })?;
         let state = (state_bytes(model, &Config::NOTHING)?, self.state_bytes);
         within(state, |need_bytes, have_bytes| Unfit::State {
             need_bytes,

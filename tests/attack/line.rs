@@ -157,6 +157,25 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
                 sealed: byte(7) & 1 == 1,
             }),
         },
+        Request::Input {
+            offset: word(1),
+            pixels,
+        },
+        // The halves of an image.
+        Request::Input {
+            offset: 0,
+            pixels: &pixels[..pixels.len() / 2],
+        },
+        match byte(1) & 1 {
+            0 => Request::Infer {
+                pixels: &pixels[pixels.len() / 2..],
+                observe: byte(2) & 1 == 1,
+            },
+            _ => Request::Input {
+                offset: pixels.len() as u32 / 2,
+                pixels: &pixels[pixels.len() / 2..],
+            },
+        },
     ];
     let chosen = all[usize::from(which) % all.len()].clone();
     // A request added to the protocol belongs into the list above.
@@ -176,6 +195,7 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
         | Request::Schedule { .. }
         | Request::Attend { .. }
         | Request::Domains { .. }
+        | Request::Input { .. }
         | Request::Transfer(
             Transfer::Status
             | Transfer::Begin { .. }

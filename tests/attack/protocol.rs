@@ -45,13 +45,12 @@ impl Machine for Desk {
 pub(crate) fn run(bytes: &[u8]) {
     let model = Model::parse(BLOB).expect("a kept blob");
     let image_bytes = model.input().len();
-    let (mut arena, mut input) = (vec![0; model.arena_bytes()], vec![0; image_bytes]);
+    let mut arena = vec![0; model.arena_bytes()];
     let (mut state, mut scratch) = (vec![0; STATE_BYTES], vec![0; STATE_BYTES]);
     let chunks = line(bytes, image_bytes);
     for line in [bytes, &chunks] {
         let buffers = Buffers {
             arena: &mut arena,
-            input: &mut input,
             state: &mut state,
             scratch: &mut scratch,
         };
@@ -79,7 +78,6 @@ fn receiver() -> Receiver<Nor<4>> {
         counter: None,
         room: Room {
             arena_bytes: 4096,
-            input_bytes: 4096,
             state_bytes: STATE_BYTES,
         },
     };
@@ -92,12 +90,16 @@ fn receiver() -> Receiver<Nor<4>> {
 
 /// A session of every request, one with damage, one of noise.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let session = (0..18u8).flat_map(|which| [6, 5, which, 0x31, 1, 3, 0]);
+    let session = (0..24u8).flat_map(|which| [6, 5, which, 0x31, 1, 3, 0]);
     let lesson = [8, 3u8, 4, 3, 4, 9, 10, 5, 6, 7].map(|which| [6, 3, which, 1, which]);
+    // An image in two parts, and one whose parts do not meet.
+    let parts = [(23, 0), (24, 0), (23, 0), (22, 0), (24, 0), (24, 0)];
+    let parts = parts.map(|(which, byte)| [6, 3, which, byte, byte]);
     let damage = (0..8u8).flat_map(|kind| [kind + 8, 3, kind, 2, 0]);
     vec![
         session.collect(),
         lesson.concat(),
+        parts.concat(),
         damage.collect(),
         frame(&[0]),
     ]
@@ -174,6 +176,7 @@ fn ask(line: &[u8]) {
             gone(device.info().map(drop)),
             gone(device.configure(config, 1)),
             gone(device.infer(&[0; 9], true).map(drop)),
+            gone(device.input(0, &[0; 9])),
             gone(device.learn(1).map(drop)),
             gone(device.stats().map(drop)),
             gone(device.snapshot().map(drop)),

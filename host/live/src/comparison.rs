@@ -80,7 +80,7 @@ pub fn compare<T: Line>(
         } else if found.difference.is_none() {
             found.difference = Some(Difference {
                 index: found.n,
-                device: answer.scores.to_vec(),
+                device: answer.scores,
                 host: scores.to_vec(),
             });
         }

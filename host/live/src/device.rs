@@ -20,7 +20,7 @@ use aplysia_shared::adapt::Config;
 use aplysia_shared::adapt::domains::Domains;
 use aplysia_shared::adapt::guard::{Commit, Limits, Verdict};
 use aplysia_shared::protocol::{
-    CRC_BYTES, Decoder, Hello, Inference, Info, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Refusal,
+    CRC_BYTES, Decoder, Hello, Info, MAX_PIXELS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Refusal,
     Request, Response, Stats, Update, VERSION, decode, send,
 };
 use std::io::{self, Read, Write};
@@ -42,6 +42,19 @@ impl<T: Line + ?Sized> Line for Box<T> {
     fn log(&mut self) -> String {
         (**self).log()
     }
+}
+
+/// One classified image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inference {
+    /// Best class.
+    pub class: u16,
+    /// Instructions of the inference, conversion of pixels and framing left out.
+    pub instructions: u32,
+    /// Whether its label, or a reward, would be learned.
+    pub wanted: bool,
+    /// One score per class.
+    pub scores: Vec<i8>,
 }
 
 /// A device at the other end of `line`.
@@ -143,18 +156,39 @@ impl<T: Line> Device<T> {
         })
     }
 
-    /// Classifies `pixels`, `[h][w][c]` u8; `observe` lets homeostasis follow the image.
+    /// Classifies `pixels`, `[h][w][c]` u8, in as many messages as they need; `observe` lets homeostasis follow
+    /// the image.
     ///
     /// # Errors
     /// [`DeviceError`].
     pub fn infer(&mut self, pixels: &[u8], observe: bool) -> Result<Inference, DeviceError> {
+        let (mut offset, mut pixels) = (0, pixels);
+        while let Some((part, rest)) = pixels.split_at_checked(MAX_PIXELS)
+            && !rest.is_empty()
+        {
+            self.input(offset, part)?;
+            (offset, pixels) = (offset + MAX_PIXELS as u32, rest);
+        }
         self.ask(
             &Request::Infer { pixels, observe },
             |response| match response {
-                Response::Inference(inference) => Some(inference),
+                Response::Inference(found) => Some(Inference {
+                    class: found.class,
+                    instructions: found.instructions,
+                    wanted: found.wanted,
+                    scores: found.scores.iter().collect(),
+                }),
                 _ => None,
             },
         )
+    }
+
+    /// Sends the part of an image that begins at `offset`; [`Device::infer`] does it by itself.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn input(&mut self, offset: u32, pixels: &[u8]) -> Result<(), DeviceError> {
+        self.ask(&Request::Input { offset, pixels }, done)
     }
 
     /// Learns the label of the image inferred last.

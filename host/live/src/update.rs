@@ -7,10 +7,10 @@
 //! killed) is made good by the same call again: pages that the slot holds already are not sent.
 
 use crate::LiveError;
-use crate::device::{Device, DeviceError, Line};
+use crate::device::{Device, DeviceError, Inference, Line};
 use crate::evaluate::input_of_pixels;
 use aplysia_shared::blob::{HEADER_BYTES, Lead};
-use aplysia_shared::protocol::{Identity, Inference, Refusal, TransferStatus};
+use aplysia_shared::protocol::{Identity, Refusal, TransferStatus};
 use aplysia_shared::signature::body_digest;
 use aplysia_shared::update::{State, page_crc};
 use aplysia_shared::{Model, infer};
@@ -120,7 +120,7 @@ pub fn probe<T: Line>(device: &mut Device<T>, model: &Model<'_>) -> Result<Infer
     match inference.scores[..] == scores[..] {
         true => Ok(inference),
         false => Err(LiveError::Differs {
-            device: inference.scores.to_vec(),
+            device: inference.scores,
             host: scores,
         }),
     }

@@ -48,12 +48,12 @@ pub enum AdaptError {
         /// Given.
         ram_bytes: u32,
     },
-    /// The model has too many classes.
-    #[error("the model has {got} classes, learning takes {max}")]
+    /// The model has too many classes to learn, or too many outputs at all.
+    #[error("the model has {got} outputs, {max} are taken")]
     TooManyClasses {
-        /// Classes.
+        /// Outputs.
         got: usize,
-        /// [`super::MAX_CLASSES`]
+        /// [`super::MAX_CLASSES`], or [`super::MAX_OUTPUTS`] where labels teach nothing.
         max: usize,
     },
     /// The head is too wide.

@@ -5,7 +5,7 @@
 //! `network::infer_with` asks before every layer.
 
 use super::homeostasis::{self, Activity};
-use super::{AdaptError, Config, Head, MAX_CLASSES, MAX_FEATURES};
+use super::{AdaptError, Config, Head, MAX_CLASSES, MAX_FEATURES, MAX_OUTPUTS};
 use super::{deep, domains};
 use crate::blob::Model;
 use crate::kernel::dsp::Native;
@@ -41,7 +41,11 @@ impl Layout {
     pub(crate) fn new(model: &Model<'_>, config: &Config) -> Result<Self, AdaptError> {
         config.check()?;
         let (k, d) = (model.n_classes(), model.features().len());
-        within(k, MAX_CLASSES).map_err(|(got, max)| AdaptError::TooManyClasses { got, max })?;
+        let most = match config.head.learns() {
+            true => MAX_CLASSES,
+            false => MAX_OUTPUTS,
+        };
+        within(k, most).map_err(|(got, max)| AdaptError::TooManyClasses { got, max })?;
         within(d, MAX_FEATURES).map_err(|(got, max)| AdaptError::TooManyFeatures { got, max })?;
         let homeostatic = config
             .homeostasis

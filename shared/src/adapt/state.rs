@@ -7,7 +7,7 @@ use super::deep;
 use super::overlay::{Layout, Parts, fold, head_layer, n_homeostatic, put_i32};
 use super::schedule::{Schedule, Scheduler};
 use super::snapshot::{Found, Header};
-use super::{AdaptError, Config, Costs, Counters, Head, MAX_CLASSES, Plastic, bias_limit, instar};
+use super::{AdaptError, Config, Costs, Counters, Head, MAX_OUTPUTS, Plastic, bias_limit, instar};
 use crate::blob::Model;
 use crate::header::{CRC_WORD, HEADER_BYTES};
 use crate::quant::i32_at;
@@ -28,7 +28,7 @@ impl<'b> Plastic<'b> {
         let mut plastic = Self {
             header: fresh(model, config, seed),
             layout,
-            scores: [0; MAX_CLASSES],
+            scores: [0; MAX_OUTPUTS],
             n_classes: model.n_classes(),
             pending: None,
             scheduler: Scheduler::new(Schedule::ALWAYS),
@@ -67,7 +67,7 @@ impl<'b> Plastic<'b> {
         self.layout = layout;
         self.costs = Costs::of(model, config);
         self.n_classes = model.n_classes();
-        self.scores = [0; MAX_CLASSES];
+        self.scores = [0; MAX_OUTPUTS];
         self.pending = None;
         let parts = self.parts()?;
         let mut running = &mut *parts.homeostasis;
@@ -164,7 +164,7 @@ impl<'b> Plastic<'b> {
         self.header = header;
         self.layout = layout;
         self.n_classes = model.n_classes();
-        self.scores = [0; MAX_CLASSES];
+        self.scores = [0; MAX_OUTPUTS];
         self.pending = None;
         if let Some(body) = self
             .buffer

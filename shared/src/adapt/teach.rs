@@ -118,6 +118,12 @@ impl Plastic<'_> {
         Ok(())
     }
 
+    /// A copy of the scores of a model that learns, which has no more classes.
+    fn class_scores(&self) -> [i8; MAX_CLASSES] {
+        let scores = self.scores.first_chunk();
+        scores.copied().unwrap_or([0; MAX_CLASSES])
+    }
+
     /// [`Plastic::learn_rows`] by errors that the probabilities give.
     fn learn_probable(
         &mut self,
@@ -125,7 +131,7 @@ impl Plastic<'_> {
         rate: u16,
         error: impl Fn(&Softmax<'_>, usize) -> i32,
     ) -> Result<(), AdaptError> {
-        let scores = self.scores;
+        let scores = self.class_scores();
         let softmax = softmax(model, &scores);
         self.learn_rows(model, rate, |class| error(&softmax, class))
     }
@@ -183,7 +189,7 @@ impl Plastic<'_> {
     ) -> Result<(), AdaptError> {
         let mut rng = XorShift32::new(self.header.rng);
         let feedback = (chosen.feedback, self.header.seed);
-        let (scores, n_classes) = (self.scores, self.n_classes);
+        let (scores, n_classes) = (self.class_scores(), self.n_classes);
         let softmax = softmax(model, &scores);
         let mut errors = [0; MAX_CLASSES];
         for (class, error) in errors.iter_mut().enumerate().take(n_classes) {

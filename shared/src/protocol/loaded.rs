@@ -1,4 +1,4 @@
-//! The model behind the protocol: what it is, what learns on it, and the image it is to see.
+//! The model behind the protocol: what it is, what learns on it, and where the image lies that it is to see.
 //!
 //! Owns the checks of a configuration against model, memory and guard. It must not know frames nor clocks.
 
@@ -7,6 +7,7 @@ use super::{Info, Refusal};
 use crate::adapt::domains::{self, Domains};
 use crate::adapt::{AdaptError, Config, Plastic, state_bytes};
 use crate::blob::{Golden, GoldenKind, Model};
+use crate::network::input_place;
 use embedded_storage::nor_flash::NorFlash;
 
 #[derive(Debug)]
@@ -15,7 +16,8 @@ pub(super) struct Loaded<'a, F> {
     pub(super) model: &'a Model<'a>,
     pub(super) plastic: Plastic<'a>,
     pub(super) arena: &'a mut [i8],
-    pub(super) input: &'a mut [i8],
+    /// Pixels of the next image that lie in the arena already, from the first on.
+    pub(super) placed: usize,
     pub(super) state_bytes: usize,
 }
 
@@ -109,19 +111,13 @@ impl<'a, F: NorFlash> Loaded<'a, F> {
         bytes.unwrap_or_default() as u32
     }
 
-    /// `q = pixel - 128`, which flips the top bit.
-    pub(super) fn set_input(&mut self, pixels: &[u8]) -> Result<(), Refusal> {
-        if pixels.len() != self.input.len() {
-            let (got_bytes, want_bytes) = (pixels.len() as u32, self.input.len() as u32);
-            return Err(Refusal::BadLength {
-                got_bytes,
-                want_bytes,
-            });
-        }
-        for (q, pixel) in self.input.iter_mut().zip(pixels) {
+    /// Puts `pixels` where the model reads its input, from `at` on: `q = pixel - 128`, which flips the top bit.
+    pub(super) fn place(&mut self, at: usize, pixels: &[u8]) {
+        let input = input_place(self.model, self.arena).unwrap_or_default();
+        for (q, pixel) in input.iter_mut().skip(at).zip(pixels) {
             *q = (pixel ^ 0x80) as i8;
         }
-        Ok(())
+        self.placed = at + pixels.len();
     }
 }
 
@@ -131,6 +127,7 @@ fn unsuitable(error: AdaptError) -> Refusal {
         AdaptError::NoPrototypes => Refusal::NoPrototypes,
         AdaptError::NoHomeostasis => Refusal::NoHomeostasis,
         AdaptError::Deep { .. } => Refusal::NoDeep,
+        AdaptError::TooManyClasses { .. } => Refusal::Unfit(error.into()),
         _ => Refusal::BadConfig,
     }
 }

@@ -5,20 +5,23 @@
 //! response. The machine's clock and stack come through [`Machine`], so a test can drive the same
 //! server on the host.
 
+mod images;
+
 use super::loaded::Loaded;
 use super::receiver::{Receiving, Transfers};
 use super::watched::{Subject, Watched};
 use super::{
-    CHUNK_BYTES, DomainStats, FrameError, Hello, Inference, MAX_REQUEST_BYTES, Refusal, Request,
-    Response, Stats, Update, VERSION, decode,
+    CHUNK_BYTES, DomainStats, FrameError, Hello, MAX_REQUEST_BYTES, Refusal, Request, Response,
+    Stats, Update, VERSION, decode,
 };
 use crate::adapt::guard::Verdict;
 use crate::adapt::{AdaptError, Config, Plastic};
 use crate::blob::{Model, RUNTIME_ABI};
 use crate::room::{Room, Unfit};
 use crate::store::Store;
+use core::mem;
 use embedded_storage::nor_flash::NorFlash;
-use heapless::{String, Vec};
+use heapless::String;
 
 /// What the server wants to know of the machine it runs on.
 pub trait Machine {
@@ -35,10 +38,8 @@ pub trait Machine {
 /// Memory the server works in.
 #[derive(Debug)]
 pub struct Buffers<'a> {
-    /// Activations, at least [`Model::arena_bytes`].
+    /// Activations, at least [`Model::arena_bytes`]; images are put there, too.
     pub arena: &'a mut [i8],
-    /// One image, as the model takes it.
-    pub input: &'a mut [i8],
     /// What is learned.
     pub state: &'a mut [u8],
     /// A snapshot on its way to or from the store; as long as `state` fits all.
@@ -50,7 +51,6 @@ impl Buffers<'_> {
     pub fn room(&self) -> Room {
         Room {
             arena_bytes: self.arena.len(),
-            input_bytes: self.input.len(),
             state_bytes: self.state.len(),
         }
     }
@@ -101,12 +101,10 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
         }
         let Buffers {
             arena,
-            input,
             state,
             scratch,
         } = buffers;
         let state_bytes = state.len();
-        let input = input.get_mut(..model.input().len()).unwrap_or_default();
         let mut plastic = match Plastic::new(model, Config::NOTHING, 0, state) {
             Ok(plastic) => plastic,
             // Not met: there is room for it.
@@ -114,7 +112,6 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
                 let state = &mut [];
                 let rest = Buffers {
                     arena,
-                    input,
                     state,
                     scratch,
                 };
@@ -127,7 +124,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             model,
             plastic,
             arena,
-            input,
+            placed: 0,
             state_bytes,
         };
         Ok(Self {
@@ -170,6 +167,12 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
     }
 
     fn serve(&mut self, request: &Request<'_>) -> Result<Response<'_>, Refusal> {
+        // The arena may serve whatever is asked next.
+        let placed = self
+            .loaded
+            .as_mut()
+            .map(|loaded| mem::take(&mut loaded.placed));
+        let placed = placed.unwrap_or_default();
         match *request {
             Request::Hello => Ok(Response::Hello(self.hello())),
             Request::Stats => Ok(Response::Stats(self.stats())),
@@ -178,8 +181,12 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
                 self.loaded()?.configure(config, seed)?;
                 Ok(Response::Done)
             }
+            Request::Input { offset, pixels } => {
+                self.place(placed, offset, pixels)?;
+                Ok(Response::Done)
+            }
             Request::Infer { pixels, observe } => {
-                self.infer(pixels, observe).map(Response::Inference)
+                self.infer(placed, pixels, observe).map(Response::Inference)
             }
             Request::Learn { label } => self.learn(label).map(Response::Learned),
             Request::Reward { right } => {
@@ -288,39 +295,6 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             domains: domains.map(|(settings, report)| DomainStats { settings, report }),
             ..self.stats
         }
-    }
-
-    fn infer(&mut self, pixels: &[u8], observe: bool) -> Result<Inference, Refusal> {
-        self.loaded()?.set_input(pixels)?;
-        self.timed(Watched::before_image)?;
-        let Loaded {
-            watched,
-            model,
-            plastic,
-            arena,
-            input,
-            ..
-        } = running(&mut self.loaded)?;
-        let start = self.machine.ticks();
-        let prediction = match observe {
-            true => plastic.observe(model, arena, input),
-            false => plastic.infer(model, arena, input),
-        };
-        let instructions = self
-            .machine
-            .instructions(self.machine.ticks().wrapping_sub(start));
-        self.stats.infer_instructions = instructions;
-        let prediction = prediction.map_err(|_| Refusal::Internal)?;
-        if prediction.observed {
-            watched.observed();
-        }
-        let scores = Vec::from_slice(plastic.scores()).map_err(|_| Refusal::Internal)?;
-        Ok(Inference {
-            class: prediction.class as u16,
-            instructions,
-            wanted: prediction.wanted,
-            scores,
-        })
     }
 
     fn learn(&mut self, label: u8) -> Result<Update, Refusal> {

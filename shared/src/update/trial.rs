@@ -21,7 +21,7 @@ pub(super) fn golden<E>(model: &Model<'_>, arena: &mut [i8]) -> Result<(), Updat
 
 /// How many samples of the golden set are classified rightly, without anything learned.
 fn n_right(model: &Model<'_>, arena: &mut [i8]) -> Result<u16, ArenaError> {
-    let mut scores = [0; crate::adapt::MAX_CLASSES];
+    let mut scores = [0; crate::adapt::MAX_OUTPUTS];
     let n_classes = model.n_classes();
     let Some((scores, golden)) = scores.get_mut(..n_classes).zip(model.golden()) else {
         return Ok(0);
