@@ -106,14 +106,15 @@ impl<F: MappedFlash> Receiver<F> {
         let Begun { total_len, .. } = self.begun.ok_or(TransferRefusal::NotBegun)?;
         let (_, page_bytes) = self.updater.room();
         let mut crcs = Vec::new();
-        for page in (first..).take(MAX_PAGES) {
-            let start = page.checked_mul(page_bytes).filter(|&at| at < total_len);
-            let Some(start) = start else {
+        for i in 0..MAX_PAGES as u32 {
+            let page = first.checked_add(i);
+            let start = page.and_then(|page| page.checked_mul(page_bytes));
+            let Some(start) = start.filter(|&at| at < total_len) else {
                 break;
             };
             let len = page_bytes.min(total_len - start);
             let crc = self.updater.digest(start, len).unwrap_or_default();
-            // There is room: `take`.
+            // There is room: `MAX_PAGES`.
             let _ = crcs.push(crc);
         }
         Ok(Progress::Pages { first, crcs })
