@@ -125,6 +125,8 @@ mod plasticity;
 mod protocol;
 /// When and how much a device learns: the schedule.
 mod schedule;
+/// A board behind a serial port.
+mod serial;
 /// Models sent over the line: power cut at every write, noise, either side killed, refusals.
 mod transfer;
 /// Models that are sound and too large for a device.

@@ -6,6 +6,7 @@
 mod adapt;
 mod domains;
 mod guard;
+mod line;
 mod plan;
 mod update;
 
@@ -73,7 +74,7 @@ pub(crate) fn firmware(given: Option<&Path>) -> PathBuf {
 /// The device that `board` names, with the model `blob` if it is emulated.
 pub(crate) fn connect(board: &BoardArgs, blob: Option<&Path>) -> Result<(AnyDevice, Hello)> {
     let line: Box<dyn Line> = match &board.connect {
-        Some(socket) => Box::new(Socket::connect(socket)?),
+        Some(path) => line::open(path)?,
         None => {
             let elf = firmware(board.firmware.as_deref());
             let flash = board.flash.as_deref();

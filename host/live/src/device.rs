@@ -1,18 +1,20 @@
 //! The host's end of the serial line: a client for any line, and an emulated board to talk to.
 //!
-//! [`Device`] speaks [`aplysia_shared::protocol`] over anything that reads and writes bytes, so a
-//! real serial port needs nothing new here. [`Emulator`] runs the firmware in QEMU and is such a
+//! [`Device`] speaks [`aplysia_shared::protocol`] over anything that reads and writes bytes: [`Serial`] is a
+//! port of this machine, with a board behind it. [`Emulator`] runs the firmware in QEMU and is such a
 //! line: one end of a socket pair whose other end is the emulated UART. [`EmulatorServer`] keeps one
 //! running for several hosts in turn, each through a [`Socket`]. It must not know how a model is
 //! built or judged.
 
 mod emulator;
 mod error;
+mod serial;
 mod socket;
 mod transfer;
 
 pub use emulator::{Board, Emulator, EmulatorServer, ICOUNT};
 pub use error::DeviceError;
+pub use serial::{BAUD, PORT_TIMEOUT, Serial};
 pub use socket::Socket;
 
 use crate::adaptation::Plan;

@@ -26,7 +26,8 @@ pub(crate) enum DeviceCommand {
     #[command(
         after_help = "Examples:\n  aplysia device infer model.blob --images 100\n  \
                             aplysia device infer kws.blob --input sounds.npy --output scores.npy\n  \
-                            aplysia device infer model.blob --connect board.sock"
+                            aplysia device infer model.blob --connect board.sock\n  \
+                            aplysia device infer model.blob --connect /dev/ttyACM0   # or /dev/ttyUSB0:921600"
     )]
     Infer(InferArgs),
     /// Let the device learn from shifted images and measure what it gained and forgot.
@@ -42,7 +43,7 @@ pub(crate) enum DeviceCommand {
     Adapt(Box<AdaptArgs>),
     /// What the device has seen and learned, and the memory it uses.
     #[command(after_help = "Examples:\n  aplysia device stats model.blob\n  \
-                            aplysia device stats --connect board.sock")]
+                            aplysia device stats --connect /dev/ttyACM0")]
     Stats(StatsArgs),
     /// Give the device another model: send it, have it checked and tried, keep it or take it back.
     #[command(after_help = update::HELP)]
@@ -55,7 +56,8 @@ pub(crate) struct BoardArgs {
     /// Program of the emulated board [default: $APLYSIA_FIRMWARE, else what `cargo xtask firmware` builds].
     #[arg(long, value_name = "ELF")]
     pub(crate) firmware: Option<PathBuf>,
-    /// Use the running board behind this socket file instead: see `aplysia device emulate --socket`.
+    /// Use a running board instead: behind a serial port, at 115200 baud unless PATH:BAUD is given, or behind
+    /// the socket file of `aplysia device emulate --socket`.
     #[arg(long, value_name = "PATH", conflicts_with = "firmware")]
     pub(crate) connect: Option<PathBuf>,
     /// File that stands for the emulated board's flash: what is committed or sent there is loaded at the

@@ -42,6 +42,19 @@ pub enum DeviceError {
         /// Of the connection.
         source: io::Error,
     },
+    /// A serial port cannot be used.
+    #[error(
+        "cannot use {path} as a serial port at {baud} baud ({fault}): is the board plugged in, the port free, and this \
+         user allowed to use it (Debian: in the group dialout)?"
+    )]
+    Port {
+        /// As given.
+        path: PathBuf,
+        /// As given.
+        baud: u32,
+        /// Of the system; in the message.
+        fault: io::Error,
+    },
     /// The line failed; `log` is what the device printed, if it is emulated.
     #[error("serial line: {fault}{log}")]
     Line {
