@@ -142,6 +142,8 @@ mod inputs;
 mod keras;
 /// MLPerf Tiny's models: imported, the bits of TensorFlow Lite Micro.
 mod mlperf_tiny;
+/// Paired weights against the generic kernel, the proof's bounds, what parsing refuses of them.
+mod paired;
 /// Small TensorFlow Lite files.
 mod tflite;
 

@@ -5,8 +5,9 @@
 
 use aplysia_deploy::bench::{CASES, GENOTYPES, Prediction, Record};
 use aplysia_deploy::bench::{measure, predict, record, sample, smallest};
+use aplysia_deploy::pair::pair;
 use aplysia_deploy::processor::{M0, M3, M4, M7, M33, PROCESSORS, Processor};
-use aplysia_shared::include_blob;
+use aplysia_shared::{Model, include_blob};
 use std::path::PathBuf;
 
 /// Relinking moves copies in memory by a few bytes.
@@ -48,9 +49,32 @@ fn random_layers_have_the_hosts_bits() {
         let seeds = if elf.is_file() { 0..60 } else { 0..0 };
         for seed in seeds {
             let blob = sample(seed).unwrap();
-            let measured = measure(processor, &elf, &blob).unwrap();
-            assert!(measured.exact, "seed {seed} on {}", processor.name);
+            let paired = pair(&blob).unwrap();
+            let forms = if paired == blob { 1 } else { 2 };
+            for blob in [blob, paired].iter().take(forms) {
+                let measured = measure(processor, &elf, blob).unwrap();
+                assert!(measured.exact, "seed {seed} on {}", processor.name);
+            }
         }
+    }
+}
+
+/// A blob for a smaller processor runs on an M4 as the cost model says.
+#[test]
+fn paired_weights_run_on_an_m4() {
+    for name in ["fc_64_10", "fc_640_128", "autoencoder.tflite"] {
+        let case = CASES.iter().find(|case| case.name == name).unwrap();
+        let blob = case.blob(&M3).unwrap();
+        let measured = measure(&M4, &program(&M4), &blob).unwrap();
+        assert!(measured.exact, "{name}");
+        let model = Model::parse(&blob).unwrap();
+        let (counted, predicted) = match case.whole {
+            true => (measured.layers.iter().sum(), model.instructions()),
+            false => (measured.layers[0], model.layer_cost(0).instructions),
+        };
+        eprintln!("{name}, paired, on an M4: {counted}, predicted {predicted}");
+        let error = predicted as f64 / counted as f64 - 1.0;
+        assert!(error.abs() <= MODEL_ERROR, "{name}: {:.1} %", 100.0 * error);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::oracle::Output;
 
 /// What a trained layer has: factors of 2^-15 to 2^-2, small biases, every third layer with a clamp; some layers
 /// with one channel beyond that, some with factors of which many sums are ties.
-fn tame(to: &mut Output, rng: &mut ChaCha8Rng) {
+pub(crate) fn tame(to: &mut Output, rng: &mut ChaCha8Rng) {
     let n = to.bias.len();
     let wild = rng.random_bool(0.2).then(|| rng.random_range(0..n));
     let ties = rng.random_bool(0.3);
@@ -58,7 +58,7 @@ fn with_packed<S: Simd>(k: &Case, w: &[i8]) -> Vec<i8> {
     })
 }
 
-fn with_plain(k: &Case, w: &[i8]) -> Vec<i8> {
+pub(crate) fn with_plain(k: &Case, w: &[i8]) -> Vec<i8> {
     run(k.geometry.out, k.to.bias.len(), &k.to, |dst| {
         with_constants(&k.to, w, |constants| {
             generic::conv2d_s8(&view(&k.src), dst, &k.window, constants);

@@ -5,7 +5,7 @@
 //! files. That the emulated devices give the host's bits is `tests/bench.rs`.
 
 use aplysia_deploy::import;
-use aplysia_shared::{Model, infer};
+use aplysia_shared::{Layer, Model, Op, infer};
 use sha2::{Digest, Sha256};
 
 /// Name, file and digest of each.
@@ -29,8 +29,12 @@ pub(crate) const DIGESTS: [(&str, &[u8], &str); 3] = [
 
 /// The digest of the outputs of `file`, imported.
 pub(crate) fn digest(file: &[u8]) -> String {
-    let blob = import(file, &[]).unwrap().blob;
-    let model = Model::parse(&blob).unwrap();
+    digest_of_blob(&import(file, &[]).unwrap().blob)
+}
+
+/// The digest of the outputs of `blob`.
+fn digest_of_blob(blob: &[u8]) -> String {
+    let model = Model::parse(blob).unwrap();
     let (mut arena, mut scores) = (vec![0; model.arena_bytes()], vec![0; model.n_classes()]);
     let mut all = vec![];
     for input in inputs(model.input().len()).chunks(model.input().len()) {
@@ -60,5 +64,21 @@ pub(crate) fn digest_of(scores: &[i8]) -> String {
 fn mlperf_tiny_gives_the_bits_of_tflite_micro() {
     for (name, file, want) in DIGESTS {
         assert_eq!(digest(file), want, "{name}");
+    }
+}
+
+/// In the form for processors without the DSP extension, too, and no byte longer.
+#[test]
+fn mlperf_tiny_with_paired_weights_gives_the_same_bits() {
+    for ((name, file, want), n_layers) in DIGESTS.into_iter().zip([1, 1, 10]) {
+        let plain = import(file, &[]).unwrap();
+        let paired = plain.clone().paired().unwrap();
+        assert_eq!(digest_of_blob(&paired.blob), want, "{name}");
+        assert_eq!(paired.blob.len(), plain.blob.len());
+        assert_eq!(paired.costs.ram_bytes, plain.costs.ram_bytes);
+        let model = Model::parse(&paired.blob).unwrap();
+        let is_paired = |l: &Layer| matches!(l.op, Op::PairedConv2d(_));
+        assert_eq!(model.layers().filter(is_paired).count(), n_layers, "{name}");
+        assert_ne!(model.id(), plain.model_id);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It owns the hooks of the tests and must not know how a blob is laid out.
 
-use aplysia_shared::kernel::dsp::{Native, packing};
+use aplysia_shared::kernel::dsp::{Native, packing, paired};
 use aplysia_shared::kernel::sums::{ChannelStat, Lattice};
 use aplysia_shared::quant::i32_at;
 use aplysia_shared::{
@@ -52,10 +52,14 @@ fn numbers(
     (to, weights)
 }
 
-/// Packed weights as `[out_ch][depth]`.
+/// Packed or paired weights as `[out_ch][depth]`.
 pub(crate) fn unpacked(c: &Constants<'_>, layer: &Layer, in_ch: usize) -> Vec<i8> {
-    let Op::PackedConv2d(window) = &layer.op else {
+    let Some(window) = layer.op.block_window() else {
         return vec![];
+    };
+    let of_block = match layer.op {
+        Op::PairedConv2d(_) => paired::weight,
+        _ => packing::weight,
     };
     let depth = packing::Depth::new(window, in_ch);
     let n = c.n_channels();
@@ -63,7 +67,7 @@ pub(crate) fn unpacked(c: &Constants<'_>, layer: &Layer, in_ch: usize) -> Vec<i8
         let (o, k) = (i / c.fan_in, i % c.fan_in);
         let block = (o / packing::BLOCK).min(n.div_ceil(packing::BLOCK) - 1);
         let bytes = &c.weights[block * depth.block_bytes()..];
-        packing::weight(bytes, depth.of(k), o - packing::first_channel(block, n)) as i8
+        of_block(bytes, depth.of(k), o - packing::first_channel(block, n)) as i8
     };
     (0..n * c.fan_in).map(weight).collect()
 }
@@ -97,7 +101,7 @@ pub(crate) fn tensors(model: &Model<'_>, input: Vec<i8>) -> Vec<Image> {
         let (to, w) = numbers(model.constants(i), &layer, (in_ch, dst.zero_point));
         let [src, other] = layer.inputs.map(|t| &images[usize::from(t)]);
         let data = match &layer.op {
-            Op::Conv2d(window) | Op::PackedConv2d(window) => {
+            Op::Conv2d(window) | Op::PackedConv2d(window) | Op::PairedConv2d(window) => {
                 oracle::conv2d(src, &geometry(window, out), &w, &to)
             }
             Op::DepthwiseConv2d(window) => oracle::depthwise(src, &geometry(window, out), &w, &to),

@@ -3,7 +3,7 @@
 
 use aplysia_deploy::pack::{PackedWeights, pack};
 use aplysia_shared::kernel::dsp::packing::{Depth, Reach, packable};
-use aplysia_shared::kernel::dsp::{Native, Packed, Portable};
+use aplysia_shared::kernel::dsp::{Native, Packed, Portable, paired};
 use aplysia_shared::kernel::sums::{CHANNELS, ChannelStat, Lattice, Sums};
 use aplysia_shared::{Constants, Op, Requant, Tensor};
 use proptest::prelude::*;
@@ -100,6 +100,25 @@ proptest! {
             let packed = Packed { sums: &sums, reach: Reach(reach), exact: false };
             check(&mut k, (Op::PackedConv2d(window), &bytes, Some(packed)), c[1], raw)?;
         }
+    }
+
+    #[test]
+    fn of_paired_layers(
+        h in 1..=3usize, w in 1..=4usize, c in [1..=9usize, 4..=40usize], extreme: bool, seed: u64,
+    ) {
+        let all = |size: usize| [size, size, 1, 1, 0, 1];
+        let mut k = case([all(h), all(w)], c, seed);
+        let mut w = weights(c[1] * k.window.taps() * c[0], &mut k.rng);
+        if extreme {
+            w = w.iter().map(|w| 127 * if *w < 0 { -1 } else { 1 }).collect();
+        }
+        let raw = |k: &Case, at| oracle::conv2d_raw(&k.src, &k.geometry, &w, at);
+        let window = k.window;
+        let PackedWeights { sums, reach, mut bytes } = pack(&w, Depth::new(&window, c[0]));
+        paired::swap(&mut bytes);
+        let sums: Vec<u8> = sums.into_iter().flat_map(i32::to_le_bytes).collect();
+        let packed = Packed { sums: &sums, reach: Reach(reach), exact: false };
+        check(&mut k, (Op::PairedConv2d(window), &bytes, Some(packed)), c[1], raw)?;
     }
 
     #[test]

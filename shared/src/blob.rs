@@ -37,8 +37,8 @@ pub const VERSION: u16 = 1;
 /// Runtime interface this crate offers; a blob asks for at least a certain one. 2 adds
 /// [`Op::PackedConv2d`], 3 [`Op::Softmax`], models whose last layer is not fully connected, classes
 /// without names, and the golden set, 4 [`Op::Place`], more than 48 tensors or layers,
-/// and outputs over inputs.
-pub const RUNTIME_ABI: u16 = 4;
+/// and outputs over inputs, 5 [`Op::PairedConv2d`].
+pub const RUNTIME_ABI: u16 = 5;
 /// Alignment of the data section in the blob and of the blob's length, in bytes.
 pub const ALIGN: usize = 16;
 
@@ -340,7 +340,7 @@ fn fan_in(graph: &Graph<'_>, layer: &Layer) -> Option<usize> {
     let mut decoded = None;
     let src = graph.tensor_in(layer.inputs[0], &mut decoded)?;
     match &layer.op {
-        Op::Conv2d(window) | Op::PackedConv2d(window) => {
+        Op::Conv2d(window) | Op::PackedConv2d(window) | Op::PairedConv2d(window) => {
             window.taps().checked_mul(usize::from(src.c))
         }
         Op::DepthwiseConv2d(window) => Some(window.taps()),
@@ -352,10 +352,8 @@ fn fan_in(graph: &Graph<'_>, layer: &Layer) -> Option<usize> {
 /// Layout of the packed filters of `layer`.
 fn depth(graph: &Graph<'_>, layer: &Layer) -> Option<packing::Depth> {
     let src = graph.tensor(layer.inputs[0])?;
-    match &layer.op {
-        Op::PackedConv2d(window) => Some(packing::Depth::new(window, src.c.into())),
-        _ => None,
-    }
+    let window = layer.op.block_window()?;
+    Some(packing::Depth::new(window, src.c.into()))
 }
 
 fn constants<'a>(graph: &Graph<'_>, data: &'a [u8], layer: &Layer) -> Option<Constants<'a>> {
@@ -365,9 +363,9 @@ fn constants<'a>(graph: &Graph<'_>, data: &'a [u8], layer: &Layer) -> Option<Con
     let fan_in = fan_in(graph, layer)?;
     let mut decoded = None;
     let n = usize::from(graph.tensor_in(layer.output, &mut decoded)?.c);
-    let (n_weights, n_extra) = match layer.op {
-        Op::PackedConv2d(_) => (depth(graph, layer)?.packed_bytes(n), 4 * n + 4),
-        _ => (fan_in.checked_mul(n)?, 0),
+    let (n_weights, n_extra) = match depth(graph, layer) {
+        Some(depth) => (depth.packed_bytes(n), 4 * n + 4),
+        None => (fan_in.checked_mul(n)?, 0),
     };
     let fixed = 8 * n + n.next_multiple_of(4);
     let before = fixed + n_extra;

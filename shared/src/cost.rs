@@ -54,7 +54,9 @@ impl Model<'_> {
         };
         let outputs = dst.len() as u64;
         let macs = match &layer.op {
-            Op::Conv2d(w) | Op::PackedConv2d(w) => outputs * w.taps() as u64 * u64::from(src.c),
+            Op::Conv2d(w) | Op::PackedConv2d(w) | Op::PairedConv2d(w) => {
+                outputs * w.taps() as u64 * u64::from(src.c)
+            }
             Op::DepthwiseConv2d(w) => outputs * w.taps() as u64,
             Op::FullyConnected => src.len() as u64 * outputs,
             _ => 0,

@@ -17,7 +17,7 @@ pub mod over;
 pub mod sums;
 
 /// The kernels of this build: `dsp` (Cortex-M with the DSP extension; `build.rs` has how it is recognised), `multiply`
-/// (other Cortex-M: 2.2 times its instructions on an M3, 5.4 on an M0+, for the released network), `sse2` (x86-64) or
+/// (other Cortex-M: 2.2 times its instructions on an M3, 5.3 on an M0+, for the released network), `sse2` (x86-64) or
 /// `portable` (plain Rust).
 pub const KERNELS: &str = if cfg!(dsp) {
     "dsp"

@@ -101,6 +101,14 @@ impl Window {
     pub fn taps(&self) -> usize {
         usize::from(self.kernel_h) * usize::from(self.kernel_w)
     }
+    /// Whether it is all of an image of `size` rows and columns, and the only one.
+    pub fn is_whole(&self, size: [usize; 2], outputs: [usize; 2]) -> bool {
+        let kernel = [self.kernel_h, self.kernel_w].map(usize::from);
+        kernel == size
+            && outputs == [1, 1]
+            && (self.pad_top, self.pad_left) == (0, 0)
+            && (self.dilation_h, self.dilation_w) == (1, 1)
+    }
     /// True for 1×1 with stride 1 and no padding: a matrix product over pixels.
     pub fn is_pointwise(&self) -> bool {
         self.taps() == 1
@@ -201,6 +209,10 @@ pub enum Op {
     /// Values of the input to some channels of the output: a concatenation, layer by layer, a change of
     /// scale, an activation on its own, every other pixel. From runtime interface 4 on.
     Place(Placing),
+    /// As [`Op::PackedConv2d`] with a window that is all of the input, weights
+    /// [paired](mod@crate::kernel::dsp::paired) for processors that multiply one number at a time. From runtime
+    /// interface 5 on.
+    PairedConv2d(Window),
 }
 
 impl Op {
@@ -212,7 +224,16 @@ impl Op {
                 | Self::DepthwiseConv2d(_)
                 | Self::FullyConnected
                 | Self::PackedConv2d(_)
+                | Self::PairedConv2d(_)
         )
+    }
+
+    /// The window of packed or paired weights, which lie in blocks behind their sums and reach.
+    pub fn block_window(&self) -> Option<&Window> {
+        match self {
+            Self::PackedConv2d(window) | Self::PairedConv2d(window) => Some(window),
+            _ => None,
+        }
     }
 }
 
@@ -228,7 +249,7 @@ pub struct Layer {
     /// Fused activation.
     pub clamp: Clamp,
     /// Weighted layers: offset in the data section, a multiple of 4, of bias i32 × O, multiplier
-    /// i32 × O, shift i8 × O, weights i8, each padded to 4 bytes; if packed, the sum of the weights
+    /// i32 × O, shift i8 × O, weights i8, each padded to 4 bytes; if packed or paired, the sum of the weights
     /// i32 × O and the reach u32 come before the weights; without weights 0.
     pub params: u32,
     /// Weighted layers, optional: offset in the data section, a multiple of 4, of the mean i32 × O and

@@ -277,6 +277,9 @@ fn run_layer(
                 Op::PackedConv2d(window) => {
                     dsp::packed_conv2d_s8::<Native>(src, dst, window, constants, packed?);
                 }
+                Op::PairedConv2d(window) => {
+                    dsp::paired_conv2d_s8::<Native>(src, dst, window, constants, packed?);
+                }
                 Op::Conv2d(window) if window.is_pointwise() => {
                     generic::pointwise_conv2d_s8(src, dst, constants);
                 }
@@ -369,7 +372,7 @@ fn choose<'a>(
     let n = base.requant.shift.len();
     let unpacked = match layer.op {
         Op::PackedConv2d(window) if window.is_pointwise() => n * base.fan_in,
-        Op::PackedConv2d(_) => usize::MAX,
+        Op::PackedConv2d(_) | Op::PairedConv2d(_) => usize::MAX,
         _ => base.weights.len(),
     };
     let learned = hooks.weights.filter(|w| w.len() == unpacked);

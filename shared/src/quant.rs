@@ -88,20 +88,19 @@ pub(crate) fn high_product(a: i32, b: i32) -> i32 {
 }
 
 /// `floor((a·b + 2^30) / 2^31)` for `|a| < 2^23` and `b >= 0` from products of 32 bits, for processors that
-/// have no longer ones: of `a = 2^11·h + l` and `b = 2^16·m + n`. Other arguments give another number.
+/// have no longer ones: of `a = 2^12·h + l`, `|l| <= 2^11`, and `b = 2^16·m + n` it is
+/// `floor((2^16·h·m + h·n + floor(l·b / 2^12) + 2^18) / 2^19)`. Other arguments give another number.
 #[inline]
 pub fn high_product_by_parts(a: i32, b: i32) -> i32 {
-    let (h, l) = (a >> 11, a & 0x7FF);
+    let l = a << 20 >> 20;
+    let h = a.wrapping_sub(l) >> 12;
     let (m, n) = (b >> 16, b & 0xFFFF);
     let high = h.wrapping_mul(m);
-    let middle = h.wrapping_mul(n);
-    // l·b / 2^11, rounded down: as much as 2^32 − 1.
-    let low = (l.wrapping_mul(m).wrapping_mul(32)).wrapping_add(l.wrapping_mul(n) >> 11);
-    // Half of middle + low, which may have 33 bits, rounded down.
-    let halves = (middle >> 1).wrapping_add((low.cast_unsigned() >> 1).cast_signed());
-    let half = halves.wrapping_add(middle & low & 1);
-    let rest = ((high & 15) << 15).wrapping_add(half).wrapping_add(1 << 18);
-    (high >> 4).wrapping_add(rest >> 19)
+    let low = (l.wrapping_mul(m) << 4).wrapping_add(l.wrapping_mul(n) >> 12);
+    // Less than 2^27 and 2^30 from 0.
+    let rest = h.wrapping_mul(n).wrapping_add(low);
+    let rest = rest.wrapping_add((high & 7) << 16).wrapping_add(1 << 18);
+    (high >> 3).wrapping_add(rest >> 19)
 }
 
 /// `x` limited to `clamp`: the one place where 32 bits become 8.

@@ -43,10 +43,11 @@ pub(crate) fn run(bytes: &[u8]) {
 
 /// The blobs that are kept for ever.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let kept: [&[u8]; 3] = [
+    let kept: [&[u8]; 4] = [
         include_bytes!("../blobs/v1-tiny.blob"),
         include_bytes!("../blobs/v1-packed.blob"),
         include_bytes!("../blobs/v1-golden.blob"),
+        include_bytes!("../blobs/v1-paired.blob"),
     ];
     kept.map(<[u8]>::to_vec).into()
 }

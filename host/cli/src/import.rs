@@ -12,6 +12,10 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
     let file = blob::read_file(&args.model)?;
     let imported = aplysia_deploy::import(&file, &args.classes)
         .with_context(|| format!("cannot import {}", args.model.display()))?;
+    let imported = match args.processor.dsp {
+        true => imported,
+        false => imported.paired()?,
+    };
     run_folder::write(&args.out, &imported.blob)?;
     say!("model {}", imported.model_id_hex());
     inspect::costs(&mut std::io::stdout().lock(), imported.costs)?;

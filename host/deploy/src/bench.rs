@@ -143,7 +143,7 @@ fn host_digest(model: &Model<'_>) -> Result<u32, DeployError> {
 /// # Errors
 /// [`BenchError`].
 pub fn record(processor: &Processor, elf: &Path, case: &Case) -> Result<Record, BenchError> {
-    let blob = case.blob()?;
+    let blob = case.blob(processor)?;
     let model = Model::parse(&blob).map_err(DeployError::from)?;
     let measured = measure(processor, elf, &blob)?;
     let (instructions, cost) = if case.whole {

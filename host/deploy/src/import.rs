@@ -45,7 +45,8 @@ use std::mem;
 /// output is left to the caller, too.
 ///
 /// A fully connected layer becomes the packed convolution over all of its input, which is faster; the last
-/// one stays as it is if there are class names, as only plain weights can learn on the device. Channels that
+/// one stays as it is if there are class names, as only plain weights can learn on the device;
+/// [`Export::paired`] has what is faster without the DSP extension. Channels that
 /// no output depends on are left out: the same bits in less work. One input and one output of
 /// 1×1×classes, batch 1.
 ///

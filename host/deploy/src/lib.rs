@@ -12,7 +12,7 @@
 //! network → lowering ────────┐
 //! params, ranges → quantize ─┤
 //!            arena, plan ───┴→ export → blob → statistics → blob with statistics
-//! .tflite ────────────────→ import → plain → blob
+//! .tflite ────────────────→ import → plain → blob → pair → blob of another form
 //! blob, images ────────────→ golden → blob with a golden set
 //! genotype ────────────────→ cost (the same assembly, placeholder numbers)
 //! ```
@@ -29,6 +29,7 @@ pub mod golden;
 pub mod import;
 mod lowering;
 pub mod pack;
+pub mod pair;
 mod parts;
 pub mod plain;
 pub mod plan;

@@ -47,6 +47,8 @@ pub struct Processor {
     pub target: &'static str,
     /// Where it is emulated.
     pub board: Board,
+    /// Whether it has the DSP extension; weights are [paired](mod@crate::pair) for those that have not.
+    pub dsp: bool,
     /// Cycles per instruction.
     pub cpi: Band,
 }
@@ -65,6 +67,7 @@ pub const M4: Processor = Processor {
     name: "m4",
     target: "thumbv7em-none-eabihf",
     board: Board::MPS2_AN386,
+    dsp: true,
     cpi: band(1.2, 1.4, 1.6),
 };
 /// Cortex-M7; it runs the M4's program.
@@ -85,6 +88,7 @@ pub const M33: Processor = Processor {
         machine: "mps2-an505",
         model_address: 0x1010_0000,
     },
+    dsp: true,
     cpi: band(1.2, 1.3, 1.4),
 };
 /// Cortex-M3.
@@ -92,6 +96,7 @@ pub const M3: Processor = Processor {
     name: "m3",
     target: "thumbv7m-none-eabi",
     board: AN385,
+    dsp: false,
     cpi: band(1.5, 1.7, 1.9),
 };
 /// Cortex-M0 and M0+: their code, counted on an M3.
@@ -99,6 +104,7 @@ pub const M0: Processor = Processor {
     name: "m0",
     target: "thumbv6m-none-eabi",
     board: AN385,
+    dsp: false,
     cpi: band(1.3, 1.5, 1.7),
 };
 

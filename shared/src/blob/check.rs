@@ -3,6 +3,7 @@
 
 use super::graph::Graph;
 use super::{ALIGN, BlobError, HEADER_BYTES, Lead, aligned, constants, field, golden, homeostasis};
+use crate::kernel::dsp::{packing, paired};
 use crate::kernel::generic::MAX_SOFTMAX_CHANNELS;
 use crate::layer::{Layer, Op, Scaling, Tensor, Window};
 use crate::quant::i32_at;
@@ -160,6 +161,10 @@ fn check_geometry(
     }
     let fits = match &l.op {
         Op::Conv2d(_) | Op::PackedConv2d(_) => true,
+        Op::PairedConv2d(window) => {
+            let size = |t: &Tensor| [t.h, t.w].map(usize::from);
+            window.is_whole(size(lhs), size(dst))
+        }
         Op::DepthwiseConv2d(_) | Op::MaxPool(_) | Op::AvgPool(_) => lhs.c == dst.c,
         Op::FullyConnected => (dst.h, dst.w) == (1, 1),
         Op::Add(_) => shape(lhs) == shape(dst) && shape(rhs) == shape(dst),
@@ -175,9 +180,10 @@ fn check_geometry(
         return Err(BlobError::LayerShape { layer });
     }
     match &l.op {
-        Op::Conv2d(window) | Op::PackedConv2d(window) | Op::DepthwiseConv2d(window) => {
-            check_window(layer, window, lhs, dst)
-        }
+        Op::Conv2d(window)
+        | Op::PackedConv2d(window)
+        | Op::PairedConv2d(window)
+        | Op::DepthwiseConv2d(window) => check_window(layer, window, lhs, dst),
         Op::MaxPool(window) | Op::AvgPool(window) => {
             if (window.dilation_h, window.dilation_w) != (1, 1) {
                 return Err(BlobError::Window { layer });
@@ -265,8 +271,12 @@ fn check_weights(
 ) -> Result<(), BlobError> {
     let offset = l.params;
     let found = constants(graph, data, l).ok_or(BlobError::Data { layer, offset })?;
-    if let (Some(packed), Op::PackedConv2d(window)) = (found.packed, &l.op) {
-        return packed::check(layer, &found, packed, window);
+    if let (Some(packed), Some(window)) = (found.packed, l.op.block_window()) {
+        let weight = match l.op {
+            Op::PairedConv2d(_) => paired::weight,
+            _ => packing::weight,
+        };
+        return packed::check(layer, &found, (packed, weight), window);
     }
     let index = found
         .weights

@@ -121,6 +121,7 @@ fn layout(graph: &GraphV1, data_len: usize) -> Result<(usize, usize), BlobError>
 /// The first runtime interface that has every operator of `graph`, and golden sets if there is one.
 fn min_abi(graph: &GraphV1, golden: bool) -> u16 {
     let needs = |l: &Layer| match l.op {
+        Op::PairedConv2d(_) => 5,
         Op::Place(_) => 4,
         Op::Softmax(_) => 3,
         Op::PackedConv2d(_) => 2,

@@ -27,7 +27,11 @@ impl Work<'_> {
     pub(super) fn instructions(&self) -> u64 {
         let limits = matches!(
             self.op,
-            Op::PackedConv2d(_) | Op::DepthwiseConv2d(_) | Op::MaxPool(_) | Op::AvgPool(_)
+            Op::PackedConv2d(_)
+                | Op::PairedConv2d(_)
+                | Op::DepthwiseConv2d(_)
+                | Op::MaxPool(_)
+                | Op::AvgPool(_)
         );
         let limited = match limits && self.clamp != Clamp::FULL {
             true => self.dst.len() as u64,
@@ -42,6 +46,7 @@ impl Work<'_> {
         let (inputs, outputs) = (src.len() as u64, dst.len() as u64);
         match self.op {
             Op::PackedConv2d(window) => packed::instructions(window, src, dst),
+            Op::PairedConv2d(window) => packed::paired(window, src, dst),
             Op::Conv2d(w) if w.is_pointwise() => {
                 let (inputs, channels) = (u64::from(src.c), u64::from(dst.c));
                 23 * inputs * outputs / 4 + 90 * outputs + 12 * inputs * channels + 240

@@ -17,6 +17,7 @@ mod depthwise;
 mod fully_connected;
 mod jobs;
 pub mod packing;
+pub mod paired;
 mod pointwise;
 mod pool;
 mod portable;
@@ -40,6 +41,7 @@ pub(crate) use depthwise::Cut;
 pub use depthwise::{depthwise_conv2d_over_s8, depthwise_conv2d_s8};
 pub use fully_connected::fully_connected_s8;
 pub use jobs::{Batch, Filter, Lines, Slice, Strip};
+pub use paired::paired_conv2d_s8;
 pub use pointwise::pointwise_conv2d_s8;
 pub use pool::{Area, avg_pool_s8, global_avg_pool_s8, max_pool_s8};
 pub(crate) use pool::{WIDE, in_words};
@@ -47,7 +49,7 @@ pub use portable::Portable;
 pub use slices::Slices;
 pub(crate) use strip::Strip as PaddedStrip;
 pub use vector::Proved;
-pub(crate) use vector::is_whole;
+pub(crate) use vector::{Words, fill};
 
 use super::Dst;
 use crate::layer::Clamp;
@@ -311,6 +313,19 @@ pub trait Simd: Sized {
         let odd = |both: i32, even: i32| both.wrapping_sub(even) >> 8;
         let [a, b, c, d] = sums;
         [a, odd(b, a), c, odd(d, c)]
+    }
+
+    /// Appends fours of bytes as [pairs](mod@paired): bytes 0 and 2, then 1 and 3, as far as there is room.
+    #[inline]
+    fn pair_up<const N: usize>(src: &[i8], to: &mut heapless::Vec<[u32; 2], N>) {
+        paired::append(src, to);
+    }
+
+    /// Blocks of a paired convolution for one window, as [`Simd::vector`]; an even number of
+    /// [pairs](mod@paired).
+    #[inline]
+    fn paired(pairs: &[[u32; 2]], weights: &[u8], constants: &Proved<'_>, out: &mut [i8]) {
+        paired::blocks(pairs, weights, constants, out);
     }
 
     /// Means of the pixels of `area` from channel 0 on, with `reciprocal` as [`mod@pool`] makes it.

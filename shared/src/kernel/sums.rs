@@ -8,7 +8,7 @@ use core::iter::StepBy;
 use core::ops::Range;
 
 use super::dsp::packing::{BLOCK, Depth, first_channel};
-use super::dsp::{Columns, SCRATCH_WORDS, Simd};
+use super::dsp::{Columns, SCRATCH_WORDS, Simd, Words, fill, paired};
 use super::generic::conv2d_sum;
 use super::{Src, Taps, axes};
 use crate::blob::Constants;
@@ -79,6 +79,8 @@ enum Layout<'a> {
     Depthwise,
     /// [`super::dsp::packing`], and the sums of the weights, i32 a channel.
     Packed(&'a [u8]),
+    /// [`mod@paired`], and the sums of the weights, i32 a channel.
+    Paired(&'a [u8]),
 }
 
 impl<'a> Sums<'a> {
@@ -95,6 +97,7 @@ impl<'a> Sums<'a> {
             Op::FullyConnected => (flat, Window::square(1, 1, 0), Layout::Filters),
             Op::DepthwiseConv2d(window) => (src, window, Layout::Depthwise),
             Op::PackedConv2d(window) => (src, window, Layout::Packed(constants.packed?.sums)),
+            Op::PairedConv2d(window) => (src, window, Layout::Paired(constants.packed?.sums)),
             _ => return None,
         };
         Some(Self {
@@ -121,6 +124,7 @@ impl<'a> Sums<'a> {
         let places = pixels.map(|i| (i / self.out[1].max(1), i % self.out[1].max(1)));
         match self.layout {
             Layout::Packed(sums) => self.packed::<S>(first, places, sums, stats),
+            Layout::Paired(sums) => places.for_each(|_| self.paired::<S>(first, sums, stats)),
             Layout::Depthwise => {
                 let axes = axes(&self.src, &self.window);
                 for at in places {
@@ -171,13 +175,38 @@ impl<'a> Sums<'a> {
             for (stats, block) in blocks {
                 let weights = self.weights.get(block * bytes..(block + 1) * bytes);
                 let raw = S::raw_block(columns.words(), weights.unwrap_or_default());
-                let begin = first_channel(block, self.out[2]);
-                let shift = |lane| self.src.zero_point.wrapping_mul(i32_at(sums, begin + lane));
-                for raw in raw.iter().take(1 + usize::from(other.is_some())) {
-                    let raw = array::from_fn::<_, BLOCK, _>(|i| raw[i].wrapping_sub(shift(i)));
-                    add(stats, raw.into_iter().skip(block * BLOCK - begin));
+                for raw in raw.into_iter().take(1 + usize::from(other.is_some())) {
+                    add(stats, self.of_block(raw, block, sums));
                 }
             }
+        }
+    }
+
+    /// Of sums of block `block`, zero point included, those of the channels that it does not repeat, without it.
+    #[inline]
+    fn of_block(
+        &self,
+        raw: [i32; BLOCK],
+        block: usize,
+        sums: &[u8],
+    ) -> impl Iterator<Item = i32> + use<> {
+        let begin = first_channel(block, self.out[2]);
+        let shift = |lane| self.src.zero_point.wrapping_mul(i32_at(sums, begin + lane));
+        let raw = array::from_fn::<_, BLOCK, _>(|i| raw[i].wrapping_sub(shift(i)));
+        raw.into_iter().skip(block * BLOCK - begin)
+    }
+
+    /// The one output pixel.
+    #[inline(never)]
+    fn paired<S: Simd>(&self, first: usize, sums: &[u8], stats: &mut [ChannelStat]) {
+        let depth = Depth::new(&self.window, self.src.c);
+        let bytes = depth.block_bytes();
+        let mut pairs = Words::new();
+        fill(self.src.data, depth, &mut pairs, S::pair_up);
+        for (stats, block) in stats.chunks_mut(BLOCK).zip(first / BLOCK..) {
+            let weights = self.weights.get(block * bytes..(block + 1) * bytes);
+            let raw = paired::sums(&pairs, weights.unwrap_or_default());
+            add(stats, self.of_block(raw, block, sums));
         }
     }
 }

@@ -7,6 +7,7 @@ use super::model::{Builder, Taps};
 use super::peers;
 use crate::DeployError;
 use crate::import::import;
+use crate::pair::pair;
 use crate::processor::Processor;
 use aplysia_shared::Op;
 
@@ -43,15 +44,19 @@ impl Case {
         peers::count(self.name.trim_end_matches(IMPORTED), processor.name)
     }
 
-    /// The model to run.
+    /// The model to run on `processor`: a released one as it is, others in the form for it.
     ///
     /// # Errors
     /// The runtime refuses it.
-    pub fn blob(&self) -> Result<Vec<u8>, BenchError> {
-        match self.build {
-            Build::Made(make) => Ok(make()?),
-            Build::File(file) => Ok(import(file, &[])?.blob),
-            Build::Blob(blob) => Ok(blob.to_vec()),
+    pub fn blob(&self, processor: &Processor) -> Result<Vec<u8>, BenchError> {
+        let blob = match self.build {
+            Build::Made(make) => make()?,
+            Build::File(file) => import(file, &[])?.blob,
+            Build::Blob(blob) => return Ok(blob.to_vec()),
+        };
+        match processor.dsp {
+            true => Ok(blob),
+            false => Ok(pair(&blob)?),
         }
     }
 }

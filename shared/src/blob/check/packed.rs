@@ -1,4 +1,5 @@
-//! The checks of packed weights: that they are what the fast kernels rely on. It owns these rules only.
+//! The checks of packed and paired weights: that they are what the fast kernels rely on. It owns these rules
+//! only.
 
 use super::{REACH, check_bound, check_scaling};
 use crate::blob::{BlobError, Constants};
@@ -6,11 +7,14 @@ use crate::kernel::dsp::{Packed, packing};
 use crate::layer::{Scaling, Window};
 use crate::quant::i32_at;
 
-/// Weights in range, and padding, repeated channels, sums and reach as the weights say.
+/// Weight of a depth and a lane of a block.
+type Weight = fn(&[u8], usize, usize) -> i32;
+
+/// Weights, read by `weight`, in range, and padding, repeated channels, sums and reach as they say.
 pub(super) fn check(
     layer: u8,
     found: &Constants<'_>,
-    packed: Packed<'_>,
+    (packed, weight): (Packed<'_>, Weight),
     window: &Window,
 ) -> Result<(), BlobError> {
     let fault = BlobError::Packing { layer };
@@ -26,7 +30,7 @@ pub(super) fn check(
             let channel = packing::first_channel(block, n) + lane;
             let (mut sum, mut size) = (0i32, 0u32);
             for k in 0..depth.len() {
-                let w = packing::weight(weights, k, lane);
+                let w = weight(weights, k, lane);
                 let padding = k % depth.row().max(1) >= depth.run;
                 if w.unsigned_abs() > 127 || (padding && w != 0) {
                     return Err(fault);
@@ -45,14 +49,14 @@ pub(super) fn check(
             check_bound(layer, channel_id, bound, shift)?;
         }
     }
-    if packed.reach != packing::Reach(reach) || !repeats(found, depth, n) {
+    if packed.reach != packing::Reach(reach) || !repeats(found, depth, n, weight) {
         return Err(fault);
     }
     Ok(())
 }
 
 /// Channels that the last two blocks share have the same weights in both.
-fn repeats(found: &Constants<'_>, depth: packing::Depth, n: usize) -> bool {
+fn repeats(found: &Constants<'_>, depth: packing::Depth, n: usize, weight: Weight) -> bool {
     let shared = (packing::BLOCK - n % packing::BLOCK) % packing::BLOCK;
     let mut blocks = found.weights.rchunks_exact(depth.block_bytes().max(1));
     let (Some(last), Some(before), true) = (blocks.next(), blocks.next(), shared > 0) else {
@@ -60,7 +64,7 @@ fn repeats(found: &Constants<'_>, depth: packing::Depth, n: usize) -> bool {
     };
     let first = packing::BLOCK - shared;
     (0..shared).all(|lane| {
-        let same = |k| packing::weight(last, k, lane) == packing::weight(before, k, first + lane);
+        let same = |k| weight(last, k, lane) == weight(before, k, first + lane);
         (0..depth.len()).all(same)
     })
 }

@@ -1,7 +1,7 @@
-//! Instructions of packed convolutions. It owns the way over the pixels as the kernel takes it.
+//! Instructions of packed and paired convolutions. It owns the way over the pixels as the kernel takes it.
 
 use crate::kernel::dsp::packing::{BLOCK, Depth};
-use crate::kernel::dsp::{GROUP, PaddedStrip, is_whole};
+use crate::kernel::dsp::{GROUP, PaddedStrip};
 use crate::layer::{Tensor, Window};
 
 /// Output pixels as the kernel takes them.
@@ -37,7 +37,7 @@ pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
     let depth = Depth::new(window, src_c);
     let blocks = c.div_ceil(BLOCK);
     let repeats = usize::from(c % BLOCK > 0);
-    if is_whole(window, [src_h, src_w], [h, w]) {
+    if window.is_whole([src_h, src_w], [h, w]) {
         return vector(depth.len() as u64, blocks as u64) + 330 * repeats as u64;
     }
     let strip = PaddedStrip::new([src_h, src_w, src_c], [h, w], window);
@@ -95,4 +95,12 @@ fn copy(n: usize) -> u64 {
 fn vector(k: u64, blocks: u64) -> u64 {
     let half = if k.is_multiple_of(8) { 0 } else { 16 };
     blocks * (27 * (k / 8) + half + 3 * (k / 8).div_ceil(4) + 62) + 3 * k / 2 + 550
+}
+
+/// Paired weights, which are for smaller processors: four channels take 12.7 a depth in plain Rust and 256 around
+/// them, an input 6.
+pub(super) fn paired(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
+    let k = Depth::new(window, src.c.into()).len() as u64;
+    let blocks = usize::from(dst.c).div_ceil(BLOCK) as u64;
+    blocks * (127 * k / 10 + 256) + 6 * k + 640
 }

@@ -7,7 +7,7 @@ use super::packing::{
     BLOCK, Channel, Depth, Epilogue, Reach, block_channels, channel, first_channel, four_words,
 };
 use super::strip::{STRIP_BYTES, Strip};
-use super::vector::{is_whole, vector};
+use super::vector::vector;
 use super::{Batch, GROUP, SCRATCH_WORDS, Simd, blocks_of, limit};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::{Clamp, Window};
@@ -56,7 +56,7 @@ pub fn packed_conv2d_s8<S: Simd>(
     packed: Packed<'_>,
 ) {
     let depth = Depth::new(window, src.c);
-    let single = is_whole(window, [src.h, src.w], [dst.h, dst.w]);
+    let single = window.is_whole([src.h, src.w], [dst.h, dst.w]);
     if single && packed.exact && dst.c >= BLOCK {
         vector::<S>(src, dst, depth, constants, packed);
         return limit::<S>(dst);

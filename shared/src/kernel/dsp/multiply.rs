@@ -3,7 +3,8 @@
 //! It owns the loops over products and must not know layers: lengths and alignment are checked here, in
 //! front of each call, and what does not fit (no layer that `Model::parse` accepts) goes to the twin in plain
 //! Rust or is left alone. The packed halfword
-//! `256·odd + even` is worth two products here too: one of it, one of its sign-extended low byte.
+//! `256·odd + even` is worth two products here too: one of it, one of its sign-extended low byte. Of paired
+//! weights ([`mod@super::paired`]) one multiplication makes both.
 #![allow(
     unsafe_code,
     reason = "registers are allotted by hand; each block says why it is sound"
@@ -41,8 +42,8 @@ struct Windows {
     ahead: usize,
 }
 
-/// Packed blocks for one column, with constants as they lie in the blob; it moves what is read and written
-/// block by block.
+/// Packed or paired blocks for one column, with constants as they lie in the blob; it moves what is read and
+/// written block by block.
 #[repr(C)]
 struct Vector {
     column: *const u32,
@@ -57,6 +58,28 @@ struct Vector {
     out_end: *mut [i8; BLOCK],
     /// Of the input and of the output.
     zero_points: [i32; 2],
+}
+
+impl Vector {
+    /// Of slices that [`Proved::fit`] accepts; nothing is read.
+    #[inline]
+    fn new(column: &[[u32; 2]], weights: &[u8], constants: &Proved<'_>, out: &mut [i8]) -> Self {
+        let words = [constants.bias, constants.sums, constants.multiplier];
+        let [bias, sums, multiplier] = words.map(|w| w.as_ptr().cast());
+        let (column, out) = (column.as_ptr_range(), out.as_mut_ptr_range());
+        Self {
+            column: column.start.cast(),
+            end: column.end.cast(),
+            weights: weights.as_ptr(),
+            bias,
+            sums,
+            multiplier,
+            shift: constants.shift.as_ptr().cast(),
+            out: out.start.cast(),
+            out_end: out.end.cast(),
+            zero_points: constants.zero_points,
+        }
+    }
 }
 
 /// Rows at one or two places that become columns.
@@ -188,26 +211,37 @@ impl Simd for Multiply {
 
     #[inline]
     fn vector(column: &[[u32; 2]], weights: &[u8], constants: &Proved<'_>, out: &mut [i8]) {
-        if !constants.fit(column, weights, out.len()) {
+        if !constants.fit(4 * column.len(), weights, out.len()) {
             return Portable::vector(column, weights, constants, out);
         }
-        let words = [constants.bias, constants.sums, constants.multiplier];
-        let [bias, sums, multiplier] = words.map(|w| w.as_ptr().cast());
-        let (column, out) = (column.as_ptr_range(), out.as_mut_ptr_range());
-        let mut job = Vector {
-            column: column.start.cast(),
-            end: column.end.cast(),
-            weights: weights.as_ptr(),
-            bias,
-            sums,
-            multiplier,
-            shift: constants.shift.as_ptr().cast(),
-            out: out.start.cast(),
-            out_end: out.end.cast(),
-            zero_points: constants.zero_points,
-        };
+        let mut job = Vector::new(column, weights, constants, out);
         // SAFETY: `fit` is the contract of `vector`.
         unsafe { loops::vector(&mut job) }
+    }
+
+    #[inline]
+    fn pair_up<const N: usize>(src: &[i8], to: &mut heapless::Vec<[u32; 2], N>) {
+        let (n, at) = (src.len() / 4, to.len());
+        if n == 0 || N.checked_sub(at).is_none_or(|room| room < 2 * n) {
+            return;
+        }
+        let spare = to.spare_capacity_mut();
+        // SAFETY: `src` holds `n` fours, `spare` takes four words for each, and all of them are written.
+        unsafe {
+            bytes::pair_up(src.as_ptr(), spare.as_mut_ptr().cast(), n);
+            to.set_len(at + 2 * n);
+        }
+    }
+
+    #[inline]
+    fn paired(pairs: &[[u32; 2]], weights: &[u8], constants: &Proved<'_>, out: &mut [i8]) {
+        let even = pairs.len().is_multiple_of(2);
+        if !(even && constants.fit(2 * pairs.len(), weights, out.len())) {
+            return Portable::paired(pairs, weights, constants, out);
+        }
+        let mut job = Vector::new(pairs, weights, constants, out);
+        // SAFETY: `fit` is the contract of `paired`.
+        unsafe { loops::paired(&mut job) }
     }
 
     #[inline]

@@ -7,7 +7,9 @@ use super::conv2d::Packed;
 use super::packing::{BLOCK, Channel, Depth, first_channel, four, join};
 use super::{SCRATCH_WORDS, Simd};
 use crate::kernel::{Dst, Src, Weighted};
-use crate::layer::Window;
+
+/// A column.
+pub(crate) type Words = heapless::Vec<[u32; 2], { SCRATCH_WORDS / 2 }>;
 
 /// Constants of channels as they lie in the blob, of which [`Channel::is_exact`] holds.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +27,7 @@ pub struct Proved<'a> {
 }
 
 impl<'a> Proved<'a> {
-    fn new(constants: &Weighted<'a>, sums: &'a [u8], zero_points: [i32; 2]) -> Self {
+    pub(super) fn new(constants: &Weighted<'a>, sums: &'a [u8], zero_points: [i32; 2]) -> Self {
         Self {
             bias: constants.requant.bias.as_chunks().0,
             sums: sums.as_chunks().0,
@@ -46,15 +48,15 @@ impl<'a> Proved<'a> {
         }
     }
 
-    /// Whether loops by address can take `column`, `weights` and these constants for `n` outputs.
+    /// Whether loops by address can take so many `depths`, `weights` and these constants for `n` outputs.
     #[inline]
     #[cfg(any(dsp, multiply))]
-    pub(super) fn fit(&self, column: &[[u32; 2]], weights: &[u8], n: usize) -> bool {
+    pub(super) fn fit(&self, depths: usize, weights: &[u8], n: usize) -> bool {
         let aligned = |at: *const u8| at.addr().is_multiple_of(4);
-        !column.is_empty()
+        depths > 0
             && n > 0
             && n.is_multiple_of(BLOCK)
-            && weights.len() >= n * 4 * column.len()
+            && weights.len() >= n * depths
             && aligned(weights.as_ptr())
             && self.shift.len() >= n
             && [self.bias, self.sums, self.multiplier]
@@ -75,15 +77,6 @@ impl<'a> Proved<'a> {
     }
 }
 
-/// Whether `window` is all of an image of `size` pixels, and the only one.
-pub(crate) fn is_whole(window: &Window, size: [usize; 2], outputs: [usize; 2]) -> bool {
-    let kernel = [window.kernel_h, window.kernel_w].map(usize::from);
-    kernel == size
-        && outputs == [1, 1]
-        && (window.pad_top, window.pad_left) == (0, 0)
-        && (window.dilation_h, window.dilation_w) == (1, 1)
-}
-
 /// The layer's outputs before its clamp; `dst` has at least four channels.
 pub(super) fn vector<S: Simd>(
     src: &Src<'_>,
@@ -92,44 +85,52 @@ pub(super) fn vector<S: Simd>(
     constants: &Weighted<'_>,
     packed: Packed<'_>,
 ) {
-    let mut column = heapless::Vec::<[u32; 2], { SCRATCH_WORDS / 2 }>::new();
-    fill::<S>(src.data, depth, &mut column);
+    let mut column = Words::new();
+    fill(src.data, depth, &mut column, S::spread);
     let zero_points = [src.zero_point, dst.zero_point];
     let proved = Proved::new(constants, packed.sums, zero_points);
+    runs(dst, depth, constants.weights, proved, |w, proved, out| {
+        S::vector(&column, w, proved, out);
+    });
+}
+
+/// Calls `run` with the weights, constants and outputs of the blocks that repeat no channel of the one before, and
+/// of the last one if it does.
+#[inline]
+pub(super) fn runs(
+    dst: &mut Dst<'_>,
+    depth: Depth,
+    weights: &[u8],
+    proved: Proved<'_>,
+    run: impl Fn(&[u8], &Proved<'_>, &mut [i8]),
+) {
     let whole = dst.data.len() - dst.data.len() % BLOCK;
     let split = whole / BLOCK * depth.block_bytes();
-    let (weights, last) = constants
-        .weights
-        .split_at_checked(split)
-        .unwrap_or_default();
+    let (weights, last) = weights.split_at_checked(split).unwrap_or_default();
     let last_first = first_channel(dst.data.len() / BLOCK, dst.data.len());
-    S::vector(
-        &column,
+    run(
         weights,
         &proved,
         dst.data.get_mut(..whole).unwrap_or_default(),
     );
     if !last.is_empty() {
         let outputs = dst.data.get_mut(last_first..).unwrap_or_default();
-        S::vector(&column, last, &proved.from(last_first), outputs);
+        run(last, &proved.from(last_first), outputs);
     }
 }
 
-/// Expands the rows of an image, each padded to whole words, as far as there is room.
-fn fill<S: Simd>(
-    src: &[i8],
-    depth: Depth,
-    to: &mut heapless::Vec<[u32; 2], { SCRATCH_WORDS / 2 }>,
-) {
+/// Expands the rows of an image by `spread`, each padded to whole words, as far as there is room.
+#[inline]
+pub(crate) fn fill(src: &[i8], depth: Depth, to: &mut Words, spread: impl Fn(&[i8], &mut Words)) {
     if depth.run == depth.row() {
-        return S::spread(src, to);
+        return spread(src, to);
     }
     for line in src.chunks_exact(depth.run.max(1)) {
         let mut four = [0; 4];
         for (to, &from) in four.iter_mut().zip(line.as_chunks::<4>().1) {
             *to = from;
         }
-        S::spread(line, to);
-        S::spread(&four, to);
+        spread(line, to);
+        spread(&four, to);
     }
 }

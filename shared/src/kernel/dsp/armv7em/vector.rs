@@ -34,7 +34,7 @@ impl Vector {
         constants: &Proved<'_>,
         out: &mut [i8],
     ) -> Option<Self> {
-        if !constants.fit(column, weights, out.len()) {
+        if !constants.fit(4 * column.len(), weights, out.len()) {
             return None;
         }
         let words = [constants.bias, constants.sums, constants.multiplier];

@@ -31,6 +31,11 @@ macro_rules! deliver {
     };
 }
 
+#[path = "paired_armv6m.rs"]
+mod paired;
+
+pub(super) use paired::paired;
+
 /// Two depths of two channels and two pixels: 8 products. r0 points to columns; r2 and r3 hold a pair of
 /// depths of either pixel, r4 their weights.
 macro_rules! depths {

@@ -7,8 +7,12 @@ use crate::kernel::dsp::packing::Epilogue;
 
 #[macro_use]
 mod requantize;
+#[macro_use]
 mod vector;
+#[path = "paired_armv7m.rs"]
+mod paired;
 
+pub(super) use paired::paired;
 pub(super) use vector::vector;
 
 /// One depth of four channels and two pixels: 8 products. lr points to columns, r12 to weights, 16 bytes

@@ -96,3 +96,42 @@ pub(super) unsafe extern "C" fn spread(from: *const i8, step: usize, to: *mut [u
         "pop {{r4-r7, pc}}",
     )
 }
+
+/// One [pair](mod@crate::kernel::dsp::paired) of the bytes at r0 and 2 behind it; r4 and r5 hold 0 and 2, r6
+/// -0x0080_0080, lr 0x8000.
+macro_rules! pair {
+    () => {
+        concat!(
+            "ldrsb r2, [r0, r4]\n lsls r2, r2, #16\n ldrsb r3, [r0, r5]\n adds r2, r2, r3\n",
+            "movs r3, r6\n muls r3, r2, r3\n add r3, lr\n stm r1!, {{r2, r3}}\n",
+        )
+    };
+}
+
+/// `n` fours of bytes as pairs: bytes 0 and 2, then 1 and 3.
+///
+/// # Safety
+/// `from` is readable for `4·n` bytes, `to` takes four words for each four and is aligned to 4; `n >= 1`.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn pair_up(from: *const i8, to: *mut [u32; 4], n: usize) {
+    naked_asm!(
+        "push {{r4-r7, lr}}",
+        "movs r7, r2",
+        "movs r6, #128",
+        "lsls r3, r6, #8",
+        "mov lr, r3",
+        "lsls r3, r6, #16",
+        "orrs r6, r3",
+        "rsbs r6, r6, #0",
+        "movs r4, #0",
+        "movs r5, #2",
+        "1:",
+        pair!(),
+        "adds r0, r0, #1",
+        pair!(),
+        "adds r0, r0, #3",
+        "subs r7, r7, #1",
+        "bne 1b",
+        "pop {{r4-r7, pc}}",
+    )
+}

@@ -55,3 +55,29 @@ pub(super) unsafe extern "C" fn spread(from: *const i8, step: usize, to: *mut [u
         "bx lr",
     )
 }
+
+/// `n` fours of bytes as [pairs](mod@crate::kernel::dsp::paired): bytes 0 and 2, then 1 and 3.
+///
+/// # Safety
+/// `from` is readable for `4·n` bytes, `to` takes four words for each four and is aligned to 4; `n >= 1`.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn pair_up(from: *const i8, to: *mut [u32; 4], n: usize) {
+    naked_asm!(
+        "push {{r4-r6, lr}}",
+        "mov r12, #0x00800080",
+        "mov lr, #0x8000",
+        "1:",
+        "ldrsb r3, [r0], #4",
+        "ldrsb r4, [r0, #-3]",
+        "ldrsb r5, [r0, #-2]",
+        "ldrsb r6, [r0, #-1]",
+        "add r3, r5, r3, lsl #16",
+        "add r5, r6, r4, lsl #16",
+        "mls r4, r3, r12, lr",
+        "mls r6, r5, r12, lr",
+        "stm r1!, {{r3-r6}}",
+        "subs r2, r2, #1",
+        "bne 1b",
+        "pop {{r4-r6, pc}}",
+    )
+}

@@ -1,0 +1,67 @@
+//! A blob for processors that multiply one number at a time.
+//!
+//! Owns the change of form: packed weights whose window is all of the input become the paired ones of
+//! `aplysia_shared::kernel::dsp::paired`, in their place; all else stays, and so do length, costs in memory and
+//! every output bit. It must not know layers beyond that. Flow: [`mod@crate::import`] → **`pair`** → blob.
+
+use crate::parts::Parts;
+use crate::{Costs, DeployError, Export};
+use aplysia_shared::blob::{HEADER_BYTES, field};
+use aplysia_shared::kernel::dsp::paired::swap;
+use aplysia_shared::{Model, Op, Tensor};
+
+/// `blob` with paired weights wherever the fast kernel takes them; under another model id and unsigned if there are
+/// any, else as it is.
+///
+/// # Errors
+/// The runtime refuses `blob`.
+pub fn pair(blob: &[u8]) -> Result<Vec<u8>, DeployError> {
+    let model = Model::parse(blob)?;
+    let mut parts = Parts::new(model.graph(), model.data().to_vec());
+    parts.counter = model.counter();
+    let before = model.blob_bytes() - parts.data.len();
+    let golden = blob[field::GOLDEN..HEADER_BYTES].first_chunk();
+    let golden = u32::from_le_bytes(*golden.unwrap_or(&[0; 4])) as usize;
+    // In the data section, as parsing has checked.
+    parts.golden = golden.checked_sub(before).map(|at| at as u32);
+    let mut changed = false;
+    for (i, layer) in parts.graph.layers.iter_mut().enumerate() {
+        let (Op::PackedConv2d(window), Some(constants)) = (layer.op, model.constants(i)) else {
+            continue;
+        };
+        let tensor = |index: u8| model.tensor(index);
+        let [src, dst] = [layer.inputs[0], layer.output].map(tensor);
+        let size = |t: Tensor| [t.h, t.w].map(usize::from);
+        let sizes = src.zip(dst).map(|(src, dst)| [size(src), size(dst)]);
+        let whole = sizes.is_some_and(|[src, dst]| window.is_whole(src, dst));
+        if !whole || !constants.packed.is_some_and(|packed| packed.exact) {
+            continue;
+        }
+        let start = constants.weights.as_ptr().addr() - model.data().as_ptr().addr();
+        swap(&mut parts.data[start..][..constants.weights.len()]);
+        layer.op = Op::PairedConv2d(window);
+        changed = true;
+    }
+    match changed {
+        true => parts.blob(),
+        false => Ok(blob.to_vec()),
+    }
+}
+
+impl Export {
+    /// As [`pair`] has it.
+    ///
+    /// # Errors
+    /// The runtime refuses the blob.
+    pub fn paired(self) -> Result<Self, DeployError> {
+        let blob = pair(&self.blob)?;
+        let model = Model::parse(&blob)?;
+        let (costs, model_id) = (Costs::of(&model), model.id());
+        Ok(Self {
+            blob,
+            costs,
+            model_id,
+            ..self
+        })
+    }
+}
