@@ -211,8 +211,8 @@ fn inconsistent_pairs_are_refused() {
         data[at] = byte;
         encoded(&graph, &data)
     };
-    for i in start..end {
-        assert_eq!(with(i, data[i] ^ 0x10), want, "{i}");
+    for (i, &byte) in data.iter().enumerate().take(end).skip(start) {
+        assert_eq!(with(i, byte ^ 0x10), want, "{i}");
     }
     for i in weights..end {
         assert_eq!(with(i, 0), want, "{i}");
