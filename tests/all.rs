@@ -41,6 +41,8 @@ mod quantize;
 
 /// The wire form: round trip, truncation, bit flips, fuzz, the golden blob.
 mod blob;
+/// The fast depthwise convolutions, of every window, against the generic one.
+mod depthwise;
 /// The fast kernels against the generic ones.
 mod dsp;
 /// The golden set in the blob: round trip, every rule broken, the kept blob.

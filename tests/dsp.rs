@@ -80,52 +80,6 @@ fn check_conv(mut k: Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn check_depthwise(mut k: Case) -> Result<(), TestCaseError> {
-    tame(&mut k.to, &mut k.rng);
-    let c = k.src.c;
-    let w = weights(k.window.taps() * c, &mut k.rng);
-    let with = |f: fn(&Case, &mut Dst<'_>, &Weighted<'_>)| {
-        run(k.geometry.out, c, &k.to, |dst| {
-            with_constants(&k.to, &w, |constants| f(&k, dst, constants))
-        })
-    };
-    let want = with(|k, dst, constants| {
-        generic::depthwise_conv2d_s8(&view(&k.src), dst, &k.window, constants);
-    });
-    let native = with(|k, dst, constants| {
-        dsp::depthwise_conv2d_s8::<Native>(&view(&k.src), dst, &k.window, constants);
-    });
-    let portable = with(|k, dst, constants| {
-        dsp::depthwise_conv2d_s8::<Portable>(&view(&k.src), dst, &k.window, constants);
-    });
-    prop_assert_eq!(&native, &want);
-    prop_assert_eq!(&portable, &want);
-    Ok(())
-}
-
-/// Every image of up to 8×8 pixels with either window, step and padding.
-#[test]
-fn depthwise_of_every_small_shape_is_the_generic_one() {
-    let mut seed = 0;
-    for (h, w) in (1..=8usize).flat_map(|h| (1..=8).map(move |w| (h, w))) {
-        for (kernel, (step, pad)) in [
-            (3, (1, 0)),
-            (3, (1, 1)),
-            (3, (2, 0)),
-            (3, (2, 1)),
-            (3, (1, 2)),
-        ]
-        .into_iter()
-        .chain((0..5).flat_map(|pad| [(5, (1, pad)), (5, (2, pad))]))
-        {
-            let axis = |size: usize| [size, kernel, step, 1, pad, (size + pad - 1) / step + 1];
-            seed += 1;
-            let c = 4 + seed as usize % 3;
-            check_depthwise(case([axis(h), axis(w)], [c, c], seed)).unwrap();
-        }
-    }
-}
-
 proptest! {
     #![proptest_config(config(1500))]
 
@@ -154,22 +108,6 @@ proptest! {
         let k = case([all(h), all(w)], c, seed);
         prop_assume!(packing::packable(&k.window, c[0], c[1]));
         check_conv(k)?;
-    }
-
-    #[test]
-    fn depthwise_is_the_generic_one(
-        size in [1..=40usize, 1..=40usize], wide: bool, step in 1..=2usize, far in 1..=3usize,
-        pad in [0..=6usize, 0..=6usize],
-        cut in [0..=2usize, 0..=2usize], c in 1..=21usize, seed: u64,
-    ) {
-        let kernel = if wide { 5 } else { 3 };
-        let far = if step == 1 { far } else { 1 };
-        let axis = |i: usize| {
-            let pad = pad[i].min((kernel - 1) * far);
-            let most = (size[i] + pad - 1) / step + 1;
-            [size[i], kernel, step, far, pad, (most - cut[i].min(most - 1)).max(1)]
-        };
-        check_depthwise(case([axis(0), axis(1)], [c, c], seed))?;
     }
 
     #[test]

@@ -92,18 +92,19 @@ proptest! {
         }
     }
 
-    /// Square windows over images of several strips, constants that the fast kernel takes.
+    /// Images of several strips, constants that the fast kernel takes.
     #[test]
     fn large_depthwise_over_its_input(
-        size in 12..40usize, kernel in prop::sample::select(vec![3u8, 5]), stride in 1..3u8,
+        size in 12..40usize, kernel in prop::sample::select(vec![[3u8, 3], [5, 5], [7, 1], [1, 7], [4, 3], [3, 4]]),
+        stride in [1..3u8, 1..3u8], far in [1..3u8, 1..3u8], thin: bool,
         c in prop::sample::select(vec![4usize, 6, 8, 16]), seed in any::<u64>()
     ) {
-        let pad = usize::from(kernel / 2);
-        let axis = |size: usize| {
-            let [k, s] = [kernel, stride].map(usize::from);
-            [size, k, s, 1, pad, size.div_ceil(s)]
+        let axis = |size: usize, i: usize| {
+            let far = if stride[i] == 1 { far[i] } else { 1 };
+            let [k, s, far] = [kernel[i], stride[i], far].map(usize::from);
+            [size, k, s, far, (k - 1) * far / 2, size.div_ceil(s)]
         };
-        let mut case = case([axis(size), axis(size + 3)], [c, c], seed);
+        let mut case = case([axis(size, 0), axis(if thin { 1 } else { size + 3 }, 1)], [c, c], seed);
         for shift in &mut case.to.shift {
             *shift = -8;
         }

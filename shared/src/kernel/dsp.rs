@@ -40,16 +40,19 @@ pub use conv2d::{Packed, packed_conv2d_s8};
 pub(crate) use depthwise::Cut;
 pub use depthwise::{depthwise_conv2d_over_s8, depthwise_conv2d_s8};
 pub use fully_connected::fully_connected_s8;
-pub use jobs::{Batch, Filter, Lines, Slice, Strip};
+pub use jobs::{Batch, Lines, Slice, Strip, Weights, Windows};
 pub use paired::paired_conv2d_s8;
 pub use pointwise::pointwise_conv2d_s8;
 pub use pool::{Area, avg_pool_s8, global_avg_pool_s8, max_pool_s8};
 pub(crate) use pool::{WIDE, in_words};
 pub use portable::Portable;
+pub(crate) use slices::MAX_PAIRS;
 pub use slices::Slices;
 pub(crate) use strip::Strip as PaddedStrip;
 pub use vector::Proved;
 pub(crate) use vector::{Words, fill};
+
+use core::num::NonZeroUsize;
 
 use super::Dst;
 use crate::layer::Clamp;
@@ -77,6 +80,11 @@ fn blocks_of<'w>(weights: &'w [u8], columns: &[u32]) -> core::slice::ChunksExact
         0 => [].chunks_exact(1),
         bytes => weights.chunks_exact(bytes),
     }
+}
+
+/// `n / by`, rounded up.
+fn div_ceil(n: usize, by: NonZeroUsize) -> usize {
+    n / by + usize::from(n % by > 0)
 }
 
 /// The low and the high halfword.

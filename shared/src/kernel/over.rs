@@ -33,8 +33,9 @@ pub fn is_as_fast(op: &Op, src: &Tensor, dst: &Tensor) -> bool {
     let Op::DepthwiseConv2d(window) = op else {
         return true;
     };
-    let c = src.c.into();
-    Cut::new(c, dst.w.into(), window).is_none_or(|cut| cut.over(c).is_some())
+    let (c, size) = (src.c.into(), |t: &Tensor| [t.h, t.w].map(usize::from));
+    let cut = Cut::new(c, size(dst), window);
+    cut.is_none_or(|cut| cut.over(c, size(src), size(dst)).is_some())
 }
 
 /// Rows of the image from the first tap of a window to its last.

@@ -199,8 +199,33 @@ fn autoencoder() -> Result<Vec<u8>, DeployError> {
     b.blob()
 }
 
+/// `n` taps in time, with the padding that TensorFlow calls SAME or none.
+const fn in_time(n: u8, stride: u8, padded: bool) -> Taps {
+    Taps {
+        rows: n,
+        columns: 1,
+        stride,
+        pad: [if padded { (n - stride) / 2 } else { 0 }, 0],
+        dilation: 1,
+    }
+}
+
+/// A streaming wake word network of MLPerf Tiny's shapes: 30 frames of 40 mel features, separable convolutions
+/// in time without padding.
+fn wake_word() -> Result<Vec<u8>, DeployError> {
+    let mut b = Builder::new([30, 1, 40]);
+    let (mut x, mut frames) = (0, 30);
+    for (taps, channels) in [(3, 128), (5, 128), (10, 128), (15, 32)] {
+        frames -= u16::from(taps) - 1;
+        x = b.depthwise(x, in_time(taps, 1, false), [frames, 1]);
+        x = b.pointwise(x, channels);
+    }
+    b.linear(x, 3);
+    b.blob()
+}
+
 /// Everything that is measured.
-pub const CASES: [Case; 37] = [
+pub const CASES: [Case; 45] = [
     layer("conv3x3_28x28x1_16", || {
         conv([28, 28, 1], Taps::same(3, 1), [28, 28, 16])
     }),
@@ -253,6 +278,32 @@ pub const CASES: [Case; 37] = [
     layer("dw3x3_14x14x32_d2", || {
         depthwise([14, 14, 32], DILATED, [14, 14])
     }),
+    layer("dw7x7_14x14x32_s1", || {
+        depthwise([14, 14, 32], Taps::same(7, 1), [14, 14])
+    }),
+    layer("dw3x1_49x1x64_s1", || {
+        depthwise([49, 1, 64], in_time(3, 1, true), [49, 1])
+    }),
+    layer("dw5x1_49x1x64_s2", || {
+        depthwise([49, 1, 64], in_time(5, 2, true), [25, 1])
+    }),
+    layer("dw9x1_49x1x64_s1", || {
+        depthwise([49, 1, 64], in_time(9, 1, true), [49, 1])
+    }),
+    layer("dw10x1_49x1x64_valid", || {
+        depthwise([49, 1, 64], in_time(10, 1, false), [40, 1])
+    }),
+    layer("dw9x1_49x10x16_s1", || {
+        depthwise([49, 10, 16], in_time(9, 1, true), [49, 10])
+    }),
+    layer("dw5x1_49x1x64_d4", || {
+        let taps = Taps {
+            dilation: 4,
+            pad: [8, 0],
+            ..in_time(5, 1, true)
+        };
+        depthwise([49, 1, 64], taps, [49, 1])
+    }),
     layer("pw_28x28x16_16", || pointwise([28, 28, 16], 16)),
     layer("pw_14x14x32_32", || pointwise([14, 14, 32], 32)),
     layer("pw_14x14x32_64", || pointwise([14, 14, 32], 64)),
@@ -276,6 +327,7 @@ pub const CASES: [Case; 37] = [
     network("resnet8", Build::Made(resnet8)),
     network("ds_cnn", Build::Made(ds_cnn)),
     network("autoencoder", Build::Made(autoencoder)),
+    network("wake_word", Build::Made(wake_word)),
     network("resnet8.tflite", file!("ic-resnet8.tflite")),
     network("ds_cnn.tflite", file!("kws-dscnn.tflite")),
     network("autoencoder.tflite", file!("ad-autoencoder.tflite")),

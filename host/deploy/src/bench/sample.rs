@@ -14,7 +14,7 @@ use aplysia_shared::Op;
 /// The runtime refuses it.
 pub fn sample(seed: u32) -> Result<Vec<u8>, DeployError> {
     let mut dice = Dice(seed);
-    let kind = dice.roll(0, 6);
+    let kind = dice.roll(0, 7);
     let [mut h, mut w] = [dice.roll(1, 13), dice.roll(1, 13)];
     let c = [dice.roll(1, 24), 4 * dice.roll(1, 20)][usize::from(dice.roll(0, 1))];
     let n = dice.roll(4, 70);
@@ -39,7 +39,16 @@ pub fn sample(seed: u32) -> Result<Vec<u8>, DeployError> {
             b.pool(op, 0, taps, out)
         }
         5 => b.add([0, 0]),
-        _ => b.linear(0, n),
+        6 => b.linear(0, n),
+        // One column, as in a network over time, or a window of any form.
+        _ => {
+            let sides = [
+                dice.roll(1, 17),
+                [1, dice.roll(1, 9)][usize::from(dice.roll(0, 1))],
+            ];
+            let (taps, out) = dice.placed([h, w], sides, [3, 3]);
+            b.depthwise(0, taps, out)
+        }
     };
     let mean = b.mean(output);
     b.linear(mean, 2);
@@ -71,13 +80,22 @@ impl Dice {
     /// its output: all windows begin inside the image or its padding.
     fn window(&mut self, size: [u16; 2], [low, high]: [u16; 2], dilation: u16) -> (Taps, [u16; 2]) {
         let kernel = self.roll(low.min(high), high);
-        let (stride, dilation) = (self.roll(1, 2), self.roll(1, dilation));
-        let reach = (kernel - 1) * dilation;
-        let pad = [self.roll(0, reach), self.roll(0, reach)];
+        self.placed(size, [kernel; 2], [2, dilation])
+    }
+
+    /// A window of `sides` with a stride and a distance of taps up to these, as [`Dice::window`].
+    fn placed(
+        &mut self,
+        size: [u16; 2],
+        sides: [u16; 2],
+        [stride, dilation]: [u16; 2],
+    ) -> (Taps, [u16; 2]) {
+        let (stride, dilation) = (self.roll(1, stride), self.roll(1, dilation));
+        let pad = sides.map(|side| self.roll(0, (side - 1) * dilation));
         let out = [0, 1].map(|i| self.roll(1, (size[i] + pad[i] - 1) / stride + 1));
         let taps = Taps {
-            rows: kernel as u8,
-            columns: kernel as u8,
+            rows: sides[0] as u8,
+            columns: sides[1] as u8,
             stride: stride as u8,
             pad: pad.map(|p| p as u8),
             dilation: dilation as u8,

@@ -5,18 +5,20 @@ use core::num::NonZeroUsize;
 
 use super::window::Inside;
 use crate::kernel::Src;
-use crate::kernel::dsp::Cut;
 use crate::kernel::dsp::packing::BLOCK;
+use crate::kernel::dsp::{Cut, MAX_PAIRS};
 use crate::kernel::over;
 use crate::layer::{Tensor, Window};
 
 /// Apart from the input or over it.
 pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor, is_over: bool) -> u64 {
-    let cut = Cut::new(src.c.into(), dst.w.into(), window);
+    let size = |t: &Tensor| [t.h, t.w].map(usize::from);
+    let cut = Cut::new(src.c.into(), size(dst), window);
+    let over = |cut: Cut| cut.over(src.c.into(), size(src), size(dst));
     match (cut, is_over) {
         (Some(cut), false) => fast(&cut, [src, dst], false),
         (None, false) => generic(window, src, dst),
-        (cut, true) => match cut.and_then(|cut| cut.over(src.c.into())) {
+        (cut, true) => match cut.and_then(over) {
             Some(cut) => fast(&cut, [src, dst], true),
             None => generic_over(window, src, dst),
         },
@@ -26,13 +28,17 @@ pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor, is_over:
 /// A word of a strip takes 1.2 and 11 if it is moved; what else there is, is fitted.
 fn fast(cut: &Cut, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
     let image = Src::new(src, &[]);
-    let [h, w, c] = [dst.h, dst.w, dst.c].map(usize::from);
-    let blocks = c.div_ceil(BLOCK);
+    let [h, w] = cut.turn([dst.h, dst.w].map(usize::from));
+    let blocks = usize::from(dst.c).div_ceil(BLOCK);
     let [down, right] = cut.dilation.map(NonZeroUsize::get);
     let phases = right.min(w);
-    // Of a row of three or five weights.
-    let weights = 165 + cut.kernel * (7 + 10 * (cut.kernel - 1));
-    let (mut total, mut kept) = (1250, 0);
+    let [taps, columns] = cut.windows.kernel;
+    let weights = match cut.windows.square() {
+        // Of a row of three or five weights.
+        Some(_) => 200 + columns * (7 + 10 * (columns - 1)),
+        None => 230 + taps * (30 + 26 * cut.windows.pairs),
+    };
+    let (mut total, mut kept) = (1400, 0);
     for top in (0..h).step_by(cut.rows.get()) {
         let rows = cut.rows.get().min(h - top);
         let (moved, all) = (kept * cut.line, cut.lines(rows) * cut.line);
@@ -77,20 +83,29 @@ fn expanded(left: usize, n: usize) -> usize {
 /// them. Of an odd number of outputs the last column goes down two rows at a time where a kernel does, else
 /// with a turn for each.
 fn outputs(cut: &Cut, n: usize, columns: usize) -> usize {
-    let k = cut.kernel;
-    let beside = match (k, cut.stride) {
-        (3, 1) => 3 * 24,
-        (3, _) => 3 * 26,
-        _ => 5 * 38,
+    let square = cut.windows.square();
+    let beside = match square {
+        Some([3, 1]) => 3 * 24 + 4,
+        Some([3, _]) => 3 * 26 + 4,
+        Some(_) => 5 * 38 + 8,
+        None => {
+            let pairs = cut.windows.pairs;
+            let pieces = cut.windows.kernel[0] * pairs.div_ceil(MAX_PAIRS);
+            14 * cut.windows.kernel[0] * pairs + 6 * pieces + 4
+        }
     };
-    let beside = beside + 2 * (k - 1) + 47;
-    let below = if cut.stride == 1 { 145 } else { 151 };
+    let beside = beside + 47;
+    let below = match square {
+        Some([3, 1]) => Some(145),
+        Some([3, _]) => Some(151),
+        _ => None,
+    };
     let rows = |turns: usize| 5 + n * (turns * beside + 11);
     let pairs = if columns >= 2 { rows(columns / 2) } else { 0 };
-    let last = match (columns % 2, k == 3 && n >= 2) {
+    let last = match (columns % 2, below.filter(|_| n >= 2)) {
         (0, _) => 0,
-        (_, true) => n.div_ceil(2) * below + 30 * (1 + n % 2),
-        (_, false) => rows(1) + 15,
+        (_, Some(below)) => n.div_ceil(2) * below + 30 * (1 + n % 2),
+        (_, None) => rows(1) + 15,
     };
     pairs + last
 }

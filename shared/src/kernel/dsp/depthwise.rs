@@ -1,13 +1,13 @@
-//! Depthwise convolution with square windows of 3 and 5. It owns the order of rows and channels and must
-//! not know the graph around it.
+//! Depthwise convolution. It owns the order of rows and channels and must not know the graph around it.
 
-use core::num::NonZeroUsize;
+mod cut;
 
 use super::packing::{BLOCK, Epilogue, Reach, are_exact, block_channels};
-use super::slices::taps_len;
-use super::{Filter, Lines, SCRATCH_WORDS, Slice, Slices, Strip, limit};
+use super::{Slice, Slices, Strip, div_ceil, limit};
 use crate::kernel::{Dst, Over, Src, Weighted, generic};
 use crate::layer::Window;
+pub(crate) use cut::Cut;
+use cut::WORDS;
 
 /// Depthwise 2-D convolution: bit for bit
 /// [`generic::depthwise_conv2d_s8`], which it calls for windows and constants it does not know.
@@ -19,17 +19,19 @@ use crate::layer::Window;
 /// | `constants.weights` | `[kernel_h][kernel_w][ch]` | i8 in `-127..=127` |
 ///
 /// Four channels at a time are expanded, borders included, into strips of rows, from which two output
-/// pixels at a time are computed. Columns, and rows, whose distance is no multiple of the dilation never
-/// meet in a window: each such phase is a convolution without dilation. Fast are windows of 3×3 and 5×5
-/// with strides 1 and 2, or stride 1 and any dilation, from 4 channels on. Never panics if
-/// `Model::parse` accepted the blob. Cost: 5.6 KiB of stack; instructions in [`crate::cost`].
+/// pixels at a time are computed; columns are taken as rows where the window is higher than wide. Columns,
+/// and rows, whose distance is no multiple of the dilation never meet in a window: each such phase is a
+/// convolution without dilation. Fast are, from 4 channels on, windows of one row or one column, and others
+/// of up to 11 taps, with stride 2 up to 10, in the longer direction; of 256 taps in all, with either a
+/// stride or a dilation in each direction, if the scratch takes the rows of a window. Never panics if
+/// `Model::parse` accepted the blob. Cost: 5.9 KiB of stack; instructions in [`crate::cost`].
 pub fn depthwise_conv2d_s8<S: Slices>(
     src: &Src<'_>,
     dst: &mut Dst<'_>,
     window: &Window,
     constants: &Weighted<'_>,
 ) {
-    let cut = Cut::new(src.c, dst.w, window);
+    let cut = Cut::new(src.c, [dst.h, dst.w], window);
     if !cut.is_some_and(|cut| cut.run::<S>(src, dst, constants)) {
         return generic::depthwise_conv2d_s8(src, dst, window, constants);
     }
@@ -41,13 +43,14 @@ pub fn depthwise_conv2d_s8<S: Slices>(
 /// know.
 ///
 /// Rows that two strips share stay expanded, so that none is read after it was overwritten. Never panics if
-/// `Model::parse` accepted the blob. Cost: 6.3 KiB of stack; instructions in [`crate::cost`].
+/// `Model::parse` accepted the blob. Cost: 6.6 KiB of stack; instructions in [`crate::cost`].
 pub fn depthwise_conv2d_over_s8<S: Slices>(
     image: &mut Over<'_>,
     window: &Window,
     constants: &Weighted<'_>,
 ) {
-    let cut = Cut::new(image.c, image.to[1], window).and_then(|cut| cut.over(image.c));
+    let cut = Cut::new(image.c, image.to, window);
+    let cut = cut.and_then(|cut| cut.over(image.c, image.from, image.to));
     let unknown = match cut {
         Some(cut) => cut.run_over::<S>(image, constants),
         None => Some(0),
@@ -59,23 +62,22 @@ pub fn depthwise_conv2d_over_s8<S: Slices>(
     limit::<S>(&mut image.dst());
 }
 
-/// Expands the weights of four channels and writes their constants, if the fast kernels are exact.
+/// Expands the weights of the four channels from `first` on and writes their constants, if the fast kernels
+/// are exact.
 #[inline(always)]
 fn weights<S: Slices>(
-    filter: &mut Filter,
-    [c, first, side]: [usize; 3],
+    epilogue: &mut Epilogue,
+    (plan, taps, reach): (&S::Taps, &mut [u32], Reach),
+    first: usize,
     constants: &Weighted<'_>,
     [src_zero, dst_zero]: [i32; 2],
 ) -> Option<()> {
-    let taps = filter.taps.get_mut(..taps_len(side))?;
-    let sums = S::taps(constants.weights.get(first..)?, c, side, taps);
-    // Of pixels less their zero point.
-    let reach = Reach(255 * 127 * u32::try_from(side * side).ok()?);
+    let sums = S::taps(constants.weights.get(first..)?, plan, taps);
     let channels = block_channels(&constants.requant, sums, first, src_zero)?;
     if !are_exact(&channels, reach) {
         return None;
     }
-    filter.epilogue = Epilogue {
+    *epilogue = Epilogue {
         // One accumulator per channel here: no pairs.
         bias: channels.map(|channel| channel.bias),
         ..Epilogue::of(&channels, dst_zero, reach)
@@ -83,119 +85,50 @@ fn weights<S: Slices>(
     Some(())
 }
 
-/// `n / by`, rounded up.
-fn div_ceil(n: usize, by: NonZeroUsize) -> usize {
-    n / by + usize::from(n % by > 0)
-}
-
-/// Rows of four channels that fit into the scratch.
-#[derive(Clone, Copy)]
-pub(crate) struct Cut {
-    pub(crate) kernel: usize,
-    pub(crate) stride: usize,
-    pad: [usize; 2],
-    /// Phases of rows and of columns.
-    pub(crate) dilation: [NonZeroUsize; 2],
-    /// Words of a row of one phase.
-    pitch: usize,
-    /// Words from one row to the next: of one phase, or of all of them side by side.
-    pub(crate) line: usize,
-    /// Output rows.
-    pub(crate) rows: NonZeroUsize,
-}
-
 impl Cut {
-    /// Of a convolution of `c` channels that the fast kernel knows.
-    pub(crate) fn new(c: usize, out_w: usize, window: &Window) -> Option<Self> {
-        let square = window.kernel_h == window.kernel_w && window.stride_h == window.stride_w;
-        let (kernel, stride) = (usize::from(window.kernel_h), usize::from(window.stride_h));
-        let dilation = [window.dilation_h, window.dilation_w].map(usize::from);
-        let known = square
-            && matches!((kernel, stride), (3 | 5, 1 | 2))
-            && (stride == 1 || dilation == [1, 1])
-            && c >= BLOCK
-            && out_w >= 1;
-        if !known {
-            return None;
-        }
-        // Told to be positive, so that no division by them can panic.
-        let dilation = [
-            NonZeroUsize::new(dilation[0])?,
-            NonZeroUsize::new(dilation[1])?,
-        ];
-        // Two outputs at a time read pairs of pixels.
-        let outputs = div_ceil(out_w, dilation[1]).next_multiple_of(2);
-        let pitch = 2 * (outputs.checked_sub(1)? * stride + kernel).next_multiple_of(2);
-        let cut = Self {
-            kernel,
-            stride,
-            pad: [window.pad_top.into(), window.pad_left.into()],
-            dilation,
-            pitch,
-            line: pitch,
-            rows: NonZeroUsize::MIN,
-        };
-        cut.with_line(pitch)
-    }
-
-    /// With rows of `line` words, as many as fit.
-    fn with_line(self, line: usize) -> Option<Self> {
-        let room = (SCRATCH_WORDS / NonZeroUsize::new(line)?).checked_sub(self.lines(1))?;
-        let rows = NonZeroUsize::new(room / NonZeroUsize::new(self.stride)? + 1)?;
-        Some(Self { line, rows, ..self })
-    }
-
-    /// For an output over the input: strips of all phases, so that no column is written before another phase
-    /// has read it. None where blocks of the `c` channels would share some.
-    pub(crate) fn over(self, c: usize) -> Option<Self> {
-        let line = self.pitch * self.dilation[1].get();
-        self.with_line(line).filter(|_| c.is_multiple_of(BLOCK))
-    }
-
-    /// Words of a row before those of `phase`.
-    fn before(&self, phase: usize) -> usize {
-        match self.line > self.pitch {
-            true => phase * self.pitch,
-            false => 0,
-        }
-    }
-
-    /// Input rows that `rows` output rows read.
-    pub(crate) fn lines(&self, rows: usize) -> usize {
-        rows.saturating_sub(1) * self.stride + (self.kernel - 1) * self.dilation[0].get() + 1
-    }
-
     /// The whole convolution before its clamp; false if the constants of some channel need the generic
     /// kernel.
     fn run<S: Slices>(&self, src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) -> bool {
-        // Padding for as much as is read only.
-        let mut pixels = heapless::Vec::<u32, SCRATCH_WORDS>::new();
-        let mut filter = Filter::empty();
+        // Weights, and padding for as many pixels as are read only.
+        let mut scratch = heapless::Vec::<u32, WORDS>::new();
+        let n_taps = self.windows.taps_len();
+        let (plan, mut epilogue) = (self.weights(src.c).into(), Epilogue::default());
+        let reach = self.reach();
         let padding = S::padding(src.zero_point);
         let zero_points = [src.zero_point, dst.zero_point];
-        let strips = dst.h.div_ceil(self.rows.get());
-        let phases = 0..self.dilation[1].get().min(dst.w);
+        let [h, w] = self.turn([dst.h, dst.w]);
+        let strips = h.div_ceil(self.rows.get());
+        let phases = 0..self.dilation[1].get().min(w);
         for [phase, strip] in phases.flat_map(|phase| (0..strips).map(move |strip| [phase, strip]))
         {
             let top = strip * self.rows.get();
-            let rows = self.rows.get().min(dst.h - top);
+            let rows = self.rows.get().min(h - top);
             let words = self.lines(rows) * self.line;
-            pixels.clear();
-            if pixels.resize(words, padding).is_err() {
+            scratch.truncate(n_taps);
+            if scratch.resize(n_taps + words, padding).is_err() {
                 return false;
             }
+            let Some((taps, pixels)) = scratch.split_at_mut_checked(n_taps) else {
+                return false;
+            };
             let lines = S::Spread::from(self.inside(src, [top, rows], phase, 0));
-            let outputs = Outputs::<S>::new(self, [dst.w, dst.c], [phase, top, rows]);
+            let outputs = Outputs::<S>::new(self, dst, [phase, top, rows]);
             // Where the channels are no multiple of 4, the last slice repeats some of the one before.
             for slice in 0..src.c.div_ceil(BLOCK) {
                 let first = (slice * BLOCK).min(src.c - BLOCK);
-                let shape = [src.c, first, self.kernel];
-                if weights::<S>(&mut filter, shape, constants, zero_points).is_none() {
+                let weights_of = (&plan, &mut *taps, reach);
+                let exact = weights::<S>(&mut epilogue, weights_of, first, constants, zero_points);
+                if exact.is_none() {
                     return false;
                 }
                 let data = src.data.get(first..).unwrap_or_default();
-                S::spread_lines(data, &lines, &mut pixels);
-                outputs.write(dst, &filter, &pixels, first);
+                S::spread_lines(data, &lines, pixels);
+                let slice = Slice {
+                    pixels,
+                    taps,
+                    epilogue: &epilogue,
+                };
+                outputs.write(dst, &slice, first);
             }
         }
         true
@@ -204,59 +137,69 @@ impl Cut {
     /// As [`Cut::run`] over the input, strip after strip of each block; gives the first channel of the first
     /// block whose constants need the generic kernel, where it stopped.
     fn run_over<S: Slices>(&self, image: &mut Over<'_>, constants: &Weighted<'_>) -> Option<usize> {
-        let mut pixels = heapless::Vec::<u32, SCRATCH_WORDS>::new();
-        let mut filter = Filter::empty();
-        let padding = S::padding(image.zero_points[0]);
-        let phases = self.dilation[1].get().min(image.to[1]);
-        let strips = image.to[0].div_ceil(self.rows.get());
+        let mut scratch = heapless::Vec::<u32, WORDS>::new();
+        let n_taps = self.windows.taps_len();
+        let (plan, mut epilogue) = (self.weights(image.c).into(), Epilogue::default());
+        let reach = self.reach();
+        let zero_points = image.zero_points;
+        let padding = S::padding(zero_points[0]);
+        let [h, w] = self.turn(image.to);
+        let phases = self.dilation[1].get().min(w);
+        let strips = h.div_ceil(self.rows.get());
         // A strip that is all of the image is the same for every block.
         let stays = phases == 1 && strips == 1;
         let (mut spread, mut outputs) = (None, None);
+        // They fit, as `Cut::rows` says; so do the pixels.
+        scratch.resize(n_taps, padding).unwrap_or_default();
         for first in (0..image.c).step_by(BLOCK) {
-            let shape = [image.c, first, self.kernel];
-            if weights::<S>(&mut filter, shape, constants, image.zero_points).is_none() {
+            let taps = scratch.get_mut(..n_taps).unwrap_or_default();
+            let weights_of = (&plan, taps, reach);
+            let exact = weights::<S>(&mut epilogue, weights_of, first, constants, zero_points);
+            if exact.is_none() {
                 return Some(first);
             }
             for strip in 0..strips {
                 let top = strip * self.rows.get();
-                let rows = self.rows.get().min(image.to[0] - top);
-                let n_kept = if top > 0 { self.keep(&mut pixels) } else { 0 };
+                let rows = self.rows.get().min(h - top);
+                let pixels = scratch.get_mut(n_taps..).unwrap_or_default();
+                let n_kept = if top > 0 { self.keep(pixels) } else { 0 };
                 // Its padding is there from the block before.
                 if strips > 1 || first == 0 {
-                    pixels.truncate(n_kept * self.line);
-                    // They fit, as `rows` says.
-                    pixels
-                        .resize(self.lines(rows) * self.line, padding)
+                    scratch.truncate(n_taps + n_kept * self.line);
+                    scratch
+                        .resize(n_taps + self.lines(rows) * self.line, padding)
                         .unwrap_or_default();
                 }
+                let Some((taps, pixels)) = scratch.split_at_mut_checked(n_taps) else {
+                    return Some(first);
+                };
                 let src = image.src();
                 let data = src.data.get(first..).unwrap_or_default();
                 for phase in 0..phases {
                     let inside = || self.inside(&src, [top, rows], phase, n_kept).into();
                     let lines: &S::Spread = kept(&mut spread, stays, inside);
-                    S::spread_lines(data, lines, &mut pixels);
+                    S::spread_lines(data, lines, pixels);
                 }
+                let slice = Slice {
+                    pixels,
+                    taps,
+                    epilogue: &epilogue,
+                };
                 let mut dst = image.dst();
                 for phase in 0..phases {
-                    let shape = [dst.w, dst.c];
-                    let new = || Outputs::<S>::new(self, shape, [phase, top, rows]);
+                    let new = || Outputs::<S>::new(self, &dst, [phase, top, rows]);
                     let outputs = kept(&mut outputs, stays, new);
-                    outputs.write(&mut dst, &filter, &pixels, first);
+                    outputs.write(&mut dst, &slice, first);
                 }
             }
         }
         None
     }
 
-    /// Rows that a strip shares with the one before.
-    pub(crate) fn shared_lines(&self) -> usize {
-        self.lines(1).saturating_sub(self.stride)
-    }
-
     /// Moves the rows that the next strip reads as well to its start and gives their number.
     fn keep(&self, pixels: &mut [u32]) -> usize {
         let kept = self.shared_lines();
-        let from = self.rows.get() * self.stride * self.line;
+        let from = self.rows.get() * self.windows.stride[0] * self.line;
         // Upwards, as the two may overlap.
         for i in 0..kept * self.line {
             let word = pixels.get(from + i).copied().unwrap_or(0);
@@ -265,41 +208,6 @@ impl Cut {
             }
         }
         kept
-    }
-
-    /// What of an image lies in a strip of `rows` output rows from `top` on, in columns of `phase`, behind
-    /// the `kept` rows that are there.
-    #[inline(always)]
-    pub(crate) fn inside(
-        &self,
-        src: &Src<'_>,
-        [top, rows]: [usize; 2],
-        phase: usize,
-        kept: usize,
-    ) -> Lines {
-        let step = self.dilation[1];
-        let above = self.pad[0].saturating_sub(top * self.stride).max(kept);
-        let left = div_ceil(self.pad[1].saturating_sub(phase), step);
-        let y = (top * self.stride + above).saturating_sub(self.pad[0]);
-        let x = (left * step.get() + phase).saturating_sub(self.pad[1]);
-        let behind = [
-            src.h.saturating_sub(y),
-            div_ceil(src.w.saturating_sub(x), step),
-        ];
-        let room = [self.lines(rows), self.pitch / 2];
-        Lines {
-            start: (y * src.w + x) * src.c,
-            step: step.get() * src.c,
-            down: src.w * src.c,
-            n: [
-                behind[0].min(room[0].saturating_sub(above)),
-                behind[1].min(room[1].saturating_sub(left)),
-            ],
-            to: above * self.line + self.before(phase),
-            left,
-            pitch: self.line,
-            zero_point: src.zero_point,
-        }
     }
 }
 
@@ -318,18 +226,18 @@ struct Outputs<S: Slices> {
 }
 
 impl<S: Slices> Outputs<S> {
-    /// Of `phase`, in `rows` output rows from `top` on of an output of width and channels `[w, c]`.
+    /// Of `phase`, in `rows` output rows from `top` on of `dst`.
     #[inline(never)]
-    fn new(cut: &Cut, [w, c]: [usize; 2], [phase, top, rows]: [usize; 3]) -> Self {
+    fn new(cut: &Cut, dst: &Dst<'_>, [phase, top, rows]: [usize; 3]) -> Self {
         let [down, right] = cut.dilation;
-        let line = w * c;
+        let [_, w] = cut.turn([dst.h, dst.w]);
+        let [line, step] = cut.turn([dst.w * dst.c, dst.c]);
         let strip = |n_rows: usize| {
             S::Rows::from(Strip {
                 pitch: down.get() * cut.line,
-                kernel: cut.kernel,
-                stride: cut.stride,
+                windows: cut.windows,
                 n: [n_rows, div_ceil(w - phase, right)],
-                step: [down.get() * line, right.get() * c],
+                step: [down.get() * line, right.get() * step],
             })
         };
         let (each, rest) = (rows / down, rows % down);
@@ -340,19 +248,19 @@ impl<S: Slices> Outputs<S> {
             fewer: (whole < phases).then(|| strip(each)),
             phases: [phases, whole],
             words: [cut.before(phase), cut.line],
-            out: [top * line + phase * c, line],
+            out: [top * line + phase * step, line],
         }
     }
 
     /// Those of the four channels from `first` on.
     #[inline(always)]
-    fn write(&self, dst: &mut Dst<'_>, filter: &Filter, pixels: &[u32], first: usize) {
+    fn write(&self, dst: &mut Dst<'_>, slice: &Slice<'_>, first: usize) {
         let [phases, whole] = self.phases;
         let mut phase = |strip: &S::Rows, row: usize| {
             let from = self.words[0] + row * self.words[1];
             let to = self.out[0] + row * self.out[1] + first;
-            let pixels = pixels.get(from..).unwrap_or_default();
-            let slice = Slice { pixels, filter };
+            let pixels = slice.pixels.get(from..).unwrap_or_default();
+            let slice = Slice { pixels, ..*slice };
             S::rows(strip, &slice, dst.data.get_mut(to..).unwrap_or_default());
         };
         phase(&self.strip, 0);

@@ -2,17 +2,35 @@
 //! with them.
 
 use super::packing::Epilogue;
-use super::slices::taps_len;
+
+/// Windows of a depthwise convolution, as rows and columns.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows {
+    /// Taps.
+    pub kernel: [usize; 2],
+    /// From one window to the next.
+    pub stride: [usize; 2],
+    /// Pairs of pixels of a row that the windows of two outputs beside each other span, the first of them
+    /// from the first half of a pair on. A row of many is taken in equal parts, which may take some more.
+    pub(crate) pairs: usize,
+}
+
+/// Where the weights of a depthwise convolution are.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights {
+    /// What they are for.
+    pub windows: Windows,
+    /// Bytes from one row of a window, and from one column, to the next.
+    pub step: [usize; 2],
+}
 
 /// Output rows of four channels of a depthwise convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct Strip {
     /// Words from one row of pixels to the next.
     pub pitch: usize,
-    /// Rows and columns of the window, 3 or 5.
-    pub kernel: usize,
-    /// Horizontal step, 1 or 2.
-    pub stride: usize,
+    /// What is computed.
+    pub windows: Windows,
     /// Output rows and outputs of a row.
     pub n: [usize; 2],
     /// Bytes from one output row, and from one output pixel, to the next.
@@ -24,31 +42,10 @@ pub struct Strip {
 pub struct Slice<'a> {
     /// Expanded pixels in the form of [`Slices`](super::Slices), from the first tap of the first output on.
     pub pixels: &'a [u32],
-    /// Weights and constants.
-    pub filter: &'a Filter,
-}
-
-/// Most words of expanded weights: of a window of 5×5.
-pub(super) const TAPS_WORDS: usize = taps_len(5);
-
-/// Weights and constants of four channels.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct Filter {
-    /// Bias and requantization.
-    pub epilogue: Epilogue,
     /// Weights in the form of [`Slices`](super::Slices).
-    pub taps: [u32; TAPS_WORDS],
-}
-
-impl Filter {
-    /// Nothing yet.
-    pub(super) fn empty() -> Self {
-        Self {
-            epilogue: Epilogue::default(),
-            taps: [0; TAPS_WORDS],
-        }
-    }
+    pub taps: &'a [u32],
+    /// Bias and requantization.
+    pub epilogue: &'a Epilogue,
 }
 
 /// Pixels of an image that become words of a strip.

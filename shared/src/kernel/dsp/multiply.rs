@@ -34,10 +34,11 @@ struct Windows {
     weights: *const u32,
     epilogue: *const Epilogue,
     out: [*mut i8; 2],
-    /// Rows and columns.
-    side: usize,
     /// Bytes from behind one row of the window to the next.
     skip: usize,
+    /// Of the window.
+    rows: usize,
+    columns: usize,
     /// Bytes from the first window to the second.
     ahead: usize,
 }

@@ -2,8 +2,7 @@
 //! others in tests. It owns no algorithm beyond what an instruction set has to give.
 
 use super::packing::{BLOCK, Epilogue};
-use super::slices::{self, pair};
-use super::{Lines, Simd, Slice, Slices, Strip, blocks_of, halves};
+use super::{Lines, Simd, Slice, Slices, Strip, Weights, blocks_of, slices};
 
 /// Plain Rust.
 #[derive(Clone, Copy, Debug)]
@@ -42,39 +41,43 @@ impl Simd for Portable {
 }
 
 impl Slices for Portable {
+    type Taps = Weights;
     type Spread = Lines;
     type Rows = Strip;
+
+    #[inline]
+    fn taps(weights: &[u8], taps: &Weights, to: &mut [u32]) -> [i32; BLOCK] {
+        slices::taps(weights, taps, to);
+        [0; BLOCK]
+    }
 
     fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
         slices::spread_lines(src, lines, to);
     }
 
     fn rows(strip: &Strip, slice: &Slice<'_>, out: &mut [i8]) {
-        let Slice { pixels, filter } = *slice;
-        let ([n_rows, n], side) = (strip.n, strip.kernel);
-        let pairs = side.saturating_sub(1);
-        let half = |words: &[u32], at: usize, which: usize| {
-            let word = words.get(at).copied().unwrap_or(0);
-            halves(word)[which % 2]
-        };
+        let (windows, [n_rows, n]) = (&strip.windows, strip.n);
+        let pairs = windows.pairs;
+        let pixels = slice.pixels.as_chunks::<BLOCK>().0;
+        let taps = slice.taps.as_chunks::<BLOCK>().0;
         for (y, x) in (0..n_rows).flat_map(|y| (0..n).map(move |x| (y, x))) {
-            let mut acc = filter.epilogue.bias;
-            for (ky, kx) in (0..side).flat_map(|ky| (0..side).map(move |kx| (ky, kx))) {
-                let row = (y * strip.stride + ky) * strip.pitch;
-                let column = x * strip.stride + kx;
-                // Every weight but the last begins a pair.
-                let first = kx.min(pairs.saturating_sub(1));
-                for (c, acc) in acc.iter_mut().enumerate() {
-                    let pixel = half(pixels, row + BLOCK * (column / 2) + c, column);
-                    let at = BLOCK * pairs * ky + pair(c, first, pairs);
-                    let weight = half(&filter.taps, at, kx - first);
-                    *acc = acc.wrapping_add(pixel * weight);
+            let mut acc = slice.epilogue.bias;
+            let column = (x - x % 2) * windows.stride[1];
+            for (row, j) in (0..windows.kernel[0]).flat_map(|row| (0..pairs).map(move |j| (row, j)))
+            {
+                let line = (y * windows.stride[0] + row) * (strip.pitch / BLOCK);
+                let pixels = pixels.get(line + column / 2 + j).unwrap_or(&[0; BLOCK]);
+                let taps = taps
+                    .get(2 * (row * pairs + j) + x % 2)
+                    .unwrap_or(&[0; BLOCK]);
+                for (acc, (&x, &w)) in acc.iter_mut().zip(pixels.iter().zip(taps)) {
+                    *acc = Self::smlad(x, w, *acc);
                 }
             }
             let at = y * strip.step[0] + x * strip.step[1];
             let outputs = out.get_mut(at..).unwrap_or_default();
             for (lane, (out, acc)) in outputs.iter_mut().zip(acc).enumerate() {
-                *out = filter.epilogue.requantize(lane, acc);
+                *out = slice.epilogue.requantize(lane, acc);
             }
         }
     }

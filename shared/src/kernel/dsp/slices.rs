@@ -2,19 +2,30 @@
 //!
 //! It owns that form and must not know strips, nor the order of slices.
 
+use core::num::NonZeroUsize;
+
 use super::packing::BLOCK;
-use super::{Lines, Simd, Slice, Strip, halves, word};
+use super::{Lines, Simd, Slice, Strip, Weights, Windows, div_ceil, halves, word};
+
+/// Most pairs of pixels of a row that an instruction set has to take at a time.
+pub(crate) const MAX_PAIRS: usize = 6;
+/// Most words of expanded weights in any form that leave the pixels all of their room: of a window of 5×5
+/// with stride 2.
+pub(super) const TAPS_WORDS: usize = 160;
 
 /// What a depthwise convolution needs of an instruction set. Unless it has a form of its own:
 ///
 /// - word `4·(x/2) + c` of a row holds pixels `x` and `x + 1` of channel `c`, `x` even, as halfwords, the
 ///   zero point taken off;
-/// - of a window's row of `k` weights, `k − 1` pairs of neighbours, `(w[i], w[i + 1])`: first of channels 0
-///   and 1 in turn, then of channels 2 and 3.
+/// - two outputs beside each other, the first at an even `x`, are computed from the same pairs of
+///   pixels of each row. For each of these there are eight words of weights in the order of
+///   use, of four channels for the first output, then for the second: `(w[2j], w[2j + 1])` and, with stride
+///   `s`, `(w[2j − s], w[2j − s + 1])`, where weights that there are not count 0.
 ///
-/// So one SMLAD is two taps, of outputs at even places with pairs from an even weight on, at odd places
-/// from an odd one.
+/// So one SMLAD is two taps, whatever the window and its stride.
 pub trait Slices: Simd {
+    /// [`Weights`] as [`Slices::taps`] takes them, slice after slice.
+    type Taps: From<Weights>;
     /// [`Lines`] as [`Slices::spread_lines`] takes them, slice after slice.
     type Spread: From<Lines>;
     /// A [`Strip`] as [`Slices::rows`] takes it, slice after slice.
@@ -26,27 +37,10 @@ pub trait Slices: Simd {
         0
     }
 
-    /// Four weights each of `side²` taps, `step` bytes apart, in `4·side·(side − 1)` words. Gives their sums
-    /// where the zero point stays in the pixels, so that it has to be taken off the bias.
-    #[inline]
-    fn taps(weights: &[u8], step: usize, side: usize, to: &mut [u32]) -> [i32; BLOCK] {
-        let four = |tap: usize| {
-            let bytes = weights.get(tap * step..).and_then(|w| w.first_chunk());
-            bytes.unwrap_or(&[0; BLOCK]).map(u8::cast_signed)
-        };
-        let pairs = side.saturating_sub(1);
-        for (row, to) in to.chunks_exact_mut((4 * pairs).max(1)).enumerate() {
-            for i in 0..pairs {
-                let [first, second] = [i, i + 1].map(|x| four(row * side + x));
-                for (c, (first, second)) in first.into_iter().zip(second).enumerate() {
-                    if let Some(to) = to.get_mut(pair(c, i, pairs)) {
-                        *to = word(first.into(), second.into());
-                    }
-                }
-            }
-        }
-        [0; BLOCK]
-    }
+    /// Four weights of each tap in at most [`taps_len`](Windows::taps_len) words, which are padding or what
+    /// this wrote before. Gives their sums where the zero point stays in the pixels, so that it has to be
+    /// taken off the bias.
+    fn taps(weights: &[u8], taps: &Self::Taps, to: &mut [u32]) -> [i32; BLOCK];
 
     /// The pixels of `lines`, row by row, between padding. Slices that are too short give a wrong result.
     fn spread_lines(src: &[i8], lines: &Self::Spread, to: &mut [u32]);
@@ -54,6 +48,27 @@ pub trait Slices: Simd {
     /// Rows of outputs into `out[y·step[0] + x·step[1] + channel]`, limited to i8. Slices that are too short
     /// give a wrong result.
     fn rows(strip: &Self::Rows, slice: &Slice<'_>, out: &mut [i8]);
+}
+
+/// [`Slices::taps`] in the form that no instruction set has of its own.
+#[inline]
+pub(super) fn taps(weights: &[u8], taps: &Weights, to: &mut [u32]) {
+    let Weights { windows, step } = taps;
+    let [rows, columns] = windows.kernel;
+    let (mut to, pairs) = (to.as_chunks_mut::<BLOCK>().0.iter_mut(), windows.pairs);
+    for row in 0..rows {
+        let weight = |i: usize, c: usize| match i < columns {
+            true => weights
+                .get(row * step[0] + i * step[1] + c)
+                .map_or(0, |w| w.cast_signed().into()),
+            false => 0,
+        };
+        for at in (0..pairs).flat_map(|j| [2 * j, (2 * j).wrapping_sub(windows.stride[1])]) {
+            for (c, to) in to.next().into_iter().flatten().enumerate() {
+                *to = word(weight(at, c), weight(at.wrapping_add(1), c));
+            }
+        }
+    }
 }
 
 /// [`Slices::spread_lines`] in the form that no instruction set has of its own.
@@ -79,15 +94,36 @@ pub(super) fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
     }
 }
 
-/// Words that [`Slices::taps`] writes for a window of `side` rows and columns: those of pairs, which are more
-/// than two for each tap.
-#[inline]
-pub(super) const fn taps_len(side: usize) -> usize {
-    4 * side * side.saturating_sub(1)
-}
+impl Windows {
+    /// Of `kernel` taps and these steps from one to the next.
+    pub(crate) fn new(kernel: [usize; 2], stride: [usize; 2]) -> Self {
+        let pairs = (kernel[1] + stride[1]).div_ceil(2);
+        // Told to be positive, so that no division by it can panic.
+        let parts = NonZeroUsize::new(pairs.div_ceil(MAX_PAIRS)).filter(|parts| parts.get() > 1);
+        Self {
+            kernel,
+            stride,
+            pairs: parts.map_or(pairs, |parts| div_ceil(pairs, parts) * parts.get()),
+        }
+    }
 
-/// Place, in a row of `pairs`, of pair `i` of channel `c`.
-#[inline]
-pub(super) fn pair(c: usize, i: usize, pairs: usize) -> usize {
-    2 * pairs * (c / 2) + 2 * i + c % 2
+    /// Taps.
+    pub(crate) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Side and stride, if they are 3 or 5 and 1 or 2 in both directions: the windows that processors with SMLAD
+    /// have kernels for of their own.
+    #[inline]
+    pub(crate) fn square(&self) -> Option<[usize; 2]> {
+        let ([rows, side], [down, stride]) = (self.kernel, self.stride);
+        let known = matches!((side, stride), (3 | 5, 1 | 2)) && rows == side && down == stride;
+        known.then_some([side, stride])
+    }
+
+    /// Words that [`Slices::taps`] writes at most: eight for each pair of pixels.
+    #[inline]
+    pub(super) fn taps_len(&self) -> usize {
+        2 * BLOCK * self.kernel[0] * self.pairs
+    }
 }

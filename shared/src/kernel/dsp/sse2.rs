@@ -9,8 +9,7 @@
 use core::arch::x86_64::*;
 
 use super::packing::{BLOCK, Epilogue};
-use super::slices::pair;
-use super::{Lines, Portable, Simd, Slice, Slices, Strip, slices};
+use super::{Lines, Simd, Slice, Slices, Strip, Weights, slices};
 
 /// x86-64.
 #[derive(Clone, Copy, Debug)]
@@ -146,58 +145,30 @@ fn store(scaled: __m128i, out: Option<&mut [i8]>) {
     }
 }
 
-/// Weights of one row of a window, `K` of them, for outputs at even and at odd places: pairs as the pixels
-/// are, the missing one 0.
 #[target_feature(enable = "sse2")]
-#[inline]
-fn row_weights<const K: usize>(row: &[u32]) -> [[__m128i; 3]; 2] {
-    let pairs = K - 1;
-    let load = |i: usize| {
-        let word = |c: usize| row.get(pair(c, i, pairs)).copied().unwrap_or(0);
-        load(&core::array::from_fn(word))
-    };
-    let [even, odd]: [[__m128i; 3]; 2] = [
-        core::array::from_fn(|j| match 2 * j < pairs {
-            true => load(2 * j),
-            false => _mm_srli_epi32::<16>(load(pairs - 1)),
-        }),
-        core::array::from_fn(|j| match j {
-            0 => _mm_slli_epi32::<16>(load(0)),
-            _ => load((2 * j - 1).min(pairs - 1)),
-        }),
-    ];
-    [even, odd]
-}
-
-/// `K` is the window's side.
-#[target_feature(enable = "sse2")]
-fn rows<const K: usize>(strip: &Strip, slice: &Slice<'_>, out: &mut [i8]) {
-    let filter = slice.filter;
-    let mut weights = [[[_mm_setzero_si128(); 3]; 2]; K];
-    for (to, row) in weights
-        .iter_mut()
-        .zip(filter.taps.chunks_exact(BLOCK * (K - 1)))
-    {
-        *to = row_weights::<K>(row);
-    }
-    let constants = Lanes::new(&filter.epilogue, filter.epilogue.bias);
+fn rows(strip: &Strip, slice: &Slice<'_>, out: &mut [i8]) {
+    let constants = Lanes::new(slice.epilogue, slice.epilogue.bias);
     let pixels = slice.pixels.as_chunks::<BLOCK>().0;
-    let [n_rows, n] = strip.n;
-    for (y, x) in (0..n_rows).flat_map(|y| (0..n).map(move |x| (y, x))) {
-        let mut acc = _mm_setzero_si128();
-        let column = x * strip.stride;
-        for (ky, weights) in weights.iter().enumerate() {
-            let from = (y * strip.stride + ky) * (strip.pitch / BLOCK) + column / 2;
-            let words = pixels.get(from..).and_then(|p| p.get(..K / 2 + 1));
-            let Some(words) = words else {
+    let taps = slice.taps.as_chunks::<BLOCK>().0.as_chunks::<2>().0;
+    let (windows, [n_rows, n], pairs) = (&strip.windows, strip.n, strip.windows.pairs);
+    for (y, x) in (0..n_rows).flat_map(|y| (0..n).step_by(2).map(move |x| (y, x))) {
+        let mut acc = [constants.bias; 2];
+        let mut from = y * windows.stride[0] * (strip.pitch / BLOCK) + x / 2 * windows.stride[1];
+        for taps in taps.chunks_exact(pairs.max(1)).take(windows.kernel[0]) {
+            let Some(words) = pixels.get(from..from + pairs) else {
                 return;
             };
-            for (words, weight) in words.iter().zip(&weights[column % 2]) {
-                acc = _mm_add_epi32(acc, _mm_madd_epi16(load(words), *weight));
+            for (words, taps) in words.iter().zip(taps) {
+                let words = load(words);
+                acc[0] = _mm_add_epi32(acc[0], _mm_madd_epi16(words, load(&taps[0])));
+                acc[1] = _mm_add_epi32(acc[1], _mm_madd_epi16(words, load(&taps[1])));
             }
+            from += strip.pitch / BLOCK;
         }
-        let scaled = constants.requantize(_mm_add_epi32(acc, constants.bias));
-        store(scaled, out.get_mut(y * strip.step[0] + x * strip.step[1]..));
+        for (acc, x) in acc.into_iter().zip(x..n) {
+            let at = y * strip.step[0] + x * strip.step[1];
+            store(constants.requantize(acc), out.get_mut(at..));
+        }
     }
 }
 
@@ -216,8 +187,15 @@ impl Simd for Sse2 {
 }
 
 impl Slices for Sse2 {
+    type Taps = Weights;
     type Spread = Lines;
     type Rows = Strip;
+
+    #[inline]
+    fn taps(weights: &[u8], taps: &Weights, to: &mut [u32]) -> [i32; BLOCK] {
+        slices::taps(weights, taps, to);
+        [0; BLOCK]
+    }
 
     #[inline]
     fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
@@ -226,12 +204,7 @@ impl Slices for Sse2 {
 
     #[inline]
     fn rows(strip: &Strip, slice: &Slice<'_>, out: &mut [i8]) {
-        match strip.kernel {
-            // SAFETY: every x86-64 processor has SSE2.
-            3 => unsafe { rows::<3>(strip, slice, out) },
-            // SAFETY: as above.
-            5 => unsafe { rows::<5>(strip, slice, out) },
-            _ => Portable::rows(strip, slice, out),
-        }
+        // SAFETY: every x86-64 processor has SSE2.
+        unsafe { rows(strip, slice, out) }
     }
 }

@@ -2,11 +2,13 @@
 //! and must not know layers.
 
 use core::arch::naked_asm;
+use core::num::NonZeroUsize;
 
-use crate::kernel::dsp::packing::BLOCK;
-use crate::kernel::dsp::{Filter, Slice, Strip};
+use crate::kernel::dsp::packing::{BLOCK, Epilogue};
+use crate::kernel::dsp::slices::MAX_PAIRS;
+use crate::kernel::dsp::{Slice, Strip, div_ceil};
 
-/// What a [`Kernel`] works on; it copies the fields to its stack in this order, the last one aside.
+/// What a [`Kernel`] works on; it copies the fields to its stack in this order, the last three aside.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Job {
@@ -26,9 +28,19 @@ struct Job {
     next_out: usize,
     /// Bytes of a row's pairs.
     pairs_bytes: usize,
+    /// Bytes of code for pairs of pixels that a part of a row has none for, and bytes of all weights. Here
+    /// `pitch_bytes` count from behind a part of a row to the next one, and `back` from behind the last one.
+    streamed: [usize; 2],
 }
 
-type Kernel = unsafe extern "C" fn(&Job, *const u32, &Filter, *mut i8);
+type Kernel = unsafe extern "C" fn(&Job, *const u32, &Constants, *mut i8);
+
+/// What is the same for all outputs of a slice.
+#[repr(C)]
+struct Constants {
+    taps: *const u32,
+    epilogue: *const Epilogue,
+}
 
 /// Part of a strip: its first pixels, in bytes, and its first output.
 #[derive(Clone, Copy)]
@@ -41,65 +53,84 @@ struct Part {
 
 /// A [`Strip`] in parts.
 ///
-/// Two outputs of a row at a time. Of an odd number the last column is left: two outputs below each other at a
+/// Two outputs of a row at a time. A window without a kernel of its own takes a row of it, or each of equal
+/// parts of its only row, in one piece. Of an odd number the last column is left: two outputs below each other at a
 /// time if there is a kernel for that, else each is written over what is computed beside it.
 #[derive(Clone, Copy)]
 pub struct Rows {
     parts: [Option<Part>; 3],
     /// Words of pixels and outputs that are there at least; more than there can be where no kernel fits.
     least: [usize; 2],
+    /// Words of weights.
+    taps: usize,
 }
 
 impl From<Strip> for Rows {
     fn from(strip: Strip) -> Self {
-        let kernels: Option<(Kernel, Option<Kernel>)> = match (strip.kernel, strip.stride) {
-            (3, 1) => Some((kernel_3_1, Some(down_3_1))),
-            (3, 2) => Some((kernel_3_2, Some(down_3_2))),
-            (5, 1) => Some((kernel_5_1, None)),
-            (5, 2) => Some((kernel_5_2, None)),
-            _ => None,
-        };
+        let (rows, pairs) = (strip.windows.kernel[0], strip.windows.pairs);
+        let [stride_down, stride] = strip.windows.stride;
+        let bytes = 4 * strip.pitch;
+        let span = rows.saturating_sub(1) * bytes;
+        let (kernel, down, pitch_bytes, behind, skip): (Kernel, Option<Kernel>, _, _, _) =
+            match strip.windows.square() {
+                Some([3, 1]) => (kernel_3_1, Some(down_3_1), bytes, span, 0),
+                Some([3, _]) => (kernel_3_2, Some(down_3_2), bytes, span, 0),
+                Some([_, 1]) => (kernel_5_1, None, bytes, span, 0),
+                Some(_) => (kernel_5_2, None, bytes, span, 0),
+                None => {
+                    // One row is in parts that follow each other.
+                    let parts = NonZeroUsize::new(pairs.div_ceil(MAX_PAIRS));
+                    let part = parts.map_or(0, |parts| div_ceil(pairs, parts));
+                    let ahead = match rows {
+                        1 => 0,
+                        _ => bytes.wrapping_sub(PAIR_BYTES * pairs),
+                    };
+                    let behind = rows * PAIR_BYTES * pairs;
+                    let behind = behind.wrapping_add(rows.wrapping_mul(ahead));
+                    let skip = PAIR_CODE_BYTES * MAX_PAIRS.saturating_sub(part);
+                    (kernel_any, None, ahead, behind, skip)
+                }
+            };
         let none = Self {
             parts: [None; 3],
             least: [usize::MAX; 2],
+            taps: strip.windows.taps_len(),
         };
         let ([n_rows, n], [line, step]) = (strip.n, strip.step);
-        let (Some((kernel, down)), Some(last_row), Some(last)) =
-            (kernels, n_rows.checked_sub(1), n.checked_sub(1))
-        else {
+        let (Some(last_row), Some(last)) = (n_rows.checked_sub(1), n.checked_sub(1)) else {
             return none;
         };
-        // Outputs are computed in twos, from pairs of pixels.
-        let columns = (last | 1) * strip.stride + strip.kernel;
-        let bytes = 4 * strip.pitch;
-        let row_bytes = strip.stride * bytes;
+        let row_bytes = stride_down * bytes;
         let even = n - n % 2;
-        let pairs_bytes = 8 * even * strip.stride;
+        // Bytes from the pixels of one pair of outputs to those of the next.
+        let beside = PAIR_BYTES * stride;
+        let pairs_bytes = even / 2 * beside;
         let job = Job {
             step,
-            pitch_bytes: bytes,
-            back: (16 * strip.stride).wrapping_sub((strip.kernel - 1) * bytes),
+            pitch_bytes,
+            back: beside.wrapping_sub(behind),
             rows: n_rows,
             next: row_bytes.wrapping_sub(pairs_bytes),
             row_bytes,
             next_out: line.wrapping_sub(even * step),
             pairs_bytes,
+            streamed: [skip, 2 * PAIR_BYTES * rows * pairs],
         };
         let part = |kernel, job, row: usize, x: usize| Part {
             kernel,
             job,
-            pixels: row * row_bytes + 8 * x * strip.stride,
+            pixels: row * row_bytes + x / 2 * beside,
             out: row * line + x * step,
         };
-        let beside = (even > 0).then(|| part(kernel, job, 0, 0));
+        let two = (even > 0).then(|| part(kernel, job, 0, 0));
         let below = match down.filter(|_| n_rows >= 2) {
             _ if n % 2 == 0 => [None; 2],
             None => {
                 let job = Job {
                     step: 0,
-                    next: row_bytes.wrapping_sub(16 * strip.stride),
+                    next: row_bytes.wrapping_sub(beside),
                     next_out: line,
-                    pairs_bytes: 16 * strip.stride,
+                    pairs_bytes: beside,
                     ..job
                 };
                 [Some(part(kernel, job, 0, last)), None]
@@ -108,7 +139,7 @@ impl From<Strip> for Rows {
                 // One row of pairs below each other.
                 let job = |rows: usize| Job {
                     step: line,
-                    back: (2 * row_bytes).wrapping_sub((strip.kernel - 1 + strip.stride) * bytes),
+                    back: (2 * row_bytes).wrapping_sub(span + stride_down * bytes),
                     rows: 1,
                     pairs_bytes: rows * row_bytes,
                     ..job
@@ -119,10 +150,10 @@ impl From<Strip> for Rows {
             }
         };
         Self {
-            parts: [beside, below[0], below[1]],
+            parts: [two, below[0], below[1]],
             least: [
-                (last_row * strip.stride + strip.kernel - 1) * strip.pitch
-                    + 2 * columns.next_multiple_of(2),
+                (last_row * stride_down + rows.saturating_sub(1)) * strip.pitch
+                    + BLOCK * (last / 2 * stride + pairs),
                 last_row * line + last * step + BLOCK,
             ],
             ..none
@@ -134,40 +165,58 @@ impl Rows {
     /// All outputs of a slice, if it fits.
     #[inline(always)]
     pub(super) fn run(&self, slice: &Slice<'_>, out: &mut [i8]) {
-        if slice.pixels.len() < self.least[0] || out.len() < self.least[1] {
+        if slice.pixels.len() < self.least[0]
+            || out.len() < self.least[1]
+            || slice.taps.len() < self.taps
+        {
             return;
         }
         let (pixels, out) = (slice.pixels.as_ptr(), out.as_mut_ptr());
+        let constants = Constants {
+            taps: slice.taps.as_ptr(),
+            epilogue: slice.epilogue,
+        };
         for part in self.parts.iter().flatten() {
             let pixels = pixels.wrapping_byte_add(part.pixels);
             // SAFETY: `least` covers the windows of all outputs, and these are among them.
-            unsafe { (part.kernel)(&part.job, pixels, slice.filter, out.wrapping_add(part.out)) }
+            unsafe { (part.kernel)(&part.job, pixels, &constants, out.wrapping_add(part.out)) }
         }
     }
 }
 
-// Where `kernel` finds the weights.
-const _: () = assert!(core::mem::offset_of!(Filter, taps) == 56);
+/// Bytes of a pair of pixels of four channels.
+const PAIR_BYTES: usize = 16;
+/// Bytes of code for one, on which [`kernel_any`] counts.
+const PAIR_CODE_BYTES: usize = 56;
 
-/// Outputs, two at a time, the first one in `$first` on: `$rows` are the windows' rows with a [`down`] between them.
+/// Outputs, two at a time, the first one in `$first` on: `$rows` are the windows' rows with a [`down`] between
+/// them; `$more`, which may change r4 to r7, leaves the stack `$frame` bytes less 48 deeper.
 macro_rules! kernel {
     ($name:ident, $rows:expr, [$first:literal, $second:literal]) => {
+        kernel!($name, $rows, [$first, $second], "", "48");
+    };
+    ($name:ident, $rows:expr, [$first:literal, $second:literal], $more:expr, $frame:literal) => {
         /// # Safety
         /// In each of the `rows`, at least one, for each pair of outputs in `pairs_bytes`, at least one, the
         /// pairs of both windows' pixels are readable with rows `pitch_bytes` apart, `out` takes four bytes at
-        /// either output, `filter` holds the window's pairs; `pixels` is aligned to 4.
+        /// either output; `constants` are readable, with all of the window's weights; `pixels` is aligned to 4.
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(job: &Job, pixels: *const u32, filter: &Filter, out: *mut i8) {
+        unsafe extern "C" fn $name(
+            job: &Job,
+            pixels: *const u32,
+            constants: &Constants,
+            out: *mut i8,
+        ) {
             naked_asm!(
                 processor!(),
                 "push {{r4-r11, lr}}",
+                $more,
                 "ldm r0, {{r5-r12}}",
                 "mov lr, r1",
                 "mov r4, r3",
                 "add r3, r1, r12",
-                "mov r1, r2",
-                "add r0, r2, #56",
-                "add r2, r2, #16",
+                "ldrd r0, r1, [r2]",
+                "add r2, r1, #16",
                 // Pairs of weights, biases, constants, the end of a row's pixels, outputs, then the job.
                 "push {{r0-r11}}",
                 "1:",
@@ -207,7 +256,7 @@ macro_rules! kernel {
                 "strd r9, r8, [sp, #12]",
                 "b 1b",
                 "2:",
-                "add sp, sp, #48",
+                concat!("add sp, sp, #", $frame),
                 "pop {{r4-r11, pc}}",
             )
         }
@@ -296,3 +345,4 @@ kernel!(
     ),
     ["r4", "r0"]
 );
+kernel!(kernel_any, any_row!(), ["r0", "r4"], enter_any!(), "56");

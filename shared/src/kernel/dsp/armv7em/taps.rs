@@ -230,3 +230,54 @@ macro_rules! down {
         "ldr r8, [sp, #24]\n add lr, lr, r8\n"
     };
 }
+
+/// Two words onto the stack: where [`any_row`] begins, and where the weights end. r0 points to the job, r2 to
+/// the constants.
+macro_rules! enter_any {
+    () => {
+        "ldrd r4, r5, [r0, #32]
+        adr r6, 4f
+        add r4, r4, r6
+        orr r4, r4, #1
+        ldr r7, [r2]
+        add r5, r5, r7
+        push {{r4, r5}}
+        "
+    };
+}
+
+/// A pair of pixels and its weights for two outputs. Exactly 56 bytes of code.
+macro_rules! any_pair {
+    () => {
+        concat!(
+            "ldrd r8, r9, [lr], #8\n",
+            weights!(skip "16"),
+            take!("smlad", first, 0),
+            weights!(skip "-8"),
+            take!("smlad", second, 0),
+            "ldrd r8, r9, [lr], #8\n",
+            weights!(skip "16"),
+            take!("smlad", first, 2),
+            weights!(skip "8"),
+            take!("smlad", second, 2),
+        )
+    };
+}
+
+/// Rows of as many pairs of pixels as [`enter_any`] says, until the weights end.
+macro_rules! any_row {
+    () => {
+        concat!(
+            same_biases!(),
+            "3:\n ldr pc, [sp, #48]\n .p2align 2\n 4:\n",
+            any_pair!(),
+            any_pair!(),
+            any_pair!(),
+            any_pair!(),
+            any_pair!(),
+            any_pair!(),
+            down!(),
+            "ldr r8, [sp, #52]\n cmp r12, r8\n bne 3b\n",
+        )
+    };
+}

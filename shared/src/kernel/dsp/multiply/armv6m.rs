@@ -286,12 +286,12 @@ pub(super) unsafe extern "C" fn dot4(
 /// Two windows of four channels.
 ///
 /// # Safety
-/// Either window's pixels and the weights are readable for two words a tap, all aligned to 4; the side is
-/// at least 1; `epilogue` is readable, and each `out` takes four bytes.
+/// Either window's pixels and the weights are readable for two words a tap, all aligned to 4; there is a row
+/// and a column at least; `epilogue` is readable, and each `out` takes four bytes.
 pub(super) unsafe fn windows(job: &Windows) {
     // SAFETY: the caller gives a readable one.
     let epilogue = unsafe { &*job.epilogue };
-    let shape = [job.side, job.skip, 8 * job.side * job.side];
+    let shape = [job.columns, job.skip, 8 * job.rows * job.columns];
     let second = job.pixels.wrapping_byte_add(job.ahead);
     let n = if job.ahead == 0 { 1 } else { 2 };
     for (pixels, out) in [job.pixels, second].into_iter().zip(job.out).take(n) {
@@ -304,11 +304,12 @@ pub(super) unsafe fn windows(job: &Windows) {
     }
 }
 
-/// `acc[i] += Σ pixel·w` of a window of four channels; `shape` is its side, the bytes from behind one row
+/// `acc[i] += Σ pixel·w` of a window of four channels; `shape` is its columns, the bytes from behind one row
 /// of pixels to the next, and the bytes of all weights.
 ///
 /// # Safety
-/// `pixels` and `weights` are readable for two words a tap and aligned to 4; the side is at least 1.
+/// `pixels` and `weights` are readable for two words a tap and aligned to 4; there is a row and a column at
+/// least.
 #[unsafe(naked)]
 unsafe extern "C" fn window(
     pixels: *const u32,

@@ -239,17 +239,16 @@ macro_rules! channel {
 /// Two windows of four channels; r0 to r3 and r4 to r7 accumulate, r11 counts taps of a row.
 ///
 /// # Safety
-/// Either window's pixels and the weights are readable for two words a tap, all aligned to 4; the side is
-/// at least 1; each `out` takes four bytes.
+/// Either window's pixels and the weights are readable for two words a tap, all aligned to 4; there is a row
+/// and a column at least; each `out` takes four bytes.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn windows(job: &Windows) {
     naked_asm!(
         "push {{r0, r4-r11, lr}}",
         "ldrd lr, r12, [r0]",
-        "ldrd r11, r8, [r0, #20]",
-        "ldr r10, [r0, #28]",
+        "ldrd r8, r9, [r0, #20]",
+        "ldrd r11, r10, [r0, #28]",
         // Bytes to the next row, rows left, taps of a row.
-        "mov r9, r11",
         "push {{r8, r9, r11}}",
         "add r10, r10, lr",
         "ldr r8, [r0, #8]",
