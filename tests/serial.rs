@@ -66,7 +66,10 @@ fn a_board_behind_a_port_is_a_device() {
         assert!(said.contains("3 inputs, every score equal"), "{said}");
     }
     for (connection, words) in [
-        (format!("{name}:12345678901"), "12345678901: no device"),
+        (
+            format!("{name}:12345678901"),
+            "12345678901 as a serial port",
+        ),
         (format!("{}:9600", socket.display()), "has no baud rate"),
         (
             "/dev/no-such-port:9600".into(),

@@ -52,8 +52,6 @@ pub(crate) use strip::Strip as PaddedStrip;
 pub use vector::Proved;
 pub(crate) use vector::{Words, fill};
 
-use core::num::NonZeroUsize;
-
 use super::Dst;
 use crate::layer::Clamp;
 use packing::Epilogue;
@@ -83,7 +81,7 @@ fn blocks_of<'w>(weights: &'w [u8], columns: &[u32]) -> core::slice::ChunksExact
 }
 
 /// `n / by`, rounded up.
-fn div_ceil(n: usize, by: NonZeroUsize) -> usize {
+fn div_ceil(n: usize, by: core::num::NonZeroUsize) -> usize {
     n / by + usize::from(n % by > 0)
 }
 

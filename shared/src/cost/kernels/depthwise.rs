@@ -38,7 +38,7 @@ fn fast(cut: &Cut, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
         Some(_) => 200 + columns * (7 + 10 * (columns - 1)),
         None => 230 + taps * (30 + 26 * cut.windows.pairs),
     };
-    let (mut total, mut kept) = (1400, 0);
+    let (mut total, mut kept) = (1700, 0);
     for top in (0..h).step_by(cut.rows.get()) {
         let rows = cut.rows.get().min(h - top);
         let (moved, all) = (kept * cut.line, cut.lines(rows) * cut.line);
