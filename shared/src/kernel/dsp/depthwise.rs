@@ -22,8 +22,8 @@ use cut::WORDS;
 /// pixels at a time are computed; columns are taken as rows where the window is higher than wide. Columns,
 /// and rows, whose distance is no multiple of the dilation never meet in a window: each such phase is a
 /// convolution without dilation. Fast are, from 4 channels on, windows of one row or one column, and others
-/// of up to 11 taps, with stride 2 up to 10, in the longer direction; of 256 taps in all, with either a
-/// stride or a dilation in each direction, if the scratch takes the rows of a window. Never panics if
+/// whose taps and stride in the longer direction are at most 12 together; of 256 taps in all, with either
+/// a stride or a dilation in each direction, if the scratch takes the rows of a window. Never panics if
 /// `Model::parse` accepted the blob. Cost: 5.9 KiB of stack; instructions in [`crate::cost`].
 pub fn depthwise_conv2d_s8<S: Slices>(
     src: &Src<'_>,

@@ -178,7 +178,9 @@ impl Rows {
         };
         for part in self.parts.iter().flatten() {
             let pixels = pixels.wrapping_byte_add(part.pixels);
-            // SAFETY: `least` covers the windows of all outputs, and these are among them.
+            // SAFETY: `least` covers the windows of all outputs, and these are among them. The counts of
+            // `kernel_any` are `From<Strip>`'s, of a window that `Cut` gave: at least one row and one pair, and
+            // of several rows no more than `MAX_PAIRS`, so that each of them is one part.
             unsafe { (part.kernel)(&part.job, pixels, &constants, out.wrapping_add(part.out)) }
         }
     }
@@ -200,6 +202,9 @@ macro_rules! kernel {
         /// In each of the `rows`, at least one, for each pair of outputs in `pairs_bytes`, at least one, the
         /// pairs of both windows' pixels are readable with rows `pitch_bytes` apart, `out` takes four bytes at
         /// either output; `constants` are readable, with all of the window's weights; `pixels` is aligned to 4.
+        /// In `kernel_any` `pitch_bytes` lie between parts of rows, see [`Job::streamed`]: those are
+        /// `PAIR_CODE_BYTES` for each pair fewer than `MAX_PAIRS` that a part has, of at least one, and a
+        /// positive multiple of the bytes of a part's weights.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(
             job: &Job,
