@@ -31,7 +31,7 @@ pub enum NpyError {
     Header,
     /// Values of a type that no model takes.
     #[error(
-        "values of type {descr}: save int8 or uint8 (as they are) or float32 (will be quantized), e.g. \
+        "values of type {descr}: save int8 (as they are), uint8 (less 128) or float32 (will be quantized), e.g. \
          x.astype(numpy.float32)"
     )]
     Type {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 #[derive(Args)]
 pub(crate) struct SampleArgs {
-    /// Inputs in place of test images: NumPy's .npy of int8 or uint8 (as they are) or float32 (quantized by the
-    /// model's scale), one sample or [n, ...] of them; or raw int8 bytes.
+    /// Inputs in place of test images: NumPy's .npy of int8 (as they are), uint8 (less 128, as of a uint8 model) or
+    /// float32 (quantized by the input's scale), one sample or [n, ...] of them; or raw int8 bytes.
     #[arg(
         long,
         value_name = "FILE",
