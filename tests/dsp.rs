@@ -39,7 +39,23 @@ pub(crate) fn tame(to: &mut Output, rng: &mut ChaCha8Rng) {
 }
 
 fn with_packed<S: Simd>(k: &Case, w: &[i8]) -> Vec<i8> {
-    let PackedWeights { sums, reach, bytes } = pack(w, Depth::new(&k.window, k.src.c));
+    by(k, w, |_| {}, dsp::packed_conv2d_s8::<S>)
+}
+
+/// Output of `kernel` with the weights `w` packed, then changed.
+pub(crate) fn by(
+    k: &Case,
+    w: &[i8],
+    change: impl FnOnce(&mut [u8]),
+    kernel: impl Fn(&Src<'_>, &mut Dst<'_>, &Window, &Weighted<'_>, Packed<'_>),
+) -> Vec<i8> {
+    let packed = pack(w, Depth::new(&k.window, k.src.c));
+    let PackedWeights {
+        sums,
+        reach,
+        mut bytes,
+    } = packed;
+    change(&mut bytes);
     let sums: Vec<u8> = sums.into_iter().flat_map(i32::to_le_bytes).collect();
     let packed = Packed {
         sums: &sums,
@@ -53,7 +69,7 @@ fn with_packed<S: Simd>(k: &Case, w: &[i8]) -> Vec<i8> {
                 requant: constants.requant,
             };
             let packed = packed.proved(&constants.requant, k.src.zero_point as i32);
-            dsp::packed_conv2d_s8::<S>(&view(&k.src), dst, &k.window, constants, packed);
+            kernel(&view(&k.src), dst, &k.window, constants, packed);
         });
     })
 }

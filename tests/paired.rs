@@ -3,51 +3,29 @@
 //!
 //! The loops of Armv7-M and Armv6-M are compared on the emulated processors: `tests/bench.rs`.
 
-use aplysia_deploy::pack::{PackedWeights, pack};
+use aplysia_deploy::pack::pack;
 use aplysia_deploy::pair::pair;
 use aplysia_deploy::{DeployError, import};
 use aplysia_shared::blob::field;
+use aplysia_shared::kernel::Src;
 use aplysia_shared::kernel::dsp::packing::{self, Depth, Reach};
 use aplysia_shared::kernel::dsp::{self, Native, Packed, Portable, Simd, paired};
 use aplysia_shared::kernel::sums::{ChannelStat, Lattice, Sums};
-use aplysia_shared::kernel::{Src, Weighted};
 use aplysia_shared::{BlobError, Constants, Model, Op, Requant, Tensor, Window, include_blob};
 use proptest::prelude::*;
 use rand::Rng;
 
 use crate::blob::encoded;
-use crate::dsp::{tame, with_plain};
+use crate::dsp::{by, tame, with_plain};
 use crate::import::outputs_digest;
-use crate::kernel::{Case, case, config, run, view, weights, with_constants};
+use crate::kernel::{Case, case, config, weights};
 use crate::tflite::File;
 
 /// The file of every operator, imported with paired weights, as it was first written.
 const KEPT: &[u8] = include_blob!("blobs/v1-paired.blob");
 
 fn with_paired<S: Simd>(k: &Case, w: &[i8]) -> Vec<i8> {
-    let packed = pack(w, Depth::new(&k.window, k.src.c));
-    let PackedWeights {
-        sums,
-        reach,
-        mut bytes,
-    } = packed;
-    paired::swap(&mut bytes);
-    let sums: Vec<u8> = sums.into_iter().flat_map(i32::to_le_bytes).collect();
-    let packed = Packed {
-        sums: &sums,
-        reach: Reach(reach),
-        exact: false,
-    };
-    run(k.geometry.out, k.to.bias.len(), &k.to, |dst| {
-        with_constants(&k.to, w, |constants| {
-            let constants = &Weighted {
-                weights: &bytes,
-                requant: constants.requant,
-            };
-            let packed = packed.proved(&constants.requant, k.src.zero_point as i32);
-            dsp::paired_conv2d_s8::<S>(&view(&k.src), dst, &k.window, constants, packed);
-        });
-    })
+    by(k, w, paired::swap, dsp::paired_conv2d_s8::<S>)
 }
 
 /// A layer over all of an image of `size`, with weights of the whole range or all at their limits.

@@ -1,5 +1,5 @@
 //! Instructions of learning on a Cortex-M4. It owns the constants, fitted to counts of the emulated board
-//! (`tests/schedule.rs` holds the error); conditions are those of the module above.
+//! (`tests/estimates.rs` holds the error); conditions are those of the module above.
 
 use crate::adapt::{Config, Head, deep, homeostasis};
 use crate::blob::{GoldenKind, Model};
