@@ -79,32 +79,38 @@ fn expanded(left: usize, n: usize) -> usize {
     10 * pairs + 2 * (pairs / 2) + 9 * (first + last) + 11
 }
 
-/// `n` rows of four channels, two outputs at a time: 8 multiplications for two taps, loads, and 47 around
+/// `n` rows of four channels, two outputs at a time: 8 multiplications for two taps, loads, and 44 around
 /// them. Of an odd number of outputs the last column goes down two rows at a time where a kernel does, else
 /// with a turn for each.
 fn outputs(cut: &Cut, n: usize, columns: usize) -> usize {
     let square = cut.windows.square();
     let beside = match square {
-        Some([3, 1]) => 3 * 24 + 4,
-        Some([3, _]) => 3 * 26 + 4,
-        Some(_) => 5 * 38 + 8,
+        Some([3, 1]) => 3 * 25,
+        Some([3, _]) => 3 * 27,
+        Some(_) => 5 * 39,
         None => {
             let pairs = cut.windows.pairs;
             let pieces = cut.windows.kernel[0] * pairs.div_ceil(MAX_PAIRS);
-            14 * cut.windows.kernel[0] * pairs + 6 * pieces + 4
+            14 * cut.windows.kernel[0] * pairs + 6 * pieces + 5
         }
     };
-    let beside = beside + 47;
+    let beside = beside + 44;
+    // With the weights onto the stack.
+    let call = match square {
+        Some([3, _]) => 16,
+        Some(_) => 30,
+        None => 10,
+    };
     let below = match square {
-        Some([3, 1]) => Some(145),
-        Some([3, _]) => Some(151),
+        Some([3, 1]) => Some(140),
+        Some([3, _]) => Some(144),
         _ => None,
     };
-    let rows = |turns: usize| 5 + n * (turns * beside + 11);
+    let rows = |turns: usize| call + n * (turns * beside + 11);
     let pairs = if columns >= 2 { rows(columns / 2) } else { 0 };
     let last = match (columns % 2, below.filter(|_| n >= 2)) {
         (0, _) => 0,
-        (_, Some(below)) => n.div_ceil(2) * below + 30 * (1 + n % 2),
+        (_, Some(below)) => n.div_ceil(2) * below + 41 * (1 + n % 2),
         (_, None) => rows(1) + 15,
     };
     pairs + last

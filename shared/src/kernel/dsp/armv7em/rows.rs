@@ -8,19 +8,16 @@ use crate::kernel::dsp::packing::{BLOCK, Epilogue};
 use crate::kernel::dsp::slices::MAX_PAIRS;
 use crate::kernel::dsp::{Slice, Strip, div_ceil};
 
-/// What a [`Kernel`] works on; it copies the fields to its stack in this order, the last three aside.
+/// What a [`Kernel`] works on; it loads the fields in this order.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Job {
     /// From the first output of a pair to the second, 0 for one output.
     step: usize,
-    pitch_bytes: usize,
-    /// From the last row of one pair of outputs to the first row of the next; this and what follows modulo
-    /// 2^32.
-    back: usize,
     /// Rows of outputs.
     rows: usize,
-    /// Bytes from the end of one row's pairs to the first pair of the next row.
+    /// Bytes from the end of one row's pairs to the first pair of the next row; this and what follows modulo
+    /// 2^32.
     next: usize,
     /// Bytes from the end of one row's pairs to the end of the next row's.
     row_bytes: usize,
@@ -28,9 +25,11 @@ struct Job {
     next_out: usize,
     /// Bytes of a row's pairs.
     pairs_bytes: usize,
-    /// Bytes of code for pairs of pixels that a part of a row has none for, and bytes of all weights. Here
-    /// `pitch_bytes` count from behind a part of a row to the next one, and `back` from behind the last one.
-    streamed: [usize; 2],
+    /// From one row of pixels to the next; in `kernel_any` from behind a part of a row to the next one.
+    pitch_bytes: usize,
+    /// For `kernel_any`: bytes from where a part would follow the last one to the next pair of outputs, bytes of code
+    /// for pairs of pixels that a part has none for, and bytes of all weights.
+    streamed: [usize; 3],
 }
 
 type Kernel = unsafe extern "C" fn(&Job, *const u32, &Constants, *mut i8);
@@ -70,13 +69,12 @@ impl From<Strip> for Rows {
         let (rows, pairs) = (strip.windows.kernel[0], strip.windows.pairs);
         let [stride_down, stride] = strip.windows.stride;
         let bytes = 4 * strip.pitch;
-        let span = rows.saturating_sub(1) * bytes;
         let (kernel, down, pitch_bytes, behind, skip): (Kernel, Option<Kernel>, _, _, _) =
             match strip.windows.square() {
-                Some([3, 1]) => (kernel_3_1, Some(down_3_1), bytes, span, 0),
-                Some([3, _]) => (kernel_3_2, Some(down_3_2), bytes, span, 0),
-                Some([_, 1]) => (kernel_5_1, None, bytes, span, 0),
-                Some(_) => (kernel_5_2, None, bytes, span, 0),
+                Some([3, 1]) => (kernel_3_1, Some(down_3_1), bytes, 0, 0),
+                Some([3, _]) => (kernel_3_2, Some(down_3_2), bytes, 0, 0),
+                Some([_, 1]) => (kernel_5_1, None, bytes, 0, 0),
+                Some(_) => (kernel_5_2, None, bytes, 0, 0),
                 None => {
                     // One row is in parts that follow each other.
                     let parts = NonZeroUsize::new(pairs.div_ceil(MAX_PAIRS));
@@ -107,14 +105,17 @@ impl From<Strip> for Rows {
         let pairs_bytes = even / 2 * beside;
         let job = Job {
             step,
-            pitch_bytes,
-            back: beside.wrapping_sub(behind),
             rows: n_rows,
             next: row_bytes.wrapping_sub(pairs_bytes),
             row_bytes,
             next_out: line.wrapping_sub(even * step),
             pairs_bytes,
-            streamed: [skip, 2 * PAIR_BYTES * rows * pairs],
+            pitch_bytes,
+            streamed: [
+                beside.wrapping_sub(behind),
+                skip,
+                2 * PAIR_BYTES * rows * pairs,
+            ],
         };
         let part = |kernel, job, row: usize, x: usize| Part {
             kernel,
@@ -139,7 +140,6 @@ impl From<Strip> for Rows {
                 // One row of pairs below each other.
                 let job = |rows: usize| Job {
                     step: line,
-                    back: (2 * row_bytes).wrapping_sub(span + stride_down * bytes),
                     rows: 1,
                     pairs_bytes: rows * row_bytes,
                     ..job
@@ -192,12 +192,11 @@ const PAIR_BYTES: usize = 16;
 const PAIR_CODE_BYTES: usize = 56;
 
 /// Outputs, two at a time, the first one in `$first` on: `$rows` are the windows' rows with a [`down`] between
-/// them; `$more`, which may change r4 to r7, leaves the stack `$frame` bytes less 48 deeper.
+/// them, behind which lr points to the next pair of outputs. `$enter`, which may change r4 to r11, leaves the stack
+/// `$frame` bytes less 52 deeper; `$walks` is what the rows have in r12.
 macro_rules! kernel {
-    ($name:ident, $rows:expr, [$first:literal, $second:literal]) => {
-        kernel!($name, $rows, [$first, $second], "", "48");
-    };
-    ($name:ident, $rows:expr, [$first:literal, $second:literal], $more:expr, $frame:literal) => {
+    ($name:ident, $rows:expr, [$first:literal, $second:literal],
+        [$enter:expr, $walks:literal, $frame:literal]) => {
         /// # Safety
         /// In each of the `rows`, at least one, for each pair of outputs in `pairs_bytes`, at least one, the
         /// pairs of both windows' pixels are readable with rows `pitch_bytes` apart, `out` takes four bytes at
@@ -215,27 +214,29 @@ macro_rules! kernel {
             naked_asm!(
                 processor!(),
                 "push {{r4-r11, lr}}",
-                $more,
-                "ldm r0, {{r5-r12}}",
                 "mov lr, r1",
-                "mov r4, r3",
-                "add r3, r1, r12",
-                "ldrd r0, r1, [r2]",
-                "add r2, r1, #16",
-                // Pairs of weights, biases, constants, the end of a row's pixels, outputs, then the job.
-                "push {{r0-r11}}",
+                "mov r12, r3",
+                "ldrd r1, r2, [r2]",
+                $enter,
+                // The end of a row's pixels, outputs, then the job.
+                "mov r4, r12",
+                "ldm r0, {{r5-r11}}",
+                "add r3, lr, r10",
+                "push {{r3-r9}}",
+                // Biases, rows of pixels or weights, constants.
+                "ldm r2!, {{r4-r7}}",
+                concat!("mov r8, ", $walks),
+                "mov r9, r2",
+                "push {{r4-r9}}",
                 "1:",
-                "ldrd r12, r8, [sp]",
-                "ldm r8, {{r0-r3}}",
+                "ldm sp, {{r0-r3, r12}}",
                 $rows,
-                "ldr r8, [sp, #28]",
-                "add lr, lr, r8",
-                "ldr r12, [sp, #8]",
+                "ldr r12, [sp, #20]",
                 requantize!(
                     "r8" "r9" "r10" "r11" "r8" "r9" "r10" "r11",
                     "ldm r12, {{r8-r12}}", "r12"
                 ),
-                "ldrd r8, r9, [sp, #16]",
+                "ldrd r8, r9, [sp, #28]",
                 "bfi r4, r5, #8, #8",
                 "bfi r0, r1, #8, #8",
                 "bfi r4, r6, #16, #8",
@@ -245,20 +246,20 @@ macro_rules! kernel {
                 concat!("str ", $second, ", [r8, r9]"),
                 concat!("str ", $first, ", [r8]"),
                 "add r8, r8, r9, lsl #1",
-                "str r8, [sp, #16]",
-                "ldr r9, [sp, #12]",
+                "str r8, [sp, #28]",
+                "ldr r9, [sp, #24]",
                 "cmp lr, r9",
                 "bne 1b",
                 // The next row.
-                "ldrd r10, r11, [sp, #32]",
+                "ldrd r10, r11, [sp, #36]",
                 "subs r10, r10, #1",
                 "beq 2f",
-                "str r10, [sp, #32]",
+                "str r10, [sp, #36]",
                 "add lr, lr, r11",
-                "ldrd r10, r11, [sp, #40]",
+                "ldrd r10, r11, [sp, #44]",
                 "add r9, r9, r10",
                 "add r8, r8, r11",
-                "strd r9, r8, [sp, #12]",
+                "strd r9, r8, [sp, #24]",
                 "b 1b",
                 "2:",
                 concat!("add sp, sp, #", $frame),
@@ -271,83 +272,95 @@ macro_rules! kernel {
 kernel!(
     kernel_3_1,
     concat!(
-        row_3_1!(begin),
+        row_3_1!(begin "0"),
         down!(),
-        row_3_1!(second),
+        row_3_1!(second "1"),
         down!(),
-        row_3_1!(second)
+        row_3_1!(last "2")
     ),
-    ["r0", "r4"]
+    ["r0", "r4"],
+    [enter_square!("3"), "r11", "148"]
 );
 kernel!(
     kernel_3_2,
     concat!(
-        row_3_2!(begin),
+        row_3_2!(begin "0"),
         down!(),
-        row_3_2!(second),
+        row_3_2!(second "1"),
         down!(),
-        row_3_2!(second)
+        row_3_2!(last "2")
     ),
-    ["r4", "r0"]
+    ["r4", "r0"],
+    [enter_square!("3"), "r11", "148"]
 );
 kernel!(
     down_3_1,
     concat!(
         same_biases!(),
-        one_row!(first, ["0", "8", "16", "24"]),
+        one_row!(first, "0"),
         down!(),
-        shared_row!(["32", "40", "48", "56"], ["0", "8", "16", "24"]),
+        shared_row!("1", "0"),
         down!(),
-        shared_row!(["64", "72", "80", "88"], ["32", "40", "48", "56"]),
+        shared_row!("2", "1"),
         down!(),
-        one_row!(second, ["64", "72", "80", "88"]),
+        one_row!(second, "2"),
+        up!("0"),
     ),
-    ["r0", "r4"]
+    ["r0", "r4"],
+    [enter_square!("3"), "r11", "148"]
 );
 kernel!(
     down_3_2,
     concat!(
         same_biases!(),
-        one_row!(first, ["0", "8", "16", "24"]),
+        one_row!(first, "0"),
         down!(),
-        one_row!(first, ["32", "40", "48", "56"]),
+        one_row!(first, "1"),
         down!(),
-        shared_row!(["64", "72", "80", "88"], ["0", "8", "16", "24"]),
+        shared_row!("2", "0"),
         down!(),
-        one_row!(second, ["32", "40", "48", "56"]),
+        one_row!(second, "1"),
         down!(),
-        one_row!(second, ["64", "72", "80", "88"]),
+        one_row!(second, "2"),
     ),
-    ["r0", "r4"]
+    ["r0", "r4"],
+    [enter_square!("3"), "r11", "148"]
 );
 kernel!(
     kernel_5_1,
     concat!(
-        row_5_1!(begin),
+        row_5_1!(begin "0"),
         down!(),
-        row_5_1!(second),
+        row_5_1!(second "1"),
         down!(),
-        row_5_1!(second),
+        row_5_1!(second "2"),
         down!(),
-        row_5_1!(second),
+        row_5_1!(second "3"),
         down!(),
-        row_5_1!(second)
+        row_5_1!(last "4")
     ),
-    ["r0", "r4"]
+    ["r0", "r4"],
+    [enter_square!("10"), "r11", "372"]
 );
 kernel!(
     kernel_5_2,
     concat!(
-        row_5_2!(begin),
+        row_5_2!(begin "0"),
         down!(),
-        row_5_2!(second),
+        row_5_2!(second "1"),
         down!(),
-        row_5_2!(second),
+        row_5_2!(second "2"),
         down!(),
-        row_5_2!(second),
+        row_5_2!(second "3"),
         down!(),
-        row_5_2!(second)
+        row_5_2!(last "4")
     ),
-    ["r4", "r0"]
+    ["r4", "r0"],
+    [enter_square!("10"), "r11", "372"]
 );
-kernel!(kernel_any, any_row!(), ["r0", "r4"], enter_any!(), "56");
+kernel!(
+    kernel_any,
+    any_row!(),
+    ["r0", "r4"],
+    [enter_any!(), "r1", "68"]
+);

@@ -1,25 +1,27 @@
 //! Rows of taps of a depthwise convolution, of two output pixels of four channels. It owns these pieces of code
-//! only and must not know loops: lr points to pixels, r12 to weights; r0 to r3 accumulate the first output,
-//! r4 to r7 the second.
+//! only and must not know loops: lr points to pixels; r0 to r3 accumulate the first output, r4 to r7 the second.
+//! Of windows of three or five taps in a row the weights are on the stack and r12 holds the bytes from one row of
+//! pixels to the next; of others r12 points to the weights.
 
-/// The pair of pixels `$at` bytes on, of two channels, in r8 and r9.
+/// The pair of pixels `$at` bytes on, of two channels, in r8 and r9; with `!` lr goes there.
 macro_rules! pixels {
-    ($at:literal) => {
+    ([$at:literal]) => {
         concat!("ldrd r8, r9, [lr, #", $at, "]\n")
+    };
+    ([$at:literal !]) => {
+        concat!("ldrd r8, r9, [lr, #", $at, "]!\n")
     };
 }
 
-/// The next weights of two channels in r10 and r11.
+/// Weights of two channels in r10 and r11: `$at` bytes on among those of row `$row`, each of `$bytes`, on the
+/// stack behind the 52 bytes of a loop.
 macro_rules! weights {
-    () => {
-        "ldrd r10, r11, [r12], #8\n"
+    ([$row:literal * $bytes:literal] + $at:literal) => {
+        concat!("ldrd r10, r11, [sp, #52+", $row, "*", $bytes, "+", $at, "]\n")
     };
-    // And on by as many bytes.
+    // At r12, which goes on by as many bytes.
     (skip $bytes:literal) => {
         concat!("ldrd r10, r11, [r12], #", $bytes, "\n")
-    };
-    ($at:literal) => {
-        concat!("ldrd r10, r11, [r12, #", $at, "]\n")
     };
 }
 
@@ -46,15 +48,16 @@ macro_rules! take {
     };
 }
 
-/// A row of three taps with stride 1, of two channels: `$x0` and `$x1` are the pairs of pixels.
+/// A row of three taps with stride 1, of two channels: `$x0` and `$x1` are the pairs of pixels, `$w0` and `$w1`
+/// those of weights of row `$row`.
 macro_rules! near_3 {
-    ($second:tt, $c:tt, $x0:literal, $x1:literal) => {
+    ($second:tt, $c:tt, $row:tt, [$w0:literal, $w1:literal], [$x0:tt, $x1:tt]) => {
         concat!(
-            weights!(),
+            weights!($row + $w0),
             pixels!($x0),
             take!("smlatb", $second, $c),
             take!("smlad", first, $c),
-            weights!(),
+            weights!($row + $w1),
             pixels!($x1),
             take!("smlabt", first, $c),
             take!("smlad", second, $c),
@@ -64,18 +67,19 @@ macro_rules! near_3 {
 
 /// A row of five taps with stride 1.
 macro_rules! near_5 {
-    ($second:tt, $c:tt, $x0:literal, $x1:literal, $x2:literal) => {
+    ($second:tt, $c:tt, $row:tt, [$w0:literal, $w1:literal, $w2:literal, $w3:literal],
+        [$x0:tt, $x1:tt, $x2:tt]) => {
         concat!(
-            weights!(),
+            weights!($row + $w0),
             pixels!($x0),
             take!("smlatb", $second, $c),
             take!("smlad", first, $c),
-            weights!(),
+            weights!($row + $w1),
             pixels!($x1),
             take!("smlad", second, $c),
-            weights!(),
+            weights!($row + $w2),
             take!("smlad", first, $c),
-            weights!(),
+            weights!($row + $w3),
             pixels!($x2),
             take!("smlabt", first, $c),
             take!("smlad", second, $c),
@@ -83,136 +87,150 @@ macro_rules! near_5 {
     };
 }
 
-/// The first pair of weights with stride 2: of the first output, then of the second, which leaves its pixels.
-/// Here the first output is the one that may begin, in r4 to r7.
-macro_rules! far_pair {
-    ($second:tt, $c:tt, $x0:literal, $x1:literal) => {
+/// A row of three taps with stride 2. Here the first output is the one that may begin, in r4 to r7.
+macro_rules! far_3 {
+    ($second:tt, $c:tt, $row:tt, [$w0:literal, $w1:literal], [$x0:tt, $x1:tt, $x2:tt]) => {
         concat!(
+            weights!($row + $w0),
             pixels!($x0),
             take!("smlad", $second, $c),
             pixels!($x1),
             take!("smlad", first, $c),
-        )
-    };
-}
-
-/// The last weight with stride 2.
-macro_rules! far_last {
-    ($c:tt, $x:literal) => {
-        concat!(
-            weights!(),
+            weights!($row + $w1),
             take!("smlabt", second, $c),
-            pixels!($x),
+            pixels!($x2),
             take!("smlabt", first, $c),
         )
     };
 }
 
-/// A row of three taps with stride 2.
-macro_rules! far_3 {
-    ($second:tt, $c:tt, $x0:literal, $x1:literal, $x2:literal) => {
-        concat!(
-            weights!(),
-            far_pair!($second, $c, $x0, $x1),
-            far_last!($c, $x2)
-        )
-    };
-}
-
-/// A row of five taps with stride 2, which has no use for the second pair.
+/// A row of five taps with stride 2, which has no use for the second pair of weights.
 macro_rules! far_5 {
-    ($second:tt, $c:tt, $x0:literal, $x1:literal, $x2:literal, $x3:literal) => {
+    ($second:tt, $c:tt, $row:tt, [$w0:literal, $w2:literal, $w3:literal],
+        [$x0:tt, $x1:tt, $x2:tt, $x3:tt]) => {
         concat!(
-            weights!(skip "16"),
-            far_pair!($second, $c, $x0, $x1),
-            weights!(),
+            weights!($row + $w0),
+            pixels!($x0),
+            take!("smlad", $second, $c),
+            pixels!($x1),
+            take!("smlad", first, $c),
+            weights!($row + $w2),
             take!("smlad", second, $c),
             pixels!($x2),
             take!("smlad", first, $c),
-            far_last!($c, $x3),
+            weights!($row + $w3),
+            take!("smlabt", second, $c),
+            pixels!($x3),
+            take!("smlabt", first, $c),
         )
     };
 }
 
+/// Row `$row` for two outputs beside each other; the `last` one leaves lr at the next pair of outputs.
 macro_rules! row_3_1 {
-    ($second:tt) => {
+    (@ $second:tt, $row:literal, $x1:tt) => {
         concat!(
-            near_3!($second, 0, "0", "16"),
-            near_3!($second, 2, "8", "24")
+            near_3!($second, 2, [$row * "32"], ["16", "24"], [["8"], ["24"]]),
+            near_3!($second, 0, [$row * "32"], ["0", "8"], [["0"], $x1])
         )
+    };
+    (last $row:literal) => {
+        concat!(row_3_1!(@ second, $row, ["16" !]), up!("1"))
+    };
+    ($second:tt $row:literal) => {
+        row_3_1!(@ $second, $row, ["16"])
     };
 }
 macro_rules! row_5_1 {
-    ($second:tt) => {
+    (@ $second:tt, $row:literal, $x1:tt, $x2:tt) => {
         concat!(
-            near_5!($second, 0, "0", "16", "32"),
-            near_5!($second, 2, "8", "24", "40")
+            near_5!($second, 2, [$row * "64"], ["32", "40", "48", "56"], [["8"], ["24"], ["40"]]),
+            near_5!($second, 0, [$row * "64"], ["0", "8", "16", "24"], [["0"], $x1, $x2])
         )
+    };
+    (last $row:literal) => {
+        concat!(row_5_1!(@ second, $row, ["16" !], ["16"]), up!("2"))
+    };
+    ($second:tt $row:literal) => {
+        row_5_1!(@ $second, $row, ["16"], ["32"])
     };
 }
 macro_rules! row_3_2 {
-    ($second:tt) => {
+    (@ $second:tt, $row:literal, $x2:tt) => {
         concat!(
-            far_3!($second, 0, "0", "16", "32"),
-            far_3!($second, 2, "8", "24", "40")
+            far_3!($second, 2, [$row * "32"], ["16", "24"], [["8"], ["24"], ["40"]]),
+            far_3!($second, 0, [$row * "32"], ["0", "8"], [["0"], ["16"], $x2])
         )
+    };
+    (last $row:literal) => {
+        concat!(row_3_2!(@ second, $row, ["32" !]), up!("1"))
+    };
+    ($second:tt $row:literal) => {
+        row_3_2!(@ $second, $row, ["32"])
     };
 }
 macro_rules! row_5_2 {
-    ($second:tt) => {
+    (@ $second:tt, $row:literal, $x2:tt, $x3:tt) => {
         concat!(
-            far_5!($second, 0, "0", "16", "32", "48"),
-            far_5!($second, 2, "8", "24", "40", "56")
+            far_5!($second, 2, [$row * "64"], ["32", "48", "56"], [["8"], ["24"], ["40"], ["56"]]),
+            far_5!($second, 0, [$row * "64"], ["0", "16", "24"], [["0"], ["16"], $x2, $x3])
         )
+    };
+    (last $row:literal) => {
+        concat!(row_5_2!(@ second, $row, ["32" !], ["16"]), up!("2"))
+    };
+    ($second:tt $row:literal) => {
+        row_5_2!(@ $second, $row, ["32"], ["48"])
     };
 }
 
-/// A row that one of two outputs below each other reads, of two channels.
+/// A row of pixels that one of two outputs below each other reads, with its row `$row` of weights, of two
+/// channels.
 macro_rules! one {
-    ($which:tt, $c:tt, $x0:literal, $x1:literal, $w0:literal, $w1:literal) => {
+    ($which:tt, $c:tt, $row:tt, [$w0:literal, $w1:literal], [$x0:tt, $x1:tt]) => {
         concat!(
-            weights!($w0),
+            weights!($row + $w0),
             pixels!($x0),
             take!("smlad", $which, $c),
-            weights!($w1),
+            weights!($row + $w1),
             pixels!($x1),
             take!("smlabt", $which, $c),
         )
     };
 }
 
-/// A row that both read: `$first` are weights of the first, `$second` of the second.
+/// A row of pixels that both read: `$first` is the row of weights of the first output, `$second` of the second.
 macro_rules! shared {
-    ($c:tt, $x0:literal, $x1:literal, [$first0:literal, $first1:literal], [$second0:literal, $second1:literal]) => {
+    ($first:tt, $second:tt, $c:tt, [$w0:literal, $w1:literal], [$x0:tt, $x1:tt]) => {
         concat!(
-            weights!($first0),
+            weights!($first + $w0),
             pixels!($x0),
             take!("smlad", first, $c),
-            weights!($second0),
+            weights!($second + $w0),
             take!("smlad", second, $c),
-            weights!($first1),
+            weights!($first + $w1),
             pixels!($x1),
             take!("smlabt", first, $c),
-            weights!($second1),
+            weights!($second + $w1),
             take!("smlabt", second, $c),
         )
     };
 }
 
-/// Rows of weights for one output below another.
+/// A row of pixels for one output below another, or for both.
 macro_rules! one_row {
-    ($which:tt, [$w0:literal, $w1:literal, $w2:literal, $w3:literal]) => {
+    ($which:tt, $row:literal) => {
         concat!(
-            one!($which, 0, "0", "16", $w0, $w1),
-            one!($which, 2, "8", "24", $w2, $w3)
+            one!($which, 0, [$row * "32"], ["0", "8"], [["0"], ["16"]]),
+            one!($which, 2, [$row * "32"], ["16", "24"], [["8"], ["24"]])
         )
     };
 }
 macro_rules! shared_row {
-    ([$f0:literal, $f1:literal, $f2:literal, $f3:literal], [$s0:literal, $s1:literal, $s2:literal, $s3:literal]) => {
+    ($first:literal, $second:literal) => {
         concat!(
-            shared!(0, "0", "16", [$f0, $f1], [$s0, $s1]),
-            shared!(2, "8", "24", [$f2, $f3], [$s2, $s3])
+            shared!([$first * "32"], [$second * "32"], 0, ["0", "8"], [["0"], ["16"]]),
+            shared!([$first * "32"], [$second * "32"], 2, ["16", "24"], [["8"], ["24"]])
         )
     };
 }
@@ -227,21 +245,38 @@ macro_rules! same_biases {
 /// On to the next row of pixels.
 macro_rules! down {
     () => {
-        "ldr r8, [sp, #24]\n add lr, lr, r8\n"
+        "add lr, lr, r12\n"
     };
 }
 
-/// Two words onto the stack: where [`any_row`] begins, and where the weights end. r0 points to the job, r2 to
-/// the constants.
+/// Up by 2 to the power of `$log` rows.
+macro_rules! up {
+    ($log:literal) => {
+        concat!("sub lr, lr, r12, lsl #", $log, "\n")
+    };
+}
+
+/// Eight words of weights `$times` onto the stack; r1 points to them.
+macro_rules! enter_square {
+    ($times:literal) => {
+        concat!(
+            "add r1, r1, #32*", $times, "\n",
+            ".rept ", $times, "\n ldmdb r1!, {{r4-r11}}\n push {{r4-r11}}\n .endr\n"
+        )
+    };
+}
+
+/// Onto the stack: bytes from one part of a row of pixels to the next one and from behind the last one to the
+/// next pair of outputs, where [`any_row`] begins, and where the weights end. r0 points to the job, r1 to the weights.
 macro_rules! enter_any {
     () => {
-        "ldrd r4, r5, [r0, #32]
-        adr r6, 4f
-        add r4, r4, r6
-        orr r4, r4, #1
-        ldr r7, [r2]
-        add r5, r5, r7
-        push {{r4, r5}}
+        "add r4, r0, #24
+        ldm r4, {{r4-r7}}
+        adr r8, 4f
+        add r6, r6, r8
+        orr r6, r6, #1
+        add r7, r7, r1
+        push {{r4-r7}}
         "
     };
 }
@@ -269,15 +304,15 @@ macro_rules! any_row {
     () => {
         concat!(
             same_biases!(),
-            "3:\n ldr pc, [sp, #48]\n .p2align 2\n 4:\n",
+            "3:\n ldr pc, [sp, #60]\n .p2align 2\n 4:\n",
             any_pair!(),
             any_pair!(),
             any_pair!(),
             any_pair!(),
             any_pair!(),
             any_pair!(),
-            down!(),
-            "ldr r8, [sp, #52]\n cmp r12, r8\n bne 3b\n",
+            "ldr r10, [sp, #64]\n ldrd r8, r9, [sp, #52]\n add lr, lr, r8\n",
+            "cmp r12, r10\n bne 3b\n add lr, lr, r9\n",
         )
     };
 }
