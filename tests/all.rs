@@ -107,8 +107,12 @@ mod budget;
 mod deaths;
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.
 mod device;
+/// The program that learns: no panic and no formatting in it, the host's bits without a debugger.
+mod device_image;
 /// Domain slots: a slow reference, the device, the guard.
 mod domains;
+/// What a program's file says of its functions and calls.
+mod elf;
 /// Estimated instructions of learning against the emulated board's.
 mod estimates;
 /// The guard and the flash of the emulated board: host's bits, restarts, kills.

@@ -29,7 +29,7 @@ fn dies_saying(elf: &Path, blob: &Path, words: &[&str]) -> Option<i32> {
 
 #[test]
 fn a_panic_ends_the_program_with_its_message_and_status_1() {
-    // Nothing that reaches `live` makes it panic.
+    // Nothing in `live` can.
     let elf = firmware().with_file_name("panic");
     let blob = Path::new(env!("CARGO_MANIFEST_DIR")).join("blobs/v1-tiny.blob");
     let words = ["panicked at src/bin/panic.rs", "on purpose, 3 words"];
@@ -57,4 +57,20 @@ fn a_hard_fault_ends_the_program_with_its_place_and_status_1() {
     let words = format!("HardFault at {entry:#010x}");
     let blob = Path::new(env!("CARGO_MANIFEST_DIR")).join("blobs/v1-tiny.blob");
     assert_eq!(dies_saying(file.path(), &blob, &[&words]), Some(1));
+}
+
+#[test]
+fn a_flash_whose_file_cannot_be_opened_ends_the_program_with_the_reason_and_status_1() {
+    let mut qemu = Command::new("qemu-system-arm");
+    let line = "-machine mps2-an386 -display none -monitor none -serial null -semihosting-config \
+                enable=on,target=native,arg=flash,arg=/no/such/folder/flash -kernel";
+    let output = qemu.args(line.split_whitespace()).arg(firmware()).output();
+    let output = output.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(
+        said.contains("no flash: its file cannot be opened"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(1), "{said}");
 }

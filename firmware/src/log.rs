@@ -18,4 +18,4 @@ mod form;
 #[path = "log/text.rs"]
 mod form;
 
-pub use form::{gave_up, hard_fault, no_model, no_slot, panicked, unfit, untrusting};
+pub use form::{gave_up, hard_fault, no_flash, no_model, no_slot, panicked, unfit, untrusting};

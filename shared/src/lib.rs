@@ -13,6 +13,7 @@
 
 pub mod adapt;
 pub mod blob;
+mod bytes;
 pub mod cost;
 mod header;
 pub mod kernel;

@@ -22,6 +22,7 @@
 mod error;
 mod record;
 
+use crate::bytes;
 use crate::header::digest;
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
@@ -103,9 +104,9 @@ impl<F: NorFlash> Store<F> {
             want_bytes,
         })?;
         let mut blocks = snapshot.chunks_mut(BLOCK_BYTES);
-        self.read_snapshot(address, record.bytes, |bytes| {
+        self.read_snapshot(address, record.bytes, |part| {
             if let Some(block) = blocks.next() {
-                block.copy_from_slice(bytes);
+                bytes::copy(block, part);
             }
         })
         .map_err(StoreError::Flash)?;
@@ -181,7 +182,7 @@ impl<F: NorFlash> Store<F> {
         for from in (address..).step_by(F::ERASE_SIZE).take(n_pages as usize) {
             self.flash.erase(from, from + page)?;
         }
-        let blocks = (address..).step_by(BLOCK_BYTES).skip(1);
+        let blocks = (address + BLOCK_BYTES as u32..).step_by(BLOCK_BYTES);
         for (to, bytes) in blocks.zip(snapshot.chunks(BLOCK_BYTES)) {
             let mut block = [0xFF; BLOCK_BYTES];
             for (place, &byte) in block.iter_mut().zip(bytes) {
@@ -229,7 +230,7 @@ impl<F: NorFlash> Store<F> {
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), F::Error> {
         let mut left = bytes as usize;
-        for from in (address..).step_by(BLOCK_BYTES).skip(1) {
+        for from in (address + BLOCK_BYTES as u32..).step_by(BLOCK_BYTES) {
             if left == 0 {
                 break;
             }

@@ -4,10 +4,10 @@
 
 use aplysia_firmware::board::{self, Flash, Flashes, Timer, Uart};
 use aplysia_firmware::trust::TRUST;
-use aplysia_firmware::{log, memory, stack};
+use aplysia_firmware::{fail, log, memory, stack};
 use aplysia_shared::blob::Lead;
 use aplysia_shared::protocol::{
-    Buffers, Machine, Receiver, Server, TransferRefusal, Transfers, send,
+    Buffers, Machine, Receiver, Refusal, Response, Server, TransferRefusal, Transfers, send,
 };
 use aplysia_shared::signature::{Trust, TrustError};
 use aplysia_shared::store::Store;
@@ -67,7 +67,10 @@ fn choose(slots: Flash, room: Room) -> (Receiver<Flash>, Result<&'static [u8], T
     let layout = Layout::halves(slots.capacity() as u32, Flash::ERASE_SIZE as u32);
     let mut updater = match Updater::open(slots, layout.clone(), policy) {
         Ok(updater) => updater,
-        Err(error) => panic!("{}", TransferRefusal::from(error)),
+        Err(error) => {
+            log::no_flash(&TransferRefusal::from(error));
+            fail()
+        }
     };
     let boot = updater.boot();
     if boot.reverted {
@@ -105,7 +108,10 @@ fn server<'a>(
     let end = flash.capacity() as u32;
     let store = match Store::open(flash, 0..end) {
         Ok(store) => store,
-        Err(error) => panic!("{error}"),
+        Err(error) => {
+            log::no_flash(&error);
+            fail()
+        }
     };
     match model {
         Ok(model) => match Server::with_model(machine, model, buffers, store) {
@@ -141,8 +147,13 @@ fn main() -> ! {
         let byte = uart.read();
         if let Some(frame) = line.decoder.push(byte) {
             let response = server.answer(frame);
-            if let Err(error) = send(&response, &mut line.response, |bytes| uart.write(bytes)) {
-                panic!("response does not fit its buffer: {error}");
+            let mut say = |response: &Response<'_>| {
+                send(response, &mut line.response, |bytes| uart.write(bytes))
+            };
+            // Not met: every response fits its buffer. Of one that does not, nothing is sent.
+            let said = say(&response).or_else(|_| say(&Response::Error(Refusal::Internal)));
+            if said.is_err() {
+                fail()
             }
             if server.wants_restart() {
                 uart.flush();

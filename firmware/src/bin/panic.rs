@@ -1,4 +1,4 @@
-//! Panics at once: by it the tests see what becomes of a panic, which nothing that reaches `live` provokes.
+//! Panics at once: by it the tests see what becomes of a panic, which nothing in `live` can do.
 #![no_std]
 #![no_main]
 

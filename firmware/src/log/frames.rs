@@ -5,6 +5,7 @@
 use aplysia_shared::Unfit;
 use aplysia_shared::protocol::TransferRefusal;
 use aplysia_shared::signature::TrustError;
+use core::fmt::Display;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 use defmt::{Display2Format, error};
@@ -22,6 +23,11 @@ pub fn no_model(error: &TrustError) {
 /// The model is too large for the program.
 pub fn unfit(unfit: &Unfit) {
     error!("no model: {}", unfit);
+}
+
+/// The flash lacks what the program needs, which ends it.
+pub fn no_flash(why: &impl Display) {
+    error!("no flash: {}", Display2Format(why));
 }
 
 /// The slot that counts holds something, and it is refused.

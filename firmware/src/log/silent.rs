@@ -3,6 +3,7 @@
 use aplysia_shared::Unfit;
 use aplysia_shared::protocol::TransferRefusal;
 use aplysia_shared::signature::TrustError;
+use core::fmt::Display;
 use core::panic::PanicInfo;
 
 /// The model partition holds no model that is sound and trusted, and no slot does.
@@ -10,6 +11,9 @@ pub fn no_model(_error: &TrustError) {}
 
 /// The model is too large for the program.
 pub fn unfit(_unfit: &Unfit) {}
+
+/// The flash lacks what the program needs, which ends it.
+pub fn no_flash(_why: &impl Display) {}
 
 /// The slot that counts holds something, and it is refused.
 pub fn no_slot(_refusal: &TransferRefusal) {}

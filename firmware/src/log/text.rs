@@ -3,6 +3,7 @@
 use aplysia_shared::Unfit;
 use aplysia_shared::protocol::TransferRefusal;
 use aplysia_shared::signature::TrustError;
+use core::fmt::Display;
 use core::panic::PanicInfo;
 use cortex_m_semihosting::hprintln;
 
@@ -14,6 +15,11 @@ pub fn no_model(error: &TrustError) {
 /// The model is too large for the program.
 pub fn unfit(unfit: &Unfit) {
     hprintln!("no model: {}", unfit);
+}
+
+/// The flash lacks what the program needs, which ends it.
+pub fn no_flash(why: &impl Display) {
+    hprintln!("no flash: {}", why);
 }
 
 /// The slot that counts holds something, and it is refused.

@@ -34,6 +34,10 @@ const INFER: &str = "infer";
 const TEST_KEY_FOLDER: &str = "test-key";
 /// The public key of RFC 8032, section 7.1, test 1. Its private half is printed there: for tests only.
 const TEST_KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+/// Folder, in the firmware's target folder, of the program that runs without a debugger.
+const ALONE_FOLDER: &str = "alone";
+/// What it is built with: no `semihosting`.
+pub(crate) const ALONE: [&str; 3] = ["--no-default-features", "--features", "board-mps2-an386"];
 
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -131,16 +135,21 @@ pub(crate) fn build(tree: &Tree) -> Result<PathBuf> {
     Ok(elf)
 }
 
-/// Builds the device program that takes models signed with [`TEST_KEY`] only, for the tests; in a folder of its
-/// own, since one folder would be built anew for each key in turn.
+/// Builds the device program in its other forms, for the tests: that which takes models signed with [`TEST_KEY`]
+/// only, and that which runs without a debugger. Each in a folder of its own, since one folder would be built anew
+/// for each form in turn.
 ///
 /// # Errors
 /// As [`build`].
-pub(crate) fn build_with_test_key(tree: &Tree) -> Result<()> {
+pub(crate) fn build_other_forms(tree: &Tree) -> Result<()> {
     let (_, mut cargo) = build_command(tree)?;
     cargo.args(["--bin", PROGRAM]);
     cargo.env("APLYSIA_PUBLIC_KEY", TEST_KEY);
     let folder = tree.firmware_target().join(TEST_KEY_FOLDER);
+    command::run(cargo.env("CARGO_TARGET_DIR", folder))?;
+    let (_, mut cargo) = build_command(tree)?;
+    cargo.args(["--bin", PROGRAM]).args(ALONE);
+    let folder = tree.firmware_target().join(ALONE_FOLDER);
     command::run(cargo.env("CARGO_TARGET_DIR", folder))
 }
 

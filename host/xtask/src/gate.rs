@@ -33,7 +33,7 @@ pub(crate) fn run(tree: &Tree, options: &Options, report: &mut Report) -> Result
     });
     let elf = if tree.has_firmware() {
         report.step("firmware", || {
-            firmware::build_with_test_key(tree)?;
+            firmware::build_other_forms(tree)?;
             firmware::build(tree)
         })
     } else {
@@ -122,7 +122,7 @@ fn firmware_lints(tree: &Tree, report: &mut Report) {
         );
     }
     report.step("firmware lints", || {
-        for log in [&[][..], &["--features", "defmt"]] {
+        for log in [&[][..], &["--features", "defmt"], &firmware::ALONE] {
             let mut command = firmware::cargo_in_firmware(tree, Route::Prebuilt);
             command.args(["clippy", "--release", "--target", firmware::TARGET]);
             command::run(command.args(log).args(["--", "-D", "warnings"]))?;

@@ -52,7 +52,7 @@ fn run() -> Result<ExitCode> {
         }
         Task::Firmware => {
             let tree = Tree::find()?;
-            firmware::build_with_test_key(&tree)?;
+            firmware::build_other_forms(&tree)?;
             println!("{}", firmware::build(&tree)?.display());
         }
         Task::Fuzz => fuzz::run(&Tree::find()?, &options)?,

@@ -43,7 +43,8 @@ pub(crate) type Constants = (i32, i32, i8);
 /// Dividend and divisor of `1/g`, with a product of either and 33 bits inside 64.
 fn inverse_gain(source: Activity, now: Activity) -> (i64, i64) {
     let src = i64::from(source.deviation.max(1));
-    let dev = i64::from(now.deviation.max(1)).clamp((src + 3) / 4, src * 4);
+    let dev = i64::from(now.deviation.max(1));
+    let dev = dev.max((src + 3) / 4).min(src * 4);
     let drop = if src >= 1 << 28 { 3 } else { 0 };
     (dev >> drop, src >> drop)
 }

@@ -18,6 +18,7 @@
 //! Differs from it: integers, cosine in place of competition by distance, start at the class means of
 //! training.
 
+use crate::bytes;
 use crate::quant::{i16_at, i32_at};
 
 /// Class whose prototype is nearest to `features` (bytes of i8), with one i8 score per class:
@@ -45,9 +46,9 @@ pub(crate) fn predict(
     // The length of x in Q8, so that cosines keep their resolution for short vectors.
     let length = (squares.sum::<u64>() << 16).isqrt().cast_signed().max(1);
     let (mut best, mut class) = (i64::MIN, 0);
-    let rows = prototypes.chunks_exact((2 * features.len()).max(1));
+    let rows = bytes::rows(prototypes, 2 * features.len());
     for (c, (row, score)) in rows.zip(scores.iter_mut()).enumerate() {
-        let norm = i64::from(i32_at(norms, c));
+        let norm = i64::from(i32_at(norms, c).cast_unsigned());
         if norm == 0 {
             *score = i8::MIN;
             continue;
@@ -69,6 +70,8 @@ pub(crate) fn predict(
 }
 
 /// Moves the prototype in `row` (i16 LE, `[d]`) towards `features`; returns its new norm.
+// Among its callers' values its own would be spilled in every step.
+#[inline(never)]
 pub(crate) fn learn(row: &mut [u8], features: &[u8], zero_point: i8, shift: u8) -> u32 {
     let (weights, _) = row.as_chunks_mut::<2>();
     for (w, &f) in weights.iter_mut().zip(features) {

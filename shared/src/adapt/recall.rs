@@ -12,6 +12,7 @@ use super::homeostasis::Activity;
 use super::overlay::{activity, first_followed, n_homeostatic};
 use super::{AdaptError, Counters, Plastic};
 use crate::blob::Model;
+use crate::bytes;
 use crate::header::HEADER_BYTES;
 use crate::quant::i32_at;
 
@@ -112,9 +113,7 @@ impl Plastic<'_> {
             (self.buffer.get_mut(HEADER_BYTES..)?).split_at_mut_checked(self.layout.total())?;
         let (seen, slots) = rest.split_at_mut_checked(8 * n_seen(model))?;
         let index = usize::from(slot.checked_sub(1)?);
-        let slot = slots
-            .chunks_exact_mut(SLOT_HEADER_BYTES + persistent)
-            .nth(index)?;
+        let slot = bytes::rows_mut(slots, SLOT_HEADER_BYTES + persistent).nth(index)?;
         Some((state.get_mut(..persistent)?, seen, slot))
     }
 
@@ -129,7 +128,7 @@ impl Plastic<'_> {
     /// The slots that hold a state, a bit each.
     pub(super) fn held(&self, model: &Model<'_>) -> u16 {
         let slot_bytes = SLOT_HEADER_BYTES + self.layout.persistent();
-        let slots = (1..).zip(self.all_slots(model).chunks_exact(slot_bytes));
+        let slots = (1..).zip(bytes::rows(self.all_slots(model), slot_bytes));
         let held = slots.filter(|(_, slot)| i32_at(slot, 0) != 0);
         held.fold(0, |bits, (i, _)| bits | bit(i))
     }

@@ -11,6 +11,7 @@ use super::snapshot::{Found, Header};
 use super::state::is_possible;
 use super::{AdaptError, Plastic};
 use crate::blob::Model;
+use crate::bytes;
 use crate::header::HEADER_BYTES;
 use crate::quant::i32_at;
 
@@ -67,7 +68,7 @@ impl<'s> Saved<'s> {
 
     /// Header and state of every slot, empty ones as well.
     fn iter(&self, persistent: usize) -> impl Iterator<Item = (&'s [u8], &'s [u8])> {
-        let slots = self.slots.chunks_exact(SLOT_HEADER_BYTES + persistent);
+        let slots = bytes::rows(self.slots, SLOT_HEADER_BYTES + persistent);
         slots.filter_map(|slot| slot.split_at_checked(SLOT_HEADER_BYTES))
     }
 }

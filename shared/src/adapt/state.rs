@@ -9,6 +9,7 @@ use super::schedule::{Schedule, Scheduler};
 use super::snapshot::{Found, Header};
 use super::{AdaptError, Config, Costs, Counters, Head, MAX_OUTPUTS, Plastic, bias_limit, instar};
 use crate::blob::Model;
+use crate::bytes;
 use crate::header::{CRC_WORD, HEADER_BYTES};
 use crate::quant::i32_at;
 use crate::rng::XorShift32;
@@ -80,8 +81,8 @@ impl<'b> Plastic<'b> {
                 && let Some((deviations, rest)) = rest.split_at_mut_checked(4 * n)
                 && n > 0
             {
-                means.copy_from_slice(source.mean);
-                deviations.copy_from_slice(source.deviation);
+                bytes::copy(means, source.mean);
+                bytes::copy(deviations, source.deviation);
                 running = rest;
             } else {
                 running = &mut [];
@@ -206,7 +207,7 @@ impl<'b> Plastic<'b> {
             ..
         } = parts;
         activity.fill(0);
-        let rows = head.chunks_exact((2 * features.len()).max(1));
+        let rows = bytes::rows(head, 2 * features.len());
         for (class, row) in rows.enumerate() {
             put_i32(norms, class, instar::norm(row).cast_signed());
         }

@@ -9,6 +9,7 @@ use super::overlay::{Parts, head_layer, put_i32};
 use super::scaled::Scaled;
 use super::{AdaptError, Head, MAX_CLASSES, Plastic, instar, perceptron, reward};
 use crate::blob::Model;
+use crate::bytes;
 use crate::quant::Requant;
 use crate::rng::XorShift32;
 
@@ -108,10 +109,7 @@ impl Plastic<'_> {
             features,
             ..
         } = self.parts()?;
-        if let Some(row) = head
-            .chunks_exact_mut((2 * features.len()).max(1))
-            .nth(label)
-        {
+        if let Some(row) = bytes::rows_mut(head, 2 * features.len()).nth(label) {
             let norm = instar::learn(row, features, zero_point, shift);
             put_i32(norms, label, norm.cast_signed());
         }

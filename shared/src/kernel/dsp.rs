@@ -81,7 +81,7 @@ fn blocks_of<'w>(weights: &'w [u8], columns: &[u32]) -> core::slice::ChunksExact
 }
 
 /// `n / by`, rounded up.
-fn div_ceil(n: usize, by: core::num::NonZeroUsize) -> usize {
+pub(crate) fn div_ceil(n: usize, by: core::num::NonZeroUsize) -> usize {
     n / by + usize::from(n % by > 0)
 }
 

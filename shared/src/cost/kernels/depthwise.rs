@@ -1,12 +1,10 @@
 //! Instructions of depthwise convolutions. It owns the way over strips, phases and rows as the kernel takes
 //! it.
 
-use core::num::NonZeroUsize;
-
 use super::window::Inside;
 use crate::kernel::Src;
 use crate::kernel::dsp::packing::BLOCK;
-use crate::kernel::dsp::{Cut, MAX_PAIRS};
+use crate::kernel::dsp::{Cut, MAX_PAIRS, div_ceil};
 use crate::kernel::over;
 use crate::layer::{Tensor, Window};
 
@@ -30,8 +28,8 @@ fn fast(cut: &Cut, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
     let image = Src::new(src, &[]);
     let [h, w] = cut.turn([dst.h, dst.w].map(usize::from));
     let blocks = usize::from(dst.c).div_ceil(BLOCK);
-    let [down, right] = cut.dilation.map(NonZeroUsize::get);
-    let phases = right.min(w);
+    let down = cut.dilation[0].get();
+    let phases = cut.dilation[1].get().min(w);
     let [taps, columns] = cut.windows.kernel;
     let weights = match cut.windows.square() {
         // Of a row of three or five weights.
@@ -61,10 +59,11 @@ fn fast(cut: &Cut, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
         for phase in 0..phases {
             let lines = cut.inside(&image, [top, rows], phase, kept);
             total += blocks * lines.n[0] * expanded(lines.left, lines.n[1]);
-            let columns = (w - phase).div_ceil(right);
+            let columns = div_ceil(w - phase, cut.dilation[1]);
             for row in 0..down.min(rows) {
                 let call = if row == 0 { 55 } else { 70 };
-                total += blocks * (call + outputs(cut, (rows - row).div_ceil(down), columns));
+                total +=
+                    blocks * (call + outputs(cut, div_ceil(rows - row, cut.dilation[0]), columns));
             }
         }
         kept = if is_over { cut.shared_lines() } else { 0 };

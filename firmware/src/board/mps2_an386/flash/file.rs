@@ -2,6 +2,7 @@
 //!
 //! It must not know pages or words. Source: Arm, "Semihosting for AArch32 and AArch64" (IHI 0058).
 
+use crate::{fail, log};
 use cortex_m_semihosting::{nr, syscall, syscall1};
 
 const COMMAND: &[u8] = b"flash ";
@@ -20,7 +21,7 @@ fn call<const N: usize>(operation: usize, arguments: [usize; N]) -> usize {
 }
 
 impl File {
-    /// The file that the command line names, if it names one.
+    /// The file that the command line names, if it names one; the end of the program if that cannot be opened.
     pub(super) fn open() -> Option<Self> {
         let mut line = [0_u8; MAX_COMMAND_BYTES];
         let mut block = [line.as_mut_ptr() as usize, line.len()];
@@ -31,7 +32,10 @@ impl File {
         let path = text.strip_prefix(COMMAND).filter(|_| failed == 0)?;
         let mode = nr::open::RW_BINARY;
         let handle = call(nr::OPEN, [path.as_ptr() as usize, mode, path.len()]);
-        assert!(handle != usize::MAX, "cannot open the flash's file");
+        if handle == usize::MAX {
+            log::no_flash(&"its file cannot be opened");
+            fail()
+        }
         Some(Self(handle))
     }
 
