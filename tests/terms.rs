@@ -48,7 +48,9 @@ fn a_restart_goes_on_by_what_was_committed() {
                 panic!("{verdict:?}");
             };
             device.plastic.set_schedule(SCHEDULE);
-            device.teach(&images(1, 9)[0], 0);
+            let image = &images(1, 9)[0];
+            let seen = device.plastic.infer(device.model, &mut device.arena, image);
+            assert!(seen.unwrap().wanted);
             assert!(done(device.with(|l| guard.commit(l))));
             let digest = device.plastic.digest();
             // What is set and learned later is lost together.

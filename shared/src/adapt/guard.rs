@@ -23,7 +23,7 @@
 //!
 //! Integers only: host and device decide alike. A check costs one inference per golden sample, or one
 //! head if the samples are features; a rollback costs up to one check more. Both are on the account of the
-//! [`schedule`](super::schedule), the score at the start is not.
+//! [`schedule`](super::schedule), the score of the base is not. What a restart goes on by: [`terms`](super::terms).
 
 use super::snapshot::Header;
 use super::{AdaptError, Config, Plastic};

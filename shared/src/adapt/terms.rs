@@ -3,9 +3,9 @@
 //! It owns what of guard and schedule stands in a snapshot (postcard, zeros behind), and how a start goes on by it; it
 //! must not know what either decides. Flow: [`Guard::commit`] → snapshot with terms → restart → [`Guard::resume`].
 //!
-//! A start is the last commit: what learns, what was learned, the guard's limits, the schedule. Without a commit nothing
-//! learns at all. Limits and a schedule that are set are in force at once and outlast a restart from the next commit
-//! on, which neither `commit_every` nor the budget holds up as long as what is in flash has other ones.
+//! A start is the last commit: what learns, what was learned, the guard's limits, the schedule. Without a commit
+//! nothing learns at all. Limits and a schedule that are set are in force at once and outlast a restart from the next
+//! commit on, which neither `commit_every` nor the budget holds up as long as what is in flash has other ones.
 
 use super::guard::{CommitError, Guard, Learner, Limits, Rollback};
 use super::schedule::{Schedule, Scheduler};
