@@ -133,6 +133,8 @@ mod protocol;
 mod schedule;
 /// A board behind a serial port.
 mod serial;
+/// What a restart goes on by: the guard's limits and the schedule in a commit.
+mod terms;
 /// Models sent over the line: power cut at every write, noise, either side killed, refusals.
 mod transfer;
 /// Models that are sound and too large for a device.

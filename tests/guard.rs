@@ -8,6 +8,7 @@ use aplysia_shared::Model;
 use aplysia_shared::adapt::guard::{
     Commit, CommitError, Guard, Learner, Limits, Report, Restored, Rollback, Verdict,
 };
+use aplysia_shared::adapt::schedule::Schedule;
 use aplysia_shared::adapt::{AdaptError, Config, Head, Plastic, state_bytes};
 use aplysia_shared::blob::{GoldenKind, encode_with_golden, encoded_len, field};
 use aplysia_shared::store::Store;
@@ -67,15 +68,15 @@ pub(crate) fn guarded(kind: GoldenKind, config: Config) -> Vec<u8> {
 }
 
 /// Everything a learning device has.
-struct Device<'a> {
-    model: &'a Model<'a>,
-    plastic: Plastic<'a>,
-    flash: Nor<8>,
-    arena: Vec<i8>,
+pub(crate) struct Device<'a> {
+    pub(crate) model: &'a Model<'a>,
+    pub(crate) plastic: Plastic<'a>,
+    pub(crate) flash: Nor<8>,
+    pub(crate) arena: Vec<i8>,
 }
 
 impl<'a> Device<'a> {
-    fn with<R>(&mut self, f: impl FnOnce(&mut Learner<'_, 'a, &mut Nor<8>>) -> R) -> R {
+    pub(crate) fn with<R>(&mut self, f: impl FnOnce(&mut Learner<'_, 'a, &mut Nor<8>>) -> R) -> R {
         f(&mut Learner {
             model: self.model,
             plastic: &mut self.plastic,
@@ -85,37 +86,34 @@ impl<'a> Device<'a> {
         })
     }
 
-    fn guard(&mut self, limits: Limits) -> Guard {
+    pub(crate) fn guard(&mut self, limits: Limits) -> Guard {
         self.with(|learner| Guard::new(limits, learner).unwrap())
     }
 
     /// Shows `image` and teaches that it is `shift` classes away from what is predicted.
-    fn teach(&mut self, image: &[i8], shift: usize) {
+    pub(crate) fn teach(&mut self, image: &[i8], shift: usize) {
         let predicted = self.plastic.observe(self.model, &mut self.arena, image);
         let label = (predicted.unwrap().class + shift) % N_CLASSES;
         self.plastic.learn(self.model, label).unwrap();
     }
 
-    /// Loses everything that is not in flash.
-    fn restart(&mut self) {
+    /// Loses everything that is not in flash, and starts.
+    pub(crate) fn restart(&mut self) -> Option<Guard> {
         self.flash = self.flash.clone().restart();
         let config = self.plastic.config();
         self.plastic.configure(self.model, config, 7).unwrap();
-        self.with(|l| {
-            if let Some(snapshot) = l.store.load(l.model.id(), l.scratch).unwrap() {
-                l.plastic.restore(l.model, snapshot).unwrap();
-            }
-        });
+        self.plastic.set_schedule(Schedule::ALWAYS);
+        self.with(|l| Guard::resume(l)).unwrap()
     }
 
-    fn score(&mut self) -> u16 {
+    pub(crate) fn score(&mut self) -> u16 {
         let scored = self.plastic.score_golden(self.model, &mut self.arena);
         scored.unwrap()
     }
 }
 
 /// Runs `f` on a fresh device.
-fn on_device<R>(blob: &[u8], config: Config, f: impl FnOnce(&mut Device<'_>) -> R) -> R {
+pub(crate) fn on_device<R>(blob: &[u8], config: Config, f: impl FnOnce(&mut Device<'_>) -> R) -> R {
     let model = Model::parse(blob).unwrap();
     // Room for the state of another rule as well.
     let mut buffer = vec![0; state_bytes(&model, &config).unwrap() + 256];
@@ -127,7 +125,7 @@ fn on_device<R>(blob: &[u8], config: Config, f: impl FnOnce(&mut Device<'_>) -> 
     })
 }
 
-const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     every: 4,
     drop: 2,
     commit_every: 0,
@@ -271,6 +269,11 @@ fn checks_and_commits_come_when_they_are_due() {
             ..LIMITS
         });
         assert_eq!(guard.floor(), 0);
+        // Nothing is in flash yet.
+        assert!(matches!(
+            device.with(|l| guard.commit(l)),
+            Ok(Commit::Done(_))
+        ));
         for update in 1..=12_u32 {
             device.teach(&images(1, 2)[0], 0);
             let verdict = device.with(|l| guard.learned(l)).unwrap();
@@ -283,7 +286,7 @@ fn checks_and_commits_come_when_they_are_due() {
             }
         }
         let done = device.with(|l| guard.commit(l));
-        assert!(matches!(done, Ok(Commit::Done(record)) if record.sequence == 1));
+        assert!(matches!(done, Ok(Commit::Done(record)) if record.sequence == 2));
         let soon = Commit::TooSoon { missing: 6 };
         assert_eq!(device.with(|l| guard.commit(l)), Ok(soon));
     });
@@ -360,9 +363,10 @@ proptest! {
                     }
                 }
                 if *act == 0 {
-                    device.restart();
+                    let resumed = device.restart();
                     prop_assert!(device.score() >= floor, "what is in flash is never below");
-                    guard = device.guard(limits);
+                    guard = resumed.unwrap_or_else(|| device.guard(limits));
+                    prop_assert_eq!((guard.limits(), guard.floor()), (limits, floor));
                 }
             }
             device.with(|l| guard.check(l)).unwrap();

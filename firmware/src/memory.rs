@@ -1,6 +1,7 @@
 //! The memory a program works in, all of it static and so visible in `.bss`, and the model's
 //! flash partition, which the board's linker map places.
 
+use aplysia_shared::adapt::terms::TERMS_BYTES;
 use aplysia_shared::protocol::{
     Buffers, CRC_BYTES, Decoder, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES,
 };
@@ -12,13 +13,15 @@ use core::slice;
 pub const ARENA_BYTES: usize = 64 * 1024;
 /// Everything learned since the model was loaded.
 pub const STATE_BYTES: usize = 18 * 1024;
+/// A snapshot of it, with the terms of a commit.
+const SCRATCH_BYTES: usize = STATE_BYTES + TERMS_BYTES;
 
 #[repr(align(16))]
 struct Aligned<T>(T);
 
 static mut ARENA: Aligned<[i8; ARENA_BYTES]> = Aligned([0; ARENA_BYTES]);
 static mut STATE: Aligned<[u8; STATE_BYTES]> = Aligned([0; STATE_BYTES]);
-static mut SCRATCH: Aligned<[u8; STATE_BYTES]> = Aligned([0; STATE_BYTES]);
+static mut SCRATCH: Aligned<[u8; SCRATCH_BYTES]> = Aligned([0; SCRATCH_BYTES]);
 static mut LINE: Line = Line {
     decoder: Decoder::new(),
     response: [0; MAX_RESPONSE_BYTES + CRC_BYTES],

@@ -1,11 +1,11 @@
 //! Plasticity on the device: what a deployed model learns from the images it sees.
 //!
 //! It owns the learned state, an overlay in a caller-given buffer, and the rules that change it
-//! ([`instar`], [`delta`], [`perceptron`], [`reward`], [`deep`], [`homeostasis`]), the [`schedule`] of when they
-//! do, the [`guard`] over them, and a state for each of several [`domains`]. It must not know where images and
-//! labels come from, and it never changes the base model: [`Plastic::reset`] restores it exactly. Everything is
-//! computed in integers, so that the same model, configuration, seed and calls give the same bytes on every
-//! machine. Data flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
+//! ([`instar`], [`delta`], [`perceptron`], [`reward`], [`deep`], [`homeostasis`]), the [`schedule`] of when they do,
+//! the [`guard`] over them, the [`terms`] of a restart, and a state for each of several [`domains`]. It must not know
+//! where images and labels come from, and it never changes the base model: [`Plastic::reset`] restores it exactly.
+//! Everything is computed in integers, so that the same model, configuration, seed and calls give the same bytes on
+//! every machine. Data flow: `Model::parse` → [`Plastic`] → classes; its state leaves as a snapshot.
 
 pub mod deep;
 pub mod delta;
@@ -26,6 +26,7 @@ pub mod schedule;
 mod snapshot;
 mod state;
 mod teach;
+pub mod terms;
 
 use crate::blob::Model;
 use crate::header::HEADER_BYTES;

@@ -94,8 +94,8 @@ pub enum Request<'a> {
     },
     /// Forgets everything learned. Answered by [`Response::Done`].
     Reset,
-    /// Watches what is learned by these limits from now on, counters at zero, or no longer. Answered by
-    /// [`Response::Done`].
+    /// Watches what is learned by these limits from now on, counters at zero, or no longer; a restart goes on by what
+    /// was committed. Answered by [`Response::Done`].
     Guard {
         /// How careful; none = no guard.
         limits: Option<Limits>,
@@ -111,7 +111,8 @@ pub enum Request<'a> {
         /// It was.
         right: bool,
     },
-    /// Learns by this schedule from now on, its counters at zero. Answered by [`Response::Done`].
+    /// Learns by this schedule from now on, its counters at zero; a restart goes on by what was committed. Answered by
+    /// [`Response::Done`].
     Schedule {
         /// When and how much.
         schedule: Schedule,
@@ -293,7 +294,8 @@ pub enum Boot {
     /// No commit.
     #[default]
     Empty,
-    /// This commit is in place.
+    /// This commit was put in place, under its terms. Where it scored below the floor, the guard's report has a
+    /// rollback from the start on.
     Restored {
         /// Its number.
         sequence: u32,
@@ -303,7 +305,7 @@ pub enum Boot {
         /// Its number.
         sequence: u32,
     },
-    /// Dropped: it is whole, but no state this program can hold.
+    /// Dropped: it is whole, but no state this program can hold, or, under its guard, score.
     Unfit {
         /// Its number.
         sequence: u32,

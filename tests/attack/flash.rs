@@ -1,5 +1,5 @@
 //! Any flash content under the store: it opens, finds a record or none, and commits and reads back; power
-//! cut in between leaves the old or the new; what it finds is restored or refused.
+//! cut in between leaves the old or the new; what it finds is restored or refused, and a start goes on by its terms.
 //!
 //! The first four bytes choose the cut and the commit, the rest is the flash. Two forms: as it is, and with
 //! headers and checksums of records and snapshots made right, so that what is behind them is reached.
@@ -8,15 +8,38 @@ use crate::nor::{Nor, PAGE, TEARS};
 use crate::toy;
 use aplysia_shared::Model;
 use aplysia_shared::adapt::domains::{Domains, state_bytes};
+use aplysia_shared::adapt::guard::{Guard, Learner, Limits, Restored, Rollback};
+use aplysia_shared::adapt::schedule::{Budget, Schedule, When};
+use aplysia_shared::adapt::terms::Terms;
 use aplysia_shared::adapt::{Config, Head, Plastic};
+use aplysia_shared::blob::{encode_with_golden, encoded_len, field};
 use aplysia_shared::store::{Store, StoreError};
 use std::sync::LazyLock;
 
 type Flash = Nor<4>;
 type Found = Result<Option<Vec<u8>>, StoreError<crate::nor::Fault>>;
 
-static BLOB: LazyLock<Vec<u8>> = LazyLock::new(|| toy::measured(3));
-/// Room for the largest learned state with a domain slot.
+/// The toy model with a golden set of what it says itself.
+static BLOB: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let blob = toy::measured(3);
+    let model = Model::parse(&blob).expect("the toy model");
+    let start = blob[field::DATA_OFFSET..].first_chunk().expect("a header");
+    let mut data = blob[u32::from_le_bytes(*start) as usize..].to_vec();
+    let golden = data.len() as u32;
+    data.extend([0, 0, 4, 0]);
+    let samples = toy::images(4, 77);
+    for sample in &samples {
+        let scores = toy::base_scores(&model, sample);
+        let best = scores.iter().max().expect("classes");
+        data.push(scores.iter().position(|s| s == best).expect("a class") as u8);
+    }
+    data.extend(samples.iter().flatten().map(|q| q.cast_unsigned()));
+    let mut out = vec![0; encoded_len(&model.graph(), data.len()).expect("small")];
+    encode_with_golden(&model.graph(), &data, Some(golden), model.id(), 0, &mut out)
+        .expect("a sound blob");
+    out
+});
+/// Room for the largest learned state with a domain slot and terms.
 const SLOT: usize = 6 * PAGE;
 const REGION: core::ops::Range<u32> = 0..2 * SLOT as u32;
 const RECORD: usize = 64;
@@ -34,6 +57,29 @@ const DOMAINS: Domains = Domains {
     sealed: false,
 };
 
+const TERMS: Terms = Terms {
+    limits: Limits {
+        every: 2,
+        drop: 1,
+        commit_every: 100,
+    },
+    schedule: Schedule {
+        when: When::Unsure { margin: 60 },
+        budget: Some(Budget {
+            images: 4,
+            updates: 6,
+            instructions: 9_000_000,
+            commits: 1,
+        }),
+    },
+    owed: 200,
+    last_rollback: Some(Rollback {
+        score: 1,
+        floor: 3,
+        to: Restored::Committed { sequence: 1 },
+    }),
+};
+
 /// See the module.
 pub(crate) fn run(bytes: &[u8]) {
     let (choices, image) = match bytes.split_first_chunk::<4>() {
@@ -49,7 +95,7 @@ pub(crate) fn run(bytes: &[u8]) {
     attack(cells, choices);
 }
 
-/// A flash with a commit in each slot, of what each rule has learned.
+/// A flash with a commit in each slot, of what each rule has learned, without terms and with.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let model = Model::parse(&BLOB).expect("the toy model");
     let heads = [
@@ -62,7 +108,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         },
         Head::Reward { rate: 900 },
     ];
-    let seed = |head| {
+    let seed = |(head, terms): (Head, Option<&Terms>)| {
         let config = Config {
             homeostasis: Some(2),
             head,
@@ -76,7 +122,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             let mut arena = vec![0; model.arena_bytes()];
             plastic.observe(&model, &mut arena, image).expect("sizes");
             plastic.learn(&model, label).expect("an image is waiting");
-            let snapshot = plastic.snapshot_all(&model, &mut scratch).expect("fits");
+            let snapshot = plastic.snapshot_all(&model, terms, &mut scratch);
+            let snapshot = snapshot.expect("fits");
             store.commit(model.id(), snapshot).expect("a sound flash");
             // The second takes a slot along.
             let domains = Domains {
@@ -88,7 +135,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         }
         [vec![9, 1, 40, 7], store.release().cells].concat()
     };
-    heads.map(seed).into()
+    let terms = [None, Some(&TERMS)];
+    let all = heads.iter().flat_map(|&head| terms.map(|t| (head, t)));
+    all.map(seed).collect()
 }
 
 fn open(flash: Flash) -> Store<Flash> {
@@ -105,6 +154,7 @@ fn load(store: &mut Store<Flash>, model: [u8; 16]) -> Found {
 fn attack(cells: Vec<u8>, [cut, tear, len, fill]: [u8; 4]) {
     let model = Model::parse(&BLOB).expect("the toy model");
     let id = model.id();
+    started(&model, &mut open(Flash::holding(cells.clone(), false)));
     let mut store = open(Flash::holding(cells, false));
     assert_eq!(store.capacity_bytes(), CAPACITY);
     let old = load(&mut store, id);
@@ -141,7 +191,8 @@ fn restored(model: &Model<'_>, snapshot: &[u8]) {
         assert!(!error.to_string().is_empty());
         return;
     }
-    let all = plastic.snapshot_all(model, &mut scratch);
+    let terms = Terms::of(snapshot).expect("restored");
+    let all = plastic.snapshot_all(model, terms.as_ref(), &mut scratch);
     assert_eq!(all, Ok(snapshot), "restored as it was");
     let mut arena = vec![0; model.arena_bytes()];
     // Long enough for slots to be judged, recalled and begun.
@@ -150,6 +201,43 @@ fn restored(model: &Model<'_>, snapshot: &[u8]) {
         let learned = plastic.learn(model, i % toy::N_CLASSES);
         learned.expect("an image is waiting");
     }
+}
+
+/// A start leaves out what it finds, or goes on by its terms: then nothing is kept below the floor.
+fn started(model: &Model<'_>, store: &mut Store<Flash>) {
+    let bytes = state_bytes(model, &LEARNER, &DOMAINS).expect("a sound configuration");
+    let mut buffer = vec![0; bytes];
+    let mut plastic = Plastic::new(model, LEARNER, 1, &mut buffer).expect("fits");
+    let mut learner = Learner {
+        model,
+        plastic: &mut plastic,
+        arena: &mut vec![0; model.arena_bytes()],
+        store,
+        scratch: &mut [0; CAPACITY],
+    };
+    let mut guard = match Guard::resume(&mut learner) {
+        Ok(Some(guard)) => guard,
+        Ok(None) => return,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    let is_above = |guard: &Guard, l: &mut Learner<'_, '_, Flash>| {
+        let score = l.plastic.score_golden(model, l.arena);
+        assert!(score.expect("scored before") >= guard.floor());
+    };
+    is_above(&guard, &mut learner);
+    for (i, image) in toy::images(6, 7).iter().enumerate() {
+        guard.before_image(&mut learner).expect("scored before");
+        let seen = (learner.plastic).observe(model, learner.arena, image);
+        if seen.expect("sizes").observed {
+            guard.observed();
+        }
+        let learned = learner.plastic.learn(model, i % toy::N_CLASSES);
+        learned.expect("an image is waiting");
+        guard.learned(&mut learner).expect("scored before");
+    }
+    guard.commit(&mut learner).expect("a sound flash");
+    guard.check(&mut learner).expect("scored before");
+    is_above(&guard, &mut learner);
 }
 
 /// Makes the record of `slot` and the snapshot in it whole, whatever they say.
@@ -162,8 +250,8 @@ pub(crate) fn seal(slot: &mut [u8]) {
     let snapshot = &mut body[..len];
     if len >= RECORD {
         snapshot[..4].copy_from_slice(b"APLS");
-        // Alone, or with slots behind it.
-        let version = 2 - snapshot[4] % 2;
+        // Alone, or with slots, terms or both behind it.
+        let version = 1 + snapshot[4].wrapping_sub(1) % 4;
         snapshot[4..6].copy_from_slice(&[version, 0]);
         snapshot[12..16].copy_from_slice(&(len as u32).to_le_bytes());
         toy::seal(snapshot);

@@ -9,6 +9,8 @@ use crate::toy::{self, CHANNELS, N_CLASSES, measured};
 use aplysia_shared::Model;
 use aplysia_shared::adapt::domains::{Domains, Report, state_bytes};
 use aplysia_shared::adapt::guard::{Commit, Guard, Learner, Limits, Restored, Verdict};
+use aplysia_shared::adapt::schedule::Schedule;
+use aplysia_shared::adapt::terms::{TERMS_BYTES, Terms};
 use aplysia_shared::adapt::{self, AdaptError, Config, Head, Plastic};
 use aplysia_shared::blob::GoldenKind;
 use aplysia_shared::protocol::Boot;
@@ -44,6 +46,7 @@ proptest! {
     fn a_restart_goes_on_with_every_slot(
         turns in prop::collection::vec((0..4_usize, 20..80_usize), 1..6),
         slots in 1..4_u8,
+        terms in prop_oneof![Just(None), Just(Some(&TERMS))],
         seed: u64,
     ) {
         let settings = Domains { slots, ..SLOTS };
@@ -53,10 +56,12 @@ proptest! {
         let mut plastic = Plastic::new(&model, BOTH, SEED, &mut buffer).unwrap();
         plastic.set_domains(&model, Some(settings)).unwrap();
         live(&mut plastic, &model, &stream(&turns, seed));
-        let mut bytes = vec![0xA5; BEHIND + 8 + usize::from(slots) * SLOT];
+        let len = BEHIND + 8 + usize::from(slots) * SLOT + terms.map_or(0, |_| TERMS_BYTES);
+        let mut bytes = vec![0xA5; len];
         let short = bytes.len() - 1;
-        prop_assert!(plastic.snapshot_all(&model, &mut bytes[..short]).is_err());
-        let snapshot = plastic.snapshot_all(&model, &mut bytes).unwrap().to_vec();
+        prop_assert!(plastic.snapshot_all(&model, terms, &mut bytes[..short]).is_err());
+        let snapshot = plastic.snapshot_all(&model, terms, &mut bytes).unwrap().to_vec();
+        prop_assert_eq!(Terms::of(&snapshot), Ok(terms.copied()));
         prop_assert_eq!(snapshot.len(), bytes.len());
         prop_assert_eq!(&snapshot[64..BEHIND], &plastic.snapshot()[64..]);
         let before = plastic.domains().unwrap().1;
@@ -66,7 +71,7 @@ proptest! {
         after.restore(&model, &snapshot).unwrap();
         let (there, report) = after.domains().unwrap();
         prop_assert_eq!((there, report.used, report.held), (settings, before.used, before.held));
-        prop_assert_eq!(after.snapshot_all(&model, &mut bytes).unwrap(), &snapshot[..]);
+        prop_assert_eq!(after.snapshot_all(&model, terms, &mut bytes).unwrap(), &snapshot[..]);
         prop_assert_eq!(after.snapshot(), plastic.snapshot());
     }
 
@@ -107,7 +112,7 @@ proptest! {
     }
 }
 
-/// A model and what was learned in two domains of it.
+/// A model and what was learned in two domains of it, with terms.
 fn learned() -> (Vec<u8>, Vec<u8>) {
     let blob = measured(3);
     let model = Model::parse(&blob).unwrap();
@@ -116,7 +121,8 @@ fn learned() -> (Vec<u8>, Vec<u8>) {
     plastic.set_domains(&model, Some(SLOTS)).unwrap();
     live(&mut plastic, &model, &stream(&[(1, 80), (2, 80)], 4));
     let mut bytes = vec![0; 4096];
-    let snapshot = plastic.snapshot_all(&model, &mut bytes).unwrap().to_vec();
+    let snapshot = plastic.snapshot_all(&model, Some(&TERMS), &mut bytes);
+    let snapshot = snapshot.unwrap().to_vec();
     assert_eq!(plastic.domains().unwrap().1.held, 2);
     (blob, snapshot)
 }
@@ -135,7 +141,7 @@ fn a_smaller_memory_refuses_the_slots_and_a_state_alone_has_none() {
     assert_eq!(plastic.restore(&model, &snapshot), Err(short));
     assert_eq!(plastic.domains(), None);
     let mut bytes = [0; 4096];
-    let alone = plastic.snapshot_all(&model, &mut bytes).unwrap();
+    let alone = plastic.snapshot_all(&model, None, &mut bytes).unwrap();
     assert_eq!(alone, plastic.snapshot());
 }
 
@@ -144,6 +150,13 @@ const CARELESS: Limits = Limits {
     every: u16::MAX,
     drop: u16::MAX,
     commit_every: 0,
+};
+
+const TERMS: Terms = Terms {
+    limits: CARELESS,
+    schedule: Schedule::ALWAYS,
+    owed: 0,
+    last_rollback: None,
 };
 
 type Watched<'l, 'b> = Learner<'l, 'b, &'l mut Nor<8>>;
@@ -277,7 +290,7 @@ fn a_bias_beyond_its_limit_is_refused_in_any_slot() {
     let mut plastic = Plastic::new(&model, config, SEED, &mut buffer).unwrap();
     plastic.set_domains(&model, Some(SLOTS)).unwrap();
     let mut bytes = [0; 4096];
-    let snapshot = plastic.snapshot_all(&model, &mut bytes).unwrap();
+    let snapshot = plastic.snapshot_all(&model, None, &mut bytes).unwrap();
     // Weights, then the biases, at the end of each state.
     let kept = (snapshot.len() - 64 - 8 - 2 * 8) / 3;
     assert_eq!(
@@ -313,13 +326,14 @@ fn the_board_starts_again_with_its_slots() {
     let Commit::Done(record) = device.commit().unwrap() else {
         panic!("not committed");
     };
-    assert_eq!(record.bytes as usize, BEHIND + 8 + 2 * SLOT);
+    assert_eq!(record.bytes as usize, BEHIND + 8 + 2 * SLOT + TERMS_BYTES);
     let learned = device.snapshot().unwrap();
     drop(device);
 
     let mut device = board.start();
     let stats = device.stats().unwrap();
     assert_eq!(stats.guard.boot, Boot::Restored { sequence: 1 });
+    assert_eq!(stats.guard.limits, Some(CARELESS));
     let there = stats.domains.unwrap();
     assert_eq!(there.settings, SLOTS);
     assert_eq!((there.report.used, there.report.held), (2, 2));

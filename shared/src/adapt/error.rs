@@ -83,7 +83,7 @@ pub enum AdaptError {
     },
     /// These are not the bytes of a snapshot this version reads.
     #[error(
-        "no snapshot of version 1 or 2 (version field {version}): was it made by this runtime?"
+        "no snapshot of version 1 to 4 (version field {version}): was it made by this runtime?"
     )]
     NoSnapshot {
         /// What stands in the version field.

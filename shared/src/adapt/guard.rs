@@ -23,7 +23,7 @@
 //!
 //! Integers only: host and device decide alike. A check costs one inference per golden sample, or one
 //! head if the samples are features; a rollback costs up to one check more. Both are on the account of the
-//! [`schedule`](super::schedule), the score at the start is not.
+//! [`schedule`](super::schedule), the score of the base is not. What a restart goes on by: [`terms`](super::terms).
 
 use super::snapshot::Header;
 use super::{AdaptError, Config, Plastic};
@@ -41,7 +41,7 @@ pub struct Limits {
     pub every: u16,
     /// Golden samples that may be lost.
     pub drop: u16,
-    /// Fewest updates between two commits, for the sake of the flash.
+    /// Fewest updates between two commits, for the sake of the flash; after a restart, to the first.
     pub commit_every: u32,
 }
 
@@ -123,7 +123,7 @@ pub enum Commit {
     },
 }
 
-/// Why a state could not be committed. `E` is the flash driver's error.
+/// Why a state could not be committed, or what was committed not be taken up again. `E` is the flash driver's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum CommitError<E> {
@@ -146,7 +146,8 @@ pub struct Learner<'l, 'b, F> {
     pub arena: &'l mut [i8],
     /// Where commits go.
     pub store: &'l mut Store<F>,
-    /// For a snapshot on its way: as long as the state's buffer is long enough.
+    /// For a snapshot on its way: as long as the state's buffer and [`TERMS_BYTES`](super::terms::TERMS_BYTES) is long
+    /// enough.
     pub scratch: &'l mut [u8],
 }
 
@@ -161,6 +162,7 @@ pub struct Guard {
     /// Of domains, at the last check.
     changes: u32,
     report: Report,
+    pub(super) last_rollback: Option<Rollback>,
 }
 
 impl Guard {
@@ -200,6 +202,7 @@ impl Guard {
                 last: start,
                 ..Report::default()
             },
+            last_rollback: None,
         })
     }
 
@@ -264,10 +267,13 @@ impl Guard {
         let to_base = matches!(to, Restored::Base);
         learner.plastic.refused(learner.model, to_base);
         self.report.rollbacks = self.report.rollbacks.saturating_add(1);
-        Ok(Verdict::RolledBack(Rollback { score, floor, to }))
+        let rollback = Rollback { score, floor, to };
+        self.last_rollback = Some(rollback);
+        Ok(Verdict::RolledBack(rollback))
     }
 
-    /// Checks the state and, if it stays, commits it.
+    /// Checks the state and, if it stays, commits it with the [`terms`](super::terms). As long as the newest record
+    /// has other limits or another schedule, it is neither too soon for that nor over the budget.
     ///
     /// # Errors
     /// As [`Guard::check`], as [`Store::commit`], and too short a scratch: the state stays then, not committed.
@@ -275,18 +281,21 @@ impl Guard {
         &mut self,
         learner: &mut Learner<'_, '_, F>,
     ) -> Result<Commit, CommitError<F::Error>> {
-        let missing = self.limits.commit_every.saturating_sub(self.uncommitted);
-        if missing > 0 {
-            return Ok(Commit::TooSoon { missing });
-        }
-        if let Some(images) = learner.plastic.scheduler.commit_in() {
-            return Ok(Commit::OverBudget { images });
+        if !self.is_news(learner) {
+            let missing = self.limits.commit_every.saturating_sub(self.uncommitted);
+            if missing > 0 {
+                return Ok(Commit::TooSoon { missing });
+            }
+            if let Some(images) = learner.plastic.scheduler.commit_in() {
+                return Ok(Commit::OverBudget { images });
+            }
         }
         if let Verdict::RolledBack(rollback) = self.check(learner)? {
             return Ok(Commit::RolledBack(rollback));
         }
+        let terms = self.terms(learner);
         let (model, plastic) = (learner.model, &mut *learner.plastic);
-        let snapshot = plastic.snapshot_all(model, learner.scratch)?;
+        let snapshot = plastic.snapshot_all(model, Some(&terms), learner.scratch)?;
         let record = learner.store.commit(model.id(), snapshot)?;
         plastic.slots_committed(model);
         self.uncommitted = 0;
@@ -303,6 +312,11 @@ impl Guard {
     /// Fewest golden samples that a state may have right.
     pub fn floor(&self) -> u16 {
         self.report.start.saturating_sub(self.limits.drop)
+    }
+
+    /// Why and to what the state was taken back last, also before a restart if it was committed behind it.
+    pub fn last_rollback(&self) -> Option<Rollback> {
+        self.last_rollback
     }
 
     /// What has happened.

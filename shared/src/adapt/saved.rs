@@ -1,14 +1,16 @@
 //! Domain slots in a snapshot: a commit takes them along, so that a restart loses no domain.
 //!
 //! It owns what stands behind the state in use there (the table of [`snapshot`](super::snapshot)), its checks, and
-//! what a rollback takes from it; it must not know when slots change ([`recall`](super::recall)). What is seen is no
+//! what a rollback takes from it; it must not know when slots change ([`recall`](super::recall)) nor what the
+//! [`terms`](super::terms) behind them say. What is seen is no
 //! part of it: after a restart the first looks say anew where the device is.
 
 use super::domains::{self, Domains, MAX_SLOTS, Recall, Report, SETTLED, SLOT_HEADER_BYTES};
 use super::overlay::Layout;
 use super::recall::bit;
-use super::snapshot::{Found, Header};
+use super::snapshot::{ALONE, Found, Header, SLOTS, TERMS};
 use super::state::is_possible;
+use super::terms::Terms;
 use super::{AdaptError, Plastic};
 use crate::blob::Model;
 use crate::bytes;
@@ -74,19 +76,23 @@ impl<'s> Saved<'s> {
 }
 
 impl Plastic<'_> {
-    /// [`Plastic::snapshot`] with the slots, if there are any, in `to`.
+    /// [`Plastic::snapshot`] with the slots, if there are any, and the `terms`, if given, in `to`.
     ///
     /// # Errors
-    /// `to` is too short (as long as the state's buffer is long enough); of another model.
+    /// `to` is too short (as long as the state's buffer, with [`TERMS_BYTES`](super::terms::TERMS_BYTES) more for
+    /// terms, is long enough); of another model.
     pub fn snapshot_all<'s>(
         &self,
         model: &Model<'_>,
+        terms: Option<&Terms>,
         to: &'s mut [u8],
     ) -> Result<&'s [u8], AdaptError> {
         self.check(model)?;
         let settings = self.recall.as_ref().map(Saved::encode);
         let settings = settings.as_ref().map_or(&[][..], |s| &s[..]);
-        let parts = [self.persistent(), settings, self.all_slots(model)];
+        let kept = terms.map(Terms::encode);
+        let kept = kept.as_ref().map_or(&[][..], |k| &k[..]);
+        let parts = [self.persistent(), settings, self.all_slots(model), kept];
         let want_bytes = HEADER_BYTES + parts.map(<[u8]>::len).iter().sum::<usize>();
         let got_bytes = to.len();
         let whole = to.get_mut(..want_bytes);
@@ -99,7 +105,9 @@ impl Plastic<'_> {
         for (to, &from) in body.iter_mut().zip(parts.into_iter().flatten()) {
             *to = from;
         }
-        *header = self.header.encode(body, self.recall.is_some());
+        let slots = self.recall.map_or(0, |_| SLOTS);
+        let version = ALONE + slots + terms.map_or(0, |_| TERMS);
+        *header = self.header.encode(body, version);
         Ok(to.get(..want_bytes).unwrap_or_default())
     }
 
@@ -124,6 +132,7 @@ impl Plastic<'_> {
             header,
             body,
             with_slots: true,
+            ..
         } = Header::decode(snapshot)?
         else {
             return Ok(None);

@@ -2,9 +2,10 @@
 //!
 //! It owns the decision before and after each image, the budget and the counters; it must not know rules nor
 //! clocks: time is counted in images. Flow: `Plastic` asks before an image whether homeostasis may follow it
-//! and after it whether its label is wanted; what is not wanted is not learned. Nothing of it is in a
-//! snapshot, and neither a new configuration nor a rollback gives a spent budget back; a restart does, as it
-//! begins a new window.
+//! and after it whether its label is wanted; what is not wanted is not learned. Neither a new configuration nor a
+//! rollback gives a spent budget back, nor does a restart: a commit keeps the schedule ([`terms`](super::terms)), and
+//! as nobody knows what was spent between it and the restart, a whole window counts as spent then, in which nothing
+//! is learned and nothing committed.
 //!
 //! With `K` images to a window, updates never bring a window beyond its updates, its estimated instructions or its
 //! commits: an update that would pass a limit is skipped, and the next window starts `K` images after the
@@ -13,7 +14,7 @@
 //! What watches over learning, a guard's checks and rollbacks and the upkeep of domain slots, is never skipped, as
 //! safety is worth more than a budget. It is counted among the instructions, and what a window takes beyond its limit
 //! by it is taken off the next ones: many windows together take no more than their limits and, once, the check that
-//! the last update led to.
+//! the last update led to. A commit keeps what is still to be taken off.
 
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +75,7 @@ impl Default for Schedule {
     }
 }
 
-/// What was done and left since the schedule was set; counters stop at their maximum.
+/// What was done and left since the schedule was set, or the start; counters stop at their maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Spent {
@@ -125,6 +126,23 @@ impl Scheduler {
             lead: 0,
             due: false,
         }
+    }
+
+    /// `schedule` after a restart, when so many estimated instructions were `owed`.
+    pub(crate) fn resumed(schedule: Schedule, owed: u64) -> Self {
+        let mut scheduler = Self::new(schedule);
+        if let Some(budget) = schedule.budget {
+            scheduler.spent.window_updates = budget.updates;
+            scheduler.spent.window_instructions = budget.instructions.saturating_add(owed);
+            scheduler.spent.window_commits = budget.commits;
+        }
+        scheduler
+    }
+
+    /// What the present window took beyond its limit.
+    pub(crate) fn owed(&self) -> u64 {
+        let taken = self.spent.window_instructions;
+        (self.schedule.budget).map_or(0, |budget| taken.saturating_sub(budget.instructions))
     }
 
     pub(crate) fn schedule(&self) -> Schedule {

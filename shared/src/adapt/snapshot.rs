@@ -5,7 +5,7 @@
 //! | byte | field |
 //! |---|---|
 //! | 0 | magic `APLS` |
-//! | 4 | version u16: 1, or 2 where domain slots stand behind the state |
+//! | 4 | version u16: 1, and 1 more with domain slots, 2 more with terms behind the state |
 //! | 6 | momentum shift u8, 0 = no homeostasis |
 //! | 7 | head u8: 0 base, 1 instar, 2 delta, 3 perceptron, 4 reward, 5 deep |
 //! | 8 | shift or rate of the head u16 |
@@ -21,19 +21,25 @@
 //! | 64 | per homeostatic layer, in order: mean i32 × O, mean absolute deviation i32 × O |
 //! | then | instar: prototypes i16 `[K][d]`; heads 2 to 5: weights i8 `[K][d]`, biases i32 × K |
 //! | then | deep: per layer, weights i8 `[O][I]`, padded to 4, biases i32 × O |
-//! | then | version 2: slots u8 (+ 128: the base is sealed), slot in use u8, `open` u16, `evidence` u16, slots that are judged u16 (a bit each) |
-//! | then | version 2: per slot, when it was left last i32 (0 = empty), images followed i32, a state as from byte 64 |
+//! | then | versions 2 and 4: slots u8 (+ 128: the base is sealed), slot in use u8, `open` u16, `evidence` u16, slots that are judged u16 (a bit each) |
+//! | then | versions 2 and 4: per slot, when it was left last i32 (0 = empty), images followed i32, a state as from byte 64 |
+//! | then | versions 3 and 4: [`Terms`], postcard, padded with zeros to 64 bytes |
 //!
 //! All little-endian.
 
 use super::deep::{Deep, Feedback};
+use super::terms::Terms;
 use super::{AdaptError, Config, Counters, Head};
 use crate::header::{CRC_WORD, HEADER_BYTES, digest, sealed};
 use crate::quant::i32_at;
 
 const MAGIC: [u8; 4] = *b"APLS";
-const VERSION: u16 = 1;
-const WITH_SLOTS: u16 = 2;
+/// Version of a state alone.
+pub(crate) const ALONE: u16 = 1;
+/// Added to the version.
+pub(crate) const SLOTS: u16 = 1;
+/// Added to the version.
+pub(crate) const TERMS: u16 = 2;
 /// Code of the one head with a margin.
 const PERCEPTRON: u8 = 3;
 /// Code of the one head with layers below.
@@ -55,15 +61,16 @@ pub(crate) struct Header {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'s> {
     pub(crate) header: Header,
-    /// All behind the header.
+    /// The state, and slots if there are any.
     pub(crate) body: &'s [u8],
     /// Whether slots stand behind the state.
     pub(crate) with_slots: bool,
+    pub(crate) terms: Option<Terms>,
 }
 
 impl Header {
-    /// The header's bytes with the checksum over them and `body`: the state, and slots if there are any.
-    pub(crate) fn encode(&self, body: &[u8], with_slots: bool) -> [u8; HEADER_BYTES] {
+    /// The header's bytes with the checksum over them and `body`: the state, and what `version` adds to it.
+    pub(crate) fn encode(&self, body: &[u8], version: u16) -> [u8; HEADER_BYTES] {
         let mut below = 0;
         let mut feedback = 0;
         let (head, number, margin) = match self.config.head {
@@ -86,7 +93,6 @@ impl Header {
         } = self.counters;
         let words = [self.seed, self.rng, seen, labels, mistakes].map(u32::to_le_bytes);
         let bytes = u32::try_from(HEADER_BYTES + body.len()).unwrap_or(u32::MAX);
-        let version = if with_slots { WITH_SLOTS } else { VERSION };
         let fields: [&[u8]; 9] = [
             &MAGIC,
             &version.to_le_bytes(),
@@ -127,9 +133,10 @@ impl Header {
             ..,
         ] = *header;
         let version = u16::from_le_bytes([v0, v1]);
-        if !header.starts_with(&MAGIC) || ![VERSION, WITH_SLOTS].contains(&version) {
+        if !header.starts_with(&MAGIC) || !(ALONE..=ALONE + SLOTS + TERMS).contains(&version) {
             return Err(AdaptError::NoSnapshot { version });
         }
+        let behind = version - ALONE;
         if usize::try_from(word(3)) != Ok(snapshot.len()) {
             return Err(AdaptError::SnapshotLength {
                 got_bytes: snapshot.len(),
@@ -179,6 +186,13 @@ impl Header {
             },
             _ => return Err(AdaptError::SnapshotContent),
         };
+        let (body, terms) = if behind & TERMS == 0 {
+            (body, None)
+        } else {
+            let (body, terms) = (body.split_last_chunk()).ok_or(AdaptError::SnapshotContent)?;
+            let terms = Terms::decode(terms).ok_or(AdaptError::SnapshotContent)?;
+            (body, Some(terms))
+        };
         let model = header.get(16..).and_then(|rest| rest.first_chunk::<16>());
         Ok(Found {
             header: Self {
@@ -197,7 +211,8 @@ impl Header {
                 followed,
             },
             body,
-            with_slots: version == WITH_SLOTS,
+            with_slots: behind & SLOTS != 0,
+            terms,
         })
     }
 }

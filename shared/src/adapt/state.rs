@@ -6,7 +6,7 @@
 use super::deep;
 use super::overlay::{Layout, Parts, fold, head_layer, n_homeostatic, put_i32};
 use super::schedule::{Schedule, Scheduler};
-use super::snapshot::{Found, Header};
+use super::snapshot::{ALONE, Found, Header};
 use super::{AdaptError, Config, Costs, Counters, Head, MAX_OUTPUTS, Plastic, bias_limit, instar};
 use crate::blob::Model;
 use crate::bytes;
@@ -104,14 +104,14 @@ impl<'b> Plastic<'b> {
 
     /// CRC-32 of the snapshot: two machines that agree in it have learned the same.
     pub fn digest(&self) -> u32 {
-        let bytes = self.header.encode(self.persistent(), false);
+        let bytes = self.header.encode(self.persistent(), ALONE);
         i32_at(&bytes, CRC_WORD).cast_unsigned()
     }
 
     /// Everything learned, counters, configuration and seed, checksummed: see [`Plastic::restore`]. Of domain
-    /// slots it holds the state in use alone; [`Plastic::snapshot_all`] holds them all.
+    /// slots it holds the state in use alone; [`Plastic::snapshot_all`] holds them all, and terms.
     pub fn snapshot(&mut self) -> &[u8] {
-        let header = self.header.encode(self.persistent(), false);
+        let header = self.header.encode(self.persistent(), ALONE);
         if let Some(bytes) = self.buffer.first_chunk_mut::<HEADER_BYTES>() {
             *bytes = header;
         }
@@ -119,7 +119,8 @@ impl<'b> Plastic<'b> {
         self.buffer.get(..len).unwrap_or_default()
     }
 
-    /// Takes over the configuration and everything learned from `snapshot`, domain slots if it has them.
+    /// Takes over the configuration and everything learned from `snapshot`, domain slots if it has them. By its terms
+    /// a start goes on: [`Guard::resume`](super::guard::Guard::resume).
     ///
     /// # Errors
     /// The snapshot is damaged, of another version or of another model, or its configuration or slots need a
@@ -145,6 +146,7 @@ impl<'b> Plastic<'b> {
             header,
             body,
             with_slots,
+            ..
         } = Header::decode(snapshot)?;
         if header.model != model.id() {
             return Err(AdaptError::WrongModel);
@@ -152,7 +154,7 @@ impl<'b> Plastic<'b> {
         let layout = self.fitting(model, &header.config)?;
         let wrong = AdaptError::SnapshotLength {
             got_bytes: snapshot.len(),
-            want_bytes: HEADER_BYTES + layout.persistent(),
+            want_bytes: snapshot.len() - body.len() + layout.persistent(),
         };
         let (state, rest) = body.split_at_checked(layout.persistent()).ok_or(wrong)?;
         if !with_slots && !rest.is_empty() {

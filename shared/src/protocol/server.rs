@@ -42,7 +42,8 @@ pub struct Buffers<'a> {
     pub arena: &'a mut [i8],
     /// What is learned.
     pub state: &'a mut [u8],
-    /// A snapshot on its way to or from the store; as long as `state` fits all.
+    /// A snapshot on its way to or from the store; as long as `state` and
+    /// [`TERMS_BYTES`](crate::adapt::terms::TERMS_BYTES) fits all.
     pub scratch: &'a mut [u8],
 }
 
@@ -86,7 +87,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
         }
     }
 
-    /// A device with `model` and what `store` holds for it; else learning nothing yet.
+    /// A device with `model` and what `store` holds for it, under the terms that are in it; else learning nothing yet.
     ///
     /// # Errors
     /// The model does not fit: why, and the buffers again.
@@ -118,7 +119,12 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
                 return Err((error.into(), rest));
             }
         };
-        let watched = Watched::boot(store, scratch, model, &mut plastic);
+        let subject = Subject {
+            model,
+            plastic: &mut plastic,
+            arena: &mut *arena,
+        };
+        let watched = Watched::boot(store, scratch, subject);
         let loaded = Loaded {
             watched,
             model,

@@ -1,14 +1,14 @@
-//! The guard and the store behind the protocol: what was committed is loaded at the start, what is learned
-//! is scored, and what passes may be committed.
+//! The guard and the store behind the protocol: what was committed is taken up again at the start, with its terms,
+//! what is learned is scored, and what passes may be committed.
 //!
 //! Owns when the guard is made anew (whenever what learns is configured) and what the device reports of
 //! all this; the decisions are `adapt::guard`'s, the slots `store`'s. It must not know frames.
 
 use super::{Boot, GuardStats, Refusal};
-use crate::adapt::guard::{Commit, CommitError, Guard, Learner, Limits, Rollback, Verdict};
+use crate::adapt::guard::{Commit, CommitError, Guard, Learner, Limits, Verdict};
 use crate::adapt::{AdaptError, Plastic};
 use crate::blob::Model;
-use crate::store::{Store, StoreError};
+use crate::store::{Record, Store, StoreError};
 use embedded_storage::nor_flash::NorFlash;
 
 /// What the guard needs besides the state it watches.
@@ -18,7 +18,6 @@ pub(super) struct Watched<'a, F> {
     scratch: &'a mut [u8],
     guard: Option<Guard>,
     boot: Boot,
-    last_rollback: Option<Rollback>,
     check_instructions: u32,
 }
 
@@ -30,32 +29,32 @@ pub(super) struct Subject<'l, 'b> {
 }
 
 impl<'a, F: NorFlash> Watched<'a, F> {
-    /// Puts what was committed last in place, if it is of this model and whole.
-    pub(super) fn boot(
-        mut store: Store<F>,
-        scratch: &'a mut [u8],
-        model: &Model<'_>,
-        plastic: &mut Plastic<'_>,
-    ) -> Self {
-        let sequence = store.newest().map_or(0, |record| record.sequence);
-        let boot = match store.load(model.id(), scratch) {
-            Ok(None) => Boot::Empty,
-            Ok(Some(snapshot)) => match plastic.restore(model, snapshot) {
-                Ok(()) => Boot::Restored { sequence },
-                Err(_) => Boot::Unfit { sequence },
-            },
-            Err(StoreError::Foreign { sequence }) => Boot::OtherModel { sequence },
-            Err(StoreError::Buffer { .. }) => Boot::Unfit { sequence },
-            Err(_) => Boot::Unreadable,
-        };
-        Self {
+    /// Takes up what was committed last, if it is of this model and whole.
+    pub(super) fn boot(store: Store<F>, scratch: &'a mut [u8], subject: Subject<'_, '_>) -> Self {
+        let mut watched = Self {
             store,
             scratch,
             guard: None,
-            boot,
-            last_rollback: None,
+            boot: Boot::Empty,
             check_instructions: 0,
-        }
+        };
+        let Some(Record { sequence, .. }) = watched.store.newest() else {
+            return watched;
+        };
+        watched.boot = match watched.with(subject, Guard::resume) {
+            Ok(guard) => {
+                watched.guard = guard;
+                Boot::Restored { sequence }
+            }
+            Err(CommitError::Store(StoreError::Foreign { sequence })) => {
+                Boot::OtherModel { sequence }
+            }
+            Err(CommitError::Adapt(_) | CommitError::Store(StoreError::Buffer { .. })) => {
+                Boot::Unfit { sequence }
+            }
+            Err(CommitError::Store(_)) => Boot::Unreadable,
+        };
+        watched
     }
 
     /// Watches from now on by `limits`, counters at zero; no longer without.
@@ -66,7 +65,6 @@ impl<'a, F: NorFlash> Watched<'a, F> {
     ) -> Result<(), Refusal> {
         let made = limits.map(|limits| self.with(subject, |l| Guard::new(limits, l)));
         self.guard = made.transpose().map_err(refused)?;
-        self.last_rollback = None;
         Ok(())
     }
 
@@ -105,9 +103,6 @@ impl<'a, F: NorFlash> Watched<'a, F> {
         let mut guard = self.guard.ok_or(Refusal::NoGuard)?;
         let outcome = self.with(subject, |l| guard.commit(l));
         self.guard = Some(guard);
-        if let Ok(Commit::RolledBack(rollback)) = outcome {
-            self.last_rollback = Some(rollback);
-        }
         outcome.map_err(|error| match error {
             CommitError::Adapt(error) => refused(error),
             CommitError::Store(StoreError::Length {
@@ -131,7 +126,7 @@ impl<'a, F: NorFlash> Watched<'a, F> {
         GuardStats {
             limits: self.limits(),
             report: self.guard.map_or_else(Default::default, |g| g.report()),
-            last_rollback: self.last_rollback,
+            last_rollback: self.guard.and_then(|g| g.last_rollback()),
             boot: self.boot,
             newest: self.store.newest(),
             check_instructions: self.check_instructions,
@@ -149,11 +144,7 @@ impl<'a, F: NorFlash> Watched<'a, F> {
         };
         let verdict = self.with(subject, |l| ask(&mut guard, l));
         self.guard = Some(guard);
-        let verdict = verdict.map_err(refused)?;
-        if let Verdict::RolledBack(rollback) = verdict {
-            self.last_rollback = Some(rollback);
-        }
-        Ok(verdict)
+        verdict.map_err(refused)
     }
 
     fn with<R>(

@@ -64,7 +64,7 @@ impl AdaptArgs {
         (!self.no_guard && model.golden().is_some()).then_some(Limits {
             every: self.guard_every,
             drop: self.guard_drop,
-            commit_every: 0,
+            commit_every: self.commit_every,
         })
     }
 }
@@ -170,12 +170,14 @@ fn report(
     model: &Model<'_>,
 ) -> Result<()> {
     let learned = &run.adapted;
-    say!(
-        "stream        {n_stream} images, {} severity {}; {n_labels} labels; {:.1} % right when first seen",
-        args.corruption,
-        args.severity,
-        100.0 * learned.online_correct as f64 / n_stream.max(1) as f64
-    );
+    if n_stream > 0 {
+        say!(
+            "stream        {n_stream} images, {} severity {}; {n_labels} labels; {:.1} % right when first seen",
+            args.corruption,
+            args.severity,
+            100.0 * learned.online_correct as f64 / n_stream as f64
+        );
+    }
     let clean = images::load_test(&args.data)?.subset(args.test_images, u64::from(args.seed));
     let shifted = clean.shifted(&images::shift(args.corruption, args.severity)?);
     for (name, test) in [("shifted test", &shifted), ("clean test", &clean)] {
@@ -197,7 +199,9 @@ fn report(
         run.arena_bytes,
         run.stack_bytes
     );
-    print_instructions("per image", &run.inference);
+    if n_stream > 0 {
+        print_instructions("per image", &run.inference);
+    }
     if n_labels > 0 {
         print_instructions("per label", &run.update);
     }

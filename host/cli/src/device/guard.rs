@@ -60,9 +60,10 @@ pub(super) fn print(guard: &GuardStats) {
     };
     let report = guard.report;
     say!(
-        "guard         every {} updates, {} samples may be lost; {} of {} right at the start, {} last",
+        "guard         every {} updates, {} samples may be lost, {} updates between commits; {} of {} right at the start, {} last",
         limits.every,
         limits.drop,
+        limits.commit_every,
         report.start,
         report.n_samples,
         report.last
