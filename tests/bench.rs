@@ -42,12 +42,12 @@ fn program(processor: &Processor) -> PathBuf {
     built.join(processor.target).join("release/bench")
 }
 
-/// Layers of random shapes on every processor whose program is built.
+/// Layers of random shapes and constants on every processor whose program is built.
 #[test]
 fn random_layers_have_the_hosts_bits() {
     for processor in &PROCESSORS {
         let elf = program(processor);
-        let seeds = if elf.is_file() { 0..90 } else { 0..0 };
+        let seeds = if elf.is_file() { 0..120 } else { 0..0 };
         for seed in seeds {
             let blob = sample(seed).unwrap();
             let paired = pair(&blob).unwrap();

@@ -47,6 +47,8 @@ fn networks_of_others_have_the_stored_counts() {
         ("image classification, ResNet8", "resnet8.tflite"),
         ("keyword spotting, DS-CNN", "ds_cnn.tflite"),
         ("anomaly detection, autoencoder", "autoencoder.tflite"),
+        ("shapes of visual wake words, MobileNetV1", "vww"),
+        ("the same with as many filters of zeros", "vww_dead"),
     ] {
         let cells = [M4, M33, M3, M0].map(|processor| {
             let (instructions, ratio) = counted(&processor, name);

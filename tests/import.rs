@@ -16,10 +16,27 @@ use crate::tflite::{FLOAT32, File, INT32};
 
 const TFLITE_MICRO: &str = "924667d1a575c29247ee4ba0b1fb65a2abb48a5e403070f37afa9234e5f7d1ff";
 
+/// Of [`File::dead_channels`], with the inputs of MLPerf Tiny's models.
+const TFLITE_MICRO_DEAD: &str = "f55b8a065783fcedae00f7f4173b13fa20ccc92f8e1651866a88022ba7a5aa76";
+
 #[test]
 fn outputs_are_those_of_tflite_micro() {
     let blob = import(&File::every_operator().bytes(), &[]).unwrap().blob;
     assert_eq!(outputs_digest(&blob), TFLITE_MICRO);
+}
+
+/// Filters of zeros with biases of ±2^30: most of their channels go, and what is left of them is no trouble to the fast
+/// kernels.
+#[test]
+fn dead_channels_with_biases_out_of_reach_take_the_fast_path() {
+    let blob = import(&File::dead_channels().bytes(), &[]).unwrap().blob;
+    assert_eq!(crate::mlperf_tiny::digest_of_blob(&blob), TFLITE_MICRO_DEAD);
+    let model = Model::parse(&blob).unwrap();
+    let channels = model.layers().map(|l| model.tensor(l.output).unwrap().c);
+    assert_eq!(channels.collect::<Vec<_>>(), [8, 8, 12, 12, 8, 8, 5]);
+    let packed = (0..model.n_layers()).filter_map(|i| model.constants(i)?.packed);
+    let exact: Vec<bool> = packed.map(|packed| packed.exact).collect();
+    assert_eq!(exact, [true; 4]);
 }
 
 /// The digest of the outputs of `blob`, which came of the file of every operator.

@@ -1,8 +1,9 @@
-//! The program `infer`: that nothing in it can panic or format, by its symbols, and its scores.
+//! The program `infer`: that nothing in it can panic or format, by its symbols, its size, and its scores.
 
 use crate::device::random_model;
 use crate::elf::Program;
 use crate::program::{firmware, is_prebuilt};
+use aplysia_deploy::bench::program_bytes;
 use aplysia_deploy::processor::{M0, M3, M4, M33};
 use aplysia_live::device::Emulator;
 use aplysia_shared::{Model, infer};
@@ -38,6 +39,32 @@ fn nothing_in_the_inference_image_panics_or_formats() {
         seen += 1;
     }
     eprintln!("{seen} programs without a panic");
+}
+
+/// As firmware/README.md says, within 2 %, which covers other versions of the compiler.
+#[test]
+fn the_inference_image_has_the_stated_size() {
+    const README: &str = include_str!("../firmware/README.md");
+    let words: Vec<&str> = README.split_whitespace().collect();
+    let text = words.join(" ");
+    let (_, sizes) = text.split_once("vectors, code and constants are ").unwrap();
+    let (sizes, _) = sizes.split_once(" bytes on an M0").unwrap();
+    let stated: Vec<f64> = sizes
+        .split([' ', ';'])
+        .map(|word| word.trim_end_matches(',').replace(',', ""))
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let targets = [M4, M33, M3, M0].map(|p| p.target);
+    assert_eq!(stated.len(), targets.len(), "{sizes}");
+    for (target, stated) in targets.into_iter().zip(stated) {
+        let Some(elf) = image(target) else { continue };
+        let bytes = program_bytes(&std::fs::read(&elf).unwrap()).unwrap();
+        let change = bytes as f64 / stated - 1.0;
+        assert!(
+            change.abs() <= 0.02,
+            "{target}: {bytes} bytes, stated are {stated}"
+        );
+    }
 }
 
 #[test]

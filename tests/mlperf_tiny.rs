@@ -33,7 +33,7 @@ pub(crate) fn digest(file: &[u8]) -> String {
 }
 
 /// The digest of the outputs of `blob`.
-fn digest_of_blob(blob: &[u8]) -> String {
+pub(crate) fn digest_of_blob(blob: &[u8]) -> String {
     let model = Model::parse(blob).unwrap();
     let (mut arena, mut scores) = (vec![0; model.arena_bytes()], vec![0; model.n_classes()]);
     let mut all = vec![];

@@ -189,6 +189,58 @@ impl File {
         f
     }
 
+    /// As MobileNet, 8×8×3 in and five logits out: two blocks whose filters are mostly 0, with biases of ±2^30,
+    /// negative ones in the scale of the others and all in one in which they are small.
+    pub(crate) fn dead_channels() -> Self {
+        let mut f = Self {
+            tensors: vec![],
+            operators: vec![],
+            rng: ChaCha8Rng::seed_from_u64(9),
+            n_last: 1,
+        };
+        let image = f.tensor(&[1, 8, 8, 3], 0.05, -1);
+        let [w, b] = f.constants(&[8, 3, 3, 3], 8, 0);
+        let mut x = f.tensor(&[1, 4, 4, 8], 0.04, -128);
+        f.operator(3, &[image, w, b], x, (1, &[(3, 1)], &[(1, 2), (2, 2)]));
+        for (c, n, dead) in [(8, 16, 9), (16, 24, 17)] {
+            let [w, b] = f.constants(&[1, 3, 3, c], c as usize, 3);
+            let y = f.tensor(&[1, 4, 4, c], 0.04, -128);
+            let steps = [(1, 1), (2, 1), (3, 1)];
+            f.operator(4, &[x, w, b], y, (2, &[(4, 1)], &steps));
+            let [w, b] = f.constants(&[n, 1, 1, c], n as usize, 0);
+            f.kill(
+                [w, b],
+                (0..n as usize).map(|i| i * 7 % n as usize).take(dead),
+            );
+            x = f.tensor(&[1, 4, 4, n], 0.04, -128);
+            f.operator(3, &[y, w, b], x, (1, &[(3, 1)], &[(1, 1), (2, 1)]));
+        }
+        let most = f.tensor(&[1, 1, 1, 24], 0.04, -128);
+        let window = [(1, 1), (2, 1), (3, 4), (4, 4)];
+        f.operator(17, &[x], most, (5, &[(0, 1)], &window));
+        let flat = f.tensor(&[1, 24], 0.04, -128);
+        f.operator(22, &[most], flat, (17, &[], &[]));
+        let [w, b] = f.constants(&[5, 24], 1, 0);
+        let logits = f.tensor(&[1, 5], 0.05, 10);
+        f.operator(9, &[flat, w, b], logits, (8, &[], &[]));
+        f
+    }
+
+    /// Weights of 0 and biases of ±2^30 for `channels` of [`File::constants`] along axis 0.
+    fn kill(&mut self, [w, b]: [i32; 2], channels: impl Iterator<Item = usize>) {
+        let [w, b] = [w, b].map(|i| i as usize);
+        let n = self.tensors[w].scales.len();
+        let run = self.tensors[w].data.len() / n;
+        for (i, channel) in channels.enumerate() {
+            self.tensors[w].data[channel * run..][..run].fill(0);
+            let bias = [-1, 1, -1, -1i32][i % 4] << 30;
+            self.tensors[b].data[4 * channel..][..4].copy_from_slice(&bias.to_le_bytes());
+            if i % 2 == 1 {
+                self.tensors[w].scales[channel] = 5e-8;
+            }
+        }
+    }
+
     /// The bytes of the file.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut b = FlatBufferBuilder::new();

@@ -9,10 +9,13 @@ mod cases;
 mod genotypes;
 mod model;
 mod peers;
+mod program;
 mod sample;
+mod vww;
 
 pub use cases::{CASES, Case};
 pub use genotypes::{GENOTYPES, Prediction, predict, predictions_table};
+pub use program::{program_bytes, toolchain};
 pub use sample::{sample, smallest};
 
 use crate::DeployError;
@@ -54,7 +57,7 @@ pub enum BenchError {
 pub struct Measurement {
     /// Executed instructions of each layer.
     pub layers: Vec<u64>,
-    /// Most stack in use, bytes, the firmware's own 27.6 kB input included.
+    /// Most stack in use while the model is parsed and run, bytes, kernels' scratch included.
     pub stack_bytes: u32,
     /// Whether every byte of the arena is the host's.
     pub exact: bool,
@@ -83,6 +86,8 @@ pub struct Record {
     pub cycles_est: u64,
     /// Arena of the model, bytes.
     pub ram_bytes: u64,
+    /// Most stack in use while the model is parsed and run, bytes, kernels' scratch included.
+    pub stack_bytes: u64,
     /// Blob of the model, bytes.
     pub flash_bytes: u64,
     /// Whether the device computed the host's bits.
@@ -165,24 +170,36 @@ pub fn record(processor: &Processor, elf: &Path, case: &Case) -> Result<Record, 
         predicted: (*processor == M4).then_some(cost.1),
         cycles_est: cycles.mid.round() as u64,
         ram_bytes: model.arena_bytes() as u64,
+        stack_bytes: measured.stack_bytes.into(),
         flash_bytes: model.blob_bytes() as u64,
         exact: measured.exact,
     })
 }
 
 /// The records of `processor` as a Markdown table with its conditions; `toolchain` is [`toolchain`] of
-/// the firmware.
-pub fn table(processor: &Processor, records: &[Record], toolchain: &str) -> String {
+/// the firmware, `infer_bytes` [`program_bytes`] of the smallest program that runs a model.
+pub fn table(
+    processor: &Processor,
+    records: &[Record],
+    toolchain: &str,
+    infer_bytes: u64,
+) -> String {
     let (machine, target, cpi) = (processor.board.machine, processor.target, processor.cpi);
     let mut text = format!(
         "Executed Thumb instructions, not cycles, of the bench firmware ({toolchain}, {target}, opt-level 3) \
          in QEMU, board {machine}, `-icount {ICOUNT}`; a layer includes the interpreter's work around it, a \
          network is the sum of its layers, one \
-         with `.tflite` MLPerf Tiny's own model imported, `fashion-mnist-…` a released model, the others the same shapes with random numbers. `ratio` is instructions over those of CMSIS-NN, `cycles` an \
+         with `.tflite` MLPerf Tiny's own model imported, `fashion-mnist-…` a released model, the others the same \
+         shapes with random numbers, `vww_dead` with as many filters of zeros as MLPerf Tiny's model has. `ratio` is \
+         instructions over those of CMSIS-NN, `cycles` an \
          estimate, {} per instruction ({} to {}: `host/deploy/src/processor.rs`), `predicted` the cost \
-         model's count, which is of the M4, `bits` whether every byte of the arena is the host's.\n\n{}\n\n\
-         | layer or network | MACs | instructions | per MAC | CMSIS-NN | ratio | cycles | predicted | bits |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|---|\n",
+         model's count, which is of the M4, `bits` whether every byte of the arena is the host's. Bytes: the \
+         arena and, of networks, the most stack in use, parsing and the kernels' scratch included, are RAM, the blob is flash; a \
+         layer's are those of a model that begins with it. The smallest program that runs a model, `infer`, has the \
+         kernels of every operator and takes {infer_bytes} bytes of flash beside the blob.\n\n{}\n\n\
+         | layer or network | MACs | instructions | per MAC | CMSIS-NN | ratio | cycles | predicted | arena | stack \
+         | blob | bits |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n",
         cpi.mid,
         cpi.low,
         cpi.high,
@@ -197,19 +214,13 @@ pub fn table(processor: &Processor, records: &[Record], toolchain: &str) -> Stri
         let number = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
         let (theirs, predicted) = (number(r.cmsis_nn), number(r.predicted));
         let ratio = r.ratio.map_or(String::new(), |r| format!("{r:.3}"));
+        let whole = CASES.iter().any(|case| case.whole && case.name == r.name);
+        let stack = number(whole.then_some(r.stack_bytes));
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {per_mac} | {theirs} | {ratio} | {} | {predicted} | {bits} |",
-            r.name, r.macs, r.instructions, r.cycles_est
+            "| {} | {} | {} | {per_mac} | {theirs} | {ratio} | {} | {predicted} | {} | {stack} | {} | {bits} |",
+            r.name, r.macs, r.instructions, r.cycles_est, r.ram_bytes, r.flash_bytes
         );
     }
     text
-}
-
-/// The compiler of a firmware `elf`, as it names itself in the file's section of comments.
-pub fn toolchain(elf: &[u8]) -> Option<String> {
-    const NAME: &[u8] = b"rustc version ";
-    let at = elf.windows(NAME.len()).position(|bytes| bytes == NAME)? + NAME.len();
-    let version = elf[at..].split(|&byte| byte == 0).next()?;
-    Some(format!("rustc {}", String::from_utf8_lossy(version)))
 }

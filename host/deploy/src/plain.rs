@@ -46,7 +46,16 @@ impl Plain {
     ///
     /// # Errors
     /// A capacity of the format is exceeded, or the runtime refuses the blob.
-    pub fn export(mut self, class_names: &[String]) -> Result<Export, DeployError> {
+    pub fn export(self, class_names: &[String]) -> Result<Export, DeployError> {
+        self.exported(class_names, true)
+    }
+
+    /// As [`Plain::export`] without names, but no layer writes over what it reads.
+    pub(crate) fn export_apart(self) -> Result<Export, DeployError> {
+        self.exported(&[], false)
+    }
+
+    fn exported(mut self, class_names: &[String], over: bool) -> Result<Export, DeployError> {
         let mut data = Data::default();
         for PlainLayer { layer, constants } in &mut self.layers {
             let Some(constants) = constants else {
@@ -63,7 +72,7 @@ impl Plain {
             layer.params = data.params(constants, depth)?;
         }
         let names = self.names.clone();
-        let assembly = self.assembled(data, class_names)?;
+        let assembly = self.assembled(data, class_names, over)?;
         let writes: Vec<u8> = assembly
             .parts
             .graph
@@ -81,9 +90,13 @@ impl Plain {
         mut self,
         mut data: Data,
         class_names: &[String],
+        over: bool,
     ) -> Result<Assembly, DeployError> {
         let layers: Vec<Layer> = self.layers.iter().map(|l| l.layer).collect();
-        let work = Work::of_layers(&self.tensors, &layers, self.input, self.output);
+        let mut work = Work::of_layers(&self.tensors, &layers, self.input, self.output);
+        for step in &mut work.steps {
+            step.over = step.over.map(|can| can && over);
+        }
         let Arrangement {
             order,
             buffers,

@@ -4,7 +4,7 @@
 
 use super::BenchError;
 use super::model::{Builder, Taps};
-use super::peers;
+use super::{peers, vww};
 use crate::DeployError;
 use crate::import::import;
 use crate::pair::pair;
@@ -41,7 +41,8 @@ enum Build {
 impl Case {
     /// Instructions of CMSIS-NN on `processor`; none where it was not measured.
     pub fn cmsis_nn(&self, processor: &Processor) -> Option<u64> {
-        peers::count(self.name.trim_end_matches(IMPORTED), processor.name)
+        let shapes = self.name.trim_end_matches(IMPORTED).trim_end_matches(DEAD);
+        peers::count(shapes, processor.name)
     }
 
     /// The model to run on `processor`: a released one as it is, others in the form for it.
@@ -71,6 +72,9 @@ const fn layer(name: &'static str, build: fn() -> Result<Vec<u8>, DeployError>) 
 
 /// Suffix of an imported network's name; the rest is the name of the synthetic network of the same shapes.
 const IMPORTED: &str = ".tflite";
+
+/// Suffix of the name of a network with filters of zeros, which CMSIS-NN multiplies as any others.
+const DEAD: &str = "_dead";
 
 const fn network(name: &'static str, build: Build) -> Case {
     Case {
@@ -225,7 +229,7 @@ fn wake_word() -> Result<Vec<u8>, DeployError> {
 }
 
 /// Everything that is measured.
-pub const CASES: [Case; 45] = [
+pub const CASES: [Case; 48] = [
     layer("conv3x3_28x28x1_16", || {
         conv([28, 28, 1], Taps::same(3, 1), [28, 28, 16])
     }),
@@ -323,11 +327,16 @@ pub const CASES: [Case; 45] = [
     layer("maxpool2x2_14x14x32_s2", || {
         pool(Op::MaxPool, Taps::same(2, 2), [7, 7])
     }),
+    layer("maxpool3x3_14x14x32_s1", || {
+        pool(Op::MaxPool, Taps::same(3, 1), [14, 14])
+    }),
     layer("add_14x14x32", || alone([14, 14, 32], |b| b.add([0, 0]))),
     network("resnet8", Build::Made(resnet8)),
     network("ds_cnn", Build::Made(ds_cnn)),
     network("autoencoder", Build::Made(autoencoder)),
     network("wake_word", Build::Made(wake_word)),
+    network("vww", Build::Made(vww::alive)),
+    network("vww_dead", Build::Made(vww::dead)),
     network("resnet8.tflite", file!("ic-resnet8.tflite")),
     network("ds_cnn.tflite", file!("kws-dscnn.tflite")),
     network("autoencoder.tflite", file!("ad-autoencoder.tflite")),

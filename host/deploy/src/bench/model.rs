@@ -1,14 +1,13 @@
 //! Models made of given layers with reproducible numbers, ready for the device.
 //!
-//! Owns the construction of a blob around bare shapes, packed wherever an exported model would be. It
-//! must not know what the layers are compared with.
+//! Owns the numbers of a network of bare shapes, regular ones or wild ones. It must not know what the layers are
+//! compared with.
 
 use crate::DeployError;
-use crate::pack::{PackedWeights, pack};
-use crate::plan::{Buffer, plan};
-use aplysia_shared::blob::{encode, encoded_len};
-use aplysia_shared::kernel::dsp::packing::{self, Depth};
-use aplysia_shared::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Scaling, Tensor, Window};
+use crate::plain::{Plain, PlainLayer};
+use crate::quantize::WeightedLayer;
+use aplysia_shared::kernel::dsp::packing;
+use aplysia_shared::{AddScales, Clamp, Layer, Op, Scaling, Tensor, Window};
 
 /// A square or oblong window: rows, columns, step, padding on top and left, distance of taps.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +48,11 @@ impl Taps {
 
 /// A model under construction; tensors are named by their number.
 pub(super) struct Builder {
-    graph: GraphV1,
-    data: Vec<u8>,
+    net: Plain,
+    /// Of the next tensors.
+    pub(super) zero_point: i8,
     state: u32,
+    wild: bool,
 }
 
 impl Builder {
@@ -61,21 +62,30 @@ impl Builder {
     }
 
     /// Begins with the input; other seeds give other numbers.
-    pub(super) fn seeded(input: [u16; 3], state: u32) -> Self {
+    fn seeded(input: [u16; 3], state: u32) -> Self {
         let mut builder = Self {
-            graph: GraphV1 {
-                tensors: heapless::Vec::new(),
-                layers: heapless::Vec::new(),
+            net: Plain {
+                tensors: vec![],
+                names: vec![],
+                layers: vec![],
                 input: 0,
                 output: 0,
-                prototypes: None,
-                labels: Labels { offset: 0, len: 0 },
             },
-            data: Vec::new(),
+            zero_point: -5,
             state,
+            wild: false,
         };
         builder.tensor(input);
         builder
+    }
+
+    /// Begins with the input; tensors have zero points, layers clamps and channels constants of any kind, those that
+    /// no fast kernel takes among them.
+    pub(super) fn wild(input: [u16; 3], seed: u32) -> Self {
+        Self {
+            wild: true,
+            ..Self::seeded(input, seed)
+        }
     }
 
     /// Numerical Recipes' generator, upper bits.
@@ -87,81 +97,139 @@ impl Builder {
         self.state >> 8
     }
 
+    /// One of `n` in `of` cases.
+    fn happens(&mut self, n: u32, of: u32) -> bool {
+        (self.next() >> 8) % of < n
+    }
+
     fn tensor(&mut self, [h, w, c]: [u16; 3]) -> u8 {
-        let tensor = Tensor {
+        let index = self.net.tensors.len() as u8;
+        self.net.tensors.push(Tensor {
             h,
             w,
             c,
             scale: 0.05,
-            zero_point: -5,
+            zero_point: self.zero_point,
             offset: 0,
-        };
-        let index = self.graph.tensors.len() as u8;
-        // Benchmarks have fewer tensors than a graph can hold; one too many is found by `blob`.
-        let _ = self.graph.tensors.push(tensor);
+        });
+        self.net.names.push(String::new());
         index
     }
 
     fn shape(&self, tensor: u8) -> [u16; 3] {
-        let t = &self.graph.tensors[usize::from(tensor)];
+        let t = &self.net.tensors[usize::from(tensor)];
         [t.h, t.w, t.c]
     }
 
-    fn layer(&mut self, op: Op, inputs: [u8; 2], shape: [u16; 3], params: u32) -> u8 {
-        let output = self.tensor(shape);
-        let layer = Layer {
-            op,
-            inputs,
-            output,
-            clamp: Clamp::FULL,
-            params,
-            homeostasis: None,
+    fn layer(
+        &mut self,
+        op: Op,
+        inputs: [u8; 2],
+        shape: [u16; 3],
+        constants: Option<WeightedLayer>,
+    ) -> u8 {
+        if self.wild {
+            self.zero_point =
+                [-128, -5, 0, (self.next() >> 8) as i8][self.next() as usize >> 8 & 3];
+        }
+        if let Op::MaxPool(_) | Op::AvgPool(_) = op {
+            self.zero_point = self.net.tensors[usize::from(inputs[0])].zero_point;
+        }
+        let clamp = match self.wild && self.happens(2, 3) {
+            true => {
+                let [a, b] = [0; 2].map(|_| (self.next() >> 8) as i8);
+                let relu = self.happens(1, 2);
+                Clamp {
+                    min: if relu { self.zero_point } else { a.min(b) },
+                    max: if relu { i8::MAX } else { a.max(b) },
+                }
+            }
+            false => Clamp::FULL,
         };
-        let _ = self.graph.layers.push(layer);
+        let output = self.tensor(shape);
+        self.net.layers.push(PlainLayer {
+            layer: Layer {
+                op,
+                inputs,
+                output,
+                clamp,
+                params: 0,
+                homeostasis: None,
+            },
+            constants,
+        });
         output
     }
 
-    /// Random constants of `n` channels with `fan_in` weights each, packed as `packed` says: weights
-    /// of the whole range and factors that spread the outputs.
-    fn params(&mut self, n: usize, fan_in: usize, packed: Option<Depth>) -> u32 {
-        let offset = self.data.len() as u32;
-        let words = (0..n).map(|_| self.next() as i32 % 6000 - 3000);
-        let bias: Vec<i32> = words.collect();
+    /// Random constants of `n` channels with `fan_in` weights each: weights of the whole range and factors
+    /// that spread the outputs.
+    fn constants(&mut self, n: usize, fan_in: usize) -> Option<WeightedLayer> {
+        let bias = (0..n).map(|_| self.next() as i32 % 6000 - 3000).collect();
         let words = (0..n).map(|_| (1 << 30) + (self.next() << 6) as i32 % (1 << 30));
-        let multiplier: Vec<i32> = words.map(|m| m.abs().max(1 << 30)).collect();
-        let words = bias.into_iter().chain(multiplier);
-        self.data.extend(words.flat_map(i32::to_le_bytes));
-        let shift = -7 - (fan_in.ilog2() as i8) / 2;
-        self.data.resize(self.data.len() + n, shift.cast_unsigned());
-        self.align();
+        let multiplier = words.map(|m| m.abs().max(1 << 30)).collect();
+        let shift = vec![-7 - (fan_in.ilog2() as i8) / 2; n];
         let weight = |_| (self.next() % 255) as u8 as i8;
-        let weights: Vec<i8> = (0..n * fan_in).map(weight).map(|w| w.max(-127)).collect();
-        if let Some(depth) = packed {
-            let PackedWeights { sums, reach, bytes } = pack(&weights, depth);
-            let words = sums.into_iter().chain([reach.cast_signed()]);
-            self.data.extend(words.flat_map(i32::to_le_bytes));
-            self.data.extend(bytes);
-        } else {
-            self.data.extend(weights.into_iter().map(i8::cast_unsigned));
+        let weights = (0..n * fan_in).map(weight).map(|w| w.max(-127)).collect();
+        let mut constants = WeightedLayer {
+            weights,
+            bias,
+            multiplier,
+            shift,
+        };
+        if self.wild {
+            self.roughen(&mut constants);
         }
-        self.align();
-        offset
+        Some(constants)
     }
 
-    fn align(&mut self) {
-        self.data.resize(self.data.len().next_multiple_of(4), 0);
+    /// A shift of each channel's own. In half of the layers also some channels that the fast kernels refuse, most by
+    /// a bias of up to ±2^30, fewer by their factor, and filters of zeros.
+    fn roughen(&mut self, constants: &mut WeightedLayer) {
+        let rough = self.happens(1, 2);
+        let n = constants.bias.len();
+        for o in 0..n {
+            constants.shift[o] += (self.next() >> 8) as i8 % 3;
+            if rough && self.happens(1, 8) {
+                let size = 1 << (20 + (self.next() >> 8) % 11);
+                constants.bias[o] = if self.happens(1, 2) { size } else { -size };
+            }
+            if rough && self.happens(1, 32) {
+                constants.shift[o] = -((self.next() >> 8) as i8 & 31);
+            }
+            if rough && self.happens(1, 32) {
+                constants.multiplier[o] = (self.next() << 6).cast_signed();
+            }
+        }
+        // Of a depthwise convolution the taps of several channels.
+        let run = constants.weights.len() / n.max(1);
+        for filter in constants.weights.chunks_mut(run.max(1)) {
+            if rough && self.happens(1, 8) {
+                filter.fill(0);
+            }
+        }
     }
 
     /// Convolution to `out = [h, w, channels]`.
     pub(super) fn conv(&mut self, input: u8, taps: Taps, out: [u16; 3]) -> u8 {
         let in_ch = usize::from(self.shape(input)[2]);
         let window = taps.window();
-        let n = usize::from(out[2]);
-        let packed = packing::packable(&window, in_ch, n);
-        let depth = packed.then(|| Depth::new(&window, in_ch));
-        let params = self.params(n, window.taps() * in_ch, depth);
-        let op = if packed { Op::PackedConv2d } else { Op::Conv2d };
-        self.layer(op(window), [input; 2], out, params)
+        let constants = self.constants(out[2].into(), window.taps() * in_ch);
+        self.layer(Op::Conv2d(window), [input; 2], out, constants)
+    }
+
+    /// Filters of zeros for `channels` of the last layer, no depthwise convolution, each with its bias.
+    pub(super) fn kill(&mut self, channels: impl Iterator<Item = (usize, i32)>) {
+        let last = self
+            .net
+            .layers
+            .last_mut()
+            .and_then(|l| l.constants.as_mut());
+        let Some(constants) = last else { return };
+        let fan_in = constants.weights.len() / constants.bias.len().max(1);
+        for (o, bias) in channels {
+            constants.weights[o * fan_in..][..fan_in].fill(0);
+            constants.bias[o] = bias;
+        }
     }
 
     /// 1×1 convolution to `n` channels.
@@ -174,13 +242,18 @@ impl Builder {
     pub(super) fn depthwise(&mut self, input: u8, taps: Taps, [h, w]: [u16; 2]) -> u8 {
         let [_, _, c] = self.shape(input);
         let window = taps.window();
-        let params = self.params(c.into(), window.taps(), None);
-        self.layer(Op::DepthwiseConv2d(window), [input; 2], [h, w, c], params)
+        let constants = self.constants(c.into(), window.taps());
+        self.layer(
+            Op::DepthwiseConv2d(window),
+            [input; 2],
+            [h, w, c],
+            constants,
+        )
     }
 
     /// Fully connected layer of `n` outputs, packed where an imported one would be.
     pub(super) fn linear(&mut self, input: u8, n: u16) -> u8 {
-        let src = self.graph.tensors[usize::from(input)];
+        let src = self.net.tensors[usize::from(input)];
         let window = Window::whole(&src);
         if let Some(w) = window.filter(|w| packing::packable(w, src.c.into(), n.into())) {
             let taps = Taps {
@@ -190,9 +263,8 @@ impl Builder {
             };
             return self.conv(input, taps, [1, 1, n]);
         }
-        let fan_in = src.len();
-        let params = self.params(n.into(), fan_in, None);
-        self.layer(Op::FullyConnected, [input; 2], [1, 1, n], params)
+        let constants = self.constants(n.into(), src.len());
+        self.layer(Op::FullyConnected, [input; 2], [1, 1, n], constants)
     }
 
     /// Sum of two tensors of equal scales.
@@ -204,7 +276,7 @@ impl Builder {
             output: Scaling::new(1 << 30, -18),
         };
         let shape = self.shape(inputs[0]);
-        self.layer(Op::Add(scales), inputs, shape, 0)
+        self.layer(Op::Add(scales), inputs, shape, None)
     }
 
     /// Pooling to `out = [h, w]`.
@@ -217,7 +289,7 @@ impl Builder {
     ) -> u8 {
         let [h, w] = out;
         let c = self.shape(input)[2];
-        self.layer(op(taps.window()), [input; 2], [h, w, c], 0)
+        self.layer(op(taps.window()), [input; 2], [h, w, c], None)
     }
 
     /// Mean over all pixels.
@@ -226,40 +298,20 @@ impl Builder {
         let n = u32::from(h) * u32::from(w);
         let (multiplier, shift) = crate::quantize::quantize_multiplier(1.0 / f64::from(n));
         let scaling = Scaling::new(multiplier, shift);
-        self.layer(Op::GlobalAvgPool(scaling), [input; 2], [1, 1, c], 0)
+        self.layer(Op::GlobalAvgPool(scaling), [input; 2], [1, 1, c], None)
     }
 
-    /// The finished blob; the last tensor is the output.
+    /// The finished network; the last tensor is the output.
+    pub(super) fn network(mut self) -> Plain {
+        self.net.output = self.net.tensors.len() as u8 - 1;
+        self.net
+    }
+
+    /// Its blob, in which no layer writes over what it reads.
     ///
     /// # Errors
     /// The runtime refuses the model.
-    pub(super) fn blob(mut self) -> Result<Vec<u8>, DeployError> {
-        let layers = &self.graph.layers;
-        let last = |tensor: u8| {
-            let reads = layers.iter().rposition(|l| l.inputs.contains(&tensor));
-            reads.map_or(layers.len(), |reader| reader + 1)
-        };
-        let buffers: Vec<Buffer> = (0u8..)
-            .zip(&self.graph.tensors)
-            .map(|(i, t)| Buffer {
-                bytes: t.len(),
-                first: i.into(),
-                last: last(i),
-            })
-            .collect();
-        for (tensor, offset) in self.graph.tensors.iter_mut().zip(plan(&buffers).offsets) {
-            tensor.offset = offset as u32;
-        }
-        self.graph.output = self.graph.tensors.len() as u8 - 1;
-        let n_classes = usize::from(self.shape(self.graph.output)[2]);
-        let names = vec!["x"; n_classes].join("\n");
-        self.graph.labels = Labels {
-            offset: self.data.len() as u32,
-            len: names.len() as u16,
-        };
-        self.data.extend(names.into_bytes());
-        let mut blob = vec![0; encoded_len(&self.graph, self.data.len())?];
-        encode(&self.graph, &self.data, [0; 16], 0, &mut blob)?;
-        Ok(blob)
+    pub(super) fn blob(self) -> Result<Vec<u8>, DeployError> {
+        Ok(self.network().export_apart()?.blob)
     }
 }

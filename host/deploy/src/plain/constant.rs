@@ -11,7 +11,9 @@
 //! at once. All other layers, and who reads the network's input or output, need every channel.
 //!
 //! Fast kernels take four channels at a time: what is left is rounded up to a multiple of four with channels
-//! that could go. Source: MLPerf Tiny's visual wake words, where 48 % of the work can go.
+//! that could go. They, and channels of one value that must stay, write one value of their range by the constants
+//! that the fast kernels take: a filter of zeros often comes with a bias of ±2^30, which would send up to 64
+//! channels through a slow one. Source: MLPerf Tiny's visual wake words, where 48 % of the work can go.
 
 use super::{Plain, PlainLayer};
 use crate::quantize::WeightedLayer;
@@ -22,16 +24,55 @@ use aplysia_shared::{Clamp, Op, Tensor, Window};
 /// Smallest and largest `q` of a channel.
 type Range = [i8; 2];
 
+/// A multiplier and a shift that the fast kernels take: 1/8, of multiples of 8 without rounding.
+const EIGHTH: (i32, i8) = (1 << 30, -2);
+
 impl Plain {
     /// Takes out what no output depends on, and what then none depends on.
     pub fn without_constant_channels(mut self) -> Self {
         loop {
             let ranges = self.ranges();
-            let kept = self.kept(&ranges);
+            let mut channels = self.channels(&ranges);
+            let needed = channels.needed();
+            channels.round_up();
+            let kept = channels.needed();
             if kept.iter().flatten().all(|kept| *kept) {
+                self.settle(&ranges, &needed);
                 return self;
             }
             self.keep(&ranges, &kept);
+        }
+    }
+
+    /// Has channels of one value, and those that are not `needed`, write a value of their range whatever they read:
+    /// weights of 0, a bias of `8·(q − zero_point)` and a factor of 1/8. So every range holds as before, and by
+    /// those alone their readers know them, if at all. Not in a fully connected layer, whose kernel takes any constants
+    /// and which may be a head that learns, in their scale.
+    fn settle(&mut self, ranges: &[Vec<Range>], needed: &[Vec<bool>]) {
+        for layer in &mut self.layers {
+            let output = usize::from(layer.layer.output);
+            let (Some(constants), false) =
+                (&mut layer.constants, layer.layer.op == Op::FullyConnected)
+            else {
+                continue;
+            };
+            let n = constants.bias.len();
+            let depthwise = matches!(layer.layer.op, Op::DepthwiseConv2d(_));
+            let fan_in = (constants.weights.len() / n.max(1)).max(1);
+            let of_channel = ranges[output].iter().zip(&needed[output]).enumerate();
+            for (o, (&[low, high], needed)) in of_channel {
+                if *needed && low != high {
+                    continue;
+                }
+                let weights = constants.weights.iter_mut();
+                match depthwise {
+                    true => weights.skip(o).step_by(n).for_each(|w| *w = 0),
+                    false => weights.skip(o * fan_in).take(fan_in).for_each(|w| *w = 0),
+                }
+                let zero_point = self.tensors[output].zero_point;
+                constants.bias[o] = 8 * (i32::from(low) - i32::from(zero_point));
+                (constants.multiplier[o], constants.shift[o]) = EIGHTH;
+            }
         }
     }
 
@@ -68,8 +109,8 @@ impl Plain {
         ranges
     }
 
-    /// For each tensor which channels stay.
-    fn kept(&self, ranges: &[Vec<Range>]) -> Vec<Vec<bool>> {
+    /// Which channels somebody needs.
+    fn channels(&self, ranges: &[Vec<Range>]) -> Channels {
         let mut channels = Channels::new(&self.tensors);
         for tensor in [self.input, self.output].map(usize::from) {
             channels.need_all(tensor);
@@ -104,8 +145,7 @@ impl Plain {
                 }
             }
         }
-        channels.round_up();
-        channels.kept()
+        channels
     }
 
     /// Leaves only the channels `kept`; the others are constant or not needed.
@@ -296,9 +336,10 @@ impl Channels {
         }
     }
 
-    fn kept(&self) -> Vec<Vec<bool>> {
+    /// Of each tensor.
+    fn needed(&self) -> Vec<Vec<bool>> {
         let tensors = 0..self.first.len() - 1;
-        let kept = tensors.map(|tensor| self.of(tensor).map(|root| self.needed[root]).collect());
-        kept.collect()
+        let needed = |tensor| self.of(tensor).map(|root| self.needed[root]).collect();
+        tensors.map(needed).collect()
     }
 }
