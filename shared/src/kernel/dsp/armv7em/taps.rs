@@ -17,7 +17,15 @@ macro_rules! pixels {
 /// stack behind the 52 bytes of a loop.
 macro_rules! weights {
     ([$row:literal * $bytes:literal] + $at:literal) => {
-        concat!("ldrd r10, r11, [sp, #52+", $row, "*", $bytes, "+", $at, "]\n")
+        concat!(
+            "ldrd r10, r11, [sp, #52+",
+            $row,
+            "*",
+            $bytes,
+            "+",
+            $at,
+            "]\n"
+        )
     };
     // At r12, which goes on by as many bytes.
     (skip $bytes:literal) => {
@@ -229,8 +237,20 @@ macro_rules! one_row {
 macro_rules! shared_row {
     ($first:literal, $second:literal) => {
         concat!(
-            shared!([$first * "32"], [$second * "32"], 0, ["0", "8"], [["0"], ["16"]]),
-            shared!([$first * "32"], [$second * "32"], 2, ["16", "24"], [["8"], ["24"]])
+            shared!(
+                [$first * "32"],
+                [$second * "32"],
+                0,
+                ["0", "8"],
+                [["0"], ["16"]]
+            ),
+            shared!(
+                [$first * "32"],
+                [$second * "32"],
+                2,
+                ["16", "24"],
+                [["8"], ["24"]]
+            )
         )
     };
 }
@@ -260,8 +280,12 @@ macro_rules! up {
 macro_rules! enter_square {
     ($times:literal) => {
         concat!(
-            "add r1, r1, #32*", $times, "\n",
-            ".rept ", $times, "\n ldmdb r1!, {{r4-r11}}\n push {{r4-r11}}\n .endr\n"
+            "add r1, r1, #32*",
+            $times,
+            "\n",
+            ".rept ",
+            $times,
+            "\n ldmdb r1!, {{r4-r11}}\n push {{r4-r11}}\n .endr\n"
         )
     };
 }
