@@ -4,7 +4,7 @@
 //! beside the Cortex-M4, whole networks are measured again, on those whose program is built.
 
 use aplysia_deploy::bench::{CASES, GENOTYPES, Prediction, Record};
-use aplysia_deploy::bench::{measure, predict, record, sample, smallest};
+use aplysia_deploy::bench::{measure, predict, record, sample, smallest, wide_sample};
 use aplysia_deploy::pair::pair;
 use aplysia_deploy::processor::{M0, M3, M4, M7, M33, PROCESSORS, Processor};
 use aplysia_shared::{Model, include_blob};
@@ -47,8 +47,12 @@ fn random_layers_have_the_hosts_bits() {
     for processor in &PROCESSORS {
         let elf = program(processor);
         let seeds = if elf.is_file() { 0..90 } else { 0..0 };
-        for seed in seeds {
-            let blob = sample(seed).unwrap();
+        let blobs = seeds
+            .clone()
+            .map(sample)
+            .chain(seeds.take(30).map(wide_sample));
+        for (seed, blob) in blobs.enumerate() {
+            let blob = blob.unwrap();
             let paired = pair(&blob).unwrap();
             let forms = if paired == blob { 1 } else { 2 };
             for blob in [blob, paired].iter().take(forms) {

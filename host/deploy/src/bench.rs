@@ -13,7 +13,7 @@ mod sample;
 
 pub use cases::{CASES, Case};
 pub use genotypes::{GENOTYPES, Prediction, predict, predictions_table};
-pub use sample::{sample, smallest};
+pub use sample::{sample, smallest, wide_sample};
 
 use crate::DeployError;
 use crate::import::ImportError;
