@@ -93,8 +93,8 @@ pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
 }
 
 /// Pairs of pixels whose sums go on from part to part: four channels take 24 a group of four depths, 3 a turn of 32
-/// depths and 38 around it, 160 behind all parts; gathering 9 a group, 5 a row and 190 around it, 160 a pair. What has an
-/// edge is gathered 64 depths at a time.
+/// depths and 38 around it, 160 behind all parts; gathering 9 a group, 5 a row and 190 around it, 160 a pair. What has
+/// an edge is gathered 64 depths at a time.
 fn pairs_in_parts(depth: Depth, walk: &Walk, (groups, blocks): (u64, u64), edges: u64) -> u64 {
     let (mut block, mut gather, mut edge) = (160, 160, 0);
     for part in depth.parts() {

@@ -95,8 +95,8 @@ impl Part {
 /// Adds the sums of blocks of four channels and two pixels. Accumulators: r0, r2, r4, r6 of the first pixel.
 ///
 /// # Safety
-/// `columns` to `columns_end` are words in fours, at least four: whole turns of 32 less `entry / 24`; `weights` holds as
-/// many words for each block, `next` bytes apart; `sums` to `sums_end` are eight words for each block, at least one.
+/// `columns` to `columns_end` are words in fours, at least four: whole turns of 32 less `entry / 24`; `weights` holds
+/// as many words for each block, `next` bytes apart; `sums` to `sums_end` are eight words for each block, at least one.
 /// All are aligned to 4.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn accumulate(job: &Part) {
@@ -172,9 +172,9 @@ macro_rules! eight {
 /// Adds the sums of blocks of four channels and one pixel; r0 to r3 accumulate.
 ///
 /// # Safety
-/// As [`accumulate`], with words of columns in twos, at least two, as many as `entry` and `behind` say: entry at `2`, less
-/// [`HALF_BYTES`] for half a group of eight depths, then whole turns of 16 words less [`EIGHT_BYTES`] for each group
-/// missing; twice as many words of weights, and four of sums for each block.
+/// As [`accumulate`], with words of columns in twos, at least two, as many as `entry` and `behind` say: entry at `2`,
+/// less [`HALF_BYTES`] for half a group of eight depths, then whole turns of 16 words less [`EIGHT_BYTES`] for each
+/// group missing; twice as many words of weights, and four of sums for each block.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn accumulate_one(job: &Part) {
     naked_asm!(
