@@ -5,9 +5,10 @@
 //! are measured again, on those whose program is built.
 
 use aplysia_deploy::bench::{CASES, GENOTYPES, Prediction, Record};
-use aplysia_deploy::bench::{measure, predict, record, sample, smallest};
+use aplysia_deploy::bench::{measure, predict, record, sample, smallest, wide_sample};
 use aplysia_deploy::pair::pair;
 use aplysia_deploy::processor::{M0, M3, M4, M7, M33, PROCESSORS, Processor};
+use aplysia_shared::blob::field;
 use aplysia_shared::{Model, include_blob};
 use std::path::PathBuf;
 
@@ -48,8 +49,12 @@ fn random_layers_have_the_hosts_bits() {
     for processor in &PROCESSORS {
         let elf = program(processor);
         let seeds = if elf.is_file() { 0..120 } else { 0..0 };
-        for seed in seeds {
-            let blob = sample(seed).unwrap();
+        let blobs = seeds
+            .clone()
+            .map(sample)
+            .chain(seeds.take(30).map(wide_sample));
+        for (seed, blob) in blobs.enumerate() {
+            let blob = blob.unwrap();
             let paired = pair(&blob).unwrap();
             let forms = if paired == blob { 1 } else { 2 };
             for blob in [blob, paired].iter().take(forms) {
@@ -57,6 +62,28 @@ fn random_layers_have_the_hosts_bits() {
                 assert!(measured.exact, "seed {seed} on {}", processor.name);
             }
         }
+    }
+}
+
+/// Layers that older runtimes refuse ask for a runtime that has them, no others do.
+#[test]
+fn wide_layers_ask_for_a_newer_runtime() {
+    let cases = [
+        ("conv3x3_8x8x64_64", 2),
+        ("conv3x3_8x8x128_128", 6),
+        ("conv3x3_16x16x22_32", 6),
+        ("pw_7x7x64_64", 2),
+        ("pw_7x7x70_64", 6),
+        ("fc_640_128", 2),
+        ("fc_2048_64", 6),
+    ];
+    for (name, abi) in cases {
+        let case = CASES.iter().find(|case| case.name == name).unwrap();
+        let blob = case.blob(&M4).unwrap();
+        assert_eq!(blob[field::MIN_ABI..][..2], [abi, 0], "{name}");
+        // More than 1024 depths are not paired.
+        let paired = pair(&blob).unwrap() != blob;
+        assert_eq!(paired, name == "fc_640_128", "{name}");
     }
 }
 

@@ -96,6 +96,22 @@ fn check_conv(mut k: Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+fn check_linear(shape: [usize; 3], out: usize, seed: u64) -> Result<(), TestCaseError> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (src, to) = (image(shape, &mut rng), output(out, &mut rng));
+    let w = weights(src.data.len() * out, &mut rng);
+    type Linear = fn(&Src<'_>, &mut Dst<'_>, &Weighted<'_>);
+    let with = |linear: Linear| {
+        run([1, 1], out, &to, |dst| {
+            with_constants(&to, &w, |constants| linear(&view(&src), dst, constants));
+        })
+    };
+    let want = with(generic::fully_connected_s8);
+    prop_assert_eq!(&with(dsp::fully_connected_s8::<Native>), &want);
+    prop_assert_eq!(&with(dsp::fully_connected_s8::<Portable>), &want);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(config(1500))]
 
@@ -110,7 +126,7 @@ proptest! {
 
     #[test]
     fn packed_pointwise_is_the_generic_one(
-        h in 1..=7usize, w in 1..=7usize, c in [1..=64usize, 4..=140usize], seed: u64,
+        h in 1..=7usize, w in 1..=7usize, c in [1..=140usize, 4..=140usize], seed: u64,
     ) {
         let unit = |size: usize| [size, 1, 1, 1, 0, size];
         check_conv(case([unit(h), unit(w)], c, seed))?;
@@ -130,16 +146,7 @@ proptest! {
     fn fully_connected_is_the_generic_one(
         shape in [1..=3usize, 1..=3usize, 1..=70usize], out in 1..=13usize, seed: u64,
     ) {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (src, to) = (image(shape, &mut rng), output(out, &mut rng));
-        let w = weights(src.data.len() * out, &mut rng);
-        let want = run([1, 1], out, &to, |dst| with_constants(&to, &w, |constants| {
-            generic::fully_connected_s8(&view(&src), dst, constants);
-        }));
-        let got = run([1, 1], out, &to, |dst| with_constants(&to, &w, |constants| {
-            dsp::fully_connected_s8::<Native>(&view(&src), dst, constants);
-        }));
-        prop_assert_eq!(got, want);
+        check_linear(shape, out, seed)?;
     }
 
     #[test]
@@ -222,6 +229,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(config(100))]
+
+    #[test]
+    fn wide_convolution_is_the_generic_one(
+        axes in [axis(2), axis(2)], c in [60..=150usize, 4..=71usize], seed: u64,
+    ) {
+        prop_assume!(axes[0][1] * axes[1][1] * c[0] <= 2600);
+        check_conv(case(axes, c, seed))?;
+    }
+
+    #[test]
+    fn long_vectors_are_the_generic_ones(
+        h in 1..=4usize, w in 1..=6usize, c in [90..=260usize, 4..=270usize], seed: u64,
+    ) {
+        let all = |size: usize| [size, size, 1, 1, 0, 1];
+        check_conv(case([all(h), all(w)], c, seed))?;
+    }
+
+    #[test]
+    fn long_fully_connected_is_the_generic_one(n in 2000..=6500usize, out in 1..=70usize, seed: u64) {
+        check_linear([1, 1, n], out, seed)?;
+    }
+}
+
 fn check_pools(k: &Case) -> Result<(), TestCaseError> {
     type Pool = fn(&Src<'_>, &mut Dst<'_>, &Window);
     let with = |pool: Pool| {
@@ -297,16 +329,31 @@ fn means_round_as_the_generic_ones() {
 fn the_deepest_layers_are_exact() {
     let three = Window::square(3, 1, 1);
     // A fully connected layer is a window over all of its input.
-    for (n, seed) in [(640, 4), (1024, 5), (4, 6)] {
+    for (n, seed) in [
+        (640, 4),
+        (1024, 5),
+        (4, 6),
+        (1028, 7),
+        (2048, 8),
+        (65_536, 9),
+    ] {
         let side = [1, 1, 1, 1, 0, 1];
         check_conv(case([side, side], [n, 9], seed)).unwrap();
     }
-    for (c, seed) in [(64, 1), (112, 2), (21, 3)] {
+    for (c, seed) in [
+        (64, 1),
+        (112, 2),
+        (21, 3),
+        (22, 4),
+        (116, 5),
+        (513, 6),
+        (1024, 7),
+    ] {
         let side = |size| [size, 3, 1, 1, 1, size];
         assert!(packing::packable(&three, c, 9), "{c}");
         check_conv(case([side(3), side(2)], [c, 9], seed)).unwrap();
     }
-    for (c, out_ch) in [(22, 9), (116, 9), (1, 3)] {
+    for (c, out_ch) in [(7282, 9), (1, 3)] {
         assert!(!packing::packable(&three, c, out_ch), "{c} {out_ch}");
     }
 }

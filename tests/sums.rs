@@ -83,6 +83,24 @@ fn check(
 }
 
 proptest! {
+    #![proptest_config(config(40))]
+
+    #[test]
+    fn of_wide_convolutions(
+        axes in [axis(2), axis(2)], c in [150..=230usize, 4..=37usize], seed: u64,
+    ) {
+        let mut k = case(axes, c, seed);
+        let w = weights(c[1] * k.window.taps() * c[0], &mut k.rng);
+        let raw = |k: &Case, at| oracle::conv2d_raw(&k.src, &k.geometry, &w, at);
+        let window = k.window;
+        let PackedWeights { sums, reach, bytes } = pack(&w, Depth::new(&window, c[0]));
+        let sums: Vec<u8> = sums.into_iter().flat_map(i32::to_le_bytes).collect();
+        let packed = Packed { sums: &sums, reach: Reach(reach), exact: false };
+        check(&mut k, (Op::PackedConv2d(window), &bytes, Some(packed)), c[1], raw)?;
+    }
+}
+
+proptest! {
     #![proptest_config(config(600))]
 
     #[test]

@@ -37,8 +37,9 @@ pub const VERSION: u16 = 1;
 /// Runtime interface this crate offers; a blob asks for at least a certain one. 2 adds
 /// [`Op::PackedConv2d`], 3 [`Op::Softmax`], models whose last layer is not fully connected, classes
 /// without names, and the golden set, 4 [`Op::Place`], more than 48 tensors or layers,
-/// and outputs over inputs, 5 [`Op::PairedConv2d`].
-pub const RUNTIME_ABI: u16 = 5;
+/// and outputs over inputs, 5 [`Op::PairedConv2d`], 6 packed convolutions of more than 1024 depths or of a row of more
+/// than 64 whose input channels are no multiple of 4.
+pub const RUNTIME_ABI: u16 = 6;
 /// Alignment of the data section in the blob and of the blob's length, in bytes.
 pub const ALIGN: usize = 16;
 

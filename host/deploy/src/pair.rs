@@ -7,6 +7,7 @@
 use crate::parts::Parts;
 use crate::{Costs, DeployError, Export};
 use aplysia_shared::blob::{HEADER_BYTES, field};
+use aplysia_shared::kernel::dsp::packing::{Depth, MAX_WHOLE};
 use aplysia_shared::kernel::dsp::paired::swap;
 use aplysia_shared::{Model, Op, Tensor};
 
@@ -34,7 +35,8 @@ pub fn pair(blob: &[u8]) -> Result<Vec<u8>, DeployError> {
         let size = |t: Tensor| [t.h, t.w].map(usize::from);
         let sizes = src.zip(dst).map(|(src, dst)| [size(src), size(dst)]);
         let whole = sizes.is_some_and(|[src, dst]| window.is_whole(src, dst));
-        if !whole || !constants.packed.is_some_and(|packed| packed.exact) {
+        let short = src.is_some_and(|t| Depth::new(&window, t.c.into()).len() <= MAX_WHOLE);
+        if !(whole && short) || !constants.packed.is_some_and(|packed| packed.exact) {
             continue;
         }
         let start = constants.weights.as_ptr().addr() - model.data().as_ptr().addr();

@@ -272,11 +272,11 @@ fn check_weights(
     let offset = l.params;
     let found = constants(graph, data, l).ok_or(BlobError::Data { layer, offset })?;
     if let (Some(packed), Some(window)) = (found.packed, l.op.block_window()) {
-        let weight = match l.op {
-            Op::PairedConv2d(_) => paired::weight,
-            _ => packing::weight,
+        let form: packed::Form = match l.op {
+            Op::PairedConv2d(_) => (paired::weight, packing::MAX_WHOLE),
+            _ => (packing::weight, packing::MAX_DEPTH),
         };
-        return packed::check(layer, &found, (packed, weight), window);
+        return packed::check(layer, &found, (packed, form), window);
     }
     let index = found
         .weights

@@ -7,7 +7,8 @@ use super::check::crc32;
 use super::golden::GOLDEN_ABI;
 use super::graph::HELD;
 use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, VERSION, field};
-use crate::layer::{GraphV1, Layer, Op};
+use crate::kernel::dsp::packing::is_wide;
+use crate::layer::{GraphV1, Layer, Op, Window};
 
 /// Bytes that [`encode`] writes for `graph` and a data section of `data_len` bytes.
 ///
@@ -120,7 +121,10 @@ fn layout(graph: &GraphV1, data_len: usize) -> Result<(usize, usize), BlobError>
 
 /// The first runtime interface that has every operator of `graph`, and golden sets if there is one.
 fn min_abi(graph: &GraphV1, golden: bool) -> u16 {
-    let needs = |l: &Layer| match l.op {
+    let channels = |l: &Layer| graph.tensors.get(usize::from(l.inputs[0])).map(|t| t.c);
+    let wide = |l: &Layer, w: &Window| channels(l).is_some_and(|c| is_wide(w, c.into()));
+    let needs = |l: &Layer| match &l.op {
+        Op::PackedConv2d(w) | Op::PairedConv2d(w) if wide(l, w) => 6,
         Op::PairedConv2d(_) => 5,
         Op::Place(_) => 4,
         Op::Softmax(_) => 3,

@@ -53,11 +53,15 @@ impl Work<'_> {
             }
             Op::Conv2d(w) => window::conv2d(w, src, dst),
             Op::DepthwiseConv2d(w) => depthwise::instructions(w, src, dst, self.over),
-            // Four rows of weights and four inputs take 23; constants and rounding 110 a row.
+            // Four rows of weights and four inputs take 23; constants and rounding 110 a row. More inputs than the
+            // scratch takes are expanded part by part, for 64 rows each.
             Op::FullyConnected => {
-                23 * outputs.div_ceil(4) * inputs.div_ceil(4)
+                let (parts, rows) = (inputs.div_ceil(2048), outputs.div_ceil(4));
+                let times = if parts > 1 { outputs.div_ceil(64) } else { 1 };
+                23 * rows * inputs.div_ceil(4)
                     + 111 * outputs
-                    + 47 * inputs / 20
+                    + 47 * inputs * times / 20
+                    + 200 * rows * (parts - parts.min(1))
                     + 710
             }
             // Look-ups and one requantization, behind two tables; over an input, the other is copied out.

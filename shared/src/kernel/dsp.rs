@@ -18,6 +18,7 @@ mod fully_connected;
 mod jobs;
 pub mod packing;
 pub mod paired;
+mod parts;
 mod pointwise;
 mod pool;
 mod portable;
@@ -42,6 +43,7 @@ pub use depthwise::{depthwise_conv2d_over_s8, depthwise_conv2d_s8};
 pub use fully_connected::fully_connected_s8;
 pub use jobs::{Batch, Lines, Slice, Strip, Weights, Windows};
 pub use paired::paired_conv2d_s8;
+pub use parts::Sums;
 pub use pointwise::pointwise_conv2d_s8;
 pub use pool::{Area, avg_pool_s8, global_avg_pool_s8, max_pool_s8};
 pub(crate) use pool::{WIDE, in_words};
@@ -296,7 +298,7 @@ pub trait Simd: Sized {
             let sums = Self::sums(column, weights);
             let channels = constants.channels(packing::BLOCK * block);
             for ((out, sum), channel) in out.iter_mut().zip(sums).zip(channels.iter().flatten()) {
-                *out = channel.activation(sum, constants.zero_points[1]);
+                *out = channel.activation::<Self>(sum, constants.zero_points[1]);
             }
         }
     }
@@ -378,23 +380,19 @@ pub trait Simd: Sized {
     /// `Σ q·w` of one packed block for two pixels, exact for any weights: `[pixel][channel]`.
     #[inline]
     fn raw_block(columns: &[u32], weights: &[u8]) -> [[i32; 4]; 2] {
-        let mut raw = [[0i32; 4]; 2];
-        // Two words hold one pair of depths: channels 0 and 1, channels 2 and 3.
-        let fours = weights.as_chunks::<4>().0.as_chunks::<4>().0;
-        for (w, &x) in fours.iter().zip(columns.as_chunks().0) {
-            let columns = Self::halfwords(x);
-            for (w, &[x0, x1]) in w.as_chunks::<2>().0.iter().zip(columns.as_chunks().0) {
-                for (half, bytes) in w.iter().enumerate() {
-                    let word = u32::from_le_bytes(*bytes);
-                    let even = Self::sxtb16(word);
-                    let odd = Self::sxtb16_ror8(Self::ssub16(word, even));
-                    for (pixel, x) in raw.iter_mut().zip([x0, x1]) {
-                        pixel[2 * half] = Self::smlad(x, even, pixel[2 * half]);
-                        pixel[2 * half + 1] = Self::smlad(x, odd, pixel[2 * half + 1]);
-                    }
-                }
-            }
-        }
-        raw
+        portable::raw_block::<Self>(columns, weights)
+    }
+
+    /// Adds `Σ q·w` of packed blocks, `pitch` bytes from one to the next, for two pixels to `sums`: at most 512 depths.
+    /// Slices that are too short give a wrong result.
+    #[inline]
+    fn accumulate(columns: &[u32], weights: &[u8], pitch: usize, sums: &mut [parts::Sums]) {
+        parts::accumulate::<Self>(columns, weights, pitch, sums);
+    }
+
+    /// [`Simd::accumulate`] for one pixel, two words for each four depths of `column`.
+    #[inline]
+    fn accumulate_one(column: &[[u32; 2]], weights: &[u8], pitch: usize, sums: &mut [[i32; 4]]) {
+        parts::accumulate_one::<Self>(column, weights, pitch, sums);
     }
 }

@@ -7,7 +7,7 @@ use core::array;
 use core::iter::StepBy;
 use core::ops::Range;
 
-use super::dsp::packing::{BLOCK, Depth, first_channel};
+use super::dsp::packing::{BLOCK, Depth, PART, first_channel};
 use super::dsp::{Columns, SCRATCH_WORDS, Simd, Words, fill, paired};
 use super::generic::conv2d_sum;
 use super::{Src, Taps, axes};
@@ -165,7 +165,7 @@ impl<'a> Sums<'a> {
         let bytes = depth.block_bytes();
         let mut words = heapless::Vec::<u32, SCRATCH_WORDS>::new();
         if words.resize(depth.len(), 0).is_err() {
-            return;
+            return self.in_parts::<S>(first, places, sums, stats);
         }
         let mut columns = Columns::new(&self.src, &self.window, &mut words);
         while let Some(one) = places.next() {
@@ -177,6 +177,40 @@ impl<'a> Sums<'a> {
                 let raw = S::raw_block(columns.words(), weights.unwrap_or_default());
                 for raw in raw.into_iter().take(1 + usize::from(other.is_some())) {
                     add(stats, self.of_block(raw, block, sums));
+                }
+            }
+        }
+    }
+
+    /// [`Sums::packed`] of more depths than fit into the scratch.
+    #[inline(never)]
+    fn in_parts<S: Simd>(
+        &self,
+        first: usize,
+        mut places: impl Iterator<Item = (usize, usize)>,
+        sums: &[u8],
+        stats: &mut [ChannelStat],
+    ) {
+        let depth = Depth::new(&self.window, self.src.c);
+        let pitch = depth.block_bytes();
+        let mut words = [0; PART];
+        let mut columns = Columns::new(&self.src, &self.window, &mut words);
+        let first = first / BLOCK;
+        let weights = self.weights.get(first * pitch..).unwrap_or_default();
+        while let Some(one) = places.next() {
+            let other = places.next();
+            let mut raw = [[[0; 2]; BLOCK]; CHANNELS / BLOCK];
+            let n = stats.len().min(CHANNELS).div_ceil(BLOCK);
+            let raw = raw.get_mut(..n).unwrap_or_default();
+            for part in depth.parts() {
+                let weights = weights.get(part.bytes_before(depth)..);
+                columns.take(part);
+                columns.fill::<S>(&self.src, &self.window, [one, other.unwrap_or(one)]);
+                S::accumulate(columns.words(), weights.unwrap_or_default(), pitch, raw);
+            }
+            for ((stats, block), raw) in stats.chunks_mut(BLOCK).zip(first..).zip(&*raw) {
+                for p in 0..1 + usize::from(other.is_some()) {
+                    add(stats, self.of_block(raw.map(|raw| raw[p]), block, sums));
                 }
             }
         }

@@ -229,7 +229,7 @@ fn wake_word() -> Result<Vec<u8>, DeployError> {
 }
 
 /// Everything that is measured.
-pub const CASES: [Case; 48] = [
+pub const CASES: [Case; 55] = [
     layer("conv3x3_28x28x1_16", || {
         conv([28, 28, 1], Taps::same(3, 1), [28, 28, 16])
     }),
@@ -250,6 +250,15 @@ pub const CASES: [Case; 48] = [
     }),
     layer("conv3x3_96x96x3_8_s2", || {
         conv([96, 96, 3], Taps::same(3, 2), [48, 48, 8])
+    }),
+    layer("conv3x3_16x16x22_32", || {
+        conv([16, 16, 22], Taps::same(3, 1), [16, 16, 32])
+    }),
+    layer("conv3x3_8x8x128_128", || {
+        conv([8, 8, 128], Taps::same(3, 1), [8, 8, 128])
+    }),
+    layer("conv5x5_8x8x64_64", || {
+        conv([8, 8, 64], Taps::same(5, 1), [8, 8, 64])
     }),
     layer("dw3x3_28x28x16_s1", || {
         depthwise([28, 28, 16], Taps::same(3, 1), [28, 28])
@@ -314,9 +323,13 @@ pub const CASES: [Case; 48] = [
     layer("pw_7x7x64_64", || pointwise([7, 7, 64], 64)),
     layer("pw_25x5x64_64", || pointwise([25, 5, 64], 64)),
     layer("pw_3x3x256_256", || pointwise([3, 3, 256], 256)),
+    layer("pw_7x7x70_64", || pointwise([7, 7, 70], 64)),
+    layer("pw_4x4x1280_64", || pointwise([4, 4, 1280], 64)),
     layer("fc_64_10", || linear(64, 10)),
     layer("fc_640_128", || linear(640, 128)),
     layer("fc_128_128", || linear(128, 128)),
+    layer("fc_2048_64", || linear(2048, 64)),
+    layer("fc_4096_64", || linear(4096, 64)),
     layer("avgpool3x3_14x14x32_s1", || {
         pool(Op::AvgPool, Taps::same(3, 1), [14, 14])
     }),

@@ -56,6 +56,40 @@ pub fn sample(seed: u32) -> Result<Vec<u8>, DeployError> {
     Ok(b.network().export(&[])?.blob)
 }
 
+/// As [`sample`], of layers of many depths: more than a scratch takes, or rows of a window that are not whole words.
+///
+/// # Errors
+/// The runtime refuses it.
+pub fn wide_sample(seed: u32) -> Result<Vec<u8>, DeployError> {
+    let mut dice = Dice(seed);
+    let kind = dice.roll(0, 4);
+    let size = [dice.roll(1, 6), dice.roll(1, 6)];
+    let n = dice.roll(4, 70);
+    let layer = |input: [u16; 3], layer: &mut dyn FnMut(&mut Builder) -> u8| {
+        let mut b = Builder::seeded(input, seed);
+        let output = layer(&mut b);
+        let mean = b.mean(output);
+        b.linear(mean, 2);
+        b.blob()
+    };
+    match kind {
+        0 | 1 => {
+            let c = [dice.roll(60, 300), dice.roll(40, 90)][usize::from(kind)];
+            let (taps, [h, w]) = dice.window(size, [3 + 2 * kind; 2], 2);
+            layer([size[0], size[1], c], &mut |b| b.conv(0, taps, [h, w, n]))
+        }
+        2 => {
+            let c = dice.roll(60, 1400);
+            layer([size[0].min(3), size[1].min(3), c], &mut |b| {
+                b.pointwise(0, n)
+            })
+        }
+        // Packed, and as few outputs as are not.
+        3 => layer([1, 1, dice.roll(1000, 4200)], &mut |b| b.linear(0, n)),
+        _ => layer([1, 1, dice.roll(2000, 5000)], &mut |b| b.linear(0, 3)),
+    }
+}
+
 /// A model whose first layer moves one value.
 ///
 /// # Errors

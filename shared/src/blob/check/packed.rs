@@ -9,18 +9,20 @@ use crate::quant::i32_at;
 
 /// Weight of a depth and a lane of a block.
 type Weight = fn(&[u8], usize, usize) -> i32;
+/// How weights are read, and the most depths.
+pub(super) type Form = (Weight, usize);
 
 /// Weights, read by `weight`, in range, and padding, repeated channels, sums and reach as they say.
 pub(super) fn check(
     layer: u8,
     found: &Constants<'_>,
-    (packed, weight): (Packed<'_>, Weight),
+    (packed, (weight, most)): (Packed<'_>, Form),
     window: &Window,
 ) -> Result<(), BlobError> {
     let fault = BlobError::Packing { layer };
     let in_ch = found.fan_in / window.taps().max(1);
     let (depth, n) = (packing::Depth::new(window, in_ch), found.n_channels());
-    if !packing::packable(window, in_ch, n) {
+    if !packing::packable(window, in_ch, n) || depth.len() > most {
         return Err(fault);
     }
     let mut reach = 0;
@@ -35,7 +37,7 @@ pub(super) fn check(
                 if w.unsigned_abs() > 127 || (padding && w != 0) {
                     return Err(fault);
                 }
-                // At most 1024 terms of at most 127.
+                // At most 2^16 terms of at most 127.
                 (sum, size) = (sum + w, size + w.unsigned_abs());
             }
             if i32_at(packed.sums, channel) != sum {

@@ -1,6 +1,6 @@
 //! Instructions of packed and paired convolutions. It owns the way over the pixels as the kernel takes it.
 
-use crate::kernel::dsp::packing::{BLOCK, Depth};
+use crate::kernel::dsp::packing::{BLOCK, Depth, MAX_WHOLE};
 use crate::kernel::dsp::{GROUP, PaddedStrip};
 use crate::layer::{Tensor, Window};
 
@@ -37,8 +37,12 @@ pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
     let depth = Depth::new(window, src_c);
     let blocks = c.div_ceil(BLOCK);
     let repeats = usize::from(c % BLOCK > 0);
+    let in_parts = depth.len() > MAX_WHOLE;
     if window.is_whole([src_h, src_w], [h, w]) {
-        return vector(depth.len() as u64, blocks as u64) + 330 * repeats as u64;
+        return match in_parts {
+            true => vector_in_parts(depth, blocks as u64),
+            false => vector(depth.len() as u64, blocks as u64) + 330 * repeats as u64,
+        };
     }
     let strip = PaddedStrip::new([src_h, src_w, src_c], [h, w], window);
     let step = [window.stride_h, window.stride_w].map(usize::from);
@@ -68,21 +72,59 @@ pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
         }
     }
     let groups = blocks.div_ceil(GROUP) as u64;
+    let line = copy(src_w * src_c) + 89;
+    let around = groups * (lines as u64 * line + strips * 1230 + 527) + 36 * c as u64 + 750;
+    if in_parts {
+        return around + pairs_in_parts(depth, &walk, (groups, blocks as u64), edges as u64);
+    }
     let runs = groups + repeats as u64;
     let (k, blocks) = (depth.len() as u64, blocks as u64);
     let block = 6 * k + 3 * (k / 4).saturating_sub(1).div_ceil(8) + 59;
     let single = 7 * k / 2 + 3 * k.div_ceil(32) + 41;
     let gather = 9 * k / 4 + 5 * depth.rows as u64;
-    let line = copy(src_w * src_c) + 89;
     let edge = 640 + if padded { 40 * window.taps() as u64 } else { 0 };
     walk.pairs as u64 * (blocks * block + runs * (gather + 30))
         + walk.batches as u64 * runs * 191
         + walk.lone as u64 * (blocks * block + groups * (gather + 395))
         + walk.singles as u64 * (blocks * single + groups * (gather + 141))
-        + groups * (edges as u64 * edge + lines as u64 * line + strips * 1230 + 527)
-        + 36 * c as u64
+        + groups * edges as u64 * edge
+        + around
         + 17 * k / 10
-        + 750
+}
+
+/// Pairs of pixels whose sums go on from part to part: four channels take 24 a group of four depths, 3 a turn of 32
+/// depths and 38 around it, 160 behind all parts; gathering 9 a group, 5 a row and 190 around it, 160 a pair. What has
+/// an edge is gathered 64 depths at a time.
+fn pairs_in_parts(depth: Depth, walk: &Walk, (groups, blocks): (u64, u64), edges: u64) -> u64 {
+    let (mut block, mut gather, mut edge) = (160, 160, 0);
+    for part in depth.parts() {
+        let (k, rows) = (part.len() as u64, part.rows.len() as u64);
+        block += 6 * k + 3 * k.div_ceil(32) + 38;
+        gather += 9 * k / 4 + 5 * rows + 190;
+        edge += 300 + 3 * k + rows * 100;
+    }
+    // A pixel without a partner is its own.
+    let pairs = (walk.pairs + walk.lone + walk.singles) as u64;
+    pairs * (blocks * block + groups * gather) + groups * edges.min(pairs) * edge
+}
+
+/// A window that is all of the input, whose sums go on from part to part: as [`vector`], but 28 around a part and 230
+/// behind all of them.
+fn vector_in_parts(depth: Depth, blocks: u64) -> u64 {
+    let depth = match depth.run == depth.row() {
+        true => Depth {
+            rows: 1,
+            run: depth.len(),
+        },
+        false => depth,
+    };
+    let (mut block, mut spread) = (230, 0);
+    for part in depth.parts() {
+        let k = part.len() as u64;
+        block += eights(k) + 28;
+        spread += 3 * k / 2 + 150;
+    }
+    blocks * block + blocks.div_ceil(64) * spread + 700
 }
 
 /// Of a copy of `n` bytes.
@@ -93,8 +135,13 @@ fn copy(n: usize) -> u64 {
 /// A window that is all of the input: four channels take 27 a group of eight depths, 3 a turn of four
 /// groups and 62 around it; expanding the input 6 for four.
 fn vector(k: u64, blocks: u64) -> u64 {
+    blocks * (eights(k) + 62) + 3 * k / 2 + 550
+}
+
+/// Of four channels of one pixel: `k` depths, eight at a time.
+fn eights(k: u64) -> u64 {
     let half = if k.is_multiple_of(8) { 0 } else { 16 };
-    blocks * (27 * (k / 8) + half + 3 * (k / 8).div_ceil(4) + 62) + 3 * k / 2 + 550
+    27 * (k / 8) + half + 3 * (k / 8).div_ceil(4)
 }
 
 /// Paired weights, which are for smaller processors: four channels take 12.7 a depth in plain Rust and 256 around

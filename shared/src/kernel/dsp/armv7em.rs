@@ -11,11 +11,12 @@
 
 use core::arch::asm;
 
-use super::packing::Epilogue;
-use super::{Area, Batch, Portable, Proved, Rows, Simd, Sum};
+use super::packing::{BLOCK, Epilogue};
+use super::{Area, Batch, Portable, Proved, Rows, Simd, Sum, Sums};
 use bytes::{Gather, copy, expand, spread};
 use elements::{Add, Pool, add, pool};
 use matrix::{Dot4, Gemm, Pairs, dot4, gemm, gemv, pairs};
+use parts::{Part, accumulate, accumulate_one};
 use vector::{Vector, vector};
 
 /// Cortex-M4, M7, M33.
@@ -28,10 +29,13 @@ mod macros;
 mod taps;
 mod bytes;
 mod elements;
-mod matrix;
 mod rows;
 mod slices;
+#[macro_use]
+mod matrix;
+#[macro_use]
 mod vector;
+mod parts;
 
 impl Simd for Armv7em {
     #[inline(always)]
@@ -173,6 +177,29 @@ impl Simd for Armv7em {
         };
         // SAFETY: the contract of `Vector::new` is that of `vector`.
         unsafe { vector(&mut job) }
+    }
+
+    #[inline]
+    fn accumulate(columns: &[u32], weights: &[u8], pitch: usize, sums: &mut [Sums]) {
+        match Part::two(columns, weights, pitch, sums) {
+            // SAFETY: the contract of `Part::two` is that of `accumulate`.
+            Some(job) => unsafe { accumulate(&job) },
+            None => Portable::accumulate(columns, weights, pitch, sums),
+        }
+    }
+
+    #[inline]
+    fn accumulate_one(
+        column: &[[u32; 2]],
+        weights: &[u8],
+        pitch: usize,
+        sums: &mut [[i32; BLOCK]],
+    ) {
+        match Part::one(column, weights, pitch, sums) {
+            // SAFETY: the contract of `Part::one` is that of `accumulate_one`.
+            Some(job) => unsafe { accumulate_one(&job) },
+            None => Portable::accumulate_one(column, weights, pitch, sums),
+        }
     }
 
     #[inline]

@@ -5,17 +5,20 @@
 
 use core::ops::Range;
 
-use super::packing::{Depth, MAX_BYTES};
+use super::packing::{Depth, Part};
 use super::{Batch, Simd};
 use crate::kernel::{Axis, Src, axes};
 use crate::layer::{Clamp, Window};
 use crate::quant::saturate;
 
+/// Depths that are gathered at once where a window has an edge.
+const AT_ONCE: usize = 64;
+
 /// Columns of two output pixels.
 pub(crate) struct Columns<'w> {
     words: &'w mut [u32],
-    depth: Depth,
-    padding: [i8; MAX_BYTES],
+    part: Part,
+    padding: [i8; AT_ONCE],
     inside: Inside,
 }
 
@@ -28,6 +31,8 @@ struct Inside {
     pixel: usize,
     line: usize,
     rows: Rows,
+    /// Bytes from the first of a window to the first of the part.
+    ahead: usize,
     /// Last first byte.
     limit: usize,
 }
@@ -94,6 +99,7 @@ impl Inside {
             pixel: src.c,
             line: src.w * src.c,
             rows,
+            ahead: 0,
             limit: limit.unwrap_or(0),
         }
     }
@@ -126,22 +132,31 @@ impl Inside {
 }
 
 impl<'w> Columns<'w> {
-    /// For windows that [`super::packing::packable`] accepts; `words` are as many as a window has depths,
-    /// and may hold anything.
+    /// For windows of which `words` take as many as [`super::packing::MAX_WHOLE`] depths, or a part's; they may hold
+    /// anything.
     pub(crate) fn new(src: &Src<'_>, window: &Window, words: &'w mut [u32]) -> Self {
         let depth = Depth::new(window, src.c);
         Self {
             words,
-            depth,
-            padding: [saturate(src.zero_point, Clamp::FULL); MAX_BYTES],
+            part: depth.whole(),
+            padding: [saturate(src.zero_point, Clamp::FULL); AT_ONCE],
             inside: Inside::new(src, window, depth),
         }
+    }
+
+    /// From now on only `part` of each window is gathered.
+    #[inline]
+    pub(crate) fn take(&mut self, part: Part) {
+        let rows = &mut self.inside.rows;
+        (rows.n, rows.bytes) = (part.rows.len(), part.run.len());
+        self.inside.ahead = part.rows.start * rows.down + part.run.start;
+        self.part = part;
     }
 
     /// The columns filled last.
     #[inline]
     pub(crate) fn words(&self) -> &[u32] {
-        self.words.get(..self.depth.len()).unwrap_or_default()
+        self.words.get(..self.part.len()).unwrap_or_default()
     }
 
     /// The most pairs of output pixels from `pixel` on, in an output of `[h, w]`, whose windows are
@@ -169,7 +184,7 @@ impl<'w> Columns<'w> {
     /// Image rows that a batch reads, and where its columns go.
     #[inline]
     pub(crate) fn parts(&mut self) -> (Rows, &mut [u32]) {
-        let words = self.words.get_mut(..self.depth.len());
+        let words = self.words.get_mut(..self.part.len());
         (self.inside.rows, words.unwrap_or_default())
     }
 
@@ -184,7 +199,8 @@ impl<'w> Columns<'w> {
     ) {
         match at.map(|at| self.inside.start(at)) {
             [Some(first), Some(second)] => {
-                S::gather(src.data, [first, second], self.inside.rows, self.words);
+                let starts = [first, second].map(|start| start + self.inside.ahead);
+                S::gather(src.data, starts, self.inside.rows, self.words);
             }
             _ => self.fill_edge::<S>(src, window, at),
         }
@@ -198,28 +214,14 @@ impl<'w> Columns<'w> {
             rows: rows.taps(y),
             columns: columns.taps(x),
         });
-        let words = self.words.chunks_exact_mut(self.depth.row().max(1));
-        for (ky, words) in words.take(self.depth.rows).enumerate() {
+        let words = self.words.chunks_exact_mut(self.part.run.len().max(1));
+        for (ky, words) in self.part.rows.clone().zip(words) {
             let lines = places.each_ref().map(|place| place.line(src, &rows, ky));
-            if src.c.is_multiple_of(4) {
-                for (kx, words) in words.chunks_exact_mut(src.c.max(1)).enumerate() {
-                    for (i, words) in words.chunks_mut(MAX_BYTES).enumerate() {
-                        let tap = |p: usize| match places[p].tap(lines[p], src, &columns, kx) {
-                            Some(tap) => tap.get(i * MAX_BYTES..).unwrap_or_default(),
-                            None => &self.padding[..],
-                        };
-                        expand::<S>(tap(0), tap(1), words);
-                    }
-                }
-            } else {
+            let starts = self.part.run.clone().step_by(AT_ONCE);
+            for (from, words) in starts.zip(words.chunks_mut(AT_ONCE)) {
                 let mut bytes = [self.padding; 2];
                 for (p, bytes) in bytes.iter_mut().enumerate() {
-                    for (kx, bytes) in bytes.chunks_exact_mut(src.c.max(1)).enumerate() {
-                        let tap = places[p].tap(lines[p], src, &columns, kx);
-                        for (to, &from) in bytes.iter_mut().zip(tap.unwrap_or_default()) {
-                            *to = from;
-                        }
-                    }
+                    places[p].copy::<S>((lines[p], src.c), &columns, from, bytes);
                 }
                 expand::<S>(&bytes[0], &bytes[1], words);
             }
@@ -236,18 +238,35 @@ impl Place {
         Some(src.run(y, 0, src.w * src.c))
     }
 
-    /// Tap `kx` of a row, if inside.
-    fn tap<'a>(
+    /// Copies the values inside of a row of pixels of `c` channels, from depth `from` on, to their places in `to`.
+    #[inline]
+    fn copy<S: Simd>(
         &self,
-        line: Option<&'a [i8]>,
-        src: &Src<'_>,
+        (line, c): (Option<&[i8]>, usize),
         columns: &Axis,
-        kx: usize,
-    ) -> Option<&'a [i8]> {
-        let (inside, first) = &self.columns;
-        let steps = inside.contains(&kx).then(|| kx - inside.start)?;
-        let x = first + steps * usize::from(columns.dilation);
-        line?.get(x * src.c..(x + 1) * src.c)
+        from: usize,
+        to: &mut [i8; AT_ONCE],
+    ) {
+        let (Some(line), (inside, first)) = (line, &self.columns) else {
+            return;
+        };
+        // Taps without a gap are one run.
+        let (step, taps) = match columns.dilation {
+            1 => (inside.len().max(1), inside.len()),
+            _ => (1, 1),
+        };
+        let end = from + AT_ONCE;
+        for (i, kx) in inside.clone().step_by(step).enumerate() {
+            let (begin, x) = (kx * c, first + i * usize::from(columns.dilation));
+            if begin >= end {
+                return;
+            }
+            let skip = from.saturating_sub(begin);
+            let values = line.get(x * c..(x + taps) * c).unwrap_or_default();
+            let values = values.get(skip..).unwrap_or_default();
+            let to = to.get_mut((begin + skip).saturating_sub(from)..);
+            S::copy(values, to.unwrap_or_default());
+        }
     }
 }
 

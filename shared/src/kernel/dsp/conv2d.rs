@@ -4,11 +4,12 @@ use core::ops::Range;
 
 use super::columns::Columns;
 use super::packing::{
-    BLOCK, Channel, Depth, Epilogue, Reach, block_channels, channel, first_channel, four_words,
+    BLOCK, Channel, Depth, Epilogue, MAX_WHOLE, Reach, block_channels, channel, first_channel,
+    four_words,
 };
 use super::strip::{STRIP_BYTES, Strip};
 use super::vector::vector;
-use super::{Batch, GROUP, SCRATCH_WORDS, Simd, blocks_of, limit};
+use super::{Batch, GROUP, SCRATCH_WORDS, Simd, limit, parts};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::{Clamp, Window};
 use crate::quant::{Requant, i32_at, saturate};
@@ -45,9 +46,8 @@ impl Packed<'_> {
 ///
 /// Two pixels and four channels at a time; both pixels' windows are gathered once for up to 64
 /// channels. A window that is all of the input is one vector, whose constants are read where they lie.
-/// Where [`Channel::is_exact`] refuses the constants the sums are taken
-/// from [`Simd::raw_block`] instead, at about three times the instructions. Never panics if
-/// `Model::parse` accepted the blob. Cost: 10 KiB of stack; instructions in [`crate::cost`].
+/// More than 1024 depths, and constants that [`Channel::is_exact`] refuses, are computed in [parts](mod@parts). Never
+/// panics if `Model::parse` accepted the blob. Cost: 10 KiB of stack; instructions in [`crate::cost`].
 pub fn packed_conv2d_s8<S: Simd>(
     src: &Src<'_>,
     dst: &mut Dst<'_>,
@@ -57,8 +57,12 @@ pub fn packed_conv2d_s8<S: Simd>(
 ) {
     let depth = Depth::new(window, src.c);
     let single = window.is_whole([src.h, src.w], [dst.h, dst.w]);
-    if single && packed.exact && dst.c >= BLOCK {
-        vector::<S>(src, dst, depth, constants, packed);
+    let is_whole = depth.len() <= MAX_WHOLE;
+    if single && dst.c >= BLOCK {
+        match packed.exact && is_whole {
+            true => vector::<S>(src, dst, depth, constants, packed),
+            false => parts::vector::<S>(src, dst, depth, constants, packed),
+        }
         return limit::<S>(dst);
     }
     let bytes = depth.block_bytes();
@@ -70,7 +74,7 @@ pub fn packed_conv2d_s8<S: Simd>(
     );
     // Zeros for as much as is filled only.
     let mut words = heapless::Vec::<u32, SCRATCH_WORDS>::new();
-    if words.resize(depth.len(), 0).is_err() {
+    if words.resize(depth.len().min(SCRATCH_WORDS), 0).is_err() {
         return;
     }
     for first in (0..n_blocks).step_by(GROUP) {
@@ -83,11 +87,22 @@ pub fn packed_conv2d_s8<S: Simd>(
             packed,
         };
         let mut epilogues = heapless::Vec::new();
-        let fast = group.epilogues(&mut epilogues, src.zero_point, dst, constants);
+        let mut proved = |in_parts| {
+            let fits = group.epilogues(&mut epilogues, (src.zero_point, in_parts), dst, constants);
+            if !fits {
+                epilogues.clear();
+            }
+            fits
+        };
+        let fast = is_whole && proved(false);
+        if !fast {
+            proved(true);
+        }
         let runs = fast.then(|| group.runs(bytes, &epilogues, dst.c));
         let mut work = Work {
             group: &group,
             runs,
+            epilogues: &epilogues,
             dst: &mut *dst,
             constants,
             words: &mut words,
@@ -101,13 +116,15 @@ pub fn packed_conv2d_s8<S: Simd>(
 }
 
 /// Output channels of one group, pixel by pixel.
-struct Work<'w, 'd, 'c> {
-    group: &'w Group<'w>,
-    /// None where the constants need the sums themselves.
+pub(super) struct Work<'w, 'd, 'c> {
+    pub(super) group: &'w Group<'w>,
+    /// None if they are computed in parts.
     runs: Option<Runs<'w>>,
-    dst: &'w mut Dst<'d>,
-    constants: &'w Weighted<'c>,
-    words: &'w mut [u32],
+    /// With plain biases if they are computed in parts, none then where they would not be exact.
+    pub(super) epilogues: &'w [Epilogue],
+    pub(super) dst: &'w mut Dst<'d>,
+    pub(super) constants: &'w Weighted<'c>,
+    pub(super) words: &'w mut [u32],
 }
 
 impl Work<'_, '_, '_> {
@@ -129,6 +146,9 @@ impl Work<'_, '_, '_> {
 
     /// Output rows `rows`, the first of which has its window at the top of `src`.
     fn rows<S: Simd>(&mut self, src: &Src<'_>, window: &Window, rows: Range<usize>) {
+        let Some(runs) = &self.runs else {
+            return self.parts::<S>(src, window, rows);
+        };
         let mut columns = Columns::new(src, window, self.words);
         let (w, c) = (self.dst.w.max(1), self.dst.c);
         let pixels = rows.len() * w;
@@ -136,7 +156,7 @@ impl Work<'_, '_, '_> {
         let mut pixel = 0;
         while pixel < pixels {
             let batch = columns.batch(pixel, [rows.len(), w], c);
-            if let (Some(runs), Some(batch)) = (&self.runs, batch) {
+            if let Some(batch) = batch {
                 let at = batch.at.map(|at| before + at);
                 runs.batch::<S>(src.data, &mut columns, self.dst, &Batch { at, ..batch });
                 pixel += 2 * batch.n;
@@ -146,46 +166,48 @@ impl Work<'_, '_, '_> {
             let pair = [pixel, (pixel + 1).min(pixels - 1)];
             columns.fill::<S>(src, window, pair.map(|p| (p / w, p % w)));
             let at = pair.map(|p| before + p * c);
-            match &self.runs {
-                Some(runs) => runs.pair::<S>(columns.words(), self.dst, at),
-                None => {
-                    let (dst, constants) = (&mut *self.dst, self.constants);
-                    let zero_point = src.zero_point;
-                    self.group
-                        .raw::<S>(columns.words(), zero_point, dst, constants, at);
-                }
-            }
+            runs.pair::<S>(columns.words(), self.dst, at);
             pixel += 2;
         }
     }
 }
 
 /// Blocks that share the gathered windows.
-struct Group<'a> {
-    first: usize,
-    n: usize,
-    weights: &'a [u8],
-    packed: Packed<'a>,
+pub(super) struct Group<'a> {
+    pub(super) first: usize,
+    pub(super) n: usize,
+    pub(super) weights: &'a [u8],
+    pub(super) packed: Packed<'a>,
 }
 
 impl Group<'_> {
-    /// Fills `epilogues`; false if one of them would not be exact.
+    /// Fills `epilogues`, of parts with plain biases; false if one of them would not be exact.
     fn epilogues(
         &self,
         epilogues: &mut heapless::Vec<Epilogue, GROUP>,
-        zero_point: i32,
+        (zero_point, in_parts): (i32, bool),
         dst: &Dst<'_>,
         constants: &Weighted<'_>,
     ) -> bool {
         let (requant, sums) = (&constants.requant, self.packed.sums);
-        let exact = |c: &Channel| self.packed.exact || c.is_exact(self.packed.reach);
+        let reach = self.packed.reach;
+        let exact = |c: &Channel| match in_parts {
+            true => c.is_exact_in_parts(reach),
+            false => self.packed.exact || c.is_exact(reach),
+        };
         (self.first..self.first + self.n).all(|block| {
             let first = first_channel(block, dst.c);
             let sums = four_words(sums, first);
             let channels = sums.and_then(|sums| block_channels(requant, sums, first, zero_point));
             let channels = channels.filter(|channels| channels.iter().all(exact));
-            let of = |channels| Epilogue::of(&channels, dst.zero_point, self.packed.reach);
-            let epilogue = channels.map(of);
+            let epilogue = channels.map(|channels| {
+                let epilogue = Epilogue::of(&channels, dst.zero_point, reach);
+                let bias = match in_parts {
+                    true => channels.map(|channel| channel.bias),
+                    false => epilogue.bias,
+                };
+                Epilogue { bias, ..epilogue }
+            });
             epilogue.is_some_and(|epilogue| epilogues.push(epilogue).is_ok())
         })
     }
@@ -204,31 +226,6 @@ impl Group<'_> {
         Runs {
             whole: (begin, weights, epilogues),
             tail,
-        }
-    }
-
-    fn raw<S: Simd>(
-        &self,
-        columns: &[u32],
-        zero_point: i32,
-        dst: &mut Dst<'_>,
-        constants: &Weighted<'_>,
-        at: [usize; 2],
-    ) {
-        let to = (dst.zero_point, dst.clamp);
-        let blocks = blocks_of(self.weights, columns);
-        for (block, weights) in (self.first..).zip(blocks) {
-            let raw = S::raw_block(columns, weights);
-            let first = first_channel(block, dst.c);
-            for (at, raw) in at.iter().zip(raw) {
-                for (lane, raw) in raw.into_iter().enumerate() {
-                    let channel = first + lane;
-                    let shift = zero_point.wrapping_mul(i32_at(self.packed.sums, channel));
-                    if let Some(out) = dst.data.get_mut(at + channel) {
-                        *out = constants.finish(channel, raw.wrapping_sub(shift), to);
-                    }
-                }
-            }
         }
     }
 }

@@ -19,7 +19,8 @@ mod loops;
 mod slices;
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Batch, Portable, Proved, Rows, Simd, portable};
+use super::parts::fit;
+use super::{Batch, Portable, Proved, Rows, Simd, Sums, parts, portable};
 
 /// Cortex-M0, M3.
 #[derive(Clone, Copy, Debug)]
@@ -243,6 +244,29 @@ impl Simd for Multiply {
         let mut job = Vector::new(pairs, weights, constants, out);
         // SAFETY: `fit` is the contract of `paired`.
         unsafe { loops::paired(&mut job) }
+    }
+
+    #[inline]
+    fn accumulate(columns: &[u32], weights: &[u8], pitch: usize, sums: &mut [Sums]) {
+        match fit(columns.len(), weights, pitch, sums.len()) {
+            // SAFETY: `fit` is the contract of `accumulate`.
+            true => unsafe { loops::accumulate(columns, weights.as_ptr(), pitch, sums) },
+            false => parts::accumulate::<Self>(columns, weights, pitch, sums),
+        }
+    }
+
+    #[inline]
+    fn accumulate_one(
+        column: &[[u32; 2]],
+        weights: &[u8],
+        pitch: usize,
+        sums: &mut [[i32; BLOCK]],
+    ) {
+        match fit(4 * column.len(), weights, pitch, sums.len()) {
+            // SAFETY: `fit` is the contract of `accumulate_one`.
+            true => unsafe { loops::accumulate_one(column, weights.as_ptr(), pitch, sums) },
+            false => parts::accumulate_one::<Self>(column, weights, pitch, sums),
+        }
     }
 
     #[inline]

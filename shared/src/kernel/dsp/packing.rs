@@ -18,16 +18,24 @@
 #[cfg_attr(multiply, path = "multiply/rounding.rs")]
 mod rounding;
 
+use core::array;
+use core::num::NonZeroUsize;
+use core::ops::Range;
+
+use super::{Simd, div_ceil};
 use crate::layer::Window;
 use crate::quant::{Requant, high_product, high_product_by_parts};
 pub use rounding::Rounding;
 
 /// Channels of a block.
 pub const BLOCK: usize = 4;
-/// Most depths of a packed convolution: what fits into the scratch for two pixels.
-pub const MAX_DEPTH: usize = super::SCRATCH_WORDS;
-/// Most depths of a row if the input channels are no multiple of 4: what is gathered at an edge.
-pub const MAX_BYTES: usize = 64;
+/// Most depths of a packed convolution: the sums of 2^16 products of a weight and an input are below 2^30.
+pub const MAX_DEPTH: usize = 1 << 16;
+/// Most depths of a paired layer, and of one that is computed in one part: what fits into the scratch for two pixels.
+pub const MAX_WHOLE: usize = super::SCRATCH_WORDS;
+/// Most depths of a [`Part`]: no sum of as many products is 2^23 or more, whatever the weights are.
+pub(crate) const PART: usize = 512;
+const _: () = assert!(PART * 127 * 128 < 1 << 23);
 
 /// How a filter is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,18 +83,66 @@ impl Depth {
         self.len().saturating_mul(BLOCK)
     }
 
+    /// The depths in parts that follow each other, of at most 512 each: rows, or pieces of one.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> + use<> {
+        let one = NonZeroUsize::MIN;
+        let (rows, row) = (self.rows, NonZeroUsize::new(self.row()).unwrap_or(one));
+        let pieces = NonZeroUsize::new(row.get().div_ceil(PART)).unwrap_or(one);
+        let piece = div_ceil(row.get(), pieces).next_multiple_of(4);
+        let lines = (PART / row).max(1);
+        (0..rows).step_by(lines).flat_map(move |top| {
+            (0..row.get()).step_by(piece.max(4)).map(move |left| Part {
+                rows: top..(top + lines).min(rows),
+                run: left..(left + piece).min(row.get()),
+            })
+        })
+    }
+
+    /// All depths as one part.
+    pub(crate) fn whole(&self) -> Part {
+        Part {
+            rows: 0..self.rows,
+            run: 0..self.row(),
+        }
+    }
+
     /// Bytes of all blocks.
     pub fn packed_bytes(&self, out_ch: usize) -> usize {
         self.block_bytes().saturating_mul(out_ch.div_ceil(BLOCK))
     }
 }
 
+/// Rows of a window, and padded depths of each of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) rows: Range<usize>,
+    pub(crate) run: Range<usize>,
+}
+
+impl Part {
+    /// Its depths.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len() * self.run.len()
+    }
+
+    /// Bytes of a block of `depth` in front of it.
+    #[inline]
+    pub(crate) fn bytes_before(&self, depth: Depth) -> usize {
+        BLOCK * (self.rows.start * depth.row() + self.run.start)
+    }
+}
+
 /// Whether a convolution can be packed.
 pub fn packable(window: &Window, in_ch: usize, out_ch: usize) -> bool {
+    out_ch >= BLOCK && Depth::new(window, in_ch).len() <= MAX_DEPTH
+}
+
+/// Whether runtimes below ABI 6 refuse a packed convolution: more than 1024 depths, or a row of more than 64 of input
+/// channels that are no multiple of 4.
+pub(crate) fn is_wide(window: &Window, in_ch: usize) -> bool {
     let depth = Depth::new(window, in_ch);
-    out_ch >= BLOCK
-        && depth.len() <= MAX_DEPTH
-        && (in_ch.is_multiple_of(4) || depth.row() <= MAX_BYTES)
+    depth.len() > 1024 || (!in_ch.is_multiple_of(4) && depth.row() > 64)
 }
 
 /// First channel of block `block`.
@@ -181,6 +237,17 @@ impl Epilogue {
         let multiplier = (self.multiplier[lane].cast_unsigned() >> 1).cast_signed();
         self.rounding.round(lane, high(acc, multiplier))
     }
+
+    /// [`Epilogue::requantize`] of four sums without the biases, which are plain.
+    #[inline(always)]
+    pub(crate) fn activations<S: Simd>(&self, sums: [i32; BLOCK]) -> [i8; BLOCK] {
+        let acc: [i32; BLOCK] = array::from_fn(|i| sums[i].wrapping_add(self.bias[i]));
+        if cfg!(multiply) {
+            return array::from_fn(|i| self.requantize(i, acc[i]));
+        }
+        let high = array::from_fn(|i| S::smmlar(acc[i], self.multiplier[i], acc[i]));
+        self.rounding.round_all::<S>(high)
+    }
 }
 
 /// The rounded high word of `2·acc·multiplier`, which no sum leaves.
@@ -203,8 +270,8 @@ fn bound(channels: &[Channel; BLOCK], reach: Reach) -> u32 {
         (far | bias, signs | channel.bias)
     });
     let below = u32::from(signs < 0);
-    // At most 2^31, and 2^24.
-    far.cast_unsigned() + below + reach.0.min(1 << 24)
+    // At most 2^31, and 2^30.
+    far.cast_unsigned() + below + reach.0.min(1 << 30)
 }
 
 /// Whether a fast kernel is exact for `channels`: [`Channel::is_exact`] of each, and refused
@@ -229,13 +296,29 @@ impl Channel {
         self.bias.unsigned_abs() + reach.0.min(1 << 24) < 1 << 23 && self.is_in_range()
     }
 
+    /// Whether the fast requantization is exact for sums that are not split behind the last part: as
+    /// [`Channel::is_exact`] with 2^29 for 2^23, unless products have 32 bits only.
+    #[inline]
+    pub(crate) fn is_exact_in_parts(&self, reach: Reach) -> bool {
+        let most = match cfg!(all(multiply, not(armv7m))) {
+            true => 1 << 23,
+            false => 1 << 29,
+        };
+        // At most 2^31 and 2^30.
+        self.bias.unsigned_abs() + reach.0.min(1 << 30) < most && self.is_in_range()
+    }
+
     /// The activation of `Σ q·w`, where [`Channel::is_exact`] holds.
     #[inline]
-    pub(crate) fn activation(&self, sum: i32, zero_point: i32) -> i8 {
+    pub(crate) fn activation<S: Simd>(&self, sum: i32, zero_point: i32) -> i8 {
         let right = u32::from(self.shift.unsigned_abs());
         let half = 1i32.wrapping_shl(right.wrapping_sub(1));
         let round = half.wrapping_add(zero_point.wrapping_shl(right));
-        let high = high(self.bias.wrapping_add(sum), self.multiplier);
+        let acc = self.bias.wrapping_add(sum);
+        let high = match cfg!(multiply) {
+            true => high(acc, self.multiplier),
+            false => S::smmlar(acc, self.multiplier.wrapping_mul(2), acc),
+        };
         let sum = high.wrapping_add(high >> 31).wrapping_add(round);
         crate::quant::saturate(sum.wrapping_shr(right), crate::Clamp::FULL)
     }

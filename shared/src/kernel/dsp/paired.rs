@@ -21,7 +21,7 @@
 use super::conv2d::Packed;
 use super::packing::{BLOCK, Depth, first_channel, four_words, halfword};
 use super::vector::{Proved, Words, fill, runs};
-use super::{Simd, blocks_of, limit};
+use super::{Portable, Simd, blocks_of, limit};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::Window;
 
@@ -137,7 +137,7 @@ pub(super) fn blocks(pairs: &[Pair], weights: &[u8], constants: &Proved<'_>, out
         let channels = constants.channels(BLOCK * block);
         let sums = sums(pairs, weights);
         for ((out, sum), channel) in out.iter_mut().zip(sums).zip(channels.iter().flatten()) {
-            *out = channel.activation(sum, constants.zero_points[1]);
+            *out = channel.activation::<Portable>(sum, constants.zero_points[1]);
         }
     }
 }

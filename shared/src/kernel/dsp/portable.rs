@@ -28,6 +28,29 @@ pub(super) fn blocks<S: Simd>(
     }
 }
 
+/// [`Simd::raw_block`] for every instruction set.
+#[inline]
+pub(super) fn raw_block<S: Simd>(columns: &[u32], weights: &[u8]) -> [[i32; BLOCK]; 2] {
+    let mut raw = [[0i32; 4]; 2];
+    // Two words hold one pair of depths: channels 0 and 1, channels 2 and 3.
+    let fours = weights.as_chunks::<4>().0.as_chunks::<4>().0;
+    for (w, &x) in fours.iter().zip(columns.as_chunks().0) {
+        let columns = S::halfwords(x);
+        for (w, &[x0, x1]) in w.as_chunks::<2>().0.iter().zip(columns.as_chunks().0) {
+            for (half, bytes) in w.iter().enumerate() {
+                let word = u32::from_le_bytes(*bytes);
+                let even = S::sxtb16(word);
+                let odd = S::sxtb16_ror8(S::ssub16(word, even));
+                for (pixel, x) in raw.iter_mut().zip([x0, x1]) {
+                    pixel[2 * half] = S::smlad(x, even, pixel[2 * half]);
+                    pixel[2 * half + 1] = S::smlad(x, odd, pixel[2 * half + 1]);
+                }
+            }
+        }
+    }
+    raw
+}
+
 impl Simd for Portable {
     fn blocks(
         columns: &[u32],

@@ -9,7 +9,7 @@
 use core::arch::x86_64::*;
 
 use super::packing::{BLOCK, Epilogue};
-use super::{Lines, Simd, Slice, Slices, Strip, Weights, slices};
+use super::{Lines, Simd, Slice, Slices, Strip, Sums, Weights, slices};
 
 /// x86-64.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,50 @@ fn fold(x: __m128i) -> __m128i {
     _mm_add_epi32(x, _mm_unpackhi_epi64(x, x))
 }
 
+/// `Σ q·w` of one packed block for two pixels, exact for any weights.
+#[target_feature(enable = "sse2")]
+#[inline]
+fn sums(columns: &[[u32; 4]], weights: &[u8]) -> [__m128i; 2] {
+    let zero = _mm_setzero_si128();
+    let (mut even, mut odd) = ([zero; 2], [zero; 2]);
+    for (x, w) in columns.iter().zip(weights.as_chunks().0) {
+        let (x, w) = (load(x), load_bytes(w));
+        let low = _mm_srai_epi16::<8>(_mm_slli_epi16::<8>(w));
+        let high = _mm_srai_epi16::<8>(_mm_sub_epi16(w, low));
+        let pixels = [
+            _mm_shuffle_epi32::<0b10_10_00_00>(x),
+            _mm_shuffle_epi32::<0b11_11_01_01>(x),
+        ];
+        for ((even, odd), x) in even.iter_mut().zip(&mut odd).zip(pixels) {
+            *even = _mm_add_epi32(*even, _mm_madd_epi16(x, low));
+            *odd = _mm_add_epi32(*odd, _mm_madd_epi16(x, high));
+        }
+    }
+    [0, 1].map(|p| _mm_unpacklo_epi32(fold(even[p]), fold(odd[p])))
+}
+
+#[target_feature(enable = "sse2")]
+fn accumulate(columns: &[[u32; 4]], weights: &[u8], pitch: usize, to: &mut [Sums]) {
+    for (i, to) in to.iter_mut().enumerate() {
+        let [first, second] = sums(columns, weights.get(i * pitch..).unwrap_or_default());
+        let pairs = [
+            _mm_unpacklo_epi32(first, second),
+            _mm_unpackhi_epi32(first, second),
+        ];
+        for (to, pairs) in to
+            .as_flattened_mut()
+            .as_chunks_mut::<4>()
+            .0
+            .iter_mut()
+            .zip(pairs)
+        {
+            let to: *mut __m128i = to.as_mut_ptr().cast();
+            // SAFETY: 16 bytes are there; load and store take any alignment.
+            unsafe { _mm_storeu_si128(to, _mm_add_epi32(_mm_loadu_si128(to), pairs)) }
+        }
+    }
+}
+
 #[target_feature(enable = "sse2")]
 fn blocks(
     columns: &[[u32; 4]],
@@ -110,24 +154,8 @@ fn blocks(
 ) {
     let bytes = (BLOCK * 4 * columns.len()).max(1);
     for (block, (weights, epilogue)) in weights.chunks_exact(bytes).zip(epilogues).enumerate() {
-        let zero = _mm_setzero_si128();
-        let (mut even, mut odd) = ([zero; 2], [zero; 2]);
-        for (x, w) in columns.iter().zip(weights.as_chunks().0) {
-            let (x, w) = (load(x), load_bytes(w));
-            let low = _mm_srai_epi16::<8>(_mm_slli_epi16::<8>(w));
-            let high = _mm_srai_epi16::<8>(_mm_sub_epi16(w, low));
-            let pixels = [
-                _mm_shuffle_epi32::<0b10_10_00_00>(x),
-                _mm_shuffle_epi32::<0b11_11_01_01>(x),
-            ];
-            for ((even, odd), x) in even.iter_mut().zip(&mut odd).zip(pixels) {
-                *even = _mm_add_epi32(*even, _mm_madd_epi16(x, low));
-                *odd = _mm_add_epi32(*odd, _mm_madd_epi16(x, high));
-            }
-        }
         let constants = Lanes::new(epilogue, core::array::from_fn(|i| epilogue.bias(i)));
-        for ((even, odd), at) in even.into_iter().zip(odd).zip(at) {
-            let acc = _mm_unpacklo_epi32(fold(even), fold(odd));
+        for (acc, at) in sums(columns, weights).into_iter().zip(at) {
             let scaled = constants.requantize(_mm_add_epi32(acc, constants.bias));
             store(scaled, out.get_mut(at + BLOCK * block..));
         }
@@ -183,6 +211,12 @@ impl Simd for Sse2 {
     ) {
         // SAFETY: every x86-64 processor has SSE2.
         unsafe { blocks(columns.as_chunks().0, weights, epilogues, out, at) }
+    }
+
+    #[inline]
+    fn accumulate(columns: &[u32], weights: &[u8], pitch: usize, sums: &mut [Sums]) {
+        // SAFETY: every x86-64 processor has SSE2.
+        unsafe { accumulate(columns.as_chunks().0, weights, pitch, sums) }
     }
 }
 

@@ -121,7 +121,12 @@ pub(super) fn runs(
 
 /// Expands the rows of an image by `spread`, each padded to whole words, as far as there is room.
 #[inline]
-pub(crate) fn fill(src: &[i8], depth: Depth, to: &mut Words, spread: impl Fn(&[i8], &mut Words)) {
+pub(crate) fn fill<const N: usize>(
+    src: &[i8],
+    depth: Depth,
+    to: &mut heapless::Vec<[u32; 2], N>,
+    spread: impl Fn(&[i8], &mut heapless::Vec<[u32; 2], N>),
+) {
     if depth.run == depth.row() {
         return spread(src, to);
     }

@@ -4,6 +4,7 @@
 use core::arch::naked_asm;
 
 use super::{Vector, Windows};
+use crate::kernel::dsp::Portable;
 use crate::kernel::dsp::packing::{BLOCK, Epilogue, join};
 
 /// Puts r8 to r11 on the stack; r4 to r7 have been saved.
@@ -34,7 +35,11 @@ macro_rules! deliver {
 #[path = "paired_armv6m.rs"]
 mod paired;
 
+#[path = "parts_armv6m.rs"]
+mod parts;
+
 pub(super) use paired::paired;
+pub(super) use parts::{accumulate, accumulate_one};
 
 /// Two depths of two channels and two pixels: 8 products. r0 points to columns; r2 and r3 hold a pair of
 /// depths of either pixel, r4 their weights.
@@ -182,7 +187,7 @@ pub(super) unsafe fn vector(job: &mut Vector) {
         // SAFETY: one of each, aligned as they are declared.
         let (words, shift) = unsafe { (words.map(|w| w.read()), job.shift.read()) };
         let channels = join(words, &shift.map(i8::cast_unsigned), src_zero);
-        let outputs = core::array::from_fn(|i| channels[i].activation(of[i], dst_zero));
+        let outputs = core::array::from_fn(|i| channels[i].activation::<Portable>(of[i], dst_zero));
         // SAFETY: in front of `out_end`.
         unsafe { job.out.write(outputs) }
         job.weights = job.weights.wrapping_add(bytes);

@@ -49,6 +49,11 @@ macro_rules! group {
     };
 }
 
+#[path = "parts_armv7m.rs"]
+mod parts;
+
+pub(super) use parts::{accumulate, accumulate_one};
+
 /// What [`gemm`] works on; it copies the fields to its stack in this order.
 #[repr(C)]
 struct Gemm {

@@ -30,6 +30,12 @@ impl Rounding {
         }
     }
 
+    /// The activations of the high words of all channels.
+    #[inline]
+    pub(super) fn round_all<S>(&self, high: [i32; BLOCK]) -> [i8; BLOCK] {
+        core::array::from_fn(|lane| self.round(lane, high[lane]))
+    }
+
     /// The activation of the high word of channel `lane`.
     #[inline]
     pub(super) fn round(&self, lane: usize, high: i32) -> i8 {

@@ -43,6 +43,19 @@ impl Rounding {
         }
     }
 
+    /// The activations of the high words of all channels.
+    #[inline(always)]
+    pub(super) fn round_all<S: Simd>(&self, high: [i32; BLOCK]) -> [i8; BLOCK] {
+        let high = match self.skip {
+            0 => high.map(|high| high.wrapping_add(high >> 31)),
+            _ => high,
+        };
+        core::array::from_fn(|i| {
+            let rounded = S::smmlar(high[i], self.divisor[i], self.zero_point);
+            crate::quant::saturate(rounded, crate::Clamp::FULL)
+        })
+    }
+
     /// The activation of the high word of channel `lane`.
     #[inline]
     pub(super) fn round(&self, lane: usize, high: i32) -> i8 {
