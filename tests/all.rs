@@ -204,6 +204,8 @@ mod supernet_search;
 mod cell_training;
 /// Convolutions without gradients of weights.
 mod convolution;
+/// How long the gradient by direct feedback is.
+mod direct;
 /// The kernels of GPUs against the operations composed of burn's and slow loops.
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 mod gpu;

@@ -35,7 +35,7 @@ classifier = "bp"
 auxiliary = "bp"
 "#;
 
-fn darts(input: Shape, auxiliary: bool, mut rule: impl FnMut() -> Rule) -> Network {
+pub(crate) fn darts(input: Shape, auxiliary: bool, mut rule: impl FnMut() -> Rule) -> Network {
     let skeleton = darts::Skeleton {
         input,
         n_classes: CLASSES,
@@ -58,7 +58,7 @@ const NB201_SKELETON: nb201::Skeleton = nb201::Skeleton {
     coverage: Coverage::All,
 };
 
-fn nasbench201(mut rule: impl FnMut() -> Rule) -> Network {
+pub(crate) fn nasbench201(mut rule: impl FnMut() -> Rule) -> Network {
     let cell =
         "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|nor_conv_3x3~1|avg_pool_3x3~2|";
     let genotype = nb201::Genotype {
@@ -124,7 +124,7 @@ fn params(network: &Network) -> NetworkParams {
 }
 
 /// The toy's pixels as images of the network's shape, as many as they make.
-fn images<'a>(network: &Network, pixels: &'a [u8], labels: &'a [u16]) -> Images<'a> {
+pub(crate) fn images<'a>(network: &Network, pixels: &'a [u8], labels: &'a [u16]) -> Images<'a> {
     let shape = network.nodes[0].shape;
     let n = pixels.len() / shape.len();
     Images {
@@ -206,7 +206,7 @@ fn mixed_rules_equal_their_feedback_on_burns_tape() {
     check_gradients(&nasbench201(in_turn(&CHAIN)));
 }
 
-fn config() -> TrainConfig {
+pub(crate) fn config() -> TrainConfig {
     TrainConfig {
         epochs: 4,
         batch: 20,
@@ -246,7 +246,8 @@ fn every_rule_trains_both_spaces() {
             let history = run(&network, &settings, None, 0).history;
             let (first, last) = (&history[0], &history[3]);
             assert!(last.loss < first.loss, "{rule}: {first:?} to {last:?}");
-            assert!(last.valid_accuracy > Some(0.3), "{rule}: {last:?}");
+            // Of 80 images in 4 classes: chance is 0.25 ± 0.05.
+            assert!(last.valid_accuracy > Some(0.5), "{rule}: {last:?}");
         }
     }
 }

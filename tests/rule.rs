@@ -5,14 +5,17 @@ use crate::training::{config, run};
 use aplysia_learn::burn::backend::{Autodiff, Flex};
 use aplysia_learn::burn::tensor::Tensor;
 use aplysia_learn::ops::{ConvGeometry, LearnOps, unwrap, wrap};
-use aplysia_learn::rule::{Fan, Feedback, FeedbackSpec, Init, dfa_conv_map, dfa_feedback};
+use aplysia_learn::rule::{
+    DirectScale, Fan, Feedback, FeedbackSpec, Init, dfa_conv_map, dfa_feedback,
+};
 use aplysia_learn::{Alignment, Device, FeedbackScale, TrainConfig};
 use aplysia_space::{Rule, Shape};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// DFA: the gradient of the hidden activity is the error at the logits, held constant over all output
-/// pixels and sent through `B` as a transposed convolution; the layer above it adds nothing.
+/// pixels, divided by their number and sent through `B` as a transposed convolution; as published without the
+/// division. The layer above it adds nothing.
 #[test]
 fn direct_feedback_equals_transposed_convolution() {
     for g in cases() {
@@ -26,7 +29,11 @@ fn direct_feedback_equals_transposed_convolution() {
             .map(|b| b / longer / 3.0f32.sqrt())
             .collect::<Vec<_>>();
         assert_close(&drawn(Init::Kaiming), &longer, "the draw of the options");
-        let map = dfa_conv_map(&g, classes, &b);
+        let n_pixels = (g.output.h * g.output.w) as f32;
+        let map = dfa_conv_map(&g, classes, &b, DirectScale::Mean);
+        let published = dfa_conv_map(&g, classes, &b, DirectScale::Sum);
+        let shorter: Vec<f32> = published.iter().map(|v| v / n_pixels).collect();
+        assert_close(&map, &shorter, "the mean is the sum by the pixels");
         let rng = &mut ChaCha8Rng::seed_from_u64(9);
         let (hidden, logits) = (draw(rng, N * g.input.len()), draw(rng, N * classes));
         let up = draw(rng, N * classes);
@@ -54,7 +61,7 @@ fn direct_feedback_equals_transposed_convolution() {
         };
         for n in 0..N {
             taps(&dense, |o, w, i| {
-                want[n * s.len() + i] += up[n * classes + o % classes] * b[w];
+                want[n * s.len() + i] += up[n * classes + o % classes] * b[w] / n_pixels;
             });
         }
         assert_close(&numbers(h.grad(&grads).unwrap()), &want, "direct feedback");

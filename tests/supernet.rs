@@ -1,6 +1,6 @@
 //! The supernet of `darts`: published sizes, columns, discretization.
 
-use aplysia_space::darts::{self, Columns, PlaceRules, Supernet};
+use aplysia_space::darts::{self, Columns, PlaceRules, Places, Supernet};
 use aplysia_space::*;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -88,6 +88,73 @@ fn discretization_follows_the_votes() {
         genotype.reduction[0].map(String::from),
         ["sep_conv_5x5:frsf~0", "sep_conv_5x5:frsf~1"]
     );
+}
+
+/// Where their rules are searched, every layer outside of the edges is there once per rule; one rule, or
+/// `coverage = "paper"`, leaves nothing to search.
+#[test]
+fn the_rules_of_the_places_are_mixed_and_read_off() {
+    let skeleton = darts::Skeleton::search();
+    let rules = vec![Rule::Usf, Rule::Fa, Rule::Dfa];
+    let net = |skeleton: &darts::Skeleton, places: Places| {
+        Supernet::new(skeleton, places, Columns::Factored(rules.clone()), 1).unwrap()
+    };
+    let fixed = net(&skeleton, PlaceRules::all(Rule::Usf).into());
+    let searched = net(&skeleton, Places::Searched(rules.clone()));
+    let mixes = |net: &Supernet| -> Vec<(usize, usize)> {
+        let of = |node: &Node| match node.op {
+            NodeOp::Mix {
+                of: Mixture::Places,
+                row,
+            } => Some((row, node.inputs.len())),
+            _ => None,
+        };
+        net.network.nodes.iter().filter_map(of).collect()
+    };
+    assert_eq!(mixes(&fixed), []);
+    let found = mixes(&searched);
+    let count = |row| found.iter().filter(|m| **m == (row, 3)).count();
+    // The stem; two inputs of 8 cells but for the two after a reduction; those and 8 skips in each of 2 cells; the
+    // classifier.
+    assert_eq!([0, 1, 2, 3].map(count), [1, 14, 2 + 16, 1]);
+    let copies = searched.network.total_params() - fixed.network.total_params();
+    let one = |net: &Supernet| -> usize {
+        let of_edges = |name: &str| name.contains(".node") && !name.contains("skip_connect");
+        let nodes = (0..net.network.nodes.len()).filter(|&i| !of_edges(&net.network.nodes[i].name));
+        nodes.map(|i| net.network.n_params(i)).sum()
+    };
+    assert_eq!(copies, 2 * one(&fixed));
+
+    let mut table = vec![vec![0.2, 0.5, 0.3]; 4];
+    table[2] = vec![0.1, 0.2, 0.7];
+    table[3] = vec![0.4, 0.4, 0.2];
+    let places = searched.places(&table).unwrap();
+    assert_eq!(
+        (places.stem, places.preprocess, places.reduce),
+        (Rule::Fa, Rule::Fa, Rule::Dfa)
+    );
+    assert_eq!(
+        (places.classifier, places.auxiliary),
+        (Rule::Usf, Rule::Usf)
+    );
+    assert!(searched.places(&table[1..]).is_err());
+    assert_eq!(fixed.places(&[]).unwrap(), PlaceRules::all(Rule::Usf));
+
+    let one = Places::Searched(vec![Rule::Frsf]);
+    let paper = darts::Skeleton {
+        coverage: Coverage::Paper,
+        ..skeleton
+    };
+    for (skeleton, places, want) in [
+        (skeleton, one, Rule::Frsf),
+        (paper, Places::Searched(rules.clone()), Rule::Bp),
+    ] {
+        let net = net(&skeleton, places);
+        assert_eq!(mixes(&net), []);
+        assert_eq!(net.places(&[]).unwrap(), PlaceRules::all(want));
+    }
+    let none = Places::Searched(vec![]);
+    assert!(Supernet::new(&skeleton, none, Columns::Flat, 1).is_err());
 }
 
 proptest! {

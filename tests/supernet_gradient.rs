@@ -4,7 +4,7 @@ use crate::quadrants::{CLASSES, SHAPE};
 use crate::supernet_search::skeleton;
 use aplysia_learn::supernet::*;
 use aplysia_learn::{Augment, Device, Images, TrainConfig};
-use aplysia_space::darts::{Op, PlaceRules, Skeleton, Supernet};
+use aplysia_space::darts::{Op, Skeleton, Supernet};
 use aplysia_space::{NodeOp, Rule};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,9 +20,7 @@ fn net(rules: &[Rule], config: &SupernetConfig) -> Supernet {
 }
 
 fn net_of(skeleton: &Skeleton, rules: &[Rule], config: &SupernetConfig) -> Supernet {
-    config
-        .supernet(skeleton, PlaceRules::all(Rule::Bp), rules)
-        .unwrap()
+    config.supernet(skeleton, rules).unwrap()
 }
 
 fn training() -> TrainConfig {
@@ -48,7 +46,6 @@ fn job<'a>(
 ) -> SupernetJob<'a> {
     SupernetJob {
         supernet,
-        places: PlaceRules::all(Rule::Bp),
         images: Images {
             pixels,
             labels,

@@ -5,7 +5,7 @@ use crate::quadrants::{CLASSES, Quadrants, SHAPE};
 use aplysia_learn::supernet::stability::{dominant_eigenvalue, is_sharpening};
 use aplysia_learn::supernet::*;
 use aplysia_learn::{Device, LearnError, TrainConfig};
-use aplysia_space::darts::{Op, PlaceRules, Skeleton, Stem, Supernet};
+use aplysia_space::darts::{Op, Skeleton, Stem, Supernet};
 use aplysia_space::{Coverage, Rule};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -30,9 +30,7 @@ pub(crate) fn skeleton() -> Skeleton {
 }
 
 fn net(config: &SupernetConfig) -> Supernet {
-    config
-        .supernet(&skeleton(), PlaceRules::all(Rule::Usf), &RULES)
-        .unwrap()
+    config.supernet(&skeleton(), &RULES).unwrap()
 }
 
 fn training() -> TrainConfig {
@@ -71,7 +69,8 @@ fn coefficients_are_shares_of_shares_and_their_gradient_is_the_slope() {
         let q = layout.coefficients(&logits);
         assert_eq!(q.candidates.len(), Supernet::N_ROWS);
         assert_eq!(q.edges.len(), if partial > 1 { 8 } else { 0 });
-        for row in q.candidates.iter().chain(&q.edges) {
+        assert_eq!(q.places.len(), 4);
+        for row in q.candidates.iter().chain(&q.edges).chain(&q.places) {
             assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         }
         if !flat {
@@ -193,7 +192,6 @@ pub(crate) fn run(
     let (net, training) = (net(config), training());
     let job = SupernetJob {
         supernet: &net,
-        places: PlaceRules::all(Rule::Usf),
         images: data.images(),
         training: &training,
         config,
@@ -242,6 +240,16 @@ fn a_search_cut_anywhere_and_resumed_equals_an_uninterrupted_one() {
             config.warm_epochs == 0
         );
         assert_eq!(whole.history[config.epochs - 1].genotype, whole.genotype);
+        let (net, layout) = (net(&config), Layout::new(&net(&config), config.partial));
+        let q = layout.coefficients(&whole.logits);
+        assert_eq!(whole.genotype.rules, net.places(&q.places).unwrap());
+        let first = layout.first(training().seed);
+        for (row, first) in whole.logits.places.iter().zip(&first.places) {
+            assert_ne!(
+                row, first,
+                "the rules outside of the edges are learned, too"
+            );
+        }
         let eigenvalues = whole
             .history
             .iter()
@@ -283,13 +291,10 @@ fn what_cannot_be_searched_is_named() {
     assert!(refused(&|c| c.alpha_lr = -1.0, 48).contains("alpha_lr"));
     assert!(refused(&|_| {}, 3).contains("images"));
     let config = SupernetConfig::default();
-    let softhebb = config
-        .supernet(&skeleton(), PlaceRules::all(Rule::Bp), &[Rule::SoftHebb])
-        .unwrap();
+    let softhebb = config.supernet(&skeleton(), &[Rule::SoftHebb]).unwrap();
     let (data, training) = (Quadrants::new(48, 1), training());
     let job = SupernetJob {
         supernet: &softhebb,
-        places: PlaceRules::all(Rule::Bp),
         images: data.images(),
         training: &training,
         config: &config,

@@ -5,7 +5,7 @@ use crate::{How, Subject};
 use anyhow::{Context as _, Result};
 use aplysia_learn::supernet::{self, SupernetConfig, SupernetJob, SupernetProgress};
 use aplysia_learn::{Augment, Images, Job, Progress, TrainConfig};
-use aplysia_space::darts::{PlaceRules, Skeleton};
+use aplysia_space::darts::Skeleton;
 use aplysia_space::{Rule, Shape};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -147,11 +147,11 @@ pub(crate) fn supernet(how: &How, partial: usize) -> Result<Record> {
     let config = SupernetConfig {
         epochs: 1_000_000,
         flat: true,
+        search_places: false,
         partial,
         ..SupernetConfig::default()
     };
-    let places = PlaceRules::all(Rule::Bp);
-    let supernet = config.supernet(&Skeleton::search(), places, &[])?;
+    let supernet = config.supernet(&Skeleton::search(), &[Rule::Bp])?;
     let data = Data::new(supernet.network.nodes[0].shape, 16 * how.batch);
     let training = TrainConfig {
         batch: how.batch,
@@ -161,7 +161,6 @@ pub(crate) fn supernet(how: &How, partial: usize) -> Result<Record> {
     };
     let job = SupernetJob {
         supernet: &supernet,
-        places,
         images: data.images(),
         training: &training,
         config: &config,

@@ -19,9 +19,16 @@ const ALL: &[(&str, &str)] = presets![
     "fashion-minutes",
     "fashion-hour",
     "fashion-night",
+    "fashion-eg-nas",
+    "fashion-evolution",
     "cifar10",
+    "second-order-cifar10",
+    "pc-darts-cifar10",
+    "eg-nas-cifar10",
     "cifar100",
     "imagenet16-120",
+    "nasbench201-cifar10",
+    "nasbench201-imagenet16-120",
     "tiny-imagenet",
     "imagenet"
 ];
@@ -33,7 +40,7 @@ const HELP: &str = "help";
 /// user; none if it asks for the list of presets, which is printed.
 ///
 /// # Errors
-/// A preset that does not exist, or that says nothing of the command.
+/// A preset that does not exist, that says nothing of the command, or that is for another space than the user's.
 pub(crate) fn expand(mut line: Vec<OsString>) -> Result<Option<Vec<OsString>>> {
     let Some(name) = named(&line) else {
         return Ok(Some(line));
@@ -50,13 +57,7 @@ pub(crate) fn expand(mut line: Vec<OsString>) -> Result<Option<Vec<OsString>>> {
 
 /// The value of `--preset` in `line`, the last if there are several.
 fn named(line: &[OsString]) -> Option<String> {
-    let words = line.iter().filter_map(|word| word.to_str());
-    let words: Vec<&str> = words.take_while(|&word| word != "--").collect();
-    let at = |i: usize| match words[i] {
-        "--preset" => words.get(i + 1).copied(),
-        word => word.strip_prefix("--preset="),
-    };
-    (0..words.len()).rev().find_map(at).map(String::from)
+    given(line, "preset").map(String::from)
 }
 
 fn list() -> Result<String> {
@@ -67,7 +68,7 @@ fn list() -> Result<String> {
             .get("about")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        text += &format!("\n  {name:<16} {about}");
+        text += &format!("\n  {name:<26} {about}");
     }
     Ok(text)
 }
@@ -90,6 +91,32 @@ fn gives(line: &[OsString], flag: &str) -> bool {
         .any(|name| name == Some(flag))
 }
 
+/// The value that `line` gives `--flag`, the last if there are several.
+fn given<'a>(line: &'a [OsString], flag: &str) -> Option<&'a str> {
+    let words = line.iter().filter_map(|word| word.to_str());
+    let words: Vec<&str> = words.take_while(|&word| word != "--").collect();
+    let at = |i: usize| {
+        let rest = words[i].strip_prefix("--")?.strip_prefix(flag)?;
+        match rest.is_empty() {
+            true => words.get(i + 1).copied(),
+            false => rest.strip_prefix('='),
+        }
+    };
+    (0..words.len()).rev().find_map(at)
+}
+
+/// Checks that `line` asks for no other space than the preset is for: skeleton, strategy and training belong to it. A
+/// file with bounds is taken as it is.
+fn check_space(name: &str, table: &Table, line: &[OsString]) -> Result<()> {
+    let spaces = ["mcu", "darts", "nasbench201"];
+    let own = table.get("space").and_then(Value::as_str);
+    let other = given(line, "space").filter(|space| spaces.contains(space) && Some(*space) != own);
+    if let (Some(own), Some(other)) = (own, other) {
+        bail!("the preset {name} is for the space {own}: leave out --space {other}, or the preset");
+    }
+    Ok(())
+}
+
 /// The flags of `command` in the preset `name`, without the lists that `line` gives: the last of a flag wins,
 /// but lists add up.
 fn flags(name: &str, command: &str, line: &[OsString]) -> Result<Vec<String>> {
@@ -97,6 +124,7 @@ fn flags(name: &str, command: &str, line: &[OsString]) -> Result<Vec<String>> {
     let Some(table) = preset.get(command).and_then(Value::as_table) else {
         bail!("the preset {name} says nothing of `{command}`");
     };
+    check_space(name, table, line)?;
     let grammar = Cli::command();
     let grammar = grammar.find_subcommand(command);
     let mut flags = vec![];

@@ -55,5 +55,5 @@ pub use evaluate::{Evaluation, Images, activation_ranges, evaluate, recalibrate}
 pub use options::{LocalConfig, LocalFeedback, RuleOptions};
 pub use probe::{BatchGradients, batch_gradients};
 pub use pullback::{Pullback, Teacher, pullback};
-pub use rule::{Alignment, FeedbackScale, Init};
+pub use rule::{Alignment, DirectScale, FeedbackScale, Init};
 pub use train::{EpochRecord, GradientNoise, Job, Progress, Trained, gradient_noise, train};

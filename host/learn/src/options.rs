@@ -1,7 +1,7 @@
 //! Options of the learning rules, as they stand in a configuration file.
 
 use crate::LearnError;
-use crate::rule::Init;
+use crate::rule::{DirectScale, Init};
 use aplysia_space::Rule;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,8 @@ pub struct RuleOptions {
     /// After every step `W ← W·‖W₀‖/‖W‖`, in place, with `W₀` the first weights (Moskovitz et al. 2018);
     /// a learned feedback is scaled by the same factor.
     pub constrain_weights: bool,
+    /// Direct feedback only: its length at a convolution.
+    pub direct_scale: DirectScale,
 }
 
 /// Settings of the local rules.

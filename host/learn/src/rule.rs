@@ -9,7 +9,7 @@
 //! | `usf` | `dW` | `s·sign(W)` | none | no: error, signs go down | 1 pass over `W` | Liao, Leibo, Poggio 2016, AAAI |
 //! | `brsf` | `dW` | `abs(M_t)∘sign(W)` | none | no: error, signs go down | 1 draw per weight | Moskovitz et al. 2018, arXiv:1812.06488 |
 //! | `frsf` | `dW` | `abs(M)∘sign(W)`, `M` drawn once | `abs(M)` | no: error, signs go down | 1 pass over `W` | same |
-//! | `dfa` | `dW` | `e·B`, `e = ∂L/∂logits`, `B` drawn once | `[classes, input]` map | no: error of the output, no chain | `classes·input` MACs per image | Nøkland 2016, NeurIPS |
+//! | `dfa` | `dW` | `e·B`, `e = ∂L/∂logits`, `B` drawn once; convolution: `T-conv(B, e)/(h·w)` | `[classes, input]` map | no: error of the output, no chain | `classes·input` MACs per image | Nøkland 2016, NeurIPS |
 //! | `kp` | `dW` | learns: `ΔB = ΔW` | `B`, its momentum | no: error from above | 1 optimizer step over `B` | Kolen, Pollack 1994; Akrout et al. 2019, arXiv:1904.05391 |
 //! | `hebb` | `mean ŷ_i (p̂ − Σ_j ŷ_j W_j)` | of choice | none | yes: input and response | 1 weight gradient, 3 passes over the response | Oja 1989; the layer of BioNAS, arXiv:2507.13485 |
 //! | `softhebb` | `Σ z_i (p − y_i W_i)`, scaled | of choice | none | yes: input and response | as `hebb`, one layer at a time | Journé et al. 2023, arXiv:2209.11883 |
@@ -252,11 +252,42 @@ impl<B: LearnOps> Feedback<B> {
     }
 }
 
+/// How long the direct feedback of a convolution with `h×w` output pixels is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DirectScale {
+    /// `δ_x = T-conv(B, e)/(h·w)`: exactly the gradient that `x` would have from a classifier of its own, the mean
+    /// over all output pixels of `B∗x`. Our networks end in such a mean, whose derivative divides the error that
+    /// back-propagation sends down, too.
+    #[default]
+    Mean,
+    /// `δ_x = T-conv(B, e)`, as published for convolutions (BioTorch): `h·w` times as long, so that under one limit
+    /// on the norm of the whole gradient (`clip_norm`) layers of small maps, and the classifier, stand still.
+    Sum,
+}
+
+impl DirectScale {
+    /// The factor for so many output pixels.
+    fn factor(self, n_pixels: usize) -> f32 {
+        match self {
+            DirectScale::Mean => 1.0 / n_pixels as f32,
+            DirectScale::Sum => 1.0,
+        }
+    }
+}
+
 /// The map `[classes, h·w·in_ch]` (NHWC per class) by which `dfa` sends the error to the input of a
 /// convolution: T-conv of the error, held constant over all output pixels, through a random
-/// `B [classes, in_ch, k, k] ~ U(−a, a)` with `a` of [`Init`], `fan_in = in_ch·k²`, `fan_out = classes·k²`.
-pub fn dfa_conv_map(g: &ConvGeometry, n_classes: usize, feedback: &[f32]) -> Vec<f32> {
+/// `B [classes, in_ch, k, k] ~ U(−a, a)` with `a` of [`Init`], `fan_in = in_ch·k²`, `fan_out = classes·k²`; times
+/// the factor of `scale`.
+pub fn dfa_conv_map(
+    g: &ConvGeometry,
+    n_classes: usize,
+    feedback: &[f32],
+    scale: DirectScale,
+) -> Vec<f32> {
     let (k, d, pad, input) = (g.kernel, g.dilation, g.pad, g.input);
+    let factor = scale.factor(g.output.h * g.output.w);
     let mut map = vec![0.0; n_classes * input.len()];
     for (class, map) in map.chunks_mut(input.len()).enumerate() {
         let taps = (0..g.output.h * g.output.w).flat_map(|p| (0..k * k).map(move |t| (p, t)));
@@ -269,7 +300,7 @@ pub fn dfa_conv_map(g: &ConvGeometry, n_classes: usize, feedback: &[f32]) -> Vec
             }
             for c in 0..input.c {
                 let b = feedback[(class * input.c + c) * k * k + tap];
-                map[(y * input.w + x) * input.c + c] += b;
+                map[(y * input.w + x) * input.c + c] += b * factor;
             }
         }
     }

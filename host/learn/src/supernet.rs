@@ -7,7 +7,13 @@
 //! statistics of the batch (each mixture of candidates has its own), and half of the images teach the weights,
 //! the other half the architecture.
 //!
-//! Differences from the published searches, all by intent: logits are factored into operation and rule unless
+//! Under rules other than `bp` gradients by logits (and so the curvature of [`Stop::Eigenvalue`]) come down
+//! through each layer's own feedback: they are pseudo-gradients in all but the last cells. A rule has no part in
+//! the forward pass, so that its logit compares the weights that it has trained so far.
+//!
+//! Differences from the published searches, all by intent: the layers outside of the edges (stem, preprocessing,
+//! FactorizedReduce, classifier) have logits of rules, too, unless [`SupernetConfig::search_places`] is off or the
+//! coverage leaves them to back-propagation, as published; logits are factored into operation and rule unless
 //! [`SupernetConfig::flat`] says otherwise; one rule is drawn per operation, edge and step unless
 //! [`SupernetConfig::sample_rules`] is off; weights follow the optimizer of [`crate::train()`] (Nesterov
 //! momentum, cosine per step instead of per epoch); batches of the architecture are taken in shuffled order
@@ -34,7 +40,7 @@ pub use probe::{Glance, glance};
 pub use run::{Found, SupernetEpoch, SupernetProgress, search};
 
 use crate::{Device, Images, TrainConfig};
-use aplysia_space::darts::{PlaceRules, Supernet};
+use aplysia_space::darts::Supernet;
 use std::path::Path;
 
 /// What to search on what.
@@ -42,8 +48,6 @@ use std::path::Path;
 pub struct SupernetJob<'a> {
     /// The supernet.
     pub supernet: &'a Supernet,
-    /// Rules outside of its edges, for the genotype.
-    pub places: PlaceRules,
     /// Images, halved by the seed.
     pub images: Images<'a>,
     /// How weights are trained; `epochs`, `schedule_epochs`, `warmup` and `drop_path` are not looked at.

@@ -17,6 +17,7 @@ pub mod supernet;
 pub mod variation;
 
 mod layers;
+mod places;
 
 use crate::gene::{Gene, Operation};
 use crate::{GenotypeError, Rule};
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
+pub use places::{Place, Places};
 pub use published::published;
 pub use skeleton::{Skeleton, Stem};
 pub use supernet::{Candidate, Columns, Supernet};

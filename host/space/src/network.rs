@@ -99,6 +99,8 @@ pub enum Mixture {
     Candidates,
     /// Incoming edges of one cell node (the edge weights of partial channels).
     Edges,
+    /// One layer outside of the edges, once per learning rule.
+    Places,
 }
 
 /// What a node computes. All windows are square.

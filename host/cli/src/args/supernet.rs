@@ -34,6 +34,10 @@ pub(crate) struct SupernetArgs {
     /// The 22 columns of BioNAS as published, each voting alone, instead of operation and rule apart.
     #[arg(long, conflicts_with = "rules")]
     pub(crate) flat: bool,
+    /// Stem, preprocessing, FactorizedReduce and classifier carry the first of the rules; without this flag the search
+    /// chooses their rules, too, one per kind of layer (`--coverage paper`: back-propagation).
+    #[arg(long)]
+    pub(crate) fixed_places: bool,
     /// Partial channels: one K-th of the channels goes through the operations, edges are weighed.
     #[arg(long, value_name = "K", default_value_t = usual().partial, value_parser = at_least_one)]
     pub(crate) partial: usize,
@@ -44,8 +48,8 @@ pub(crate) struct SupernetArgs {
     /// Most identities in the normal cell; the weakest give way (P-DARTS) [default: any number].
     #[arg(long, value_name = "N")]
     pub(crate) max_skips: Option<usize>,
-    /// `never`, `eigenvalue` (RobustDARTS: when the curvature in the architecture rises, from epoch 10 on) or `skips`
-    /// (DARTS+: when more than `--max-skips`, usually 2, identities win).
+    /// `never`, `eigenvalue` (RobustDARTS: when the curvature in the architecture, by gradients as the rules send
+    /// them, rises, from epoch 10 on) or `skips` (DARTS+: when more than `--max-skips`, usually 2, identities win).
     #[arg(long, value_name = "WHEN", default_value = "never")]
     pub(crate) stop: Stop,
     /// `eg-nas`: candidates of a generation.
@@ -101,6 +105,7 @@ impl SupernetArgs {
             second_order: self.second_order,
             sample_rules: !self.all_rules,
             flat: self.flat,
+            search_places: !self.fixed_places,
             partial: self.partial,
             auxiliary_skip: self.auxiliary_skip,
             max_skips: self.max_skips,
@@ -122,6 +127,7 @@ impl Default for SupernetArgs {
             second_order: c.second_order,
             all_rules: !c.sample_rules,
             flat: c.flat,
+            fixed_places: !c.search_places,
             partial: c.partial,
             auxiliary_skip: c.auxiliary_skip,
             max_skips: c.max_skips,

@@ -6,13 +6,8 @@ use crate::{progress, run_folder, train};
 use aplysia_learn::supernet::{self, SupernetJob, SupernetProgress};
 use aplysia_learn::{LearnError, TrainConfig};
 use aplysia_search::{Proposal, TrainError};
-use aplysia_space::darts::{Genotype, PlaceRules};
-use aplysia_space::{DartsSpace, Rule};
-
-/// Rules outside of the edges while a supernet learns, and of what it learns: the first of the space's.
-pub(super) fn places(space: &DartsSpace) -> PlaceRules {
-    PlaceRules::all(space.rules.first().copied().unwrap_or(Rule::Bp))
-}
+use aplysia_space::DartsSpace;
+use aplysia_space::darts::Genotype;
 
 impl<S: Searched> Trainer<'_, S> {
     /// Trains a supernet of `space` and gives what it favours; `history.json` in the proposal's folder tells
@@ -22,10 +17,7 @@ impl<S: Searched> Trainer<'_, S> {
         space: &DartsSpace,
         proposal: &Proposal<'_>,
     ) -> Result<Genotype, TrainError> {
-        let places = places(space);
-        let net = self
-            .supernet
-            .supernet(&space.skeleton, places, &space.rules);
+        let net = self.supernet.supernet(&space.skeleton, &space.rules);
         let net = net.map_err(|e| TrainError::Failed(e.to_string()))?;
         let training = TrainConfig {
             seed: proposal.seed,
@@ -34,7 +26,6 @@ impl<S: Searched> Trainer<'_, S> {
         let checkpoint = proposal.dir.join("checkpoint.bin");
         let job = SupernetJob {
             supernet: &net,
-            places,
             images: train::learn_images(self.train, self.normalization),
             training: &training,
             config: &self.supernet,

@@ -1,6 +1,5 @@
 //! What `aplysia search` asks of each space: its bounds, its networks, their costs.
 
-use super::learned;
 use crate::args::SearchArgs;
 use crate::blob;
 use anyhow::{Context, Result};
@@ -115,10 +114,7 @@ fn on_device(
 
 impl Searched for McuSpace {
     fn new(args: &SearchArgs, input: Shape, _: usize) -> Result<Self> {
-        // A preset is for more than one space.
-        if args.preset.is_none() {
-            args.skeleton.check("mcu", (false, false))?;
-        }
+        args.skeleton.check("mcu", (false, false))?;
         let space = bounds(args, "mcu")?.unwrap_or_else(|| McuSpace::new(input));
         Ok(match args.rules.as_slice() {
             [] => space,
@@ -218,7 +214,7 @@ searched!(
                 anyhow::bail!("a supernet has all operations, the bounds leave some out");
             }
             settings.check()?;
-            settings.supernet(&self.skeleton, learned::places(self), &self.rules)?;
+            settings.supernet(&self.skeleton, &self.rules)?;
             Ok(())
         }
 

@@ -23,6 +23,7 @@ struct Coefficient<B: LearnOps> {
 pub(crate) struct Mixing<B: LearnOps> {
     candidates: Vec<Vec<Option<Coefficient<B>>>>,
     edges: Vec<Vec<Option<Coefficient<B>>>>,
+    places: Vec<Vec<Option<Coefficient<B>>>>,
     /// Whether the gradients of the weights are wanted.
     weights: bool,
 }
@@ -38,14 +39,9 @@ pub(crate) struct Wanted {
 pub(crate) type Table = Vec<Vec<Option<f32>>>;
 
 impl<B: LearnOps> Mixing<B> {
-    /// The two tables on the tape.
-    pub(crate) fn new(
-        candidates: &Table,
-        edges: &Table,
-        wanted: Wanted,
-        device: &B::Device,
-    ) -> Self {
-        let all = [candidates, edges].into_iter().flatten().flatten();
+    /// The tables of candidates, edges and places on the tape.
+    pub(crate) fn new(tables: [&Table; 3], wanted: Wanted, device: &B::Device) -> Self {
+        let all = tables.into_iter().flatten().flatten();
         let all = all.copied().flatten().collect();
         let all: Tensor<B, 1> = vector(all, device);
         let mut next = 0;
@@ -64,9 +60,11 @@ impl<B: LearnOps> Mixing<B> {
                 |row: &Vec<Option<f32>>| row.iter().map(|c| c.as_ref().map(&mut place)).collect();
             table.iter().map(row).collect()
         };
+        let [candidates, edges, places] = tables.map(&mut table);
         Self {
-            candidates: table(candidates),
-            edges: table(edges),
+            candidates,
+            edges,
+            places,
             weights: wanted.weights,
         }
     }
@@ -76,6 +74,7 @@ impl<B: LearnOps> Mixing<B> {
         match of {
             Mixture::Candidates => self.candidates[row].get(j + 1)?.as_ref(),
             Mixture::Edges => self.edges[row].get(j)?.as_ref(),
+            Mixture::Places => self.places[row].get(j)?.as_ref(),
         }
     }
 
@@ -94,12 +93,12 @@ impl<B: LearnOps> Mixing<B> {
         terms.reduce(|sum, term| sum + term)
     }
 
-    /// Gradients by the coefficients of candidates and edges; 0 where none arrives.
+    /// Gradients by the coefficients of candidates, edges and places; 0 where none arrives.
     pub(crate) fn gradients(
         &self,
         grads: &<Autodiff<B> as AutodiffBackend>::Gradients,
-    ) -> [Vec<Vec<f64>>; 2] {
-        let tables = [&self.candidates, &self.edges];
+    ) -> [Vec<Vec<f64>>; 3] {
+        let tables = [&self.candidates, &self.edges, &self.places];
         let all = || tables.into_iter().flatten().flatten();
         let grad = |c: &Option<Coefficient<B>>| c.as_ref().and_then(|c| c.leaf.grad(grads));
         let mut read = numbers_of(all().filter_map(grad).collect()).into_iter();

@@ -5,7 +5,7 @@
 use super::param::Param;
 use super::{numbers, vector};
 use crate::ops::{ConvGeometry, LearnOps, unwrap, wrap};
-use crate::rule::{Alignment, Fan, Feedback, FeedbackSpec, Init};
+use crate::rule::{Alignment, Fan, Feedback, FeedbackSpec};
 use crate::rule::{dfa_conv_map, dfa_feedback};
 use crate::{RuleOptions, TrainConfig};
 use aplysia_space::Rule;
@@ -56,7 +56,7 @@ impl<B: LearnOps> Taught<B> {
             true => config.local.feedback.rule(),
             false => Some(rule),
         };
-        let draw = (options.init, (config.seed, layer));
+        let draw = (options, (config.seed, layer));
         let direct = (down == Some(Rule::Dfa)).then(|| reader.direct(n_classes, draw, &device));
         let spec = FeedbackSpec {
             rule: down.unwrap_or(Rule::Bp),
@@ -161,13 +161,15 @@ impl Reader<'_> {
     fn direct<B: LearnOps>(
         &self,
         n_classes: usize,
-        (init, at): (Init, (u64, usize)),
+        (options, at): (RuleOptions, (u64, usize)),
         device: &B::Device,
     ) -> Tensor<B, 2> {
+        let init = options.init;
         let (map, len) = match self {
             Reader::Conv(g) => {
                 let b = dfa_feedback(n_classes, (g.input.c, g.kernel), init, at);
-                (dfa_conv_map(g, n_classes, &b), g.input.len())
+                let map = dfa_conv_map(g, n_classes, &b, options.direct_scale);
+                (map, g.input.len())
             }
             Reader::Linear(d_in) => (dfa_feedback(n_classes, (*d_in, 1), init, at), *d_in),
         };

@@ -6,11 +6,15 @@
 //! however many rules it is tried under. Where a step draws one column `r` per operation by
 //! `p_r = q_r / S`, `S` the operation's sum, that column has the coefficient `q_r / p_r = S` and the gradient
 //! `∂L/∂q_r = (∂L/∂c)/p_r`, the others none: on average that of the whole mixture, to first order.
+//!
+//! The rules outside of the edges have rows of their own, one per kind of place, `q = softmax(α)`, and a step computes
+//! all of them: batch norm follows most of these layers, so that the coefficient of one drawn alone would have no
+//! effect and no gradient. They are a small part of a supernet.
 //! Sources: Liu et al. 2019 (*DARTS*); Hu et al. 2020 (*DSNAS*) for the estimate by one path.
 
 use crate::network::Table;
 use crate::random::{Purpose, normal, stream};
-use aplysia_space::darts::{N_EDGES, N_NODES, Supernet};
+use aplysia_space::darts::{N_EDGES, N_NODES, Place, Supernet};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -18,19 +22,22 @@ use std::ops::Range;
 /// Standard deviation of the first logits.
 const FIRST: f64 = 1e-3;
 
-/// Two tables of numbers: logits, coefficients or gradients.
+/// Three tables of numbers: logits, coefficients or gradients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tables {
     /// A row per edge, see [`Supernet`].
     pub candidates: Vec<Vec<f64>>,
     /// With partial channels a row per node, one number per edge into it; none otherwise.
     pub edges: Vec<Vec<f64>>,
+    /// Where the rules outside of the edges are searched a row per [`Place`], one number per rule; none otherwise.
+    pub places: Vec<Vec<f64>>,
 }
 
 impl Tables {
     /// All numbers, row by row.
     pub fn numbers(&self) -> Vec<f64> {
         let rows = self.candidates.iter().chain(&self.edges);
+        let rows = rows.chain(&self.places);
         rows.flatten().copied().collect()
     }
 
@@ -48,9 +55,11 @@ impl Tables {
         Self {
             candidates: self.candidates.iter().map(&mut row).collect(),
             edges: self.edges.iter().map(&mut row).collect(),
+            places: self.places.iter().map(&mut row).collect(),
         }
     }
 
+    /// `f` of every pair of rows of candidates, `g` of the others.
     fn zip(
         &self,
         other: &Self,
@@ -59,9 +68,11 @@ impl Tables {
     ) -> Self {
         let candidates = self.candidates.iter().zip(&other.candidates);
         let edges = self.edges.iter().zip(&other.edges);
+        let places = self.places.iter().zip(&other.places);
         Self {
             candidates: candidates.map(|(a, b)| f(a, b)).collect(),
             edges: edges.map(|(a, b)| g(a, b)).collect(),
+            places: places.map(|(a, b)| g(a, b)).collect(),
         }
     }
 }
@@ -72,6 +83,8 @@ pub struct Layout {
     operations: Vec<Range<usize>>,
     factored: bool,
     mixes_edges: bool,
+    /// Rules that are searched outside of the edges.
+    n_place_rules: usize,
 }
 
 impl Layout {
@@ -81,6 +94,7 @@ impl Layout {
             operations: supernet.operations(),
             factored: supernet.is_factored(),
             mixes_edges: partial > 1,
+            n_place_rules: supernet.place_rules().len(),
         }
     }
 
@@ -107,7 +121,13 @@ impl Layout {
             .collect();
         let n_nodes = if self.mixes_edges { 2 * N_NODES } else { 0 };
         let edges = (0..n_nodes).map(|i| row(2 + i % N_NODES)).collect();
-        Tables { candidates, edges }
+        let places = Place::ALL.iter().filter(|_| self.n_place_rules > 0);
+        let places = places.map(|_| row(self.n_place_rules)).collect();
+        Tables {
+            candidates,
+            edges,
+            places,
+        }
     }
 
     /// The coefficients of `logits`: of every row they sum up to 1.

@@ -24,7 +24,6 @@ pub(super) fn identity(job: &SupernetJob) -> Identity {
         ("seed", job.training.seed.to_string()),
         ("device", format!("{:?}", job.device)),
         ("supernet", hex(&network)),
-        ("rules outside of the edges", format!("{:?}", job.places)),
         ("search", format!("{:?}", job.config)),
         ("training", format!("{:?}", job.training)),
         ("number of images", job.images.len().to_string()),

@@ -3,7 +3,7 @@
 use super::evolution::EvolutionConfig;
 use crate::LearnError;
 use crate::config::check_ranges;
-use aplysia_space::darts::{Columns, PlaceRules, Skeleton, Supernet};
+use aplysia_space::darts::{Columns, PlaceRules, Places, Skeleton, Supernet};
 use aplysia_space::{Rule, SpaceError};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,10 @@ pub struct SupernetConfig {
     pub sample_rules: bool,
     /// Whether every column votes alone, as published for BioNAS ([`Columns::Flat`]).
     pub flat: bool,
+    /// Whether the rules of the layers outside of the edges are searched, too, from the same rules; otherwise they
+    /// carry the first of these. Off in settings that do not name it, as those of studies from before it was there.
+    #[serde(default)]
+    pub search_places: bool,
     /// `1 / partial` of the channels go through the candidates.
     pub partial: usize,
     /// Whether the identity of every edge is helped by a bonus that falls linearly from 1 to 0 over the
@@ -86,6 +90,7 @@ impl Default for SupernetConfig {
             second_order: false,
             sample_rules: true,
             flat: false,
+            search_places: true,
             partial: 1,
             auxiliary_skip: false,
             max_skips: None,
@@ -98,19 +103,20 @@ impl Default for SupernetConfig {
 }
 
 impl SupernetConfig {
-    /// The supernet of these settings in `skeleton`, with `rules` on the convolutions of its edges.
+    /// The supernet of these settings in `skeleton`, with `rules` on the convolutions of its edges and outside of
+    /// them.
     ///
     /// # Errors
     /// What [`Supernet::new`] finds.
-    pub fn supernet(
-        &self,
-        skeleton: &Skeleton,
-        places: PlaceRules,
-        rules: &[Rule],
-    ) -> Result<Supernet, SpaceError> {
+    pub fn supernet(&self, skeleton: &Skeleton, rules: &[Rule]) -> Result<Supernet, SpaceError> {
         let columns = match self.flat {
             true => Columns::Flat,
             false => Columns::Factored(rules.to_vec()),
+        };
+        let first = rules.first().copied().unwrap_or(Rule::Bp);
+        let places = match self.search_places {
+            true => Places::Searched(rules.to_vec()),
+            false => Places::Fixed(PlaceRules::all(first)),
         };
         Supernet::new(skeleton, places, columns, self.partial)
     }

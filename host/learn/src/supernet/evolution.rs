@@ -62,7 +62,8 @@ pub fn fitness(
     loss + sign * weight * likeness
 }
 
-/// `S`: the mean over both cells of the mean over their edges of `(cos(q, q') + 1)/2`.
+/// `S`: the mean over both cells of the mean over their edges of `(cos(q, q') + 1)/2`. As published it looks at the
+/// edges alone.
 pub fn likeness(a: &Tables, b: &Tables) -> f64 {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let of =

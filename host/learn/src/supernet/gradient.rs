@@ -107,12 +107,12 @@ impl<'a, B: LearnOps> Engine<'a, B> {
     ) -> Result<Look<B>, LearnError> {
         let q = self.layout.coefficients(logits);
         let candidates = at.draw.table(&q, (&self.skips, at.bonus));
-        let edges = q
-            .edges
-            .iter()
-            .map(|row| row.iter().map(|&q| Some(q as f32)).collect());
-        let edges: Table = edges.collect();
-        let mixing = Mixing::<B>::new(&candidates, &edges, wanted, &self.device);
+        let whole = |table: &Vec<Vec<f64>>| -> Table {
+            let row = |row: &Vec<f64>| row.iter().map(|&q| Some(q as f32)).collect();
+            table.iter().map(row).collect()
+        };
+        let (edges, places) = (whole(&q.edges), whole(&q.places));
+        let mixing = Mixing::<B>::new([&candidates, &edges, &places], wanted, &self.device);
         let now = Moment {
             seed: self.training.seed,
             step: at.step,
@@ -130,9 +130,12 @@ impl<'a, B: LearnOps> Engine<'a, B> {
                 by_weights = self.model.gradients(&taped, &mut grads);
             }
             if wanted.coefficients {
-                let [candidates, edges] = mixing.gradients(&grads);
-                let candidates = at.draw.gradient(candidates);
-                let by_coefficients = Tables { candidates, edges };
+                let [candidates, edges, places] = mixing.gradients(&grads);
+                let by_coefficients = Tables {
+                    candidates: at.draw.gradient(candidates),
+                    edges,
+                    places,
+                };
                 by_logits = Some(self.layout.gradient(logits, &by_coefficients));
             }
         }

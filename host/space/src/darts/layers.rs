@@ -4,10 +4,11 @@
 //! A supernet ([`Phase::Search`]) differs in two things: inside its cells no batch norm has a trained scale
 //! and shift, and one follows every pooling.
 
+use super::places::Place;
 use super::skeleton::{Skeleton, Stem};
 use super::{Op, PlaceRules};
 use crate::graph::Graph;
-use crate::{Network, NodeOp, Norm, Padding, Rule, Window};
+use crate::{Mixture, Network, NodeOp, Norm, Padding, Rule, Window};
 
 /// What the network is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(super) struct CellPlace {
 pub(super) struct Layers {
     pub(super) graph: Graph,
     pub(super) rules: PlaceRules,
+    /// In a supernet that searches the rules of the places those it mixes there, in the place of `rules`.
+    pub(super) searched: Vec<Rule>,
     pub(super) phase: Phase,
 }
 
@@ -47,7 +50,7 @@ impl Layers {
             let name = format!("cell{i}");
             let at = |part: &str| format!("{name}.{part}");
             let x0 = if after_reduction {
-                self.factorized_reduce(&at("reduce0"), s0, c, self.rules.reduce)
+                self.reduce(&at("reduce0"), s0, c)
             } else {
                 self.preprocess(&at("preprocess0"), s0, c)
             };
@@ -59,30 +62,66 @@ impl Layers {
                 auxiliary = Some(self.auxiliary(skeleton, s1));
             }
         }
-        let rule = self.rules.classifier;
-        let head = NodeOp::Linear { rule };
-        self.graph.classify(s1, head, skeleton.n_classes);
+        let pooled = self.graph.push("pool", NodeOp::GlobalAvgPool, &[s1]);
+        self.place("head", Place::Classifier, |layers, at, rule| {
+            let head = NodeOp::Linear { rule };
+            layers.graph.wide(at, head, &[pooled], skeleton.n_classes)
+        });
         self.graph.finish(auxiliary)
     }
 
+    /// What `layer` appends under the rule of its place; where rules are searched, once per rule, and their
+    /// mixture.
+    fn place(
+        &mut self,
+        at: &str,
+        place: Place,
+        mut layer: impl FnMut(&mut Self, &str, Rule) -> usize,
+    ) -> usize {
+        if self.searched.is_empty() {
+            return layer(self, at, place.of(&self.rules));
+        }
+        let rules = self.searched.clone().into_iter();
+        let all = rules.map(|rule| layer(self, &format!("{at}.{rule}"), rule));
+        let all: Vec<usize> = all.collect();
+        let (of, row) = (Mixture::Places, place as usize);
+        self.graph.push(at, NodeOp::Mix { of, row }, &all)
+    }
+
     fn stem(&mut self, skeleton: &Skeleton) -> (usize, usize) {
-        let (g, c, rule) = (&mut self.graph, skeleton.channels, self.rules.stem);
-        let conv = |stride| NodeOp::conv(3, stride, Norm::Affine, rule);
+        let c = skeleton.channels;
         if skeleton.stem == Stem::Cifar {
-            let x = g.wide("stem", conv(1), &[0], 3 * c);
+            let x = self.stem_conv("stem", 0, 1, 3 * c);
             return (x, x);
         }
-        let x = g.wide("stem0.0", conv(2), &[0], c / 2);
-        let x = g.push("stem0.relu", NodeOp::Relu, &[x]);
-        let s0 = g.wide("stem0.1", conv(2), &[x], c);
-        let x = g.push("stem1.relu", NodeOp::Relu, &[s0]);
-        (s0, g.wide("stem1", conv(2), &[x], c))
+        let x = self.stem_conv("stem0.0", 0, 2, c / 2);
+        let x = self.graph.push("stem0.relu", NodeOp::Relu, &[x]);
+        let s0 = self.stem_conv("stem0.1", x, 2, c);
+        let x = self.graph.push("stem1.relu", NodeOp::Relu, &[s0]);
+        (s0, self.stem_conv("stem1", x, 2, c))
+    }
+
+    fn stem_conv(&mut self, at: &str, x: usize, stride: usize, c: usize) -> usize {
+        self.place(at, Place::Stem, |layers, at, rule| {
+            let conv = NodeOp::conv(3, stride, Norm::Affine, rule);
+            layers.graph.wide(at, conv, &[x], c)
+        })
     }
 
     fn preprocess(&mut self, at: &str, x: usize, c: usize) -> usize {
-        let conv = NodeOp::conv(1, 1, self.norm(), self.rules.preprocess);
+        let norm = self.norm();
         let x = self.graph.push(&format!("{at}.relu"), NodeOp::Relu, &[x]);
-        self.graph.wide(at, conv, &[x], c)
+        self.place(at, Place::Preprocess, |layers, at, rule| {
+            layers
+                .graph
+                .wide(at, NodeOp::conv(1, 1, norm, rule), &[x], c)
+        })
+    }
+
+    fn reduce(&mut self, at: &str, x: usize, c: usize) -> usize {
+        self.place(at, Place::Reduce, |layers, at, rule| {
+            layers.factorized_reduce(at, x, c, rule)
+        })
     }
 
     /// ReLU; 1×1 convolutions with stride 2 on the map and on the map shifted by one pixel, `c / 2`
@@ -98,17 +137,20 @@ impl Layers {
         g.push(at, NodeOp::Concat, &[even, odd])
     }
 
-    /// `op` on node `x`, with as many channels; `rule` trains whatever weights it has.
+    /// `op` on node `x`, with as many channels; `rule` trains whatever weights it has, those of a FactorizedReduce
+    /// without one the rule of their place.
     pub(super) fn operation(
         &mut self,
         at: &str,
-        (op, rule): (Op, Rule),
+        (op, own): (Op, Option<Rule>),
         x: usize,
         stride: usize,
     ) -> usize {
+        let (c, rule) = (self.graph.shape(x).c, own.unwrap_or(Rule::Bp));
         match op {
             Op::Skip if stride == 1 => x,
-            Op::Skip => self.factorized_reduce(at, x, self.graph.shape(x).c, rule),
+            Op::Skip if own.is_none() => self.reduce(at, x, c),
+            Op::Skip => self.factorized_reduce(at, x, c, rule),
             Op::MaxPool3 => self.pool(at, NodeOp::MaxPool(Window::cell(stride)), x),
             Op::AvgPool3 => self.pool(at, NodeOp::AvgPool(Window::cell(stride)), x),
             Op::SepConv3 | Op::SepConv5 => {

@@ -159,6 +159,7 @@ impl Skeleton {
         let layers = Layers {
             graph: Graph::new(self.input),
             rules: genotype.rules.map(|rule| self.coverage.off_edge(rule)),
+            searched: vec![],
             phase: Phase::Final,
         };
         Ok(layers.stack(self, |layers, place, inputs| {
@@ -207,7 +208,6 @@ impl Skeleton {
 
     fn edge(&self, layers: &mut Layers, at: &str, edge: Edge, x: usize, stride: usize) -> usize {
         let (op, rule) = (edge.gene.op(), edge.gene.rule());
-        let rule = rule.unwrap_or(layers.rules.reduce);
         let y = layers.operation(at, (op, rule), x, stride);
         if !self.drop_path || (op == Op::Skip && stride == 1) {
             return y;

@@ -4,12 +4,15 @@
 //! outside: a table with a row per edge and a column per candidate. All cells of a kind share their rows:
 //! row `e` is edge `e` of the normal cell, row `14 + e` that of the reduction cell, edges ordered by
 //! their node and then by the node they read. Column 0 is `none`, which takes its share of the mixture and
-//! adds nothing, so input `j` of a mix has the coefficient of column `j + 1`.
+//! adds nothing, so input `j` of a mix has the coefficient of column `j + 1`. Where the rules of the layers outside
+//! of the edges are searched, too ([`Places::Searched`]), each of these layers is there once per rule, mixed by a
+//! table with a row per [`super::Place`] and a column per rule.
 //!
 //! Must not know where coefficients come from (softmax, sampling, evolution): that is search.
 //! Sources: see [`crate::darts`]; partial channels: Xu et al. 2020, *PC-DARTS*.
 
 use super::layers::{CellPlace, Layers, Phase};
+use super::places::Places;
 use super::{Cell, Edge, Genotype, N_EDGES, N_NODES, Op, PlaceRules, Skeleton};
 use crate::gene::{Gene, Operation};
 use crate::graph::Graph;
@@ -78,22 +81,23 @@ pub struct Supernet {
     /// The columns of a row of coefficients.
     pub candidates: Vec<Candidate>,
     columns: Columns,
+    places: Places,
 }
 
 impl Supernet {
     /// Rows of the table of coefficients.
     pub const N_ROWS: usize = 2 * N_EDGES;
 
-    /// Builds the supernet. `rules` are those outside of the edges. Only `1 / partial` of the channels go
-    /// through the candidates of an edge (1: all); with `partial > 1` the edges of a node are mixed as well,
-    /// row `i` being node `2 + i` of the normal and row `4 + i` of the reduction cell.
+    /// Builds the supernet; `places` says whose the rules outside of the edges are. Only `1 / partial` of the
+    /// channels go through the candidates of an edge (1: all); with `partial > 1` the edges of a node are mixed as
+    /// well, row `i` being node `2 + i` of the normal and row `4 + i` of the reduction cell.
     ///
     /// # Errors
     /// The skeleton is not valid or has parts that only a final network has, `partial` does not leave an
     /// even number of channels, or there is no rule.
     pub fn new(
         skeleton: &Skeleton,
-        rules: PlaceRules,
+        places: impl Into<Places>,
         columns: Columns,
         partial: usize,
     ) -> Result<Self, SpaceError> {
@@ -113,13 +117,20 @@ impl Supernet {
             let allowed = "a number that leaves an even share of the channels";
             return fault("partial", partial.to_string(), allowed);
         }
-        if columns == Columns::Factored(vec![]) {
+        let places = places.into().resolved(skeleton.coverage);
+        let none = places == Places::Searched(vec![]);
+        if none || columns == Columns::Factored(vec![]) {
             return fault("rules", "[]".into(), "at least one learning rule");
         }
         let candidates = columns.candidates();
+        let (rules, searched) = match &places {
+            Places::Fixed(rules) => (*rules, vec![]),
+            Places::Searched(rules) => (PlaceRules::all(rules[0]), rules.clone()),
+        };
         let layers = Layers {
             graph: Graph::new(skeleton.input),
             rules: rules.map(|rule| skeleton.coverage.off_edge(rule)),
+            searched,
             phase: Phase::Search,
         };
         let mixed = Mixed {
@@ -134,7 +145,24 @@ impl Supernet {
             network,
             candidates,
             columns,
+            places,
         })
+    }
+
+    /// The rules that are searched outside of the edges, the columns of their table; none where they are fixed.
+    pub fn place_rules(&self) -> &[Rule] {
+        match &self.places {
+            Places::Fixed(_) => &[],
+            Places::Searched(rules) => rules,
+        }
+    }
+
+    /// [`Places::favoured`] of this supernet.
+    ///
+    /// # Errors
+    /// The table has another size.
+    pub fn places(&self, coefficients: &[Vec<f64>]) -> Result<PlaceRules, SpaceError> {
+        self.places.favoured(coefficients)
     }
 
     /// The genotype that the coefficients favour, with `rules` outside of the edges: every node keeps its
@@ -274,9 +302,8 @@ impl Mixed<'_> {
         for candidate in self.candidates {
             let Some(op) = candidate.op else { continue };
             let rule = match candidate.rule {
-                Some(rule) if op == Op::Skip => self.coverage.off_edge(rule),
-                Some(rule) => rule,
-                None => layers.rules.reduce,
+                Some(rule) if op == Op::Skip => Some(self.coverage.off_edge(rule)),
+                rule => rule,
             };
             mixed.push(layers.operation(
                 &name(&candidate.to_string()),

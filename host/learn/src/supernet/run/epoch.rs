@@ -23,11 +23,12 @@ impl<B: LearnOps> Run<'_, B> {
     ) -> Result<Genotype, LearnError> {
         let mut strengths = self.engine.layout.strengths(logits);
         let supernet = self.job.supernet;
+        let places = supernet.places(&self.engine.layout.coefficients(logits).places)?;
         let columns: Vec<usize> = (0..supernet.candidates.len())
             .filter(|&j| supernet.candidates[j].op == Some(Op::Skip))
             .collect();
         loop {
-            let genotype = supernet.discretize(&strengths, self.job.places)?;
+            let genotype = supernet.discretize(&strengths, places)?;
             let rows = skips(&genotype);
             if rows.len() <= max_skips.unwrap_or(usize::MAX) {
                 return Ok(genotype);
