@@ -80,7 +80,11 @@ fn a_restart_goes_on_by_what_was_committed() {
                 );
                 let commit = device.with(|l| resumed.commit(l));
                 match i {
-                    11 => assert!(done(commit)),
+                    // Within the budget again; one image that is followed may cost too much.
+                    11 => {
+                        let is_due = matches!(commit, Ok(Commit::Done(_) | Commit::RolledBack(_)));
+                        assert!(is_due, "{commit:?}");
+                    }
                     _ => assert_eq!(commit, Ok(Commit::OverBudget { images: 11 - i })),
                 }
             }
