@@ -62,7 +62,7 @@ impl Builder {
     }
 
     /// Begins with the input; other seeds give other numbers.
-    fn seeded(input: [u16; 3], state: u32) -> Self {
+    pub(super) fn seeded(input: [u16; 3], state: u32) -> Self {
         let mut builder = Self {
             net: Plain {
                 tensors: vec![],
