@@ -36,7 +36,7 @@ pub fn pair(blob: &[u8]) -> Result<Vec<u8>, DeployError> {
         let sizes = src.zip(dst).map(|(src, dst)| [size(src), size(dst)]);
         let whole = sizes.is_some_and(|[src, dst]| window.is_whole(src, dst));
         let short = src.is_some_and(|t| Depth::new(&window, t.c.into()).len() <= MAX_WHOLE);
-        if !(whole && short) || !constants.packed.is_some_and(|packed| packed.exact) {
+        if !(whole && short && constants.packed.is_some_and(|packed| packed.exact)) {
             continue;
         }
         let start = constants.weights.as_ptr().addr() - model.data().as_ptr().addr();
