@@ -101,7 +101,10 @@ fn main() -> ! {
     };
     let n = model.n_layers();
     let input = buffers.input.get(..model.input().len()).unwrap_or_default();
-    let scores = buffers.scores.get_mut(..model.n_classes()).unwrap_or_default();
+    let scores = buffers
+        .scores
+        .get_mut(..model.n_classes())
+        .unwrap_or_default();
     if let Err(error) = infer_with(&model, arena, input, scores, &mut watch) {
         hprintln!("{}", error);
         fail()
