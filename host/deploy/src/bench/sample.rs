@@ -90,6 +90,24 @@ pub fn wide_sample(seed: u32) -> Result<Vec<u8>, DeployError> {
     }
 }
 
+/// As [`sample`], of convolutions to one column: the rows of a window follow each other without a gap, as in a network
+/// over time, and are seldom whole words.
+///
+/// # Errors
+/// The runtime refuses it.
+pub fn narrow_sample(seed: u32) -> Result<Vec<u8>, DeployError> {
+    let mut dice = Dice(seed);
+    let input = [dice.roll(2, 9), dice.roll(1, 3), dice.roll(4, 90)];
+    let sides = [dice.roll(2, 5), dice.roll(1, 3)];
+    let (taps, [h, _]) = dice.placed([input[0], input[1]], sides, [2, 1]);
+    let n = dice.roll(4, 30);
+    let mut b = Builder::seeded(input, seed);
+    let output = b.conv(0, taps, [h, 1, n]);
+    let mean = b.mean(output);
+    b.linear(mean, 2);
+    b.blob()
+}
+
 /// A model whose first layer moves one value.
 ///
 /// # Errors

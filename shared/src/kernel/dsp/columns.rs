@@ -55,15 +55,14 @@ impl Rows {
         self.n.saturating_sub(1) * self.down + self.bytes
     }
 
-    /// Whether windows that begin at `starts`, and up to `last` values behind, lie in `src`, one after
-    /// the other, and their columns in `to`.
+    /// Whether windows that begin at `starts`, and up to `last` values behind, lie in `src`, and their columns
+    /// in `to`. A row, in whole words, may reach into the next one.
     #[inline]
     #[cfg(any(dsp, multiply))]
     pub(crate) fn fit(&self, src: &[i8], starts: [usize; 2], last: usize, to: &[u32]) -> bool {
         let fours = self.bytes / 4;
         fours > 0
             && self.n > 0
-            && (self.n == 1 || self.down >= self.bytes)
             && starts[0].max(starts[1]) + last + self.reach() <= src.len()
             && 4 * fours * self.n <= to.len()
     }
