@@ -1,10 +1,9 @@
 //! The fast kernels: SIMD within 32-bit registers (Armv7E-M DSP), multiplications one by one on the
 //! smaller Cortex-M, SSE2 on x86-64, plain Rust elsewhere.
 //!
-//! It owns the choice of the instruction set and the algorithms that all of them share; it must not
-//! know the graph. Every kernel is generic over [`Simd`], so that one algorithm runs with [`Native`]
-//! on the device and on the host, and with [`Portable`], its twin in plain Rust, in the tests. All of
-//! them give the bits of [`super::generic`].
+//! It owns the choice of the instruction set and the algorithms that all of them share; it must not know the graph.
+//! Every kernel is generic over [`Simd`], so that one algorithm runs with [`Native`] on the device and on the host, and
+//! with [`Portable`], its twin in plain Rust, in the tests. All of them give the bits of [`super::generic`].
 //!
 //! Sources: Arm DDI 0403E (Armv7-M Architecture Reference Manual), chapter A7; L. Lai, N. Suda, V.
 //! Chandra, "CMSIS-NN: Efficient Neural Network Kernels for Arm Cortex-M CPUs", 2018 (halfword pairs
@@ -26,6 +25,9 @@ mod slices;
 mod strip;
 mod vector;
 
+#[cfg(any(dsp, all(multiply, armv7m)))]
+#[macro_use]
+mod carried;
 #[cfg(dsp)]
 mod armv7em;
 #[cfg(multiply)]
