@@ -65,6 +65,9 @@ fn an_evaluation_cut_and_resumed_equals_an_uninterrupted_one() {
     );
     let read = |name: &str| fs::read_to_string(run.join("robust").join(name)).unwrap();
     let (cells, summary) = (read("cells.jsonl"), read("summary.json"));
+    let record: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    let share = &record["rule_share"];
+    assert!(share["usf"].as_f64() > share["brsf"].as_f64(), "{share}");
     let kept: Vec<&str> = cells.split_inclusive('\n').collect();
     assert_eq!(kept.len(), 1 + 5 * 3 * 2 + 2 + 1 + 1);
     let cut = kept[..9].concat() + &kept[9][..20];

@@ -44,7 +44,8 @@ fn damage_is_named_and_mended_by_the_same_command() {
     let (done, story, errors) = train("");
     assert!(done, "{errors}");
     assert!(
-        story.contains(" weights, trained by: kp 100.0 %"),
+        story.contains(" weights, trained by: kp 100.0 %")
+            && story.ends_with("/run, weights trained by: kp 100.0 %\n"),
         "{story}"
     );
     assert!(
@@ -67,6 +68,21 @@ fn damage_is_named_and_mended_by_the_same_command() {
     );
     assert!(train("").0);
     assert!(fs::read(&params).unwrap() == whole, "parameters differ");
+
+    // A record of an earlier version, which does not say which rules trained the weights.
+    let path = run.join("run.json");
+    let record = fs::read(&path).unwrap();
+    let mut old: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let share = old.as_object_mut().unwrap().remove("rule_share").unwrap();
+    assert_eq!(share, serde_json::json!({ "kp": 1.0 }));
+    fs::write(&path, old.to_string()).unwrap();
+    let (done, story, errors) = aplysia("evaluate PATH", &[&run]);
+    assert!(done, "{errors}");
+    assert!(
+        story.ends_with(" test images\nweights trained by: kp 100.0 %\n"),
+        "{story}"
+    );
+    fs::write(&path, record).unwrap();
 
     let whole = halve(&checkpoint);
     let (done, _, errors) = train("");

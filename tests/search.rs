@@ -1,7 +1,7 @@
 //! Studies: limits, halving, and runs cut at every place and resumed.
 
 use aplysia_search::*;
-use aplysia_space::{Genotype, McuSpace, Network, Rule, Shape};
+use aplysia_space::{Genotype, McuSpace, Network, Rule, RuleShare, Shape};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,6 +34,11 @@ impl Evaluate<Genotype> for Synthetic {
             instructions: 10 * n.macs() + 1000,
             ..Costs::default()
         })
+    }
+
+    fn rule_share(&self, genotype: &Genotype) -> Result<RuleShare, String> {
+        let network = Network::lower(genotype, input(), 10).map_err(|e| e.to_string())?;
+        Ok(network.rule_share())
     }
 
     fn train(&mut self, job: &Job<'_, Genotype>) -> Result<Score, TrainError> {
@@ -251,6 +256,32 @@ fn a_ledger_cut_at_any_byte_of_a_line_is_resumed() {
     std::fs::write(dir.path().join("ledger.jsonl"), garbage).unwrap();
     run(dir.path(), strategy, Synthetic::default()).0.unwrap();
     assert_eq!(text(dir.path(), "ledger.jsonl"), ledger);
+}
+
+/// Ledgers of earlier versions do not say which rule trains which share of the weights.
+#[test]
+fn every_trial_says_its_rules_and_a_ledger_without_them_is_still_read() {
+    let (ledger, ..) = whole(StrategyKind::Random);
+    let mut lines: Vec<serde_json::Value> = ledger
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let trials = lines.iter_mut().filter(|line| line["event"] == "trial");
+    for line in trials {
+        let share = line.as_object_mut().unwrap().remove("rule_share").unwrap();
+        let sum: f64 = ["usf", "fa"]
+            .iter()
+            .filter_map(|&r| share[r].as_f64())
+            .sum();
+        assert!((sum - 1.0).abs() < 1e-9, "{share}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    drop(open_or_create(dir.path(), StrategyKind::Random));
+    let old: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(dir.path().join("ledger.jsonl"), old).unwrap();
+    let study = open_or_create(dir.path(), StrategyKind::Random);
+    assert_eq!(study.trials().len(), 8);
+    assert!(study.trials().iter().all(|t| t.rule_share.is_empty()));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn check(space: &McuSpace, g: &Genotype) {
     check_plasticity(space, g);
     let network = Network::lower(g, space.input, 10).unwrap();
     assert_eq!(network.weighted().count(), rules.len());
-    let share: f64 = network.rule_share().values().sum();
+    let share: f64 = network.rule_share().into_iter().map(|(_, s)| s).sum();
     assert!((share - 1.0).abs() < 1e-9);
 }
 
@@ -228,10 +228,20 @@ fn shapes_weights_and_macs_by_hand() {
     let macs = 196 * (72 + 192 + 600 + 192) + 16 * (72 + 96 + 1728) + 160;
     assert_eq!(n.macs(), macs);
     let share = n.rule_share();
-    assert!((share[&Rule::Fa] - 1800.0 / 3112.0).abs() < 1e-12);
-    assert!((share[&Rule::Bp] - 96.0 / 3112.0).abs() < 1e-12);
+    assert!((share.get(Rule::Fa) - 1800.0 / 3112.0).abs() < 1e-12);
+    assert!((share.get(Rule::Bp) - 96.0 / 3112.0).abs() < 1e-12);
+    assert_eq!(share.main(), Some(Rule::Fa));
+    let words = share.to_string();
+    assert!(words.starts_with("fa 57.8 %, "), "{words}");
+    assert!(format!("{share:.0}").starts_with("fa 58 %, "));
+    let json = serde_json::to_string(&share).unwrap();
+    assert_eq!(serde_json::from_str::<RuleShare>(&json).unwrap(), share);
     let text = n.draw();
     assert_eq!(text.lines().count(), 1 + n.nodes.len() + 2);
+    assert!(
+        text.ends_with(&format!("weights trained by: {words}\n")),
+        "{text}"
+    );
     assert!(
         text.contains("block1.depthwise") && text.contains("dw 3×3 /2 relu"),
         "{text}"

@@ -43,9 +43,10 @@ fn float(args: &EvaluateArgs, test: &Dataset) -> Result<Outcome> {
     let test_images = train::learn_images(test, &normalization);
     let result = aplysia_learn::evaluate(&network, &run.params, test_images, device)?;
     say!(
-        "float accuracy {:.2} % of {} test images",
+        "float accuracy {:.2} % of {} test images\nweights {}",
         result.accuracy_pct(),
-        test.len()
+        test.len(),
+        network.trained_by()
     );
     Ok(Outcome::Done)
 }

@@ -15,7 +15,7 @@ use crate::{Outcome, images, progress, report, train};
 use anyhow::{Context, Result, bail, ensure};
 use aplysia_attack::{Batch, Cell, ImageShape, Protocol, Summary, Target, Victim, predicted};
 use aplysia_data::{Corruption, Dataset, Normalization};
-use aplysia_space::{Design, Rule};
+use aplysia_space::{Design, Rule, RuleShare};
 use record::{Corrupted, Settings};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ pub(crate) fn measure(
         run: report::name(&args.what),
         twin: args.robust.twin.as_deref().map(report::name),
         genotype: run.design.to_toml(),
-        rules: rules(&run, &test)?,
+        rule_share: rule_share(&run, &test)?,
         settings: Settings {
             protocol: protocol.clone(),
             ..settings
@@ -127,7 +127,7 @@ fn twin((dir, data): (&Path, &DataArgs), run: &RunFolder, test: &Dataset) -> Res
         is_bp(&twin.design),
         "--twin {} was trained by {}, not by bp alone; give a run of `aplysia train --rule bp`",
         dir.display(),
-        rules(&twin, test)?
+        rule_share(&twin, test)?
     );
     Ok(twin)
 }
@@ -198,15 +198,10 @@ impl Nets {
     }
 }
 
-/// The rules of the network with their shares of the weights.
-fn rules(run: &RunFolder, test: &Dataset) -> Result<String> {
+/// The share of the weights that each rule trains.
+fn rule_share(run: &RunFolder, test: &Dataset) -> Result<RuleShare> {
     let network = run.design.lower(images::shape(test), test.n_classes())?;
-    let share = |(rule, share): (Rule, f64)| match share {
-        1.0 => rule.to_string(),
-        _ => format!("{rule} {:.1} %", 100.0 * share),
-    };
-    let shares: Vec<String> = network.rule_share().into_iter().map(share).collect();
-    Ok(shares.join(", "))
+    Ok(network.rule_share())
 }
 
 /// In [0, 1].

@@ -6,7 +6,7 @@
 use crate::args::DataArgs;
 use anyhow::{Context, Result, ensure};
 use aplysia_learn::{EpochRecord, TrainConfig};
-use aplysia_space::{Design, NetworkParams};
+use aplysia_space::{Design, NetworkParams, RuleShare};
 use atomic_write_file::AtomicWriteFile;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,9 @@ pub(crate) struct RunRecord {
     pub(crate) with_validation: bool,
     /// Training images used.
     pub(crate) n_train: usize,
+    /// The share of the weights that each rule trained; empty in records of earlier versions.
+    #[serde(default)]
+    pub(crate) rule_share: RuleShare,
     /// One entry per epoch.
     pub(crate) history: Vec<EpochRecord>,
     /// Wall-clock seconds of the training.

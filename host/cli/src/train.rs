@@ -24,10 +24,12 @@ use std::time::Instant;
 pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let data = TrainingImages::load(&args.data)?;
     let stop = progress::stop_flag()?;
-    if !fit(args, &data, &stop)? {
+    let training = Training::new(args, &data)?;
+    if !training.fit(&stop)? {
         return Ok(Outcome::Interrupted);
     }
-    say!("wrote {}", args.out.display());
+    let trained_by = training.network.trained_by();
+    say!("wrote {}, weights {trained_by}", args.out.display());
     Ok(Outcome::Done)
 }
 
@@ -132,6 +134,7 @@ impl<'a> Training<'a> {
             data_sha256: self.part.digest.clone(),
             with_validation: self.args.with_validation,
             n_train: self.part.len(),
+            rule_share: self.network.rule_share(),
             history: trained.history,
             train_s: start.elapsed().as_secs_f64(),
         };
@@ -147,7 +150,7 @@ impl<'a> Training<'a> {
             network.total_weights(),
             network.trained_by()
         );
-        if self.config.weight_decay == 0.0 && network.rule_share().contains_key(&Rule::Kp) {
+        if self.config.weight_decay == 0.0 && network.rule_share().get(Rule::Kp) > 0.0 {
             eprintln!(
                 "warning: without weight decay the feedback of kp never aligns with the weights: give \
                  --weight-decay more than 0"

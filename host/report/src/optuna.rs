@@ -102,15 +102,11 @@ fn trial(
     let intermediate: Map<String, Value> = rungs
         .map(|(budget, accuracy)| (budget.to_string(), json!(accuracy)))
         .collect();
-    let shares = candidate.network.rule_share().into_iter();
-    let shares: Map<String, Value> = shares
-        .map(|(rule, s)| (rule.to_string(), json!(s)))
-        .collect();
     let mut user = json!({
         "generation": candidate.generation,
         "macs": costs.macs,
         "weights": candidate.network.total_weights(),
-        "rule_share": shares,
+        "rule_share": candidate.network.rule_share(),
     });
     if let Some(why) = &candidate.failure {
         user["failure"] = json!(why);

@@ -289,7 +289,7 @@ fn legend(findings: &Findings) -> String {
     let networks = named(findings);
     let rules: BTreeSet<Rule> = networks
         .iter()
-        .flat_map(|(_, n)| n.rule_share().into_keys())
+        .flat_map(|(_, n)| n.rule_share().into_iter().map(|(rule, _)| rule))
         .collect();
     let items = rules.iter().map(|rule| {
         let square = format!("<rect class=\"fill-{rule}\" width=\"12\" height=\"12\" rx=\"2\"/>");

@@ -1,6 +1,7 @@
 //! The seam to training and deployment: what a study asks of the outside.
 
 use crate::objective::{Costs, Score};
+use aplysia_space::RuleShare;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -11,6 +12,12 @@ pub trait Evaluate<G> {
     /// # Errors
     /// Why this genotype cannot be deployed.
     fn cost(&self, genotype: &G) -> Result<Costs, String>;
+
+    /// The share of its weights that each rule trains, for the record.
+    ///
+    /// # Errors
+    /// Why this genotype is no network.
+    fn rule_share(&self, genotype: &G) -> Result<RuleShare, String>;
 
     /// Trains up to `job.budget` and measures accuracy on the validation part.
     ///

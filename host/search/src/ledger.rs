@@ -6,6 +6,7 @@
 
 use crate::error::SearchError;
 use crate::objective::Costs;
+use aplysia_space::RuleShare;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -28,6 +29,9 @@ pub enum Event<G> {
         costs: Costs,
         /// The candidate.
         genotype: G,
+        /// The share of its weights that each rule trains; empty (and not written) in ledgers of earlier versions.
+        #[serde(default, skip_serializing_if = "RuleShare::is_empty")]
+        rule_share: RuleShare,
     },
     /// A training ended with a score.
     Score {

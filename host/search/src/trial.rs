@@ -3,6 +3,7 @@
 use crate::ledger::Event;
 use crate::objective::{Costs, Limits, Score};
 use crate::pareto::{Point, non_dominated_sort};
+use aplysia_space::RuleShare;
 use serde::{Deserialize, Serialize};
 
 /// A candidate within the limits, with the results of its trainings.
@@ -16,6 +17,9 @@ pub struct Trial<G> {
     pub genotype: G,
     /// What it costs.
     pub costs: Costs,
+    /// The share of its weights that each rule trains; empty (and not written) in ledgers of earlier versions.
+    #[serde(default, skip_serializing_if = "RuleShare::is_empty")]
+    pub rule_share: RuleShare,
     /// Candidates drawn before it that broke a limit or had been tried.
     pub n_rejected: usize,
     /// Validation accuracy (0..=1) at the end of each rung it trained on.
@@ -58,6 +62,7 @@ pub(crate) fn take<G>(trials: &mut Vec<Trial<G>>, event: Event<G>) -> bool {
             n_rejected,
             costs,
             genotype,
+            rule_share,
         } => {
             let fits = index == trials.len();
             let (accuracies, adapted, failure) = (vec![], vec![], None);
@@ -66,6 +71,7 @@ pub(crate) fn take<G>(trials: &mut Vec<Trial<G>>, event: Event<G>) -> bool {
                 generation,
                 genotype,
                 costs,
+                rule_share,
                 n_rejected,
                 accuracies,
                 adapted,

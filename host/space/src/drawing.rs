@@ -1,7 +1,6 @@
-//! A network as text for people, and the share of its weights that each rule trains.
+//! A network as text for people, and its sums.
 
-use crate::{Network, NodeOp, Rule, Window};
-use std::collections::BTreeMap;
+use crate::{Network, NodeOp, Rule, RuleShare, Window};
 use std::fmt::{self, Write as _};
 
 impl Network {
@@ -21,25 +20,14 @@ impl Network {
         (self.n_weights(i) * shape.h * shape.w) as u64
     }
 
-    /// For each rule that occurs, the share of all weights it trains, in 0..=1; the sum is 1.
-    pub fn rule_share(&self) -> BTreeMap<Rule, f64> {
-        let mut share = BTreeMap::new();
-        for i in 0..self.nodes.len() {
-            if let Some(rule) = self.rule(i) {
-                *share.entry(rule).or_insert(0.0) += self.n_weights(i) as f64;
-            }
-        }
-        let total = self.total_weights().max(1) as f64;
-        share.values_mut().for_each(|n| *n /= total);
-        share
+    /// The share of all weights that each rule trains.
+    pub fn rule_share(&self) -> RuleShare {
+        RuleShare::of(self)
     }
 
     /// Which rules train which shares of the weights, in words.
     pub fn trained_by(&self) -> String {
-        let share = self.rule_share().into_iter();
-        let share = share.map(|(rule, part)| format!("{rule} {:.1} %", 100.0 * part));
-        let share: Vec<String> = share.collect();
-        format!("trained by: {}", share.join(", "))
+        format!("trained by: {}", self.rule_share())
     }
 
     /// One line per layer: place, operation, output shape, rule, weights, multiply-accumulates; then

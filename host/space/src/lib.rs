@@ -21,6 +21,7 @@ pub mod network;
 pub mod params;
 pub mod plasticity;
 pub mod rule;
+pub mod share;
 pub mod variation;
 
 pub use coverage::Coverage;
@@ -34,3 +35,4 @@ pub use network::{Mixture, Network, Node, NodeOp, Norm, Padding, Shape, Window};
 pub use params::{BatchNorm, LayerParams, NetworkParams};
 pub use plasticity::{Below, HeadRule, Plasticity, PlasticityBounds};
 pub use rule::Rule;
+pub use share::RuleShare;

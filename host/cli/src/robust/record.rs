@@ -4,7 +4,7 @@ use crate::lines::Lines;
 use anyhow::{Context, Result, ensure};
 use aplysia_attack::{Outcome, Protocol, Summary};
 use aplysia_deploy::hex;
-use aplysia_space::NetworkParams;
+use aplysia_space::{NetworkParams, RuleShare};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -44,8 +44,9 @@ pub(crate) struct Record {
     pub(crate) twin: Option<String>,
     /// Genotype of the network, as the run folder holds it.
     pub(crate) genotype: String,
-    /// Rules of the network with their shares of the weights.
-    pub(crate) rules: String,
+    /// The share of its weights that each rule trains; empty in records of earlier versions.
+    #[serde(default)]
+    pub(crate) rule_share: RuleShare,
     pub(crate) settings: Settings,
     pub(crate) summary: Summary,
     pub(crate) corruptions: Vec<Corrupted>,
@@ -71,7 +72,7 @@ impl Record {
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let p = &self.settings.protocol;
-        writeln!(f, "# Robustness of {} ({})\n", self.run, self.rules)?;
+        writeln!(f, "# Robustness of {} ({})\n", self.run, self.rule_share)?;
         writeln!(
             f,
             "`aplysia evaluate --robust`: {} test images of {}, seed {}, pixels in [0, 1], twin {}. PGD and \

@@ -8,7 +8,7 @@ use aplysia_deploy::plasticity;
 use aplysia_learn::supernet::SupernetConfig;
 use aplysia_learn::{Device, LearnError, Progress, TrainConfig, Trained, evaluate, recalibrate};
 use aplysia_search::{Costs, Evaluate, Job, Proposal, Score, TrainError};
-use aplysia_space::Network;
+use aplysia_space::{Network, RuleShare};
 
 /// The stage behind the study: costs by `deploy`, training by `learn`.
 pub(super) struct Trainer<'a, S> {
@@ -65,6 +65,10 @@ impl<S: Searched> Evaluate<S::Genotype> for Trainer<'_, S> {
         let content = plasticity::content(&design, &self.train.class_names);
         let planned = plasticity::config(&design);
         self.space.cost(&network, &content, planned.as_ref())
+    }
+
+    fn rule_share(&self, genotype: &S::Genotype) -> Result<RuleShare, String> {
+        Ok(self.network(genotype)?.rule_share())
     }
 
     fn train(&mut self, job: &Job<'_, S::Genotype>) -> Result<Score, TrainError> {

@@ -110,7 +110,7 @@ pub(super) fn stacks(
     figure: &mut Figure,
     x: &Scale,
     unit: &str,
-    bars: impl Iterator<Item = (u32, BTreeMap<Rule, f64>)>,
+    bars: impl Iterator<Item = (u32, impl IntoIterator<Item = (Rule, f64)>)>,
 ) {
     let y = Scale::new(0.0, 100.0, vertical(figure.height));
     draw(figure, x, &y, [unit, "share of weights (%)"]);

@@ -116,7 +116,10 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
         outside: &mut Outside<'_, E, S::Genotype>,
     ) -> Result<Option<f64>, SearchError> {
         let index = self.trials.len();
-        let Ok(costs) = outside.evaluator.cost(&genotype) else {
+        let evaluator = &outside.evaluator;
+        let (Ok(costs), Ok(rule_share)) =
+            (evaluator.cost(&genotype), evaluator.rule_share(&genotype))
+        else {
             return Ok(Some(f64::INFINITY));
         };
         let violation = self.config.limits.violation(&costs);
@@ -129,6 +132,7 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
             n_rejected,
             costs,
             genotype,
+            rule_share,
         })?;
         (outside.observe)(Progress::Proposed(&self.trials[index]));
         Ok(None)
