@@ -181,6 +181,8 @@ mod data;
 mod data_folders;
 /// CIFAR and ImageNet16 in the publishers' formats, damaged files.
 mod data_formats;
+/// Pictures that are decoded when they are read.
+mod data_pictures;
 /// Architectures by evolution: fitness, one CMA-ES, a planted operation, cut and resumed.
 mod eg_nas;
 /// The space `nasbench201`: published sizes, string form, operators that stay in the space.

@@ -133,7 +133,7 @@ fn batches_follow_seed_and_step() {
     let shape = ImageShape { h: 8, w: 8, c: 3 };
     let pixels: Vec<u8> = (0..6).flat_map(|i| picture(shape, i)).collect();
     let images = Images {
-        pixels: &pixels,
+        pixels: (&pixels).into(),
         labels: &[0; 6],
         shape: Shape { h: 8, w: 8, c: 3 },
         mean_pixel: &[128; 3],
@@ -144,7 +144,8 @@ fn batches_follow_seed_and_step() {
         jitter: [0.4, 0.4, 0.4, 0.2],
         ..Augment::default()
     };
-    let batch = |augment: Augment, seed, step| augment.batch(&images, &[5, 0, 3, 3], (seed, step));
+    let batch =
+        |augment: Augment, seed, step| augment.batch(&images, &[5, 0, 3, 3], (seed, step)).unwrap();
     assert_eq!(batch(all, 1, 2), batch(all, 1, 2));
     assert_ne!(batch(all, 1, 2), batch(all, 1, 3));
     assert_ne!(batch(all, 1, 2), batch(all, 2, 2));

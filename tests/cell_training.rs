@@ -128,7 +128,7 @@ pub(crate) fn images<'a>(network: &Network, pixels: &'a [u8], labels: &'a [u16])
     let shape = network.nodes[0].shape;
     let n = pixels.len() / shape.len();
     Images {
-        pixels: &pixels[..n * shape.len()],
+        pixels: pixels[..n * shape.len()].into(),
         labels: &labels[..n],
         shape,
         mean_pixel: &[75],
@@ -144,8 +144,9 @@ fn check_gradients(network: &Network) {
     let images = images(network, &toy.pixels, toy.images().labels);
     let s = images.shape;
     let pixel = |&p: &u8| (f32::from(p) - 75.0) / (255.0 * 0.17);
-    let pixels: Vec<f32> = images.pixels.iter().map(pixel).collect();
     let n = images.len();
+    let pixels = toy.pixels[..n * s.len()].iter();
+    let pixels: Vec<f32> = pixels.map(pixel).collect();
     let reference = Reference::new(network, &params, &config);
     let values = reference.forward(tensor(&pixels, [n, s.h, s.w, s.c]));
     let loss_of = |node: usize| {

@@ -51,7 +51,7 @@ impl Case {
 
     fn float_images(&self) -> aplysia_learn::Images<'_> {
         aplysia_learn::Images {
-            pixels: &self.pixels,
+            pixels: (&self.pixels).into(),
             labels: &self.labels,
             shape: self.network.nodes[0].shape,
             mean_pixel: &[110],

@@ -67,7 +67,7 @@ fn label_bytes(set: &Dataset) -> Vec<u8> {
 
 /// Writes 20 pictures and their labels in the true format.
 fn put_both(dir: &Path, set: &Dataset) -> (FileSpec, FileSpec) {
-    let images = idx_bytes(&[20, 28, 28], &set.images);
+    let images = idx_bytes(&[20, 28, 28], set.bytes().unwrap());
     let labels = idx_bytes(&[20], &label_bytes(set));
     (
         put(dir, "images.gz", &images),
@@ -82,8 +82,8 @@ fn a_small_dataset_in_the_true_format_loads() {
     let (images, labels) = put_both(dir.path(), &set);
     let loaded = fashion_mnist::load_pair(dir.path(), &images, &labels).unwrap();
     assert_eq!(
-        (&loaded.images, &loaded.labels, loaded.shape),
-        (&set.images, &set.labels, SHAPE)
+        (loaded.bytes().unwrap(), &loaded.labels, loaded.shape),
+        (set.bytes().unwrap(), &set.labels, SHAPE)
     );
     assert_eq!(loaded.class_names[9], "ankle boot");
     assert_eq!(loaded.digest.len(), 64);
@@ -160,7 +160,7 @@ fn files_that_do_not_belong_together_are_refused() {
     let images = put(
         dir.path(),
         "images.gz",
-        &idx_bytes(&[20, 28, 28], &set.images),
+        &idx_bytes(&[20, 28, 28], set.bytes().unwrap()),
     );
     let few = put(
         dir.path(),
@@ -201,20 +201,23 @@ fn every_truncation_of_an_idx_file_is_an_error() {
 
 #[test]
 fn splits_are_disjoint_whole_proportional_and_seeded() {
-    let mut set = pictures(600);
+    let alike = pictures(600);
     // Makes every image unique, so that it can be found again.
-    for i in 0..600 {
-        set.images[i * 784..][..2].copy_from_slice(&(i as u16).to_be_bytes());
+    let mut bytes = alike.bytes().unwrap().to_vec();
+    for (i, image) in bytes.chunks_exact_mut(784).enumerate() {
+        image[..2].copy_from_slice(&(i as u16).to_be_bytes());
     }
+    let set = Dataset::new(bytes, alike.labels, SHAPE, alike.class_names).unwrap();
     let names = |d: &Dataset| -> Vec<u16> {
-        (0..d.len())
-            .map(|i| u16::from_be_bytes([d.image(i)[0], d.image(i)[1]]))
+        let images = d.images().unwrap();
+        images
+            .map(|image| u16::from_be_bytes([image[0], image[1]]))
             .collect()
     };
     let split = |seed| Splits::new(&set, seed);
     let a = split(7);
     assert_eq!((a.train.len(), a.validation.len()), (500, 100));
-    let whole = a.whole();
+    let whole = a.whole().unwrap();
     let mut all = names(&whole);
     assert_eq!(
         (&all[..500], &all[500..]),
@@ -245,7 +248,7 @@ fn normalization_by_hand() {
     let images = vec![0, 10, 255, 10, 0, 10, 255, 10];
     let shape = ImageShape { h: 1, w: 2, c: 2 };
     let set = Dataset::new(images, vec![0, 0], shape, vec!["only".into()]).unwrap();
-    let n = Normalization::measure(&set);
+    let n = Normalization::measure(&set).unwrap();
     assert_eq!(n.mean_pixel, [128, 10]);
     // Channel 0 is 0 or 1 by halves; channel 1 never varies.
     assert_eq!(n.std, [0.5, 1.0 / 255.0]);
@@ -253,13 +256,13 @@ fn normalization_by_hand() {
 
 /// Mean absolute change in grey levels over a dataset.
 fn distance(a: &Dataset, b: &Dataset) -> f64 {
+    let [a, b] = [a, b].map(|set| set.bytes().unwrap());
     let sum: u64 = a
-        .images
         .iter()
-        .zip(&b.images)
+        .zip(b)
         .map(|(x, y)| u64::from(x.abs_diff(*y)))
         .sum();
-    sum as f64 / a.images.len() as f64
+    sum as f64 / a.len() as f64
 }
 
 #[test]
@@ -267,8 +270,10 @@ fn corruptions_are_deterministic_and_grow_with_severity() {
     let set = pictures(40);
     for corruption in Corruption::ALL {
         assert_eq!(corruption.name().parse::<Corruption>().unwrap(), corruption);
-        let shifted =
-            |severity, seed| set.shifted(&Shift::new(corruption, severity, seed).unwrap());
+        let shifted = |severity, seed| {
+            let shift = Shift::new(corruption, severity, seed).unwrap();
+            set.shifted(&shift).unwrap()
+        };
         assert_eq!(shifted(3, 1), shifted(3, 1), "{corruption}");
         let distances: Vec<f64> = (1..=5).map(|s| distance(&set, &shifted(s, 1))).collect();
         assert!(distances[0] > 0.3, "{corruption}: {distances:?}");
@@ -294,7 +299,7 @@ fn a_camera_is_the_same_for_every_image_but_noise_is_not() {
     let seen = |corruption, seed, index| {
         Shift::new(corruption, 4, seed)
             .unwrap()
-            .apply(SHAPE, index, set.image(0))
+            .apply(SHAPE, index, set.bytes().unwrap())
     };
     use Corruption::*;
     for corruption in [

@@ -156,7 +156,8 @@ fn both_versions_of_cifar_hold_the_same_pixels() {
                     .load(&dir.path().join(archive.folder), part)
                     .unwrap()
             });
-            assert_eq!(binary.images, images.pixels(batches.clone()));
+            let pixels = images.pixels(batches.clone());
+            assert_eq!(binary.bytes().unwrap(), pixels);
             let labels: Vec<u16> = if part == Part::Train {
                 (1..9).collect()
             } else {
@@ -275,7 +276,7 @@ fn imagenet16_keeps_the_first_120_classes() {
     let files = put_imagenet16(dir.path(), 4);
     let set = imagenet16::load_files(dir.path(), &files).unwrap();
     assert_eq!(set.labels, [116, 117, 118, 119]);
-    assert_eq!(set.images, Images::new(16, &[4]).pixels(0..1));
+    assert_eq!(set.bytes().unwrap(), Images::new(16, &[4]).pixels(0..1));
     assert_eq!(
         (set.shape, set.n_classes()),
         (ImageShape { h: 16, w: 16, c: 3 }, 120)

@@ -41,7 +41,7 @@ impl Case {
 
     fn images(&self, n: usize) -> Images<'_> {
         Images {
-            pixels: &self.pixels[..n * INPUT.len()],
+            pixels: self.pixels[..n * INPUT.len()].into(),
             labels: &self.labels[..n],
             shape: INPUT,
             mean_pixel: &[110],

@@ -71,7 +71,7 @@ fn gradients(network: &Network, images: Images<'_>, config: &TrainConfig) -> Vec
 
 fn part<'a>(of: &'a (Vec<u8>, Vec<u16>), like: Images<'a>) -> Images<'a> {
     Images {
-        pixels: &of.0,
+        pixels: (&of.0).into(),
         labels: &of.1,
         ..like
     }
@@ -93,7 +93,7 @@ fn the_two_batches_of_an_epoch_have_the_variance_of_their_gradients() {
             let halves = [&order[..2], &order[2..]].map(|half| {
                 let pixels = half
                     .iter()
-                    .flat_map(|&i| &all.pixels[i * SHAPE.len()..][..SHAPE.len()]);
+                    .flat_map(|&i| &data.pixels[i * SHAPE.len()..][..SHAPE.len()]);
                 let labels = half.iter().map(|&i| all.labels[i]);
                 (
                     pixels.copied().collect::<Vec<u8>>(),
@@ -121,7 +121,7 @@ fn the_two_batches_of_an_epoch_have_the_variance_of_their_gradients() {
 fn equal_images_leave_only_the_variance_of_random_feedback() {
     let one = Quadrants::new(1, 3);
     let image = one.images();
-    let same = (image.pixels.repeat(8), image.labels.repeat(8));
+    let same = (one.pixels.repeat(8), image.labels.repeat(8));
     let config = config(4);
     let of = |rule| noise(&network(rule), part(&same, image), &config);
     for rule in [Rule::Bp, Rule::Fa, Rule::Usf, Rule::Kp] {

@@ -215,7 +215,7 @@ fn a_search_for_learners_is_resumed_and_measures_what_single_steps_give() {
         .load(&source.locate(None).unwrap(), Part::Train)
         .unwrap();
     let splits = Splits::new(&data, 1);
-    let normalization = Normalization::measure_shared(&splits.train);
+    let normalization = Normalization::measure_shared(&splits.train).unwrap();
     for trial in study.trials().iter().filter(|t| t.adapted.len() == 2) {
         let checkpoint = study.rung_dir(trial.index, 1).join("checkpoint.bin");
         let seed = study.trial_seed(trial.index);
@@ -336,7 +336,7 @@ fn by_single_steps(
         },
         ranges: &ranges,
         images: Images {
-            pixels: &calibration.images,
+            pixels: calibration.bytes().unwrap(),
             labels: &calibration.labels,
         },
         golden: Images::NONE,
@@ -354,22 +354,22 @@ fn by_single_steps(
     let mut n_right = 0;
     for corruption in SHIFTS {
         let shift = Shift::new(corruption, 3, 1).unwrap();
-        let stream = order.select(rest).subset(SAMPLES, 1).shifted(&shift);
+        let stream = order
+            .select(rest)
+            .subset(SAMPLES, 1)
+            .shifted(&shift)
+            .unwrap();
         let mut buffer = vec![0; state_bytes(&model, &told).unwrap()];
         let mut arena = vec![0; model.arena_bytes()];
         let mut plastic = Plastic::new(&model, told, 1, &mut buffer).unwrap();
-        for (pixels, &label) in stream.images.chunks_exact(shape.len()).zip(&stream.labels) {
+        for (pixels, &label) in stream.images().unwrap().zip(&stream.labels) {
             plastic
                 .observe(&model, &mut arena, &input_of_pixels(pixels))
                 .unwrap();
             plastic.learn(&model, usize::from(label)).unwrap();
         }
-        let measured = order.select(measured).shifted(&shift);
-        for (pixels, &label) in measured
-            .images
-            .chunks_exact(shape.len())
-            .zip(&measured.labels)
-        {
+        let measured = order.select(measured).shifted(&shift).unwrap();
+        for (pixels, &label) in measured.images().unwrap().zip(&measured.labels) {
             let said = plastic
                 .infer(&model, &mut arena, &input_of_pixels(pixels))
                 .unwrap();
@@ -381,7 +381,7 @@ fn by_single_steps(
 
 fn learnable<'a>(data: &'a Dataset, n: &'a Normalization) -> aplysia_learn::Images<'a> {
     aplysia_learn::Images {
-        pixels: &data.images,
+        pixels: data.pixels(),
         labels: &data.labels,
         shape: Shape {
             h: data.shape.h,

@@ -36,7 +36,7 @@ impl Quadrants {
     }
 
     pub(crate) fn images(&self) -> Images<'_> {
-        let (pixels, labels) = (&self.pixels[..], &self.labels[..]);
+        let (pixels, labels) = (self.pixels[..].into(), &self.labels[..]);
         Images {
             pixels,
             labels,

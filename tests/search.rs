@@ -21,12 +21,8 @@ struct Synthetic {
 impl Evaluate<Genotype> for Synthetic {
     fn cost(&self, genotype: &Genotype) -> Result<Costs, String> {
         let n = Network::lower(genotype, input(), 10).map_err(|e| e.to_string())?;
-        let ram = n
-            .nodes
-            .iter()
-            .map(|node| node.shape.len())
-            .max()
-            .unwrap_or(0);
+        let sizes = n.nodes.iter().map(|node| node.shape.len());
+        let ram = sizes.max().unwrap_or(0);
         Ok(Costs {
             flash_bytes: n.total_weights() as u64 + 500,
             ram_bytes: ram as u64,
@@ -258,7 +254,6 @@ fn a_ledger_cut_at_any_byte_of_a_line_is_resumed() {
     assert_eq!(text(dir.path(), "ledger.jsonl"), ledger);
 }
 
-/// Ledgers of earlier versions do not say which rule trains which share of the weights.
 #[test]
 fn every_trial_says_its_rules_and_a_ledger_without_them_is_still_read() {
     let (ledger, ..) = whole(StrategyKind::Random);
@@ -279,8 +274,8 @@ fn every_trial_says_its_rules_and_a_ledger_without_them_is_still_read() {
     drop(open_or_create(dir.path(), StrategyKind::Random));
     std::fs::write(dir.path().join("ledger.jsonl"), old).unwrap();
     let study = open_or_create(dir.path(), StrategyKind::Random);
-    assert_eq!(study.trials().len(), 8);
-    assert!(study.trials().iter().all(|t| t.rule_share.is_empty()));
+    let unsaid = study.trials().iter().filter(|t| t.rule_share.is_empty());
+    assert_eq!(unsaid.count(), 8);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn job<'a>(
     SupernetJob {
         supernet,
         images: Images {
-            pixels,
+            pixels: pixels.into(),
             labels,
             shape: SHAPE,
             mean_pixel: &[127],

@@ -278,8 +278,8 @@ fn evaluation_agrees_between_backends_and_repeats() {
     let ranges = activation_ranges(&network, &trained.params, images, Device::Cpu).unwrap();
     assert_eq!(ranges.len(), network.nodes.len());
     let pixel = |p: u8| (f32::from(p) - 75.0) / (255.0 * 0.17);
-    let lowest = images.pixels.iter().min().copied().map(pixel).unwrap();
-    let highest = images.pixels.iter().max().copied().map(pixel).unwrap();
+    let lowest = toy.pixels.iter().min().copied().map(pixel).unwrap();
+    let highest = toy.pixels.iter().max().copied().map(pixel).unwrap();
     assert!((ranges[0].0 - lowest).abs() < 1e-5 && (ranges[0].1 - highest).abs() < 1e-5);
     assert_eq!(ranges[1].0, 0.0, "a ReLU ends at zero");
 }
@@ -328,7 +328,7 @@ fn what_does_not_fit_is_refused() {
     );
     let params = trained.unwrap().params;
     let short = Images {
-        pixels: &toy.pixels[1..],
+        pixels: toy.pixels[1..].into(),
         ..toy.images()
     };
     let refused = evaluate(&network, &params, short, Device::Cpu);

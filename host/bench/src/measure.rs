@@ -101,7 +101,7 @@ impl Data {
 
     fn images(&self) -> Images<'_> {
         Images {
-            pixels: &self.pixels,
+            pixels: (&self.pixels).into(),
             labels: &self.labels,
             shape: self.shape,
             mean_pixel: &[128, 128, 128][..self.shape.c],
@@ -138,7 +138,7 @@ pub(crate) fn train(subject: &Subject, how: &How) -> Result<Record> {
         &subject.network,
         subject.rule.name(),
         network.total_params(),
-        data_ms(&config.augment, &data, how),
+        data_ms(&config.augment, &data, how)?,
     )
 }
 
@@ -178,7 +178,7 @@ pub(crate) fn supernet(how: &How, partial: usize) -> Result<Record> {
         &name,
         "drawn",
         supernet.network.total_params(),
-        2.0 * data_ms(&training.augment, &data, how),
+        2.0 * data_ms(&training.augment, &data, how)?,
     )
 }
 
@@ -215,15 +215,15 @@ fn record(
 }
 
 /// Median time to make a batch.
-fn data_ms(augment: &Augment, data: &Data, how: &How) -> f64 {
+fn data_ms(augment: &Augment, data: &Data, how: &How) -> Result<f64> {
     let indices: Vec<u32> = (0..how.batch as u32).collect();
     let images = data.images();
     let times = (0..50).map(|step| {
         let start = Instant::now();
-        std::hint::black_box(augment.batch(&images, &indices, (0, step)));
-        start.elapsed().as_secs_f64() * 1e3
+        std::hint::black_box(augment.batch(&images, &indices, (0, step))?);
+        Ok(start.elapsed().as_secs_f64() * 1e3)
     });
-    median(times.collect()).unwrap_or_default()
+    Ok(median(times.collect::<Result<_>>()?).unwrap_or_default())
 }
 
 /// The middle of the numbers, the upper one of two.

@@ -181,9 +181,9 @@ impl Bench<'_> {
             1
         };
         let cell = Cell {
-            stream: images::images(&stream),
-            shifted: images::images(&shifted),
-            clean: images::images(&self.pools.test),
+            stream: images::images(&stream)?,
+            shifted: images::images(&shifted)?,
+            clean: images::images(&self.pools.test)?,
             seed: place.seed,
             noise_pct: &NOISE_PCT[..n_noise],
         };

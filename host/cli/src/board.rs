@@ -77,7 +77,7 @@ impl Board<'_> {
         let per_board = test.len().div_ceil(N_BOARDS).max(1);
         let image_bytes = test.shape.len();
         let halves = test.labels.chunks(per_board);
-        let halves = halves.zip(test.images.chunks(per_board * image_bytes));
+        let halves = halves.zip(test.bytes()?.chunks(per_board * image_bytes));
         let parts = in_parallel(halves, |(labels, pixels)| {
             let images = Images { pixels, labels };
             let host = evaluate(&self.model, images)?;
@@ -103,7 +103,7 @@ impl Board<'_> {
         let n_steps: usize = streams.iter().map(|s| s.learn.len()).sum();
         let bar = progress::bar(n_steps as u64, "learning");
         let learned = in_parallel(streams, |stream| {
-            let images = images::images(&stream.learn);
+            let images = images::images(&stream.learn)?;
             let mut board = self.start()?;
             let device = adapt_device(
                 &mut board,
@@ -112,7 +112,7 @@ impl Board<'_> {
                 images,
                 &mut progress::step(&bar, self.stop),
             )?;
-            let test = images::images(&stream.test);
+            let test = images::images(&stream.test)?;
             Ok(Learned {
                 name: stream.name,
                 severity: stream.severity,

@@ -175,8 +175,8 @@ impl DemoArgs {
         Ok(board::Stream {
             name: corruption.name(),
             severity: SEVERITY,
-            learn: part(&data.splits.validation, self.samples),
-            test: part(test, self.shifted_images),
+            learn: part(&data.splits.validation, self.samples)?,
+            test: part(test, self.shifted_images)?,
         })
     }
 }

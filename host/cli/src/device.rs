@@ -165,7 +165,7 @@ fn infer(args: &InferArgs, stop: &AtomicBool) -> Result<Outcome> {
     }
     let test = images::load_test(&args.data)?;
     let test = test.select(&(0..args.images.min(test.len())).collect::<Vec<_>>());
-    let Some((host, cost)) = infer_all(args, &model, images::images(&test), stop)? else {
+    let Some((host, cost)) = infer_all(args, &model, images::images(&test)?, stop)? else {
         return Ok(Outcome::Cancelled);
     };
     say!(

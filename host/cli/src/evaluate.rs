@@ -16,7 +16,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     }
     let mut test = images::load_test(&args.data)?;
     if let Some(corruption) = args.corruption {
-        test = test.shifted(&images::shift(corruption, args.severity)?);
+        test = test.shifted(&images::shift(corruption, args.severity)?)?;
     }
     if args.what.is_dir() {
         return float(args, &test);
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
          `aplysia import` wrote",
     )?;
     let model = blob::parse(&bytes, &args.what)?;
-    let result = aplysia_live::evaluate(&model, images::images(&test))?;
+    let result = aplysia_live::evaluate(&model, images::images(&test)?)?;
     say!(
         "int8 accuracy {:.2} % of {} test images",
         result.accuracy_pct(),

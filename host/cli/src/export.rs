@@ -120,7 +120,7 @@ fn quantize(
     let golden = images::golden(data, seed);
     let from = Sources {
         calibration: &data.splits.train.subset(args.calibration, seed),
-        golden: images::images(&golden),
+        golden: images::images(&golden)?,
         normalization: &data.normalization,
     };
     int8::quantize(network, &run.params, from, content)
@@ -136,7 +136,7 @@ fn measure(
 ) -> Result<(u64, f64, f64)> {
     let normalized = train::learn_images(test, &data.normalization);
     let float = aplysia_learn::evaluate(network, &run.params, normalized, Device::Cpu)?;
-    let int8 = aplysia_live::evaluate(&Model::parse(&made.blob)?, images::images(test))?;
+    let int8 = aplysia_live::evaluate(&Model::parse(&made.blob)?, images::images(test)?)?;
     let seed = run.record.config.seed;
     Ok((seed, float.accuracy_pct(), int8.accuracy_pct()))
 }

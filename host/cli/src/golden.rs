@@ -18,7 +18,7 @@ pub(crate) fn run(args: &GoldenArgs) -> Result<Outcome> {
     let images = images::golden(&TrainingImages::load(&args.data)?, args.seed);
     let spec = args.kind.spec(args.golden);
     let spec = spec.context("a golden set has at least one sample")?;
-    let set = GoldenSet::choose(&model, images::images(&images), spec)?;
+    let set = GoldenSet::choose(&model, images::images(&images)?, spec)?;
     let guarded = attach(&model, &set)?;
     let guarded_model = blob::parse(&guarded, &args.out)?;
     run_folder::write(&args.out, &guarded)?;

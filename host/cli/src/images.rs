@@ -24,7 +24,7 @@ impl TrainingImages {
     /// Loads the training images and splits them.
     pub(crate) fn load(args: &DataArgs) -> Result<Self> {
         let splits = Splits::new(&load(args, Part::Train)?, SPLIT_SEED);
-        let normalization = Normalization::measure_shared(&splits.train);
+        let normalization = Normalization::measure_shared(&splits.train)?;
         Ok(Self {
             splits,
             normalization,
@@ -69,12 +69,15 @@ pub(crate) fn shape(data: &Dataset) -> Shape {
     }
 }
 
-/// The images as `deploy` takes them.
-pub(crate) fn images(data: &Dataset) -> Images<'_> {
-    Images {
-        pixels: &data.images,
+/// The images as `deploy` takes them, all of them in memory.
+///
+/// # Errors
+/// A picture cannot be decoded, or they do not fit the memory.
+pub(crate) fn images(data: &Dataset) -> Result<Images<'_>> {
+    Ok(Images {
+        pixels: data.bytes()?,
         labels: &data.labels,
-    }
+    })
 }
 
 /// The normalization as `deploy` takes it: [`TrainingImages`] has one for all channels.

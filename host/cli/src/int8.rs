@@ -51,7 +51,7 @@ pub(crate) fn quantize(
     let calibrated = Calibration {
         input: images::input(from.normalization),
         ranges: &ranges,
-        images: images::images(from.calibration),
+        images: images::images(from.calibration)?,
         golden: from.golden,
     };
     let made = export(network, params, calibrated, content)?;

@@ -46,11 +46,11 @@ impl Pools {
     /// The stream of `n` images at `place`, and the images that it is measured on.
     ///
     /// # Errors
-    /// No such severity.
+    /// No such severity, or a picture that cannot be decoded.
     pub(crate) fn shifted(&self, place: Place, n: usize) -> Result<(Dataset, Dataset)> {
         let seed = u64::from(place.seed);
         let shift = Shift::new(place.corruption, place.severity, seed)?;
-        let stream = self.stream.subset(n, seed).shifted(&shift);
-        Ok((stream, self.test.shifted(&shift)))
+        let stream = self.stream.subset(n, seed).shifted(&shift)?;
+        Ok((stream, self.test.shifted(&shift)?))
     }
 }

@@ -87,7 +87,7 @@ pub(crate) fn measure(
     if !attack(&nets, &protocol, &test, &cells, stop)? {
         return Ok(None);
     }
-    let logits = nets.exact.logits(&pixels(&test));
+    let logits = nets.exact.logits(&pixels(&test)?);
     let answers = logits.chunks(test.n_classes()).zip(&test.labels);
     let clean: Vec<bool> = answers.map(|(z, &label)| predicted(z) == label).collect();
     let wanted = protocol.cells(nets.victim());
@@ -205,8 +205,9 @@ fn rule_share(run: &RunFolder, test: &Dataset) -> Result<RuleShare> {
 }
 
 /// In [0, 1].
-fn pixels(data: &Dataset) -> Vec<f32> {
-    data.images.iter().map(|&p| f32::from(p) / 255.0).collect()
+fn pixels(data: &Dataset) -> Result<Vec<f32>> {
+    let bytes = data.bytes()?.iter();
+    Ok(bytes.map(|&p| f32::from(p) / 255.0).collect())
 }
 
 /// Runs what is missing in `cells`; false if it was interrupted.
@@ -220,7 +221,7 @@ fn attack(
     let wanted = protocol.cells(nets.victim());
     let is_done = |cell| cells.with(|done| done.iter().any(|o| o.cell == cell));
     let missing: Vec<_> = wanted.iter().filter(|&&c| !is_done(c)).collect();
-    let pixels = pixels(test);
+    let pixels = pixels(test)?;
     let ids: Vec<usize> = (0..test.len()).collect();
     let batch = Batch {
         pixels: &pixels,
@@ -262,7 +263,7 @@ fn corruptions(
     for corruption in Corruption::ALL {
         let mut accuracy_pct = vec![];
         for severity in 1..=5 {
-            let shifted = test.shifted(&images::shift(corruption, severity)?);
+            let shifted = test.shifted(&images::shift(corruption, severity)?)?;
             let shifted = train::learn_images(&shifted, normalization);
             let found = aplysia_learn::evaluate(&network, &run.params, shifted, device)?;
             accuracy_pct.push(found.accuracy_pct());

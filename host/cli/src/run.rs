@@ -28,7 +28,7 @@ fn test_images(args: &RunArgs, model: &Model<'_>) -> Result<()> {
     let test = images::load_test(&args.data)?;
     let n = args.images.min(test.len());
     let first = test.select(&(0..n).collect::<Vec<_>>());
-    let result = evaluate(model, images::images(&first))?;
+    let result = evaluate(model, images::images(&first)?)?;
     for (i, (&label, &class)) in first.labels.iter().zip(&result.predictions).enumerate() {
         let (label, class) = (usize::from(label), usize::from(class));
         let mark = if label == class { "right" } else { "WRONG" };

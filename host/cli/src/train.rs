@@ -61,7 +61,7 @@ impl<'a> Training<'a> {
     pub(crate) fn new(args: &'a TrainArgs, data: &'a TrainingImages) -> Result<Self> {
         let device = device(&args.device)?;
         let mut part = match args.with_validation {
-            true => data.splits.whole(),
+            true => data.splits.whole()?,
             false => data.splits.train.clone(),
         };
         if let Some(n) = args.images {
@@ -225,7 +225,7 @@ fn is_finished(dir: &Path, config: &TrainConfig, train: &Dataset) -> bool {
 /// The images as `learn` takes them.
 pub(crate) fn learn_images<'a>(data: &'a Dataset, n: &'a Normalization) -> Images<'a> {
     Images {
-        pixels: &data.images,
+        pixels: data.pixels(),
         labels: &data.labels,
         shape: images::shape(data),
         mean_pixel: &n.mean_pixel,

@@ -2,18 +2,19 @@
 //!
 //! A class is named by its folder (`n01443537` in ImageNet); classes and files are in the order of their
 //! names, so labels and order do not depend on the machine. The published test images have no labels:
-//! the validation pictures are the test part. [`Dataset::digest`] covers the decoded pixels.
-//!
-//! Memory: `n · side² · 3` bytes: 1.23 GB for Tiny-ImageNet's training part (100,000 at 64×64), 15.7 GB
-//! for ImageNet's (1,281,167) at side 64 and 193 GB at side 224.
+//! the validation pictures are the test part. Pictures are decoded when they are read, so that only their names
+//! and labels are in memory; [`Dataset::digest`] covers names and lengths of the files. Whoever needs all pixels at
+//! once ([`Dataset::bytes`]) gets `n · side² · 3` bytes: 1.23 GB of Tiny-ImageNet's training part, 193 GB of
+//! ImageNet's at side 224.
 //!
 //! Sources: Y. Le, X. Yang, "Tiny ImageNet visual recognition challenge", 2015, tiny-imagenet-200.zip;
 //! O. Russakovsky et al., "ImageNet large scale visual recognition challenge", 2015 (arXiv 1409.0575).
 
 use crate::error::FormatFault;
-use crate::picture::{self, Fit};
+use crate::picture::Fit;
+use crate::pixels::{File, Folder};
 use crate::source::Part;
-use crate::{DataError, Dataset, ImageShape, file};
+use crate::{DataError, Dataset, file};
 use std::path::{Path, PathBuf};
 
 /// What must be in Tiny-ImageNet's folder.
@@ -49,49 +50,49 @@ const FOLDER_SOURCE: &str = "name a folder with --data DIR or APLYSIA_DATA that 
 /// A list text file of Tiny-ImageNet is not read any further.
 const MAX_LIST_BYTES: usize = 1 << 26;
 
-/// Pictures to decode.
-#[derive(Default)]
-struct Listing {
-    files: Vec<PathBuf>,
+/// Pictures of a dataset.
+struct Listing<'a> {
+    dir: &'a Path,
+    files: Vec<File>,
     labels: Vec<u16>,
+    /// What they should be and where to get them.
+    source: &'static str,
 }
 
-/// Reads one part of a folder `train/CLASS/*`, `val/CLASS/*` as squares of `side` pixels: each picture
+/// One part of a folder `train/CLASS/*`, `val/CLASS/*` as squares of `side` pixels: each picture
 /// scaled until its shorter side fits (triangle filter), then cropped in the middle.
 ///
 /// # Errors
-/// A folder is missing or empty, a class of `val` is none of `train`, a picture cannot be decoded, or
-/// the pixels do not fit the memory.
+/// A folder is missing or empty, or a class of `val` is none of `train`.
 pub fn load(dir: &Path, part: Part, side: u32) -> Result<Dataset, DataError> {
     let names = class_folders(&dir.join("train"))?;
     let folder = match part {
         Part::Train => dir.join("train"),
         Part::Test => dir.join("val"),
     };
-    let mut listing = Listing::default();
+    let mut listing = Listing::new(dir, FOLDER_SOURCE);
     for class in class_folders(&folder)? {
         let label = label_of(&names, &class, &folder, FOLDER_SOURCE)?;
-        listing.add_class(&folder.join(&class), label, FOLDER_SOURCE)?;
+        listing.add_class(&folder.join(&class), label)?;
     }
-    listing.decode(side, Fit::ScaleAndCrop, (names, FOLDER_SOURCE))
+    listing.dataset(side, Fit::ScaleAndCrop, names)
 }
 
-/// Reads one part of Tiny-ImageNet, whose numbers are those of `spec`.
+/// One part of Tiny-ImageNet, whose numbers are those of `spec`.
 ///
 /// # Errors
-/// A list or picture is missing, damaged or of another size, or there are more or fewer than there
-/// should be.
+/// A list or picture is missing, a list is damaged, or there are more or fewer than there should be.
 pub fn load_tiny(dir: &Path, part: Part, spec: &TinySpec) -> Result<Dataset, DataError> {
     let list = dir.join("wnids.txt");
     let mut names = read_lines(&list)?;
     names.sort_unstable();
     check_number("classes", names.len(), spec.n_classes, &list)?;
-    let mut listing = Listing::default();
+    let mut listing = Listing::new(dir, TINY_SOURCE);
     match part {
         Part::Train => {
             for (class, label) in names.iter().zip(0..) {
                 let folder = dir.join("train").join(class).join("images");
-                listing.add_class(&folder, label, TINY_SOURCE)?;
+                listing.add_class(&folder, label)?;
             }
             let n = listing.files.len();
             check_number("training pictures", n, spec.n_train, &dir.join("train"))?;
@@ -102,52 +103,70 @@ pub fn load_tiny(dir: &Path, part: Part, spec: &TinySpec) -> Result<Dataset, Dat
                 let mut fields = line.split('\t');
                 let (name, class) = (fields.next(), fields.next().unwrap_or_default());
                 let label = label_of(&names, class, &annotations, TINY_SOURCE)?;
-                listing.labels.push(label);
                 let images = dir.join("val/images");
-                listing.files.push(images.join(name.unwrap_or_default()));
+                listing.add(&images.join(name.unwrap_or_default()), label)?;
             }
             let n = listing.files.len();
             check_number("validation pictures", n, spec.n_test, &annotations)?;
         }
     }
-    listing.decode(spec.side, Fit::Exact, (names, TINY_SOURCE))
+    listing.dataset(spec.side, Fit::Exact, names)
 }
 
-impl Listing {
+impl<'a> Listing<'a> {
+    fn new(dir: &'a Path, source: &'static str) -> Self {
+        Self {
+            dir,
+            files: vec![],
+            labels: vec![],
+            source,
+        }
+    }
+
     /// Adds the pictures of one class in the order of their names.
-    fn add_class(&mut self, folder: &Path, label: u16, source: &str) -> Result<(), DataError> {
+    fn add_class(&mut self, folder: &Path, label: u16) -> Result<(), DataError> {
         let is_picture = |path: &PathBuf| {
             let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("");
             ["jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str())
         };
-        let mut files: Vec<PathBuf> = entries(folder, source)?;
+        let mut files: Vec<PathBuf> = entries(folder, self.source)?;
         files.retain(is_picture);
         files.sort_unstable();
         if files.is_empty() {
             return Err(DataError::Missing {
                 path: folder.join("*.JPEG"),
-                expected: source.into(),
+                expected: self.source.into(),
             });
         }
-        self.labels.extend(files.iter().map(|_| label));
-        self.files.extend(files);
+        files.iter().try_for_each(|path| self.add(path, label))
+    }
+
+    /// Adds a picture, which is there.
+    fn add(&mut self, path: &Path, label: u16) -> Result<(), DataError> {
+        let there = std::fs::metadata(path).map_err(|e| unread(path, self.expected(), e))?;
+        self.labels.push(label);
+        self.files.push(File {
+            name: path.strip_prefix(self.dir).unwrap_or(path).into(),
+            n_bytes: there.len(),
+        });
         Ok(())
     }
 
-    fn decode(
-        self,
-        side: u32,
-        fit: Fit,
-        (class_names, source): (Vec<String>, &str),
-    ) -> Result<Dataset, DataError> {
-        let expected = format!("expected a JPEG picture (convert PNG files to JPEG); {source}");
-        let images = picture::decode_all(&self.files, side, fit, &expected)?;
-        let shape = ImageShape {
-            h: side as usize,
-            w: side as usize,
-            c: 3,
+    /// What every file should be.
+    fn expected(&self) -> String {
+        let source = self.source;
+        format!("expected a JPEG picture (convert PNG files to JPEG); {source}")
+    }
+
+    fn dataset(self, side: u32, fit: Fit, class_names: Vec<String>) -> Result<Dataset, DataError> {
+        let folder = Folder {
+            expected: self.expected(),
+            dir: self.dir.into(),
+            files: self.files,
+            side,
+            fit,
         };
-        Dataset::new(images, self.labels, shape, class_names)
+        Dataset::of_files(folder, self.labels, class_names)
     }
 }
 
@@ -172,17 +191,20 @@ fn entries(folder: &Path, source: &str) -> Result<Vec<PathBuf>, DataError> {
     let read = || -> std::io::Result<Vec<PathBuf>> {
         std::fs::read_dir(folder)?.map(|e| Ok(e?.path())).collect()
     };
-    read().map_err(|e| {
-        let (path, expected) = (folder.to_path_buf(), source.to_string());
-        match e.kind() {
-            std::io::ErrorKind::NotFound => DataError::Missing { path, expected },
-            _ => DataError::Unreadable {
-                path,
-                expected,
-                source: e,
-            },
-        }
-    })
+    read().map_err(|e| unread(folder, source.into(), e))
+}
+
+/// The error of what cannot be read at `path`.
+fn unread(path: &Path, expected: String, source: std::io::Error) -> DataError {
+    let path = path.to_path_buf();
+    match source.kind() {
+        std::io::ErrorKind::NotFound => DataError::Missing { path, expected },
+        _ => DataError::Unreadable {
+            path,
+            expected,
+            source,
+        },
+    }
 }
 
 /// Where `class` stands in the sorted `names`.

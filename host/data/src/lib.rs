@@ -1,6 +1,6 @@
 //! Labelled images as they come from their publishers: loading, splits, corruptions.
 //!
-//! Owns [`Dataset`] (bytes and labels in memory), the loaders behind [`Source`], the seeded split of the
+//! Owns [`Dataset`] (labels, and [`Pixels`] in memory or in picture files), the loaders behind [`Source`], the
 //! training part, the corruptions that make shifted streams, and the random crops and colours of
 //! training. Invariants: nothing here knows of
 //! networks, of tensors or of the device; the test images are read for [`Part::Test`] only, so that
@@ -20,6 +20,7 @@ mod pickle;
 
 pub mod image_folder;
 mod picture;
+pub mod pixels;
 
 pub mod augmentation;
 pub mod corruption;
@@ -31,5 +32,6 @@ pub mod split;
 pub use corruption::{Corruption, Shift};
 pub use dataset::{Dataset, ImageShape, Normalization};
 pub use error::{DataError, FormatFault};
+pub use pixels::Pixels;
 pub use source::{Part, Source};
 pub use split::Splits;

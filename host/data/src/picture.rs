@@ -1,14 +1,14 @@
-//! Decoding picture files to squares of RGB pixels, in parallel.
+//! Decoding one picture file to a square of RGB pixels.
 //!
 //! JPEG only. One file of ImageNet that ends in `.JPEG` is a PNG (`n02105855_2933.JPEG`) and has to be
 //! converted first. Grey pictures get three equal channels. Must not know of classes and folders.
 
-use crate::DataError;
+use crate::augmentation::CropWindow;
 use crate::error::FormatFault;
+use crate::{DataError, ImageShape};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -25,46 +25,15 @@ pub(crate) enum Fit {
     ScaleAndCrop,
 }
 
-/// Pixels of all files, `[n, side, side, 3]`.
-///
-/// # Errors
-/// [`DataError::Memory`], or the first file that cannot be read, decoded or fitted.
-pub(crate) fn decode_all(
-    files: &[PathBuf],
-    side: u32,
-    fit: Fit,
-    expected: &str,
-) -> Result<Vec<u8>, DataError> {
-    let per_image = (side as usize).pow(2) * 3;
-    let (n_images, bytes) = (files.len(), per_image.saturating_mul(files.len()));
-    let mut pixels = Vec::new();
-    pixels
-        .try_reserve_exact(bytes)
-        .map_err(|_| DataError::Memory { bytes, n_images })?;
-    pixels.resize(bytes, 0);
-    let tasks = files
-        .par_iter()
-        .zip(pixels.par_chunks_exact_mut(per_image.max(1)));
-    let first_error = tasks
-        .map_init(Resizer::new, |resizer, (path, out)| {
-            decode(path, side, fit, resizer, out).err()
-        })
-        .enumerate()
-        .find_map_first(|(i, cause)| Some((i, cause?)));
-    match first_error {
-        None => Ok(pixels),
-        Some((i, cause)) => Err(cause.at(files[i].clone(), expected)),
-    }
-}
-
 /// Why a picture could not be had.
-enum Cause {
+pub(crate) enum Cause {
     Io(std::io::Error),
     Fault(FormatFault),
 }
 
 impl Cause {
-    fn at(self, path: PathBuf, expected: &str) -> DataError {
+    /// The error of the file at `path`, which should be what `expected` says.
+    pub(crate) fn at(self, path: PathBuf, expected: &str) -> DataError {
         let expected = expected.to_string();
         match self {
             Cause::Io(source) => DataError::Unreadable {
@@ -89,28 +58,33 @@ struct Picture {
     pixels: Vec<u8>,
 }
 
-fn decode(
+/// The picture at `path` in the wanted side as `fit` says, `[side, side, 3]`; or the window that `crop` chooses from
+/// its size, scaled to that side by the same filter, under which pixels beside the window shine in at its border.
+pub(crate) fn read(
     path: &Path,
-    side: u32,
-    fit: Fit,
-    resizer: &mut Resizer,
-    out: &mut [u8],
-) -> Result<(), Cause> {
+    (side, fit): (u32, Fit),
+    crop: impl FnOnce(ImageShape) -> Option<CropWindow>,
+) -> Result<Vec<u8>, Cause> {
     let bytes = std::fs::read(path).map_err(Cause::Io)?;
     let undecodable = |why| Cause::Fault(FormatFault::Picture { why });
     let picture = decode_jpeg(&bytes).map_err(undecodable)?;
-    if (picture.w, picture.h) == (side, side) {
-        out.copy_from_slice(&picture.pixels);
-        return Ok(());
-    }
-    if fit == Fit::Exact {
+    let is_fit = (picture.w, picture.h) == (side, side);
+    if fit == Fit::Exact && !is_fit {
         return Err(Cause::Fault(FormatFault::Side {
             got_w: picture.w,
             got_h: picture.h,
             want: side,
         }));
     }
-    scale(&picture, side, resizer, out).map_err(undecodable)
+    let window = crop(ImageShape {
+        h: picture.h as usize,
+        w: picture.w as usize,
+        c: 3,
+    });
+    if is_fit && window.is_none() {
+        return Ok(picture.pixels);
+    }
+    scale(&picture, side, window).map_err(undecodable)
 }
 
 /// Decodes a whole JPEG; what a damaged one still shows is not accepted.
@@ -141,20 +115,21 @@ fn has_end(bytes: &[u8]) -> bool {
     last == Some(&[0xFF, 0xD9])
 }
 
-/// Scales `picture` and crops it to `out`, `[side, side, 3]`.
-fn scale(
-    picture: &Picture,
-    side: u32,
-    resizer: &mut Resizer,
-    out: &mut [u8],
-) -> Result<(), String> {
+/// The window of `picture`, or its middle, scaled to `[side, side, 3]`.
+fn scale(picture: &Picture, side: u32, window: Option<CropWindow>) -> Result<Vec<u8>, String> {
+    let mut out = vec![0; (side as usize).pow(2) * 3];
     let from = TypedImageRef::<U8x3>::from_buffer(picture.w, picture.h, &picture.pixels)
         .map_err(|e| e.to_string())?;
-    let mut to = TypedImage::<U8x3>::from_buffer(side, side, out).map_err(|e| e.to_string())?;
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-        .fit_into_destination(Some((0.5, 0.5)));
-    resizer
+    let mut to =
+        TypedImage::<U8x3>::from_buffer(side, side, &mut out).map_err(|e| e.to_string())?;
+    let filter = ResizeAlg::Convolution(FilterType::Bilinear);
+    let options = ResizeOptions::new().resize_alg(filter);
+    let options = match window.map(|w| [w.left, w.top, w.w, w.h].map(|n| n as f64)) {
+        Some([left, top, w, h]) => options.crop(left, top, w, h),
+        None => options.fit_into_destination(Some((0.5, 0.5))),
+    };
+    Resizer::new()
         .resize_typed(&from, &mut to, &options)
-        .map_err(|e| e.to_string())
+        .map_err(|e| e.to_string())?;
+    Ok(out)
 }

@@ -1,6 +1,6 @@
 //! The seeded split of the training file into a training and a validation part.
 
-use crate::Dataset;
+use crate::{DataError, Dataset};
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -28,7 +28,10 @@ impl Splits {
     }
 
     /// Both parts together, training images first.
-    pub fn whole(&self) -> Dataset {
+    ///
+    /// # Errors
+    /// As [`Dataset::bytes`], where they are not files of one folder.
+    pub fn whole(&self) -> Result<Dataset, DataError> {
         self.train.followed_by(&self.validation)
     }
 }

@@ -116,16 +116,18 @@ fn follow<B: LearnOps>(
             let batch = stream.slice(seen..next);
             match rule {
                 StreamRule::Nothing | StreamRule::Reestimate => {}
-                StreamRule::Entropy { rate } => lower_entropy(&mut model, batch, &mut adam, rate),
+                StreamRule::Entropy { rate } => {
+                    lower_entropy(&mut model, batch, &mut adam, rate)?;
+                }
                 StreamRule::Labels { rate } | StreamRule::Batches { rate } => {
-                    descend(&mut model, batch, rule.norms(), rate);
+                    descend(&mut model, batch, rule.norms(), rate)?;
                 }
             }
             seen = next;
         }
         kept.push(match rule.norms() {
             Norms::Running => model.to_params(),
-            Norms::Batch => reestimated(&model, stream.slice(0..seen)),
+            Norms::Batch => reestimated(&model, stream.slice(0..seen))?,
         });
     }
     let all = kept.iter().flat_map(|params| &params.layers);
@@ -142,21 +144,29 @@ fn now(norms: Norms) -> Moment {
     }
 }
 
-fn pixels<B: LearnOps>(model: &Model<B>, images: Images<'_>) -> Tensor<B, 4> {
+fn pixels<B: LearnOps>(model: &Model<B>, images: Images<'_>) -> Result<Tensor<B, 4>, LearnError> {
     let all: Vec<u32> = (0..images.len() as u32).collect();
-    model.images(Augment::NONE.batch(&images, &all, (0, 0)))
+    Ok(model.images(Augment::NONE.batch(&images, &all, (0, 0))?))
 }
 
 /// The parameters with the statistics of `images` as one batch.
-fn reestimated<B: LearnOps>(model: &Model<B>, images: Images<'_>) -> NetworkParams {
+fn reestimated<B: LearnOps>(
+    model: &Model<B>,
+    images: Images<'_>,
+) -> Result<NetworkParams, LearnError> {
     let mut model = model.clone();
-    let taped = model.forward(pixels(&model, images), now(Norms::Batch));
+    let taped = model.forward(pixels(&model, images)?, now(Norms::Batch));
     model.track(&taped, 1.0);
-    model.to_params()
+    Ok(model.to_params())
 }
 
-fn descend<B: LearnOps>(model: &mut Model<B>, images: Images<'_>, norms: Norms, rate: f32) {
-    let taped = model.forward(pixels(model, images), now(norms));
+fn descend<B: LearnOps>(
+    model: &mut Model<B>,
+    images: Images<'_>,
+    norms: Norms,
+    rate: f32,
+) -> Result<(), LearnError> {
+    let taped = model.forward(pixels(model, images)?, now(norms));
     let loss = cross_entropy::<B>(taped.logits.clone(), images.labels, 0.0);
     let grads = model.gradients(&taped, &mut loss.backward());
     let sgd = Sgd {
@@ -166,6 +176,7 @@ fn descend<B: LearnOps>(model: &mut Model<B>, images: Images<'_>, norms: Norms, 
         clip_norm: 0.0,
     };
     sgd.step(model.params_mut(), grads);
+    Ok(())
 }
 
 fn lower_entropy<B: LearnOps>(
@@ -173,8 +184,8 @@ fn lower_entropy<B: LearnOps>(
     images: Images<'_>,
     adam: &mut Adam<B>,
     rate: f32,
-) {
-    let taped = model.forward(pixels(model, images), now(Norms::Batch));
+) -> Result<(), LearnError> {
+    let taped = model.forward(pixels(model, images)?, now(Norms::Batch));
     let loss = entropy::<B>(taped.logits.clone());
     let grads = model.gradients(&taped, &mut loss.backward());
     let affine = model.affine();
@@ -182,6 +193,7 @@ fn lower_entropy<B: LearnOps>(
     let affine =
         params.filter_map(|((param, affine), grad)| Some((param, grad.filter(|_| affine)?)));
     adam.step(affine, rate);
+    Ok(())
 }
 
 /// `−(1/n) Σ p·log p`, `p = softmax(logits)`.

@@ -1,14 +1,16 @@
 //! From u8 pixels to normalised batches, with augmentation.
 //!
-//! All draws of a batch are made in order from one stream, then the images are made in parallel: the
-//! result depends on (seed, step) only.
+//! All draws of a batch are made in order, then the images are read and made in parallel: the
+//! result depends on (seed, step) only. Where a crop may lie is known when a picture is read, so that crop and
+//! colours of an image come from a stream of its own, whose seed is drawn.
 
+use crate::LearnError;
 use crate::evaluate::Images;
 use crate::random::{Purpose, stream};
-use aplysia_data::ImageShape;
-use aplysia_data::augmentation::{ColourChange, ColourJitter, CropWindow};
-use aplysia_space::Shape;
-use rand::Rng;
+use aplysia_data::Pixels;
+use aplysia_data::augmentation::{ColourJitter, CropWindow};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -70,32 +72,20 @@ struct Draw {
     hole: (usize, usize),
 }
 
-/// What happens to one image before it becomes numbers.
-struct Picture {
-    crop: Option<CropWindow>,
-    colours: Option<ColourChange>,
-}
-
-impl Picture {
-    fn of<'a>(&self, shape: Shape, pixels: &'a [u8]) -> Cow<'a, [u8]> {
-        let mut changed = Cow::Borrowed(pixels);
-        if let Some(window) = self.crop {
-            changed = Cow::Owned(window.resized(data_shape(shape), pixels));
-        }
-        if let Some(colours) = self.colours {
-            colours.apply(shape.c, changed.to_mut());
-        }
-        changed
-    }
-}
-
-fn data_shape(Shape { h, w, c }: Shape) -> ImageShape {
-    ImageShape { h, w, c }
-}
+/// Images in memory that one task makes at least; one that has to be decoded is work enough.
+const MIN_TASK: usize = 16;
 
 impl Augment {
     /// Normalised batch of the images `indices`, `[n, h, w, c]`: the same for the same seed and step.
-    pub fn batch(&self, images: &Images, indices: &[u32], (seed, step): (u64, u64)) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn batch(
+        &self,
+        images: &Images,
+        indices: &[u32],
+        (seed, step): (u64, u64),
+    ) -> Result<Vec<f32>, LearnError> {
         let mut rng = stream(seed, Purpose::Augment, 0, step);
         let (s, reach) = (images.shape, self.shift as i32);
         let draws: Vec<Draw> = indices
@@ -110,25 +100,42 @@ impl Augment {
                 ),
             })
             .collect();
-        let pictures = self.pictures(images, indices.len(), (seed, step));
+        let seeds = self.seeds(indices.len(), (seed, step));
         let table = images.normalisation();
         let mut batch = vec![0.0; indices.len() * s.len()];
-        let draws = draws.par_iter().zip(pictures);
+        let draws = draws.par_iter().zip(seeds);
         let tasks = batch.par_chunks_mut(s.len()).zip(indices).zip(draws);
-        tasks
-            .with_min_len(16)
-            .for_each(|((out, &i), (draw, picture))| {
-                let from = i as usize * s.len();
-                let pixels = picture.of(images.shape, &images.pixels[from..from + s.len()]);
-                self.image(images, &pixels, (*draw, &table), out);
-            });
-        batch
+        let min_task = match images.pixels {
+            Pixels::Memory(_) => MIN_TASK,
+            Pixels::Files(_) => 1,
+        };
+        let tasks = tasks.with_min_len(min_task);
+        let make = |((out, &i), (draw, seed)): ((&mut [f32], &u32), (&Draw, u64))| {
+            let pixels = self.picture(images, i as usize, seed)?;
+            self.image(images, &pixels, (*draw, &table), out);
+            Ok(())
+        };
+        let faults = tasks.map(|task| make(task).err());
+        match faults.find_map_first(|fault: Option<LearnError>| fault) {
+            Some(fault) => Err(fault),
+            None => Ok(batch),
+        }
     }
 
-    /// Crops and colours of `n` images: from a stream of their own, so that without them all else stays.
-    fn pictures(&self, images: &Images, n: usize, (seed, step): (u64, u64)) -> Vec<Picture> {
+    /// Of crop and colours of `n` images: from a stream of their own, so that without them all else stays.
+    fn seeds(&self, n: usize, (seed, step): (u64, u64)) -> Vec<u64> {
         let rng = &mut stream(seed, Purpose::Augment, 1, step);
-        let shape = data_shape(images.shape);
+        (0..n).map(|_| rng.random()).collect()
+    }
+
+    /// An image with crop and colours.
+    fn picture<'a>(
+        &self,
+        images: &Images<'a>,
+        index: usize,
+        seed: u64,
+    ) -> Result<Cow<'a, [u8]>, LearnError> {
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
         let [brightness, contrast, saturation, hue] = self.jitter.map(f64::from);
         let jitter = ColourJitter {
             brightness,
@@ -137,11 +144,13 @@ impl Augment {
             hue,
         };
         let min_area = f64::from(self.resized_crop);
-        let mut draw = || Picture {
-            crop: (min_area > 0.0).then(|| CropWindow::draw(shape, min_area, rng)),
-            colours: (!jitter.is_none()).then(|| jitter.draw(rng)),
-        };
-        (0..n).map(|_| draw()).collect()
+        let window = |size| (min_area > 0.0).then(|| CropWindow::draw(size, min_area, rng));
+        let shape = images.image_shape();
+        let mut pixels = images.pixels.image(index, shape, window)?;
+        if !jitter.is_none() {
+            jitter.draw(rng).apply(shape.c, pixels.to_mut());
+        }
+        Ok(pixels)
     }
 
     fn image(&self, images: &Images, pixels: &[u8], (d, table): (Draw, &[f32]), out: &mut [f32]) {

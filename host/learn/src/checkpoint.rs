@@ -29,7 +29,7 @@ impl Identity {
         Self(all.map(|(name, value)| (name.into(), value)).collect())
     }
 
-    /// Reads all training images: about 0.2 s for 50,000 of 28×28.
+    /// Reads all training images in memory, of files the names: about 0.2 s for 50,000 of 28×28.
     pub(crate) fn of(job: &Job) -> Self {
         // A new setting must not be forgotten here: the compiler asks for it.
         let TrainConfig {
@@ -140,7 +140,7 @@ fn rules(network: &Network) -> String {
 /// SHA-256 of pixels, labels (one byte each where all fit, else two) and normalisation.
 pub(crate) fn images_digest(images: &Images) -> String {
     let mut sha = Sha256::new();
-    sha.update(images.pixels);
+    images.pixels.identify(&mut sha);
     let label_bytes = if images.labels.iter().all(|&l| l < 256) {
         1
     } else {

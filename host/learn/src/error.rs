@@ -57,6 +57,9 @@ pub enum LearnError {
         /// How many there should be.
         want: usize,
     },
+    /// Images that cannot be read.
+    #[error(transparent)]
+    Images(#[from] aplysia_data::DataError),
     /// A setting out of its range.
     #[error("{field} = {got} is out of range; allowed: {allowed}")]
     Config {

@@ -1,7 +1,9 @@
 //! Evaluation: accuracy, predictions and activation ranges of trained parameters.
 
+use crate::ahead::ahead;
 use crate::network::{Model, Moment, check_operations, numbers};
-use crate::{Device, LearnError, TrainConfig};
+use crate::{Augment, Device, LearnError, TrainConfig};
+use aplysia_data::{ImageShape, Pixels};
 use aplysia_space::{Network, NetworkParams, Shape};
 
 /// Images evaluated at once.
@@ -13,7 +15,7 @@ const RECALIBRATION_BATCH: usize = 128;
 #[derive(Clone, Copy, Debug)]
 pub struct Images<'a> {
     /// NHWC.
-    pub pixels: &'a [u8],
+    pub pixels: Pixels<'a>,
     /// One class per image.
     pub labels: &'a [u16],
     /// Shape of one image.
@@ -39,7 +41,7 @@ impl<'a> Images<'a> {
     pub fn slice(&self, range: std::ops::Range<usize>) -> Images<'a> {
         let n = self.shape.len();
         Images {
-            pixels: &self.pixels[range.start * n..range.end * n],
+            pixels: self.pixels.slice(range.clone(), n),
             labels: &self.labels[range],
             ..*self
         }
@@ -52,11 +54,22 @@ impl<'a> Images<'a> {
         self.mean_pixel.iter().flat_map(channel).collect()
     }
 
-    /// All images as numbers.
-    fn normalised(&self) -> Vec<f32> {
-        let (table, c) = (self.normalisation(), self.shape.c);
-        let value = |(i, &p): (usize, &u8)| table[i % c * 256 + p as usize];
-        self.pixels.iter().enumerate().map(value).collect()
+    /// Shape of one image, as [`aplysia_data`] has it.
+    pub(crate) fn image_shape(&self) -> ImageShape {
+        let Shape { h, w, c } = self.shape;
+        ImageShape { h, w, c }
+    }
+
+    /// All images as numbers, in batches of `len`.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    fn normalised(self, len: usize) -> impl Iterator<Item = Result<Vec<f32>, LearnError>> + Send {
+        (0..self.len()).step_by(len).map(move |start| {
+            let range = start..(start + len).min(self.len());
+            let indices: Vec<u32> = range.map(|i| i as u32).collect();
+            Augment::NONE.batch(&self, &indices, (0, 0))
+        })
     }
 
     /// Checks lengths against each other and against `network`.
@@ -70,7 +83,7 @@ impl<'a> Images<'a> {
             ("image height", self.shape.h, input.h),
             ("image width", self.shape.w, input.w),
             ("image channels", self.shape.c, input.c),
-            ("pixels", self.pixels.len(), self.len() * input.len()),
+            ("pixels", self.pixels.n_bytes(), self.len() * input.len()),
             ("mean pixels", self.mean_pixel.len(), input.c),
             ("classes", largest.max(network.n_classes), network.n_classes),
         ] {
@@ -122,7 +135,7 @@ pub fn evaluate(
     on_device!(device, |B, place| {
         let mut model = Model::<B>::new(network, &TrainConfig::default(), &place);
         model.set_params(params)?;
-        Ok(evaluate_model(&model, images, network.n_classes))
+        evaluate_model(&model, images, network.n_classes)
     })
 }
 
@@ -150,9 +163,9 @@ pub fn recalibrate(
     on_device!(device, |B, place| {
         let mut model = Model::<B>::new(network, &TrainConfig::default(), &place);
         model.set_params(params)?;
-        for (i, start) in (0..n).step_by(RECALIBRATION_BATCH).enumerate() {
-            let batch = images.slice(start..(start + RECALIBRATION_BATCH).min(n));
-            let taped = model.forward(model.images(batch.normalised()), Moment::default());
+        let batches = images.slice(0..n).normalised(RECALIBRATION_BATCH);
+        for (i, batch) in batches.enumerate() {
+            let taped = model.forward(model.images(batch?), Moment::default());
             model.track(&taped, 1.0 / (i + 1) as f32);
         }
         Ok(model.to_params())
@@ -160,29 +173,32 @@ pub fn recalibrate(
 }
 
 /// [`evaluate`] on a model that is already on its device.
+///
+/// # Errors
+/// An image cannot be read.
 pub(crate) fn evaluate_model<B: crate::ops::LearnOps>(
     model: &Model<B>,
     images: Images,
     n_classes: usize,
-) -> Evaluation {
+) -> Result<Evaluation, LearnError> {
     let mut logits = Vec::with_capacity(images.len() * n_classes);
-    for start in (0..images.len()).step_by(BATCH) {
-        let batch = images.slice(start..(start + BATCH).min(images.len()));
-        logits.extend(numbers(
-            model.infer(model.images(batch.normalised()), |_, _| {}),
-        ));
-    }
+    ahead(images.normalised(BATCH), |batches| {
+        for batch in batches {
+            logits.extend(numbers(model.infer(model.images(batch?), |_, _| {})));
+        }
+        Ok::<_, LearnError>(())
+    })?;
     let predictions = argmax(&logits, n_classes);
     let n_correct = predictions
         .iter()
         .zip(images.labels)
         .filter(|(p, l)| p == l)
         .count();
-    Evaluation {
+    Ok(Evaluation {
         n_correct,
         predictions,
         logits,
-    }
+    })
 }
 
 /// The first largest of every row.
@@ -208,9 +224,8 @@ pub fn activation_ranges(
         let mut model = Model::<B>::new(network, &TrainConfig::default(), &place);
         model.set_params(params)?;
         let mut ranges = vec![(f32::INFINITY, f32::NEG_INFINITY); network.nodes.len()];
-        for start in (0..images.len()).step_by(BATCH) {
-            let batch = images.slice(start..(start + BATCH).min(images.len()));
-            model.infer(model.images(batch.normalised()), |node, values| {
+        for batch in images.normalised(BATCH) {
+            model.infer(model.images(batch?), |node, values| {
                 let (min, max) = &mut ranges[node];
                 for v in numbers(values.clone()) {
                     *min = min.min(v);

@@ -9,6 +9,7 @@
 //!
 //! Data flow: `data` → `space` → **`learn`** → `deploy`.
 
+mod ahead;
 mod augment;
 mod checkpoint;
 mod config;

@@ -37,7 +37,7 @@ pub fn batch_gradients(
         let mut model = Model::<B>::new(network, config, &place);
         model.set_params(params)?;
         let all: Vec<u32> = (0..images.len() as u32).collect();
-        let pixels = Augment::NONE.batch(&images, &all, (config.seed, 0));
+        let pixels = Augment::NONE.batch(&images, &all, (config.seed, 0))?;
         let now = Moment {
             seed: config.seed,
             step: 0,

@@ -1,22 +1,23 @@
 //! The one training loop.
 
+use crate::ahead::ahead;
 use crate::checkpoint::{self, Checkpoint, Identity};
 use crate::evaluate::{Images, argmax, evaluate_model};
 use crate::network::{Model, Moment, Norms, Taped, check_operations, numbers_of};
 use crate::ops::{LearnOps, unwrap, wrap};
 use crate::optimizer::{Sgd, schedule};
-use crate::random::{Purpose, stream};
 use crate::{Alignment, Device, LearnError, TrainConfig};
 use aplysia_space::{Network, NetworkParams};
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::path::Path;
 
+mod batches;
 mod noise;
 
+use batches::{Batch, Batches};
 pub use noise::{GradientNoise, gradient_noise};
 
 /// What to train on what.
@@ -102,18 +103,12 @@ pub fn train(
         .run(observer))
 }
 
-/// The images of an epoch in the order of its steps.
-#[derive(Default)]
-struct Order {
-    epoch: Option<u64>,
-    images: Vec<u32>,
-}
-
-/// What a batch gave, still on the device.
+/// What a batch gave, still on the device, and its labels.
 struct Pass<B: LearnOps> {
     loss: Tensor<B, 1>,
     grads: Vec<Option<Tensor<B, 1>>>,
     taped: Taped<B>,
+    labels: Vec<u16>,
 }
 
 /// A run under way.
@@ -158,29 +153,32 @@ impl<'a, B: LearnOps> Run<'a, B> {
         Ok(run)
     }
 
-    fn batch_len(&self) -> usize {
-        self.job.config.batch.min(self.job.train.len())
-    }
-
-    fn steps_per_epoch(&self) -> u64 {
-        (self.job.train.len() / self.batch_len()) as u64
-    }
-
     fn run(
-        mut self,
+        self,
         observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Trained, LearnError> {
-        let n_steps = self.job.config.epochs as u64 * self.steps_per_epoch();
-        let mut order = Order::default();
+        let n_steps = self.job.config.epochs as u64 * self.job.steps_per_epoch();
+        let n_left = n_steps.saturating_sub(self.step) as usize;
+        let batches = Batches::new(self.job, self.step).take(n_left);
+        ahead(batches, |batches| self.steps(batches, n_steps, observer))
+    }
+
+    /// Trains on `batches` up to step `n_steps`.
+    fn steps(
+        mut self,
+        batches: &mut dyn Iterator<Item = Result<Batch, LearnError>>,
+        n_steps: u64,
+        observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Trained, LearnError> {
         let mut finished = true;
-        while self.step < n_steps {
-            let loss = self.train_batch(self.next(&mut order))?;
+        for batch in batches {
+            let loss = self.train_batch(batch?)?;
             let mut flow = observer(Progress::Step {
                 step: self.step,
                 n_steps,
                 loss,
             });
-            if self.step.is_multiple_of(self.steps_per_epoch()) {
+            if self.step.is_multiple_of(self.job.steps_per_epoch()) {
                 self.close_epoch()?;
                 if let (true, Some(record)) = (flow.is_continue(), self.history.last()) {
                     flow = observer(Progress::Epoch(record));
@@ -201,53 +199,33 @@ impl<'a, B: LearnOps> Run<'a, B> {
         })
     }
 
-    /// The images of the step that comes now; `order` keeps those of its epoch.
-    fn next<'o>(&self, order: &'o mut Order) -> &'o [u32] {
-        let (epoch, at) = (
-            self.step / self.steps_per_epoch(),
-            self.step % self.steps_per_epoch(),
-        );
-        if order.epoch != Some(epoch) {
-            let mut rng = stream(self.job.config.seed, Purpose::Order, 0, epoch);
-            order.images = (0..self.job.train.len() as u32).collect();
-            order.images.shuffle(&mut rng);
-            order.epoch = Some(epoch);
-        }
-        let from = at as usize * self.batch_len();
-        &order.images[from..from + self.batch_len()]
-    }
-
-    fn labels(&self, indices: &[u32]) -> Vec<u16> {
-        let label = |&i: &u32| self.job.train.labels[i as usize];
-        indices.iter().map(label).collect()
-    }
-
     /// Forward and backward pass of a batch.
-    fn pass(&self, indices: &[u32]) -> Pass<B> {
-        let c = self.job.config;
-        let images = c
-            .augment
-            .batch(&self.job.train, indices, (c.seed, self.step));
+    fn pass(&self, Batch { images, labels }: Batch) -> Pass<B> {
         let taped = self.model.forward(self.model.images(images), self.moment());
-        let loss = loss::<B>(&taped, &self.labels(indices), c);
+        let loss = loss::<B>(&taped, &labels, self.job.config);
         let mut grads = loss.backward();
         Pass {
             loss: loss.inner(),
             grads: self.model.gradients(&taped, &mut grads),
             taped,
+            labels,
         }
     }
 
     /// [`answers`] to a batch.
-    fn answers(&self, pass: &Pass<B>, indices: &[u32]) -> Result<(f32, u64), LearnError> {
-        let labels = self.labels(indices);
-        answers(pass.loss.clone(), &pass.taped.logits, &labels, self.step)
+    fn answers(&self, pass: &Pass<B>) -> Result<(f32, u64), LearnError> {
+        answers(
+            pass.loss.clone(),
+            &pass.taped.logits,
+            &pass.labels,
+            self.step,
+        )
     }
 
     /// One optimizer step; returns the loss.
-    fn train_batch(&mut self, indices: &[u32]) -> Result<f32, LearnError> {
+    fn train_batch(&mut self, batch: Batch) -> Result<f32, LearnError> {
         let c = self.job.config;
-        let mut pass = self.pass(indices);
+        let mut pass = self.pass(batch);
         let now = (self.step, self.n_steps(), self.factor());
         let grads = std::mem::take(&mut pass.grads);
         self.optimizer().step(self.model.params_mut(), grads);
@@ -258,7 +236,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
             .track(&pass.taped, (1.0 / (self.step + 1) as f32).max(0.1));
         // Last, so that a GPU is waited for only when it has all of the step's work; a limit of the gradient's norm
         // waits for that as well.
-        let (loss, n_right) = self.answers(&pass, indices)?;
+        let (loss, n_right) = self.answers(&pass)?;
         self.step += 1;
         self.loss_sum += f64::from(loss);
         self.n_right += n_right;
@@ -266,7 +244,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
     }
 
     fn moment(&self) -> Moment {
-        let epoch = self.step / self.steps_per_epoch();
+        let epoch = self.step / self.job.steps_per_epoch();
         let progress = epoch as f32 / self.job.config.n_schedule() as f32;
         Moment {
             seed: self.job.config.seed,
@@ -278,7 +256,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
 
     /// Length of the schedule.
     fn n_steps(&self) -> u64 {
-        self.job.config.n_schedule() as u64 * self.steps_per_epoch()
+        self.job.config.n_schedule() as u64 * self.job.steps_per_epoch()
     }
 
     /// The schedule's factor of the learning rates.
@@ -298,16 +276,20 @@ impl<'a, B: LearnOps> Run<'a, B> {
     }
 
     fn close_epoch(&mut self) -> Result<(), LearnError> {
-        let n = self.steps_per_epoch();
+        let n = self.job.steps_per_epoch();
         let n_classes = self.job.network.n_classes;
         let valid = self
             .job
             .valid
-            .map(|v| evaluate_model(&self.model, v, n_classes).n_correct as f32 / v.len() as f32);
+            .map(|v| {
+                let found = evaluate_model(&self.model, v, n_classes)?;
+                Ok::<_, LearnError>(found.n_correct as f32 / v.len() as f32)
+            })
+            .transpose()?;
         self.history.push(EpochRecord {
             epoch: (self.step / n) as usize,
             loss: (self.loss_sum / n as f64) as f32,
-            train_accuracy: self.n_right as f32 / (n * self.batch_len() as u64) as f32,
+            train_accuracy: self.n_right as f32 / (n * self.job.batch_len() as u64) as f32,
             valid_accuracy: valid,
             alignment: self.model.alignment(self.step),
         });

@@ -71,7 +71,7 @@ impl FloatRun {
             normalization,
             shape,
         };
-        let images = crate::images::images(clean);
+        let images = crate::images::images(clean)?;
         let here = evaluate(
             &float.network,
             &float.params,
@@ -101,7 +101,7 @@ impl FloatRun {
 
     fn images<'a>(&'a self, images: deployed::Images<'a>) -> Images<'a> {
         Images {
-            pixels: images.pixels,
+            pixels: images.pixels.into(),
             labels: images.labels,
             shape: self.shape,
             mean_pixel: &self.normalization.mean_pixel,

@@ -131,12 +131,17 @@ impl Bench<'_> {
                 half(0..stream.len() / 2),
                 half(stream.len() / 2..stream.len()),
             );
-            let domain = |stream, test| Domain {
-                stream: images::images(stream),
-                test: images::images(test),
-            };
-            let (a_domain, b_domain) = (domain(&first, &test), domain(&other, &other_test));
-            let domains = (a_domain, b_domain, images::images(&again));
+            let domains = (
+                Domain {
+                    stream: images::images(&first)?,
+                    test: images::images(&test)?,
+                },
+                Domain {
+                    stream: images::images(&other)?,
+                    test: images::images(&other_test)?,
+                },
+                images::images(&again)?,
+            );
             Ok(returns(self.model, domains, a.seed, &methods)?)
         })
     }
@@ -145,25 +150,28 @@ impl Bench<'_> {
     pub(super) fn guarded(&self, watches: &[(&str, &str, GoldenSpec)]) -> Result<Vec<Vec<u8>>> {
         let candidates = images::golden(&TrainingImages::load(&self.args.data)?, 1);
         let with = |&(.., spec): &(&str, &str, GoldenSpec)| {
-            let set = GoldenSet::choose(self.model, images::images(&candidates), spec)?;
+            let set = GoldenSet::choose(self.model, images::images(&candidates)?, spec)?;
             Ok(attach(self.model, &set)?)
         };
         watches.iter().map(with).collect()
     }
 
     /// A cell at `place` whose runs make their wrong labels themselves.
+    ///
+    /// # Errors
+    /// A picture cannot be decoded.
     pub(super) fn cell<'a>(
         &'a self,
         place: Place,
         [stream, shifted]: [&'a Dataset; 2],
-    ) -> Cell<'a> {
-        Cell {
-            stream: images::images(stream),
-            shifted: images::images(shifted),
-            clean: images::images(&self.pools.test),
+    ) -> Result<Cell<'a>> {
+        Ok(Cell {
+            stream: images::images(stream)?,
+            shifted: images::images(shifted)?,
+            clean: images::images(&self.pools.test)?,
             seed: place.seed,
             noise_pct: &[0],
-        }
+        })
     }
 
     /// Every corruption at the severity of wrong labels, under an honest teacher and under a liar.
@@ -177,7 +185,7 @@ impl Bench<'_> {
         let key = |place: Place| (format!("{:?}", place.cell()), place);
         self.part("guard", settings, places.map(key).collect(), |&place| {
             let (stream, shifted) = self.pools.shifted(place, self.args.samples as usize)?;
-            let cell = self.cell(place, [&stream, &shifted]);
+            let cell = self.cell(place, [&stream, &shifted])?;
             let mut runs = vec![];
             for (&(name, method, _), model) in WATCHES.iter().zip(&models) {
                 let method = row(method)?;
@@ -207,8 +215,8 @@ impl Bench<'_> {
                 .subset(self.pools.stream.len(), u64::from(seed));
             let lessons = Lessons {
                 n_old: self.args.old_classes,
-                support: images::images(&support),
-                test: images::images(&self.pools.test),
+                support: images::images(&support)?,
+                test: images::images(&self.pools.test)?,
                 seed,
             };
             Ok(sessions(&model, &lessons, &methods)?)
@@ -233,7 +241,7 @@ impl Bench<'_> {
             let board = Emulator::start(&elf, Some(&self.args.blob))
                 .context("cannot start an emulated board; --replay 0 goes without")?;
             let (mut device, _) = Device::connect(board)?;
-            let replayed = replay(&mut device, self.model, method, 1, images::images(&stream))?;
+            let replayed = replay(&mut device, self.model, method, 1, images::images(&stream)?)?;
             if let Some(run) = &replayed {
                 ensure!(
                     run.device_digest == run.host_digest,

@@ -51,12 +51,18 @@ impl Bench<'_> {
             let clean = self.pools.stream.subset(n + back, place.seed.into());
             let stream = all.select(&(0..n).collect::<Vec<_>>());
             let clean = clean.select(&(n..n + back).collect::<Vec<_>>());
-            let cell = self.cell(place, [&stream, &shifted]);
+            let cell = self.cell(place, [&stream, &shifted])?;
             let mut runs = vec![];
             for (&(name, method, _), model) in SEALED.iter().zip(&models) {
                 for noise_pct in TEACHERS {
                     let of = (name, row(method)?);
-                    runs.extend(sealed(model, of, &cell, images::images(&clean), noise_pct)?);
+                    runs.extend(sealed(
+                        model,
+                        of,
+                        &cell,
+                        images::images(&clean)?,
+                        noise_pct,
+                    )?);
                 }
             }
             Ok(runs)

@@ -41,16 +41,16 @@ impl Bench<'_> {
             let part = |of: &aplysia_data::Dataset, i: usize| {
                 of.select(&(i * n..(i + 1) * n).collect::<Vec<_>>())
             };
-            let streams = [
+            let [a, b, again, back] = [
                 part(&through_a, 0),
                 part(&through_b, 1),
                 part(&through_a, 2),
                 part(&clean, 3),
             ];
-            let tests = [&a_test, &b_test, &self.pools.test];
+            let seen = images::images;
             let journey = Journey {
-                streams: streams.each_ref().map(images::images),
-                tests: tests.map(images::images),
+                streams: [seen(&a)?, seen(&b)?, seen(&again)?, seen(&back)?],
+                tests: [seen(&a_test)?, seen(&b_test)?, seen(&self.pools.test)?],
             };
             let mut runs = vec![];
             for name in TRAVELLERS {

@@ -48,7 +48,7 @@ impl AdaptArgs {
         let shift = images::shift(self.corruption, self.severity)?;
         let mut stream = validation
             .subset(self.samples, u64::from(self.seed))
-            .shifted(&shift);
+            .shifted(&shift)?;
         if self.liar {
             // Each wrong class in turn.
             let n = stream.n_classes().max(2);
@@ -85,7 +85,7 @@ pub(super) fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outc
     let mut device = connect_to(&args.board, &args.blob, &model)?;
     let bar = progress::bar(stream.len() as u64, "adapt");
     let mut on_step = progress::step(&bar, stop);
-    let (config, learned_from) = (args.config(), images::images(&stream));
+    let (config, learned_from) = (args.config(), images::images(&stream)?);
     let flash = args
         .board
         .flash
@@ -179,9 +179,9 @@ fn report(
         );
     }
     let clean = images::load_test(&args.data)?.subset(args.test_images, u64::from(args.seed));
-    let shifted = clean.shifted(&images::shift(args.corruption, args.severity)?);
+    let shifted = clean.shifted(&images::shift(args.corruption, args.severity)?)?;
     for (name, test) in [("shifted test", &shifted), ("clean test", &clean)] {
-        let test: Images<'_> = images::images(test);
+        let test: Images<'_> = images::images(test)?;
         say!(
             "{name:<13} before {:.2} %, after {:.2} % of {} images",
             evaluate(model, test)?.accuracy_pct(),

@@ -125,10 +125,13 @@ impl Shifted {
                 ..planned
             },
         };
-        let cameras = self.cameras.iter().map(|(stream, measured)| Camera {
-            stream: images::images(stream),
-            measured: images::images(measured),
-        });
+        let mut cameras = vec![];
+        for (stream, measured) in &self.cameras {
+            cameras.push(Camera {
+                stream: images::images(stream)?,
+                measured: images::images(measured)?,
+            });
+        }
         Ok(plasticity::accuracy_after(
             &model,
             config,

@@ -37,12 +37,12 @@ pub fn glance(
         let batch = |from: u32, to: u32| {
             let indices: Vec<u32> = (from..to).collect();
             let label = |&i: &u32| job.images.labels[i as usize];
-            Batch {
-                pixels: Augment::NONE.batch(&job.images, &indices, (0, 0)),
+            Ok::<_, LearnError>(Batch {
+                pixels: Augment::NONE.batch(&job.images, &indices, (0, 0))?,
                 labels: indices.iter().map(label).collect(),
-            }
+            })
         };
-        let (first, second) = (batch(0, n / 2), batch(n / 2, n));
+        let (first, second) = (batch(0, n / 2)?, batch(n / 2, n)?);
         let at = Place {
             step: 0,
             draw,

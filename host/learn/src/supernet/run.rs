@@ -2,22 +2,24 @@
 
 mod epoch;
 mod evolve;
+mod feed;
 
 use super::SupernetJob;
 use super::adam::Adam;
 use super::architecture::{Draw, Tables};
 use super::checkpoint::{Saved, identity};
 use super::evolution::Cma;
-use super::gradient::{Batch, Engine, LOGITS, Place, WEIGHTS};
+use super::gradient::{Engine, LOGITS, Place, WEIGHTS};
 use super::memory::peak_bytes;
+use crate::LearnError;
+use crate::ahead::ahead;
 use crate::checkpoint::{self, Identity};
 use crate::ops::LearnOps;
 use crate::optimizer::{Sgd, schedule};
 use crate::random::{Purpose, stream};
-use crate::{Augment, LearnError};
 use aplysia_space::darts::Genotype;
 use aplysia_space::{Rule, darts};
-use rand::seq::SliceRandom;
+use feed::{Feed, Step};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
@@ -166,8 +168,7 @@ struct Run<'a, B: LearnOps> {
     job: &'a SupernetJob<'a>,
     engine: Engine<'a, B>,
     identity: Option<Identity>,
-    /// Images of the weights, and of the architecture.
-    halves: [Vec<u32>; 2],
+    feed: Feed<'a>,
     /// None before the first generation.
     cma: Option<Cma>,
     state: State,
@@ -178,14 +179,11 @@ impl<'a, B: LearnOps> Run<'a, B> {
         let seed = job.training.seed;
         let engine = Engine::new(job, device);
         let logits = engine.layout.first(seed);
-        let mut first: Vec<u32> = (0..job.images.len() as u32).collect();
-        first.shuffle(&mut stream(seed, Purpose::Halves, 0, 0));
-        let second = first.split_off(first.len() / 2);
         let mut run = Self {
             job,
             engine,
             identity: job.checkpoint.map(|_| identity(job)),
-            halves: [first, second],
+            feed: Feed::new(job),
             cma: None,
             state: State {
                 step: 0,
@@ -210,35 +208,33 @@ impl<'a, B: LearnOps> Run<'a, B> {
         Ok(run)
     }
 
-    fn batch_len(&self) -> usize {
-        self.job.training.batch.min(self.halves[0].len())
-    }
-
-    fn steps_per_epoch(&self) -> u64 {
-        (self.halves[0].len() / self.batch_len()) as u64
-    }
-
     fn n_steps(&self) -> u64 {
-        self.job.config.epochs as u64 * self.steps_per_epoch()
+        self.job.config.epochs as u64 * self.feed.steps_per_epoch()
     }
 
     /// Finished epochs.
     fn epoch(&self) -> usize {
-        (self.state.step / self.steps_per_epoch()) as usize
+        (self.state.step / self.feed.steps_per_epoch()) as usize
     }
 
     fn run(
+        self,
+        observer: &mut dyn FnMut(SupernetProgress) -> ControlFlow<()>,
+    ) -> Result<Found, LearnError> {
+        let batches = self.feed.clone().steps(self.state.step, self.n_steps());
+        ahead(batches, |batches| self.steps(batches, observer))
+    }
+
+    /// Searches on `batches` to its end.
+    fn steps(
         mut self,
+        batches: &mut dyn Iterator<Item = Result<Step, LearnError>>,
         observer: &mut dyn FnMut(SupernetProgress) -> ControlFlow<()>,
     ) -> Result<Found, LearnError> {
         let n_steps = self.n_steps();
-        let mut orders = (usize::MAX, self.halves.clone());
         let mut finished = true;
         while self.state.step < n_steps && !self.state.stopped {
-            if orders.0 != self.epoch() {
-                orders = (self.epoch(), self.orders());
-            }
-            if let Some(flow) = self.evolve(&orders.1[1], observer)? {
+            if let Some(flow) = self.evolve(observer)? {
                 if flow.is_break() {
                     self.save()?;
                     finished = false;
@@ -246,16 +242,17 @@ impl<'a, B: LearnOps> Run<'a, B> {
                 }
                 continue;
             }
-            let at = (self.state.step % self.steps_per_epoch()) as usize * self.batch_len();
-            let batches = orders.1.each_ref().map(|o| &o[at..at + self.batch_len()]);
-            let loss = self.step(batches)?;
+            let Some(step) = batches.next() else {
+                break;
+            };
+            let loss = self.step(&step?)?;
             let mut flow = observer(SupernetProgress::Step {
                 step: self.state.step,
                 n_steps,
                 loss,
                 peak_bytes: peak_bytes(),
             });
-            if self.state.step.is_multiple_of(self.steps_per_epoch()) {
+            if self.state.step.is_multiple_of(self.feed.steps_per_epoch()) {
                 self.close_epoch()?;
                 self.save()?;
                 if let (true, Some(record)) = (flow.is_continue(), self.state.history.last()) {
@@ -277,28 +274,8 @@ impl<'a, B: LearnOps> Run<'a, B> {
         })
     }
 
-    /// The images of the epoch under way in their order: the weights', then the architecture's.
-    fn orders(&self) -> [Vec<u32>; 2] {
-        let (seed, epoch) = (self.job.training.seed, self.epoch() as u64);
-        let mut orders = self.halves.clone();
-        orders[0].shuffle(&mut stream(seed, Purpose::Order, 0, epoch));
-        orders[1].shuffle(&mut stream(seed, Purpose::Halves, 1, epoch));
-        orders
-    }
-
-    /// The images `indices`, changed as `augment` says; `half` and the step choose how.
-    fn batch(&self, augment: &Augment, indices: &[u32], half: u64) -> Batch {
-        let images = &self.job.images;
-        let label = |&i: &u32| images.labels[i as usize];
-        let time = 2 * self.state.step + half;
-        Batch {
-            pixels: augment.batch(images, indices, (self.job.training.seed, time)),
-            labels: indices.iter().map(label).collect(),
-        }
-    }
-
     /// One step of the architecture, once it learns, then one of the weights, whose loss it gives.
-    fn step(&mut self, [for_weights, for_logits]: [&[u32]; 2]) -> Result<f32, LearnError> {
+    fn step(&mut self, step: &Step) -> Result<f32, LearnError> {
         let c = self.job.config;
         let draw = self.draw();
         let at = Place {
@@ -306,15 +283,14 @@ impl<'a, B: LearnOps> Run<'a, B> {
             draw: &draw,
             bonus: self.bonus(),
         };
-        let train = self.batch(&self.job.training.augment, for_weights, 0);
-        if self.epoch() >= c.warm_epochs && c.evolution.is_none() {
-            let valid = self.batch(&self.job.training.augment, for_logits, 1);
+        let train = &step.weights;
+        if let Some(valid) = &step.architecture {
             let logits = &self.state.logits;
             let (look, grad) = if c.second_order {
                 let lr = self.lr();
-                self.engine.look_ahead((&train, &valid), logits, lr, at)?
+                self.engine.look_ahead((train, valid), logits, lr, at)?
             } else {
-                self.engine.look(&valid, logits, LOGITS, at)?.split(logits)
+                self.engine.look(valid, logits, LOGITS, at)?.split(logits)
             };
             let mut numbers = logits.numbers();
             let (lr, decay) = (c.alpha_lr, c.alpha_weight_decay);
@@ -322,9 +298,9 @@ impl<'a, B: LearnOps> Run<'a, B> {
                 .adam
                 .step(&mut numbers, &grad.numbers(), lr, decay);
             self.state.logits = self.state.logits.with(&numbers);
-            self.state.sums[1].add(look.loss, look.n_right, for_logits.len());
+            self.state.sums[1].add(look.loss, look.n_right, valid.labels.len());
         }
-        let look = self.engine.look(&train, &self.state.logits, WEIGHTS, at)?;
+        let look = self.engine.look(train, &self.state.logits, WEIGHTS, at)?;
         let now = (self.state.step, self.n_steps(), self.factor());
         let optimizer = Sgd {
             lr: self.lr(),
@@ -336,7 +312,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
         optimizer.step(model.params_mut(), look.by_weights);
         model.learn_locally(&look.taped, &self.job.training.local, now);
         model.constrain();
-        self.state.sums[0].add(look.loss, look.n_right, for_weights.len());
+        self.state.sums[0].add(look.loss, look.n_right, train.labels.len());
         self.state.step += 1;
         Ok(look.loss)
     }

@@ -1,6 +1,6 @@
 //! How much the gradients of a run differ from batch to batch, at the step where its checkpoint stands.
 
-use super::{Job, Order, Run};
+use super::{Batches, Job, Run};
 use crate::network::{check_operations, numbers};
 use crate::{LearnError, ops::LearnOps};
 use serde::{Deserialize, Serialize};
@@ -70,12 +70,10 @@ impl Sums {
 
 impl<B: LearnOps> Run<'_, B> {
     fn noise(mut self, n_batches: usize) -> Result<Vec<Option<GradientNoise>>, LearnError> {
-        let mut order = Order::default();
         let mut layers: Vec<Sums> = vec![];
-        for _ in 0..n_batches {
-            let indices = self.next(&mut order);
-            let pass = self.pass(indices);
-            self.answers(&pass, indices)?;
+        for batch in Batches::new(self.job, self.step).take(n_batches) {
+            let pass = self.pass(batch?);
+            self.answers(&pass)?;
             layers.resize(pass.taped.leaves.len(), Sums::default());
             let mut grads = pass.grads.into_iter();
             for (sums, leaves) in layers.iter_mut().zip(&pass.taped.leaves) {

@@ -91,7 +91,9 @@ impl<B: LearnOps> Run<'_, B> {
         if !due || epoch <= c.warm_epochs {
             return Ok(None);
         }
-        let batch = self.batch(&Augment::NONE, &self.halves[1][..self.batch_len()], 1);
+        let some = &self.feed.halves[1][..self.feed.batch_len()];
+        let at = (self.state.step, 1);
+        let batch = self.feed.batch(&Augment::NONE, some, at)?;
         // The same random numbers each time, so that the values compare.
         let draw = self.draw_at(0);
         let at = Place {

@@ -12,14 +12,12 @@ use std::ops::ControlFlow;
 
 impl<B: LearnOps> Run<'_, B> {
     /// Judges a generation and moves the logits, if one is due before the next step of the weights; gives what
-    /// `observer` said, after a break between two candidates nothing has changed. `order` are the architecture's
-    /// images.
+    /// `observer` said, after a break between two candidates nothing has changed.
     ///
     /// # Errors
     /// [`LearnError::Diverged`], [`LearnError::Evolution`].
     pub(super) fn evolve(
         &mut self,
-        order: &[u32],
         observer: &mut dyn FnMut(SupernetProgress) -> ControlFlow<()>,
     ) -> Result<Option<ControlFlow<()>>, LearnError> {
         let Some(c) = self.job.config.evolution else {
@@ -30,7 +28,7 @@ impl<B: LearnOps> Run<'_, B> {
         if generations >= epochs * c.generations {
             return Ok(None);
         }
-        let batches = self.batches(order, generations * c.batches, c.batches);
+        let batches = self.batches(generations * c.batches, c.batches)?;
         let now = self.state.logits.clone();
         let (loss, right) = self.judge(&batches, &now)?;
         let q = self.engine.layout.coefficients(&now);
@@ -89,12 +87,14 @@ impl<B: LearnOps> Run<'_, B> {
 
     /// `n` batches of the architecture's images, from number `first` on, each with the random numbers of its
     /// draws.
-    fn batches(&self, order: &[u32], first: usize, n: usize) -> Vec<Batch> {
-        let len = self.batch_len();
+    fn batches(&self, first: usize, n: usize) -> Result<Vec<Batch>, LearnError> {
+        let [_, order] = self.feed.orders(self.epoch() as u64);
+        let len = self.feed.batch_len();
         let n_whole = order.len() / len;
         let batch = |i: usize| {
-            let from = i % n_whole * len;
-            self.batch(&self.job.training.augment, &order[from..from + len], 1)
+            let some = &order[i % n_whole * len..][..len];
+            let at = (self.state.step, 1);
+            self.feed.batch(&self.job.training.augment, some, at)
         };
         (first..first + n).map(batch).collect()
     }
