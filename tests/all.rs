@@ -61,6 +61,8 @@ mod sums;
 
 /// Means compared: Welch's test and Holm's correction.
 mod comparison;
+/// The evidence for mixed rules as a page, from the stored results.
+mod evidence_page;
 /// Reports: every trial shown, well-formed, nothing from outside, hostile names, the Optuna journal.
 mod report;
 

@@ -2,6 +2,7 @@
 
 use aplysia_report::figure::cell::drawings;
 use aplysia_report::figure::graph::graphs;
+use aplysia_report::figure::{main_rule, rules_in_words};
 use aplysia_report::{
     Attacked, Epoch, Findings, Run, Search, Strength, Supernet, SupernetEpoch, optuna, page, svg,
 };
@@ -11,7 +12,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const HOSTILE: &str = "</title><script>alert(1)</script>\"onload='x'&\u{1}";
+pub(crate) const HOSTILE: &str = "</title><script>alert(1)</script>\"onload='x'&\u{1}";
 
 fn record() -> Record<McuSpace> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/fashion-mnist-m4/search");
@@ -44,7 +45,8 @@ fn findings(name: &str) -> Findings {
     };
     let attacked = Attacked {
         name: name.into(),
-        network: network.clone(),
+        rules: rules_in_words(&network),
+        main_rule: main_rule(&network),
         n_images: 200,
         clean_pct: 91.0,
         strengths: vec![strength(2.0), strength(8.0)],
@@ -67,7 +69,7 @@ fn findings(name: &str) -> Findings {
 }
 
 /// Whether every element is closed in order and every `&` begins an entity; `void` need no closing.
-fn check_markup(text: &str, void: &[&str]) {
+pub(crate) fn check_markup(text: &str, void: &[&str]) {
     let mut open: Vec<&str> = vec![];
     let mut rest = text;
     while let Some(at) = rest.find('<') {
@@ -93,7 +95,7 @@ fn check_markup(text: &str, void: &[&str]) {
     assert!(open.is_empty(), "{open:?}");
 }
 
-fn check_alone(text: &str) {
+pub(crate) fn check_alone(text: &str) {
     let text = text.replace("http://www.w3.org/2000/svg", "");
     for word in [
         "http:", "https:", "//", "url(", "@import", "<script", "src=", "href=", "onload='",

@@ -86,10 +86,12 @@ pub(crate) enum Command {
                             aplysia train BIODARTS --out paper --preset cifar10 --data cifar-10-batches-bin"
     )]
     Train(TrainArgs),
-    /// A study as one HTML page: Pareto front, history, networks by rule, costs; with runs and models.
+    /// A study as one HTML page: Pareto front, history, networks by rule, costs; with runs and models. Of a
+    /// `study paper` the claims, accuracies, alignment, gradients, attacks.
     #[command(after_help = "Examples:\n  aplysia report studies/first\n  \
                       aplysia report studies/first --run run-1,run-2 --model models/mine --svg figures\n  \
-                      aplysia report studies/first --optuna first.log   # optuna-dashboard first.log")]
+                      aplysia report studies/first --optuna first.log   # optuna-dashboard first.log\n  \
+                      aplysia report studies/paper   # of `aplysia study paper`")]
     Report(ReportArgs),
     /// Accuracy of a trained run (float) or of a blob (int8) on the test images.
     #[command(after_help = "Examples:\n  aplysia evaluate run\n  \
@@ -188,7 +190,7 @@ pub(crate) struct DataArgs {
 
 #[derive(Args)]
 pub(crate) struct ReportArgs {
-    /// The study folder; a search may be running in it.
+    /// The folder of a search, which may be running in it, or of a `study paper` or its results.
     pub(crate) study: PathBuf,
     #[command(flatten)]
     pub(crate) data: DataArgs,

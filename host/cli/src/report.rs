@@ -1,4 +1,5 @@
-//! `aplysia report`: a study, training runs and models as a page, figures and an Optuna journal.
+//! `aplysia report`: a study, training runs and models as a page, figures and an Optuna journal; the evidence of a
+//! `study paper` as a page and figures.
 //!
 //! The study is read, never opened: a search may be running in it.
 
@@ -11,20 +12,26 @@ use anyhow::{Context, Result, ensure};
 use aplysia_attack::{Attack, Headline, Summary};
 use aplysia_deploy::Card;
 use aplysia_learn::{TrainConfig, supernet};
+use aplysia_report::evidence::Evidence;
+use aplysia_report::figure::{arms, main_rule, rules_in_words};
 use aplysia_report::{
-    Attacked, Epoch, Findings, Release, Run, Search, Strength, Supernet, SupernetEpoch, optuna,
-    page,
+    Attacked, Epoch, Figure, Findings, Release, Run, Search, Strength, Supernet, SupernetEpoch,
+    optuna, page,
 };
 use aplysia_search::{Costs, Record, learned_dir};
 use aplysia_space::darts::Skeleton;
 use aplysia_space::{DartsSpace, Design, McuSpace, NasBench201Space, Network, Shape};
-use std::path::Path;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
 
 /// Writes what was asked for.
 ///
 /// # Errors
 /// No study, no finished run, no card there; other data; a folder that cannot be written.
 pub(crate) fn run(args: &ReportArgs) -> Result<Outcome> {
+    if let Some(results) = results(&args.study) {
+        return evidence(args, &results);
+    }
     let data = TrainingImages::load(&args.data)?.splits.train;
     let (input, n_classes) = (images::shape(&data), data.n_classes());
     let findings = Findings {
@@ -45,23 +52,60 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Outcome> {
             .map(|dir| attacked(dir, input, n_classes))
             .collect::<Result<_>>()?,
     };
+    write(args, &page::html(&findings), &page::figures(&findings))?;
+    if let Some(path) = &args.optuna {
+        run_folder::write(path, optuna::journal(&findings.search).as_bytes())?;
+        say!("wrote {}", path.display());
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes the page, and the figures if they are wanted.
+fn write(args: &ReportArgs, html: &str, figures: &[Figure]) -> Result<()> {
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| args.study.join("report.html"));
-    run_folder::write(&out, page::html(&findings).as_bytes())?;
+    run_folder::write(&out, html.as_bytes())?;
     say!("wrote {}", out.display());
     if let Some(dir) = &args.svg {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let figures = page::figures(&findings);
-        for figure in &figures {
+        for figure in figures {
             let path = dir.join(format!("{}.svg", figure.name));
             run_folder::write(&path, figure.file().as_bytes())?;
         }
         say!("wrote {} figures to {}", figures.len(), dir.display());
     }
-    if let Some(path) = &args.optuna {
-        run_folder::write(path, optuna::journal(&findings.search).as_bytes())?;
-        say!("wrote {}", path.display());
-    }
+    Ok(())
+}
+
+/// Where the results of a `study paper` are, if `dir` is its folder or that of its results.
+fn results(dir: &Path) -> Option<PathBuf> {
+    let is_search = dir.join("study.toml").exists();
+    let places = [dir.join("results"), dir.into()];
+    let mut places = places.into_iter().filter(|_| !is_search);
+    places.find(|place| place.join("summary.json").exists())
+}
+
+/// What `summary.json` holds of them; the rest follows from it.
+#[derive(Deserialize)]
+struct Results {
+    evidence: Evidence,
+}
+
+/// The page of the evidence in `results`.
+fn evidence(args: &ReportArgs, results: &Path) -> Result<Outcome> {
+    let others = [&args.runs, &args.models, &args.robust];
+    ensure!(
+        others.iter().all(|dirs| dirs.is_empty()) && args.optuna.is_none(),
+        "--run, --model, --robust and --optuna belong to the report of a search; {} is a `study paper`",
+        args.study.display()
+    );
+    let path = results.join("summary.json");
+    let found: Results = serde_json::from_slice(&blob::read_file(&path)?)
+        .with_context(|| format!("{} is not the evidence of a `study paper`", path.display()))?;
+    // Beside the results of earlier versions, too, but not needed.
+    let settings = std::fs::read_to_string(results.join("settings.toml")).unwrap_or_default();
+    let html = page::evidence(&name(&args.study), &found.evidence, &settings);
+    write(args, &html, &arms::all(&found.evidence))?;
     Ok(Outcome::Done)
 }
 
@@ -77,7 +121,8 @@ fn search(dir: &Path, digest: &str, n_classes: usize) -> Result<Search> {
     let study = dir.join("study.toml");
     let bytes = blob::read_file(&study).with_context(|| {
         format!(
-            "{} is not the folder of a study; give one that `aplysia search` wrote, and runs by --run",
+            "{} is not the folder of a study; give one that `aplysia search` wrote or `aplysia study paper` finished, \
+             and runs by --run",
             dir.display()
         )
     })?;
@@ -168,6 +213,9 @@ fn training(dir: &Path, input: Shape, n_classes: usize) -> Result<Run> {
 /// The network under attack whose evaluation is in `dir`.
 fn attacked(dir: &Path, input: Shape, n_classes: usize) -> Result<Attacked> {
     let record = robust::Record::read(dir)?;
+    let network = Design::from_toml(&record.genotype)?
+        .lower(input, n_classes)
+        .with_context(|| format!("{} is of other images", dir.display()))?;
     let summary = &record.summary;
     let pixel = summary
         .rows
@@ -175,9 +223,8 @@ fn attacked(dir: &Path, input: Shape, n_classes: usize) -> Result<Attacked> {
         .find(|r| r.cell.attack == Attack::OnePixel);
     Ok(Attacked {
         name: record.run,
-        network: Design::from_toml(&record.genotype)?
-            .lower(input, n_classes)
-            .with_context(|| format!("{} is of other images", dir.display()))?,
+        rules: rules_in_words(&network),
+        main_rule: main_rule(&network),
         n_images: summary.n_images,
         clean_pct: summary.clean_pct,
         strengths: strengths(summary),

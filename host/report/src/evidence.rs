@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Everything measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Evidence {
     /// Images that choices are made on.
     pub n_valid: usize,
@@ -25,12 +25,12 @@ pub struct Evidence {
 }
 
 /// A search and what it chose.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Searched {
     /// Its name.
     pub name: String,
     /// The space of its networks.
-    pub space: &'static str,
+    pub space: String,
     /// Images that they are trained on.
     pub n_train: usize,
     /// Epochs of their trainings.
@@ -71,7 +71,7 @@ pub struct OnDevice {
 }
 
 /// Which rules a network learns by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Those that the search found.
@@ -93,7 +93,7 @@ impl fmt::Display for Kind {
 }
 
 /// A network under one assignment of rules.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Arm {
     /// The search whose genotype it has.
     pub search: String,
@@ -108,7 +108,7 @@ pub struct Arm {
 }
 
 /// One training.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trained {
     /// Its seed.
     pub seed: u64,
@@ -125,7 +125,7 @@ pub struct Trained {
 }
 
 /// Variance of the gradient between batches, over all weights.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Noise {
     /// Epochs trained before; 0: the first weights.
     pub epoch: usize,
@@ -136,7 +136,7 @@ pub struct Noise {
 }
 
 /// What is left under attack.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Attacked {
     /// Images attacked.
     pub n_images: usize,
@@ -225,7 +225,7 @@ impl Evidence {
         let draws: Vec<f64> = draws.map(|arm| arm.mean_test_pct()).collect();
         let space = |name: &str| {
             let named = self.searches.iter().find(|s| s.name == name);
-            named.map(|s| s.space)
+            named.map(|s| &s.space)
         };
         let elsewhere = self.arms.iter().filter(|a| {
             a.search != search && a.kind == Kind::Searched && space(&a.search) == space(search)

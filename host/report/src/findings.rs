@@ -1,9 +1,9 @@
 //! What a report is made from: a study, training runs and released models, in plain numbers.
 
 use aplysia_search::{Costs, Limits, Record, Space};
-use aplysia_space::Network;
-use serde::Serialize;
+use aplysia_space::{Network, Rule};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Everything one report shows.
@@ -200,8 +200,10 @@ pub struct Release {
 pub struct Attacked {
     /// Its name, any text.
     pub name: String,
-    /// What was attacked.
-    pub network: Network,
+    /// The rules of the network by the share of weights they train.
+    pub rules: String,
+    /// The rule of most weights.
+    pub main_rule: Rule,
     /// Test images attacked.
     pub n_images: usize,
     /// Percent of them answered right before any attack.
@@ -214,7 +216,7 @@ pub struct Attacked {
 
 /// Percent of the images that withstand all attacks of a kind whose pixels change by `epsilon_255` at most; none
 /// where no such attack was tried.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Strength {
     /// In 1/255.
     pub epsilon_255: f64,

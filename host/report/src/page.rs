@@ -1,6 +1,9 @@
 //! The page: one HTML file that needs nothing else.
 
+mod evidence;
 mod table;
+
+pub use evidence::evidence;
 
 use crate::figure::{curves, graph, history, pareto, robustness, rules_in_words, share, supernet};
 use crate::findings::{Findings, Search};
@@ -74,12 +77,7 @@ fn named(findings: &Findings) -> Vec<(String, &Network)> {
 /// The whole file.
 pub fn html(findings: &Findings) -> String {
     let search = &findings.search;
-    let name = escape(&search.name);
-    let mut body = format!(
-        "<header><span class=\"soft\">Aplysia · architecture search with learning rules</span>\n\
-         <h1>{name}</h1></header>\n{}",
-        tiles(search)
-    );
+    let mut body = tiles(search);
     body += &section(
         "Pareto front",
         "Every trial that trained on all rungs (grey), and the front (green, with the trial's number): \
@@ -167,12 +165,23 @@ pub fn html(findings: &Findings) -> String {
         table::trials(search),
         escape(&search.config)
     );
+    document(
+        "architecture search with learning rules",
+        &search.name,
+        &body,
+    )
+}
+
+/// A file with this `body`, about `what` of the study `name`.
+fn document(what: &str, name: &str, body: &str) -> String {
+    let name = escape(name);
     let (figures, page) = (palette::style(), include_str!("page.css"));
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{name}</title>\n<style>\n{page}{figures}</style>\n</head>\n<body>\n<main>\n{body}</main>\n\
+         <title>{name}</title>\n<style>\n{page}{figures}</style>\n</head>\n<body>\n<main>\n\
+         <header><span class=\"soft\">Aplysia · {what}</span>\n<h1>{name}</h1></header>\n{body}</main>\n\
          </body>\n</html>\n"
     )
 }
@@ -229,7 +238,12 @@ fn tiles(search: &Search) -> String {
         )),
         best,
     ];
-    let tiles = tiles.iter().flatten().map(|(number, text)| {
+    tiles_of(&tiles.into_iter().flatten().collect::<Vec<_>>())
+}
+
+/// Numbers, each with what it is.
+fn tiles_of(tiles: &[(String, String)]) -> String {
+    let tiles = tiles.iter().map(|(number, text)| {
         format!("<div class=\"card tile\"><b>{number}</b><span>{text}</span></div>\n")
     });
     format!(

@@ -1,9 +1,11 @@
-//! One genotype under many assignments of rules: accuracies, alignment and variance of the gradient.
+//! One genotype under many assignments of rules: accuracies, alignment, variance of the gradient, attacks.
 
 use super::curves::{Curve, NAMES, draw_curves};
 use super::frame::{draw, horizontal, vertical};
+use super::robustness;
 use super::share::shortened;
-use crate::evidence::{Arm, Kind, mean};
+use crate::evidence::{Arm, Evidence, Kind, mean};
+use crate::findings::Attacked;
 use crate::scale::Scale;
 use crate::svg::{Anchor, Figure};
 
@@ -106,8 +108,10 @@ pub fn alignment(search: &str, arms: &[&Arm]) -> Figure {
     figure
 }
 
-/// Variance of the gradient relative to its length, by epoch; in powers of ten.
-pub fn noise(search: &str, arms: &[&Arm]) -> Figure {
+/// Variance of the gradient relative to its length, by epoch; in powers of ten. None where it was not measured.
+pub fn noise(search: &str, arms: &[&Arm]) -> Option<Figure> {
+    let mut runs = arms.iter().flat_map(|arm| &arm.runs);
+    runs.find(|run| !run.noise.is_empty())?;
     let title = format!("Variance of the gradient by epoch: {search}");
     let mut figure = Figure::new(&format!("gradient-{search}"), &title, 540.0, 360.0);
     let of = |arm: &Arm| -> Vec<(usize, f64)> {
@@ -126,17 +130,45 @@ pub fn noise(search: &str, arms: &[&Arm]) -> Figure {
     let values = arms.iter().flat_map(|arm| of(arm)).map(|(_, v)| v);
     let y = Scale::around(values, vertical(figure.height));
     by_epoch(&mut figure, arms, &y, of, "variance : mean² (power of ten)");
-    figure
+    Some(figure)
 }
 
-/// The figures of one genotype under many assignments.
-pub fn all(search: &str, arms: &[&Arm]) -> Vec<Figure> {
-    let mut figures = vec![accuracies(search, arms), alignment(search, arms)];
-    if arms
+/// What attacks leave of the first attacked training of every network, random assignments left out. None if no
+/// network was attacked.
+pub fn worst_case(search: &str, arms: &[&Arm]) -> Option<Figure> {
+    let shown = arms
         .iter()
-        .any(|arm| arm.runs.iter().any(|run| !run.noise.is_empty()))
-    {
-        figures.push(noise(search, arms));
+        .filter(|arm| !matches!(arm.kind, Kind::Random(_)));
+    let attacked = shown.filter_map(|arm| {
+        let found = arm.runs.iter().find_map(|run| run.attacked.as_ref())?;
+        Some(Attacked {
+            name: arm.kind.to_string(),
+            rules: arm.rules.clone(),
+            main_rule: arm.main_rule,
+            n_images: found.n_images,
+            clean_pct: found.clean_pct,
+            strengths: found.strengths.clone(),
+            one_pixel_pct: None,
+        })
+    });
+    let attacked: Vec<Attacked> = attacked.collect();
+    let mut figure = robustness::worst_case(&attacked);
+    figure.name = format!("robustness-{search}");
+    figure.title += &format!(": {search}");
+    (!attacked.is_empty()).then_some(figure)
+}
+
+/// The figures of every genotype that was trained under many assignments.
+pub fn all(evidence: &Evidence) -> Vec<Figure> {
+    let mut figures = vec![];
+    for search in evidence.searches.iter().filter(|s| s.has_controls) {
+        let (name, arms) = (&search.name, evidence.group(&search.name));
+        figures.extend([accuracies(name, &arms), alignment(name, &arms)]);
+        figures.extend(
+            [noise(name, &arms), worst_case(name, &arms)]
+                .into_iter()
+                .flatten(),
+        );
     }
     figures
 }

@@ -2,7 +2,6 @@
 
 use super::curves::{Curve, NAMES, draw_curves};
 use super::frame::{arrow_to_better, draw, horizontal, vertical};
-use super::main_rule;
 use crate::findings::{Attacked, Strength};
 use crate::scale::Scale;
 use crate::svg::Figure;
@@ -52,7 +51,7 @@ pub fn gradients(attacked: &Attacked, number: usize) -> Figure {
 }
 
 fn class(attacked: &Attacked) -> String {
-    format!("curve line-{}", main_rule(&attacked.network))
+    format!("curve line-{}", attacked.main_rule)
 }
 
 fn frame(name: &str, title: &str, attacked: &[Attacked]) -> (Figure, Scale, Scale) {

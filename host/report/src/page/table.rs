@@ -7,7 +7,7 @@ use aplysia_search::Costs;
 use aplysia_space::Network;
 
 /// Rows under a head; `words` are the columns of text. Cells are escaped here.
-fn table(head: &[&str], words: &[usize], rows: &[(bool, Vec<String>)]) -> String {
+pub(super) fn table(head: &[&str], words: &[usize], rows: &[(bool, Vec<String>)]) -> String {
     let class = |at: usize| {
         if words.contains(&at) {
             " class=\"words\""
@@ -94,7 +94,7 @@ pub(super) fn costs(findings: &Findings) -> String {
 }
 
 /// `91.63 ± 0.24 %`, or what is there.
-fn spread(percent: &[f64]) -> String {
+pub(super) fn spread(percent: &[f64]) -> String {
     match mean_and_deviation(percent) {
         None => String::new(),
         Some((mean, None)) => format!("{mean:.2} %"),
@@ -203,7 +203,7 @@ pub(super) fn attacked(findings: &Findings) -> String {
                     percent(s.masked_pct),
                     percent(a.one_pixel_pct),
                     a.n_images.to_string(),
-                    rules_in_words(&a.network),
+                    a.rules.clone(),
                 ],
             ));
         }

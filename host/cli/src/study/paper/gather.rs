@@ -7,9 +7,7 @@ use crate::{images, report, train};
 use anyhow::{Context, Result};
 use aplysia_data::Dataset;
 use aplysia_learn::Device;
-use aplysia_report::Figure;
 use aplysia_report::evidence::{Arm, Attacked, Evidence, Noise, Searched, Trained, claims, tables};
-use aplysia_report::figure::robustness::worst_case;
 use aplysia_report::figure::{arms, main_rule, rules_in_words};
 use aplysia_space::Rule;
 use serde::Serialize;
@@ -73,7 +71,7 @@ impl Study<'_> {
             let run = self.run_dir(network, self.settings.seeds[0]);
             searches.push(Searched {
                 name: search.name.clone(),
-                space: network.design.space(),
+                space: network.design.space().into(),
                 n_train: RunFolder::load(&run)?.record.n_train,
                 epochs: self.settings.training(search).epochs,
                 n_trials: chosen.n_trials,
@@ -132,50 +130,13 @@ impl Study<'_> {
         })
     }
 
-    /// The first attacked training of every network of `search`, random assignments left out.
-    fn attacked(
-        &self,
-        search: &str,
-        evidence: &Evidence,
-        networks: &[Network<'_>],
-    ) -> Result<Vec<aplysia_report::Attacked>> {
-        let mut all = vec![];
-        for (arm, network) in evidence.arms.iter().zip(networks) {
-            let found = arm.runs.iter().find_map(|run| run.attacked.as_ref());
-            let shown = arm.search == search && !matches!(arm.kind, Kind::Random(_));
-            let Some(found) = found.filter(|_| shown) else {
-                continue;
-            };
-            all.push(aplysia_report::Attacked {
-                name: arm.kind.to_string(),
-                network: network
-                    .design
-                    .lower(images::shape(&self.test), self.test.n_classes())?,
-                n_images: found.n_images,
-                clean_pct: found.clean_pct,
-                strengths: found.strengths.clone(),
-                one_pixel_pct: None,
-            });
-        }
-        Ok(all)
-    }
-
     /// Writes README.md, summary.json, the settings and the figures.
     pub(super) fn write(&self, networks: &[Network<'_>]) -> Result<()> {
         let evidence = self.evidence(networks)?;
         let results = self.args.results.clone();
         let dir = results.unwrap_or_else(|| self.args.out.join("results"));
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let mut figures: Vec<Figure> = vec![];
-        for search in evidence.searches.iter().filter(|s| s.has_controls) {
-            figures.extend(arms::all(&search.name, &evidence.group(&search.name)));
-            let attacked = self.attacked(&search.name, &evidence, networks)?;
-            if !attacked.is_empty() {
-                let mut figure = worst_case(&attacked);
-                figure.name = format!("robustness-{}", search.name);
-                figures.push(figure);
-            }
-        }
+        let figures = arms::all(&evidence);
         for figure in &figures {
             let path = dir.join(format!("{}.svg", figure.name));
             run_folder::write(&path, figure.file().as_bytes())?;
