@@ -99,3 +99,35 @@ fn damage_is_named_and_mended_by_the_same_command() {
         "checkpoint differs"
     );
 }
+
+#[test]
+fn a_search_trains_with_the_options_of_its_rules_and_keeps_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let [options, clipped, plain, none] =
+        ["options.toml", "clipped", "plain", "none"].map(|name| dir.path().join(name));
+    fs::write(&options, "[rules.usf]\ngradient_clip = 0.0009765625\n").unwrap();
+    let line = "search PATH --trials 1 --population 1 --rungs 1 --images 2000 --rules usf";
+    let with = format!("{line} --rule-options PATH");
+    let (done, _, errors) = aplysia(&with, &[&clipped, &options]);
+    assert!(done, "{errors}");
+    let (done, _, errors) = aplysia(line, &[&plain]);
+    assert!(done, "{errors}");
+    let read = |study: &Path, file: &str| fs::read_to_string(study.join(file)).unwrap();
+    let kept = read(&clipped, "study.toml");
+    assert!(kept.contains("gradient_clip = 0.0009765625"), "{kept}");
+    let [a, b] = [&clipped, &plain].map(|study| read(study, "ledger.jsonl"));
+    let (first, score) = a.split_once('\n').unwrap();
+    assert!(b.starts_with(first), "the same candidate");
+    assert!(!b.ends_with(score), "the options changed nothing");
+
+    let resumed = format!("{with} --resume");
+    let (done, _, errors) = aplysia(&resumed, &[&clipped, &options]);
+    assert!(!done && errors.contains("--rule-options"), "{errors}");
+    fs::write(&options, "[rules.usf]\ngradient_clop = 1\n").unwrap();
+    let (done, _, errors) = aplysia(&with, &[&none, &options]);
+    assert!(
+        !done && errors.contains("holds no rule options"),
+        "{errors}"
+    );
+    assert!(!none.exists());
+}

@@ -185,18 +185,19 @@ pub(crate) fn advance<S: Searched>(
 /// The study that `args` describes.
 ///
 /// # Errors
-/// Bounds that cannot be read, or a strategy that learns in a space without a supernet.
+/// Bounds or rule options that cannot be read, or a strategy that learns in a space without a supernet.
 pub(crate) fn config<S: Searched>(
     args: &SearchArgs,
     data: &TrainingImages,
 ) -> Result<StudyConfig<S>> {
     let strategy = args.strategy;
     let is_learned = strategy.is_learned();
+    let training = args.recipe.settings()?;
     let settings = Settings {
         images: args.images.min(data.splits.train.len()),
         feedback_scale: args.feedback_scale,
         device: args.device.clone(),
-        training: Some(args.recipe.settings()).filter(|c| *c != TrainConfig::default()),
+        training: Some(training).filter(|c| *c != TrainConfig::default()),
         supernet: is_learned.then(|| args.supernet.settings(strategy)),
         adapted: Adapted::new(&args.adapted),
     };

@@ -6,13 +6,9 @@ use crate::run_folder::{self, RunFolder, RunRecord};
 use crate::{Outcome, genotype, progress};
 use anyhow::{Context, Result, bail, ensure};
 use aplysia_data::{Dataset, Normalization};
-use aplysia_learn::{
-    Device, GradientNoise, Images, Job, LocalConfig, Progress, RuleOptions, TrainConfig, train,
-};
+use aplysia_learn::{Device, GradientNoise, Images, Job, Progress, TrainConfig, train};
 use aplysia_space::{Design, Network, Rule};
 use indicatif::ProgressBar;
-use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -128,7 +124,7 @@ impl<'a> Training<'a> {
         }
         let record = RunRecord {
             config: self.config.clone(),
-            rule_options: self.args.rule_options.clone(),
+            rule_options: self.args.recipe.rule_options.clone(),
             dataset: Some(self.args.data.dataset.to_string()),
             first_classes: self.args.data.first_classes,
             data_sha256: self.part.digest.clone(),
@@ -269,26 +265,8 @@ fn prepare(args: &TrainArgs, design: &Design) -> Result<()> {
     }
 }
 
-/// What `--rule-options` holds.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RuleSettings {
-    rules: BTreeMap<Rule, RuleOptions>,
-    local: LocalConfig,
-}
-
-fn rule_settings(path: Option<&Path>) -> Result<RuleSettings> {
-    let Some(path) = path else {
-        return Ok(RuleSettings::default());
-    };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the rule options {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("{} holds no rule options", path.display()))
-}
-
 fn config(args: &TrainArgs) -> Result<TrainConfig> {
-    let options = rule_settings(args.rule_options.as_deref())?;
-    let mut settings = args.recipe.settings();
+    let mut settings = args.recipe.settings()?;
     if args.auxiliary > 0.0 {
         settings.auxiliary_weight = args.auxiliary;
     }
@@ -296,8 +274,6 @@ fn config(args: &TrainArgs) -> Result<TrainConfig> {
         epochs: args.epochs,
         drop_path: args.drop_path,
         feedback_scale: args.feedback_scale,
-        rules: options.rules,
-        local: options.local,
         seed: args.seed,
         ..settings
     })

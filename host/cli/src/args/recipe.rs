@@ -1,10 +1,14 @@
 //! Flags that searching and training share: how a network is trained, and the skeleton around cells.
 
 use super::at_least_one;
-use aplysia_learn::{Augment, TrainConfig};
+use anyhow::{Context, Result};
+use aplysia_learn::{Augment, LocalConfig, RuleOptions, TrainConfig};
 use aplysia_space::darts::Stem;
-use aplysia_space::{Coverage, Design, Shape, darts, nasbench201};
+use aplysia_space::{Coverage, Design, Rule, Shape, darts, nasbench201};
 use clap::{ArgAction, Args};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// How a network is trained.
 #[derive(Args, Clone)]
@@ -46,6 +50,10 @@ pub(crate) struct RecipeArgs {
     /// Augmentation: ranges of brightness, contrast, saturation and hue, 0 for none.
     #[arg(long, value_name = "B,C,S,H", default_value = "0,0,0,0", value_parser = jitter)]
     pub(crate) jitter: Jitter,
+    /// TOML file with tables `rules.RULE` (init, gradient_clip, constrain_weights, direct_scale) and `local`
+    /// (feedback, hebb_rate, softhebb_rate, ...) [default: as documented in `learn`].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rule_options: Option<PathBuf>,
 }
 
 /// What `--jitter` takes.
@@ -59,8 +67,14 @@ fn jitter(text: &str) -> Result<Jitter, String> {
 
 impl RecipeArgs {
     /// The settings that these flags stand for; all others as usual.
-    pub(crate) fn settings(&self) -> TrainConfig {
-        TrainConfig {
+    ///
+    /// # Errors
+    /// A file of rule options that cannot be read or holds something else.
+    pub(crate) fn settings(&self) -> Result<TrainConfig> {
+        let RuleSettings { rules, local } = RuleSettings::read(self.rule_options.as_deref())?;
+        Ok(TrainConfig {
+            rules,
+            local,
             batch: self.batch,
             lr: self.lr as f32,
             warmup: self.warmup,
@@ -76,7 +90,26 @@ impl RecipeArgs {
                 jitter: self.jitter,
             },
             ..TrainConfig::default()
-        }
+        })
+    }
+}
+
+/// What `--rule-options` holds.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RuleSettings {
+    rules: BTreeMap<Rule, RuleOptions>,
+    local: LocalConfig,
+}
+
+impl RuleSettings {
+    fn read(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the rule options {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} holds no rule options", path.display()))
     }
 }
 

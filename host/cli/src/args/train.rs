@@ -43,10 +43,6 @@ pub(crate) struct TrainArgs {
     /// Length of the feedback: `weight-norm` (the norm of the weights, one number per layer) or `fixed`.
     #[arg(long, default_value_t = FeedbackScale::WeightNorm)]
     pub(crate) feedback_scale: FeedbackScale,
-    /// TOML file with tables `rules.RULE` (init, gradient_clip, constrain_weights, direct_scale) and `local`
-    /// (feedback, hebb_rate, softhebb_rate, ...) [default: as documented in `learn`].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) rule_options: Option<PathBuf>,
     /// Train on a random subset of this many images.
     #[arg(long, value_parser = at_least_one)]
     pub(crate) images: Option<usize>,
