@@ -1,10 +1,11 @@
-//! Is a difference more than chance? Welch's test for two means, the prediction interval for one value against
-//! draws, and Holm's correction for many tests.
+//! Is a difference more than chance? Welch's test for two means, Student's for pairs, the prediction interval for one
+//! value against draws, and Holm's correction for many tests.
 //!
-//! Sources: B. L. Welch, "The generalization of 'Student's' problem when several different population variances
-//! are involved", Biometrika 34 (1947); G. J. Hahn, W. Q. Meeker, "Statistical Intervals" (1991), 4.8, prediction
-//! of one further observation; S. Holm, "A simple sequentially rejective multiple test procedure",
-//! Scandinavian Journal of Statistics 6 (1979). The distribution of Student's t is `statrs`'.
+//! Sources: "Student" (W. S. Gosset), "The probable error of a mean", Biometrika 6 (1908); B. L. Welch, "The
+//! generalization of 'Student's' problem when several different population variances are involved", Biometrika 34
+//! (1947); G. J. Hahn, W. Q. Meeker, "Statistical Intervals" (1991), 4.8, prediction of one further observation; S. Holm,
+//! "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979). The
+//! distribution of Student's t is `statrs`'.
 
 use crate::findings::mean_and_deviation;
 use serde::Serialize;
@@ -50,6 +51,15 @@ pub fn against_draws(one: f64, drawn: &[f64]) -> Option<Difference> {
     let (mean, deviation) = mean_and_deviation(drawn)?;
     let n = drawn.len() as f64;
     Difference::of(one - mean, deviation? * (1.0 + 1.0 / n).sqrt(), n - 1.0)
+}
+
+/// Whether the mean difference of pairs is 0, differences independent and about normal: `t = m/(s/√n)` with `n − 1`
+/// degrees of freedom. None for fewer than two pairs.
+pub fn paired(pairs: &[(f64, f64)]) -> Option<Difference> {
+    let differences: Vec<f64> = pairs.iter().map(|(a, b)| a - b).collect();
+    let (mean, deviation) = mean_and_deviation(&differences)?;
+    let n = differences.len() as f64;
+    Difference::of(mean, deviation? / n.sqrt(), n - 1.0)
 }
 
 /// Compares the means of two samples of values that are independent and about normal:

@@ -6,7 +6,7 @@
 pub mod claims;
 pub mod tables;
 
-use crate::comparison::{Difference, against_draws, holm, welch};
+use crate::comparison::{Difference, against_draws, holm, paired, welch};
 use aplysia_space::Rule;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,6 +29,8 @@ pub struct Evidence {
 pub struct Searched {
     /// Its name.
     pub name: String,
+    /// What it repeats with another seed: the name of the first search of the kind, its own if it is that.
+    pub procedure: String,
     /// The space of its networks.
     pub space: String,
     /// Images that they are trained on.
@@ -150,20 +152,48 @@ pub struct Attacked {
     pub n_faults: usize,
 }
 
-/// The network as found against another, or against all random assignments.
+/// The networks as found by a procedure against others, or against all random assignments.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    /// The search.
-    pub search: String,
+    /// The procedure.
+    pub procedure: String,
     /// What it is compared with.
     pub with: String,
-    /// Values on both sides: trainings, or one assignment and the random ones, each its mean over the seeds.
+    /// Values on both sides: of one search its trainings, or one assignment and the random ones, each its mean over
+    /// the seeds; of several searches one value each.
     pub n: [usize; 2],
     /// Of test accuracies, in points.
     #[serde(flatten)]
     pub test: Difference,
-    /// Holm's, within the search.
+    /// Holm's, within the procedure.
     pub p_holm: f64,
+}
+
+/// Networks that are taken together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// Those of one kind.
+    Of(Kind),
+    /// Those of all random assignments.
+    Random,
+}
+
+impl Group {
+    fn takes(self, kind: Kind) -> bool {
+        match self {
+            Group::Of(one) => one == kind,
+            Group::Random => matches!(kind, Kind::Random(_)),
+        }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Group::Of(kind) => kind.fmt(f),
+            Group::Random => f.write_str(RANDOM),
+        }
+    }
 }
 
 impl Arm {
@@ -172,20 +202,9 @@ impl Arm {
         self.runs.iter().map(of).collect()
     }
 
-    /// One number of the gradient per training at the last epoch where it was measured.
-    pub fn last_noise(&self, of: impl Fn(&Noise) -> f64) -> Vec<f64> {
-        let last = self.runs.iter().filter_map(|run| run.noise.last());
-        last.map(of).collect()
-    }
-
     /// Mean test accuracy.
     pub fn mean_test_pct(&self) -> f64 {
         mean(&self.values(|run| run.test_pct))
-    }
-
-    /// Mean validation accuracy.
-    pub fn mean_valid_pct(&self) -> f64 {
-        mean(&self.values(|run| run.valid_pct))
     }
 }
 
@@ -203,46 +222,127 @@ impl Evidence {
         self.arms.iter().filter(own).collect()
     }
 
-    /// Test accuracy of the network as found by `search` against that of every other: single rules and what other
-    /// searches of the same space found by Welch's test over the seeds, and all random assignments, of which the one
-    /// found may be a further draw ([`against_draws`] of means over the seeds). Two-sided.
-    pub fn comparisons(&self, search: &str) -> Vec<Comparison> {
-        let group = self.group(search);
-        let test = |arm: &Arm| arm.values(|run| run.test_pct);
-        let Some(found) = group.iter().find(|arm| arm.kind == Kind::Searched) else {
+    /// The first search of every procedure.
+    pub fn procedures(&self) -> impl Iterator<Item = &Searched> {
+        self.searches.iter().filter(|s| s.name == s.procedure)
+    }
+
+    /// The searches by a procedure.
+    pub fn repeats(&self, procedure: &str) -> Vec<&Searched> {
+        let own = |s: &&Searched| s.procedure == procedure;
+        self.searches.iter().filter(own).collect()
+    }
+
+    /// What a table of a procedure has rows for. Draws of one search are told apart, those of several are not: each
+    /// search has its own.
+    pub(crate) fn groups(&self, procedure: &str) -> Vec<Group> {
+        let repeated = self.repeats(procedure).len() > 1;
+        let mut groups = vec![];
+        for arm in self.group(procedure) {
+            let group = match arm.kind {
+                Kind::Random(_) if repeated => Group::Random,
+                kind => Group::Of(kind),
+            };
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups
+    }
+
+    /// A number of the trainings of `group`: of one search all that are known; of several one value each, the mean of
+    /// its own.
+    pub(crate) fn values(
+        &self,
+        procedure: &str,
+        group: Group,
+        of: impl Fn(&Trained) -> Option<f64>,
+    ) -> Vec<Option<f64>> {
+        let known = |search: &Searched| -> Vec<f64> {
+            let arms = self.group(&search.name).into_iter();
+            let arms = arms.filter(|arm| group.takes(arm.kind));
+            arms.flat_map(|arm| &arm.runs).filter_map(&of).collect()
+        };
+        match &self.repeats(procedure)[..] {
+            [only] => known(only).into_iter().map(Some).collect(),
+            many => many
+                .iter()
+                .map(|s| known(s))
+                .map(|v| (!v.is_empty()).then(|| mean(&v)))
+                .collect(),
+        }
+    }
+
+    /// A number of the networks as found against those of `group`: Welch's test over the trainings of one search;
+    /// over several, each has its own genotype, so that values are compared within it ([`paired`]). With the counts.
+    pub(crate) fn compare(
+        &self,
+        procedure: &str,
+        group: Group,
+        of: impl Fn(&Trained) -> Option<f64>,
+    ) -> Option<([usize; 2], Difference)> {
+        let own = self.values(procedure, Group::Of(Kind::Searched), &of);
+        let others = self.values(procedure, group, &of);
+        if self.repeats(procedure).len() > 1 {
+            let both = own.into_iter().zip(others);
+            let pairs: Vec<(f64, f64)> = both.filter_map(|(a, b)| Some((a?, b?))).collect();
+            return Some(([pairs.len(); 2], paired(&pairs)?));
+        }
+        let known = |values: Vec<Option<f64>>| values.into_iter().flatten().collect::<Vec<_>>();
+        let (own, others) = (known(own), known(others));
+        Some(([own.len(), others.len()], welch(&own, &others)?))
+    }
+
+    /// Test accuracy of the networks as found by `procedure` against all others: single rules and random assignments of
+    /// the same genotypes ([`Self::compare`]; the one that a single search found may be a further draw,
+    /// [`against_draws`] of means over the seeds), and what other procedures found in the same space (Welch's test).
+    /// Two-sided.
+    pub fn comparisons(&self, procedure: &str) -> Vec<Comparison> {
+        let repeats = self.repeats(procedure);
+        let Some(first) = repeats.first() else {
             return vec![];
         };
-        let mut others: Vec<(String, Vec<f64>)> = vec![];
-        for arm in group
-            .iter()
-            .filter(|arm| matches!(arm.kind, Kind::Single(_)))
+        let test = |run: &Trained| Some(run.test_pct);
+        let groups = self.groups(procedure);
+        let (random, others): (Vec<Group>, Vec<Group>) =
+            groups.iter().partition(|group| match group {
+                Group::Of(kind) => Group::Random.takes(*kind),
+                Group::Random => true,
+            });
+        let mut compared = vec![];
+        for group in others
+            .into_iter()
+            .filter(|&g| g != Group::Of(Kind::Searched))
         {
-            others.push((arm.kind.to_string(), test(arm)));
+            let test = self.compare(procedure, group, test);
+            compared.extend(test.map(|(n, test)| (group.to_string(), n, test)));
         }
-        let draws = group
-            .iter()
-            .filter(|arm| matches!(arm.kind, Kind::Random(_)));
-        let draws: Vec<f64> = draws.map(|arm| arm.mean_test_pct()).collect();
-        let space = |name: &str| {
-            let named = self.searches.iter().find(|s| s.name == name);
-            named.map(|s| &s.space)
+        let found = |name: &str| -> Vec<f64> {
+            let values = self.values(name, Group::Of(Kind::Searched), test);
+            values.into_iter().flatten().collect()
         };
-        let elsewhere = self.arms.iter().filter(|a| {
-            a.search != search && a.kind == Kind::Searched && space(&a.search) == space(search)
-        });
-        others.extend(elsewhere.map(|arm| (arm.search.clone(), test(arm))));
-        let own = test(found);
-        let over_seeds = |(with, values): (String, Vec<f64>)| {
-            let test = welch(&own, &values)?;
-            Some((with, [own.len(), values.len()], test))
+        let own = found(procedure);
+        let elsewhere = self.procedures();
+        for other in elsewhere.filter(|s| s.name != procedure && s.space == first.space) {
+            let theirs = found(&other.name);
+            let test = welch(&own, &theirs);
+            compared.extend(test.map(|t| (other.name.clone(), [own.len(), theirs.len()], t)));
+        }
+        let drawn = match (repeats.len(), random.is_empty()) {
+            (_, true) => None,
+            (1, false) => {
+                let arms = self.group(procedure).into_iter();
+                let drawn = arms.filter(|arm| Group::Random.takes(arm.kind));
+                let drawn: Vec<f64> = drawn.map(Arm::mean_test_pct).collect();
+                against_draws(mean(&own), &drawn).map(|test| ([1, drawn.len()], test))
+            }
+            _ => self.compare(procedure, Group::Random, test),
         };
-        let mut compared: Vec<_> = others.into_iter().filter_map(over_seeds).collect();
-        let as_a_draw = against_draws(found.mean_test_pct(), &draws);
-        compared.extend(as_a_draw.map(|test| (RANDOM.into(), [1, draws.len()], test)));
+        compared.extend(drawn.map(|(n, test)| (RANDOM.into(), n, test)));
         let p: Vec<f64> = compared.iter().map(|(.., test)| test.p).collect();
         let all = compared.into_iter().zip(holm(&p));
         let row = |((with, n, test), p_holm)| Comparison {
-            search: search.into(),
+            procedure: procedure.into(),
             with,
             n,
             test,

@@ -25,7 +25,7 @@ use aplysia_space::{Design, Rule};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
-use settings::{SearchSettings, Settings};
+use settings::{Repeat, Settings};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,7 +56,7 @@ struct Chosen {
 
 /// A network to be trained from several seeds.
 struct Network<'a> {
-    search: &'a SearchSettings,
+    search: &'a Repeat,
     kind: Kind,
     design: Design,
 }
@@ -101,8 +101,9 @@ pub(crate) fn run(args: &PaperArgs) -> Result<Outcome> {
 impl Study<'_> {
     /// Every phase; the results are written after each, as far as they are known.
     fn run(&self) -> Result<()> {
+        let searches = self.settings.searches();
         let mut networks = vec![];
-        for search in &self.settings.search {
+        for search in &searches {
             networks.extend(self.networks(search, &self.search(search)?));
         }
         for &seed in &self.settings.seeds {
@@ -112,23 +113,30 @@ impl Study<'_> {
         }
         self.write(&networks)?;
         for &seed in self.settings.attacked_seeds() {
-            for network in &networks {
+            let attacked = |n: &&Network<'_>| {
+                n.search
+                    .of
+                    .attacked
+                    .is_none_or(|most| n.search.seed <= most)
+            };
+            for network in networks.iter().filter(attacked) {
                 self.attack(&networks, network, seed)?;
             }
         }
         self.write(&networks)?;
-        for network in networks.iter().filter(|n| n.kind == Kind::Searched) {
+        let first = |n: &&Network<'_>| n.kind == Kind::Searched && n.search.seed == 1;
+        for network in networks.iter().filter(first) {
             self.export(network)?;
         }
         self.write(&networks)
     }
 
-    fn search_key(&self, search: &SearchSettings) -> String {
+    fn search_key(&self, search: &Repeat) -> String {
         key(&["search", &search.name, &search.flags])
     }
 
     /// What the search chose.
-    fn search(&self, search: &SearchSettings) -> Result<Chosen> {
+    fn search(&self, search: &Repeat) -> Result<Chosen> {
         let key = self.search_key(search);
         let dir = self
             .args
@@ -148,7 +156,7 @@ impl Study<'_> {
     }
 
     /// The network that was chosen under its own rules and, if wanted, under all others.
-    fn networks<'s>(&self, search: &'s SearchSettings, chosen: &Chosen) -> Vec<Network<'s>> {
+    fn networks<'s>(&self, search: &'s Repeat, chosen: &Chosen) -> Vec<Network<'s>> {
         // It was written by this program.
         let Ok(design) = Design::from_toml(&chosen.genotype) else {
             return vec![];
@@ -159,7 +167,7 @@ impl Study<'_> {
             design,
         };
         let mut all = vec![network(Kind::Searched, design.clone())];
-        if search.controls {
+        if search.of.controls {
             let single = |&rule: &Rule| network(Kind::Single(rule), design.clone().with_rule(rule));
             all.extend(self.settings.single_rules.iter().map(single));
             let drawn = |draw| {
@@ -175,12 +183,12 @@ impl Study<'_> {
     /// Names a training: its network, seed and settings.
     fn run_key(&self, network: &Network<'_>, seed: u64) -> String {
         let s = &self.settings;
-        let training = s.training(network.search);
+        let training = s.training(&network.search.of);
         let noise = match s.noise_seeds().contains(&seed) {
             true => format!(
                 "gradients of {} batches after {:?}",
                 s.noise.batches,
-                s.noise_epochs(network.search)
+                s.noise_epochs(&network.search.of)
             ),
             false => String::new(),
         };
@@ -218,7 +226,7 @@ impl Study<'_> {
     fn train(&self, network: &Network<'_>, seed: u64) -> Result<()> {
         let key = self.run_key(network, seed);
         let dir = self.run_dir(network, seed);
-        let how = self.settings.training(network.search);
+        let how = self.settings.training(&network.search.of);
         let (genotype, epochs) = (dir.with_extension("toml"), how.epochs);
         if !self.units.has(&key) {
             std::fs::create_dir_all(self.args.out.join("run"))?;
@@ -231,7 +239,7 @@ impl Study<'_> {
             ..args
         };
         if self.settings.noise_seeds().contains(&seed) {
-            for &epoch in self.settings.noise_epochs(network.search) {
+            for &epoch in self.settings.noise_epochs(&network.search.of) {
                 self.units.get(&self.noise_key(network, seed, epoch), || {
                     let training = Training::new(&args, &self.data)?.until(epoch);
                     ensure!(epoch == 0 || training.fit(&self.stop)?, STOPPED);

@@ -1,7 +1,7 @@
 //! The paper's claims, and what the evidence says of each.
 
-use super::{Arm, Comparison, Evidence, Kind, Noise, RANDOM, mean};
-use crate::comparison::{Difference, holm, welch};
+use super::{Comparison, Evidence, Group, Kind, Noise, RANDOM, Trained, mean};
+use crate::comparison::{Difference, holm};
 use aplysia_space::Rule;
 use serde::Serialize;
 use std::fmt;
@@ -31,11 +31,11 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A claim about one search's network.
+/// A claim about the networks of one procedure.
 #[derive(Clone, Debug, Serialize)]
 pub struct Claim {
-    /// The search.
-    pub search: String,
+    /// The procedure.
+    pub procedure: String,
     /// In words.
     pub claim: &'static str,
     /// What became of it.
@@ -53,64 +53,100 @@ fn verdict(difference: f64, p: f64) -> Verdict {
     }
 }
 
-/// Every claim about every search whose genotype was trained under other rules.
+/// Every claim about every procedure whose genotypes were trained under other rules.
 pub fn claims(evidence: &Evidence) -> Vec<Claim> {
-    let with_controls = evidence.searches.iter().filter(|s| s.has_controls);
+    let with_controls = evidence.procedures().filter(|s| s.has_controls);
     let of = |search: &super::Searched| {
         let name = &search.name;
         let comparisons = evidence.comparisons(name);
-        let group = evidence.group(name);
-        let mut all = vec![];
         let accuracy = |claim, c: &Comparison| Claim {
-            search: name.clone(),
+            procedure: name.clone(),
             claim,
             verdict: verdict(c.test.difference, c.p_holm),
             why: format!(
-                "{:+.2} points against {}, p = {:.3}, with Holm {:.3}, n = {} and {}",
-                c.test.difference, c.with, c.test.p, c.p_holm, c.n[0], c.n[1]
+                "{:+.2} points against {}, p = {:.3}, with Holm {:.3}, n = {}",
+                c.test.difference,
+                c.with,
+                c.test.p,
+                c.p_holm,
+                counts(c.n)
             ),
         };
         let against = |with: &str| comparisons.iter().find(|c| c.with == with);
-        let best = best_single(&group).map(|arm| arm.kind.to_string());
-        let best = best.and_then(|with| against(&with));
-        all.extend(best.map(|c| {
-            accuracy(
-                "a mix beats its best single rule other than BP (chosen on validation)",
-                c,
-            )
-        }));
-        all.extend(
-            against(RANDOM).map(|c| accuracy("searching the mix beats drawing it at random", c)),
-        );
+        let best = best_single(evidence, name);
+        let best = best.and_then(|rule| against(&Kind::Single(rule).to_string()));
         let bp = Kind::Single(Rule::Bp).to_string();
-        all.extend(
-            against(&bp).map(|c| accuracy("a mix beats back-propagation in the same network", c)),
-        );
-        let bp_searches = evidence.searches.iter().filter(|s| s.is_bp);
-        let bp_searches = bp_searches.filter_map(|s| against(&s.name));
-        all.extend(
-            bp_searches.map(|c| accuracy("a mix beats a network searched for back-propagation", c)),
-        );
-        all.extend(noise(name, &group));
-        all.extend(masking(name, &group));
+        let bp_searches = evidence.procedures().filter(|s| s.is_bp);
+        let claimed = [
+            (
+                "a mix beats its best single rule other than BP (chosen on validation)",
+                best,
+            ),
+            (
+                "searching the mix beats drawing it at random",
+                against(RANDOM),
+            ),
+            (
+                "a mix beats back-propagation in the same network",
+                against(&bp),
+            ),
+        ];
+        let by_bp = bp_searches.map(|s| {
+            (
+                "a mix beats a network searched for back-propagation",
+                against(&s.name),
+            )
+        });
+        let claimed = claimed.into_iter().chain(by_bp);
+        let mut all: Vec<Claim> = claimed
+            .filter_map(|(claim, c)| Some(accuracy(claim, c?)))
+            .collect();
+        all.extend(noise(evidence, name));
+        all.extend(masking(evidence, name));
         all
     };
     with_controls.flat_map(of).collect()
 }
 
+/// Values on both sides.
+fn counts([own, others]: [usize; 2]) -> String {
+    format!("{own} and {others}")
+}
+
+/// The single rules that the genotypes of a procedure were trained under.
+fn singles(evidence: &Evidence, procedure: &str) -> Vec<Rule> {
+    let rule = |group: Group| match group {
+        Group::Of(Kind::Single(rule)) => Some(rule),
+        _ => None,
+    };
+    evidence
+        .groups(procedure)
+        .into_iter()
+        .filter_map(rule)
+        .collect()
+}
+
+/// Mean of what is known.
+fn mean_of(values: Vec<Option<f64>>) -> f64 {
+    mean(&values.into_iter().flatten().collect::<Vec<_>>())
+}
+
 /// Of the single rules other than back-propagation, the best on validation.
-fn best_single<'a>(group: &[&'a Arm]) -> Option<&'a Arm> {
-    let single = |arm: &&&Arm| matches!(arm.kind, Kind::Single(rule) if rule != Rule::Bp);
-    let singles = group.iter().filter(single);
-    let best = singles.max_by(|a, b| a.mean_valid_pct().total_cmp(&b.mean_valid_pct()));
-    best.copied()
+fn best_single(evidence: &Evidence, procedure: &str) -> Option<Rule> {
+    let valid = |rule: &Rule| {
+        let group = Group::Of(Kind::Single(*rule));
+        mean_of(evidence.values(procedure, group, |run| Some(run.valid_pct)))
+    };
+    let singles = singles(evidence, procedure).into_iter();
+    let singles = singles.filter(|&rule| rule != Rule::Bp);
+    singles.max_by(|a, b| valid(a).total_cmp(&valid(b)))
 }
 
 /// A number of the gradient.
 type Of = fn(&Noise) -> f64;
 
-/// The claim about the variance of gradients: lower than under every single rule.
-fn noise(search: &str, group: &[&Arm]) -> Vec<Claim> {
+/// The claim about the variance of gradients: lower than under every single rule, after the last epoch looked at.
+fn noise(evidence: &Evidence, procedure: &str) -> Vec<Claim> {
     let measures: [(&str, Of); 2] = [
         (
             "the gradient varies less under a mix than under each single rule (absolute variance)",
@@ -122,21 +158,25 @@ fn noise(search: &str, group: &[&Arm]) -> Vec<Claim> {
         ),
     ];
     let claim = |(claim, of): (&'static str, Of)| {
-        let found = group.iter().find(|arm| arm.kind == Kind::Searched)?;
-        let own = found.last_noise(of);
-        let singles = group
-            .iter()
-            .filter(|arm| matches!(arm.kind, Kind::Single(_)));
-        let tests = singles.filter_map(|arm| Some((arm.kind, welch(&arm.last_noise(of), &own)?)));
-        let (kinds, tests): (Vec<Kind>, Vec<Difference>) = tests.unzip();
-        let p = holm(&tests.iter().map(|test| test.p).collect::<Vec<_>>());
+        let singles = singles(evidence, procedure).into_iter();
+        let last = |run: &Trained| run.noise.last().map(of);
+        let test = |rule| {
+            let group = Group::Of(Kind::Single(rule));
+            Some((rule, evidence.compare(procedure, group, last)?))
+        };
+        let (rules, tests): (Vec<Rule>, Vec<([usize; 2], Difference)>) =
+            singles.filter_map(test).unzip();
+        let p = holm(&tests.iter().map(|(_, test)| test.p).collect::<Vec<_>>());
         let names = |wanted: Verdict| {
-            let each = kinds.iter().zip(tests.iter().zip(&p));
-            let those = each.filter(|(_, (test, p))| verdict(test.difference, **p) == wanted);
-            those.map(|(kind, _)| kind.to_string()).collect::<Vec<_>>()
+            let each = rules.iter().zip(tests.iter().zip(&p));
+            // Claimed is that the own variance is the smaller one.
+            let those = each.filter(|(_, ((_, test), p))| verdict(-test.difference, **p) == wanted);
+            those
+                .map(|(rule, _)| Kind::Single(*rule).to_string())
+                .collect::<Vec<_>>()
         };
         let (more, less) = (names(Verdict::Holds), names(Verdict::Contradicted));
-        let verdict = match (more.len() == kinds.len(), less.is_empty()) {
+        let verdict = match (more.len() == rules.len(), less.is_empty()) {
             (true, _) => Verdict::Holds,
             (false, false) => Verdict::Contradicted,
             (false, true) => Verdict::NotShown,
@@ -145,16 +185,16 @@ fn noise(search: &str, group: &[&Arm]) -> Vec<Claim> {
             [] => "none".to_string(),
             names => names.join(", "),
         };
-        (!kinds.is_empty()).then(|| Claim {
-            search: search.into(),
+        let ([n, _], _) = tests.first()?;
+        Some(Claim {
+            procedure: procedure.into(),
             claim,
             verdict,
             why: format!(
-                "of {} single rules significantly more: {}; less: {}; n = {}",
-                kinds.len(),
+                "of {} single rules significantly more: {}; less: {}; n = {n}",
+                rules.len(),
                 list(&more),
                 list(&less),
-                own.len()
             ),
         })
     };
@@ -162,35 +202,35 @@ fn noise(search: &str, group: &[&Arm]) -> Vec<Claim> {
 }
 
 /// The claim of robustness: what a naive evaluation shows, and what is left of it.
-fn masking(search: &str, group: &[&Arm]) -> Option<Claim> {
-    let at = |arm: &Arm, of: &dyn Fn(&crate::Strength) -> Option<f64>| -> Vec<f64> {
-        let attacked = arm.runs.iter().filter_map(|run| run.attacked.as_ref());
-        attacked.filter_map(|a| of(a.strengths.last()?)).collect()
-    };
-    let arm = |kind: Kind| group.iter().find(|arm| arm.kind == kind);
-    let (found, bp) = (arm(Kind::Searched)?, arm(Kind::Single(Rule::Bp))?);
-    let worst = |arm: &Arm| at(arm, &|s| Some(s.worst_pct));
-    let own = |arm: &Arm| at(arm, &|s| s.own_pct);
-    let epsilon = found
-        .runs
-        .iter()
-        .find_map(|run| run.attacked.as_ref()?.strengths.last());
-    let (epsilon, mine, theirs) = (epsilon?.epsilon_255, worst(found), worst(bp));
-    let test = welch(&mine, &theirs);
+fn masking(evidence: &Evidence, procedure: &str) -> Option<Claim> {
+    fn strongest(run: &Trained) -> Option<&crate::Strength> {
+        run.attacked.as_ref()?.strengths.last()
+    }
+    let worst = |run: &Trained| strongest(run).map(|s| s.worst_pct);
+    let own = |run: &Trained| strongest(run)?.own_pct;
+    let (found, bp) = (Group::Of(Kind::Searched), Group::Of(Kind::Single(Rule::Bp)));
+    let mean =
+        |group, of: fn(&Trained) -> Option<f64>| mean_of(evidence.values(procedure, group, of));
+    let mut runs = evidence
+        .group(procedure)
+        .into_iter()
+        .flat_map(|arm| &arm.runs);
+    let epsilon = runs.find_map(|run| Some(strongest(run)?.epsilon_255))?;
+    let test = evidence.compare(procedure, bp, worst);
+    let numbers = test.map_or(String::new(), |(n, t)| {
+        format!(", p = {:.3}, n = {}", t.p, counts(n))
+    });
     Some(Claim {
-        search: search.into(),
+        procedure: procedure.into(),
         claim: "a mix withstands attacks better than back-propagation in the same network",
-        verdict: test.map_or(Verdict::NotShown, |t| verdict(t.difference, t.p)),
+        verdict: test.map_or(Verdict::NotShown, |(_, t)| verdict(t.difference, t.p)),
         why: format!(
             "at {epsilon}/255 along the own feedback {:.1} % are left against {:.1} % of BP, in the worst case \
-             {:.1} % against {:.1} %{}, n = {} and {}",
-            mean(&own(found)),
-            mean(&own(bp)),
-            mean(&mine),
-            mean(&theirs),
-            test.map_or(String::new(), |t| format!(", p = {:.3}", t.p)),
-            mine.len(),
-            theirs.len()
+             {:.1} % against {:.1} %{numbers}",
+            mean(found, own),
+            mean(bp, own),
+            mean(found, worst),
+            mean(bp, worst),
         ),
     })
 }

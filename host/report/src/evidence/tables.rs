@@ -1,7 +1,7 @@
 //! The evidence as Markdown.
 
 use super::claims::claims;
-use super::{Arm, Comparison, Evidence, Kind, RANDOM, mean};
+use super::{Comparison, Evidence, Group, Kind, RANDOM, Searched, Trained, mean};
 use crate::findings::mean_and_deviation;
 use std::fmt::Write as _;
 
@@ -51,13 +51,24 @@ fn spread(values: &[f64], digits: usize) -> String {
 fn verdicts(evidence: &Evidence) -> String {
     let rows = claims(evidence).into_iter().map(|c| {
         let bold = format!("**{}**", c.verdict);
-        vec![c.claim.to_string(), c.search, bold, c.why]
+        vec![c.claim.to_string(), c.procedure, bold, c.why]
     });
     table(
         &["claim", "search", "", "numbers"],
         4,
         &rows.collect::<Vec<_>>(),
     )
+}
+
+/// The rows of tables over all procedures.
+fn listed(evidence: &Evidence) -> impl Iterator<Item = (&str, Group)> {
+    let procedures = evidence.procedures().map(|s| s.name.as_str());
+    procedures.flat_map(|name| {
+        evidence
+            .groups(name)
+            .into_iter()
+            .map(move |group| (name, group))
+    })
 }
 
 fn p(value: f64) -> String {
@@ -69,92 +80,126 @@ fn p(value: f64) -> String {
 
 fn accuracy(evidence: &Evidence) -> String {
     let mut text = format!(
-        "Percent, mean ± standard deviation over the seeds, after the last epoch; {} validation and {} test images. \
+        "Percent, mean ± standard deviation over n, after the last epoch; {} validation and {} test images. \
          Networks were chosen on validation images; the test images were looked at \
-         once. Difference of the network as found to each other on the test images, Welch's t-test, two-sided; \
-         Holm's correction within a table. Random assignments are drawn from the rules that the search had; whether the \
-         one found is but a further draw is asked of their means (prediction interval, n − 1 degrees of freedom).\n\n",
+         once. Difference of the network as found to each other on the test images, two-sided; Holm's correction within a \
+         table. Where a search was done once, n counts trainings and Welch's t-test compares them; whether the \
+         assignment found is but a further draw is asked of the means of the random ones (prediction interval, n − 1 \
+         degrees of freedom). Where it was repeated from other seeds, n counts searches, each a mean over its trainings, and \
+         Student's t-test for pairs compares networks of one genotype. Random assignments are drawn from the rules that \
+         the search had.\n\n",
         evidence.n_valid, evidence.n_test
     );
-    for search in &evidence.searches {
-        let comparisons = evidence.comparisons(&search.name);
-        let shown = if search.has_controls {
-            &comparisons[..]
-        } else {
-            &[]
-        };
-        let group = evidence.group(&search.name);
-        let mut rows: Vec<Vec<String>> = group.iter().map(|arm| row(arm, shown)).collect();
-        let own = |c: &&Comparison| !group.iter().any(|arm| arm.kind.to_string() == c.with);
-        for c in shown.iter().filter(own) {
-            let random = group
-                .iter()
-                .filter(|arm| matches!(arm.kind, Kind::Random(_)));
-            let values: Vec<f64> = match c.with == RANDOM {
-                true => random.map(|arm| arm.mean_test_pct()).collect(),
-                false => evidence.group(&c.with)[0].values(|run| run.test_pct),
-            };
-            let name = match c.with == RANDOM {
-                true => format!("all {}", c.with),
-                false => format!("the network of {}", c.with),
-            };
-            rows.push(
-                [
-                    vec![
-                        name,
-                        String::new(),
-                        format!("{}", c.n[1]),
-                        String::new(),
-                        spread(&values, 2),
-                    ],
-                    numbers(Some(c)),
-                ]
-                .concat(),
-            );
-        }
+    for search in evidence.procedures() {
         let _ = writeln!(
             text,
-            "Genotype of `{}` in the space `{}`, {} ({:.2} % of the validation images within the search); \
-             training images: {}, epochs: {}:\n\n{}",
-            search.name,
-            search.space,
-            match search.n_trials {
-                1 => "its only candidate".to_string(),
-                n => format!("best of {n} candidates"),
-            },
-            search.valid_pct,
-            search.n_train,
-            search.epochs,
-            table(
-                &[
-                    "rules",
-                    "weights trained by",
-                    "n",
-                    "validation",
-                    "test",
-                    "found − this",
-                    "t (df)",
-                    "p",
-                    "p (Holm)"
-                ],
-                2,
-                &rows
-            )
+            "{}:\n\n{}",
+            genotypes(evidence, search),
+            compared(evidence, search)
         );
     }
     text
 }
 
-fn row(arm: &Arm, comparisons: &[Comparison]) -> Vec<String> {
-    let cells = vec![
-        arm.kind.to_string(),
-        arm.rules.clone(),
-        arm.runs.len().to_string(),
-        spread(&arm.values(|run| run.valid_pct), 2),
-        spread(&arm.values(|run| run.test_pct), 2),
+/// What a procedure found.
+fn genotypes(evidence: &Evidence, first: &Searched) -> String {
+    let repeats = evidence.repeats(&first.name);
+    let valid: Vec<f64> = repeats.iter().map(|s| s.valid_pct).collect();
+    let (whose, each) = match repeats.len() {
+        1 => ("Genotype of".into(), ""),
+        n => (format!("Genotypes of {n} searches"), "each "),
+    };
+    let chosen = match first.n_trials {
+        1 => "its only candidate".to_string(),
+        n => format!("best of {n} candidates"),
+    };
+    format!(
+        "{whose} `{}` in the space `{}`, {each}{chosen} ({} % of the validation images within the search); training \
+         images: {}, epochs: {}",
+        first.name,
+        first.space,
+        spread(&valid, 2),
+        first.n_train,
+        first.epochs
+    )
+}
+
+/// The networks of a procedure, those it is compared with, and how they differ.
+fn compared(evidence: &Evidence, first: &Searched) -> String {
+    let comparisons = match first.has_controls {
+        true => evidence.comparisons(&first.name),
+        false => vec![],
+    };
+    let against = |with: &str| numbers(comparisons.iter().find(|c| c.with == with));
+    let of = |procedure: &str, group, of: fn(&Trained) -> f64| -> Vec<f64> {
+        let values = evidence.values(procedure, group, |run| Some(of(run)));
+        values.into_iter().flatten().collect()
+    };
+    let groups = evidence.groups(&first.name);
+    let mut rows = vec![];
+    for &group in &groups {
+        let test = of(&first.name, group, |run| run.test_pct);
+        let cells = vec![
+            group.to_string(),
+            rules(evidence, first, group),
+            test.len().to_string(),
+            spread(&of(&first.name, group, |run| run.valid_pct), 2),
+            spread(&test, 2),
+        ];
+        rows.push([cells, against(&group.to_string())].concat());
+    }
+    let listed = |c: &&Comparison| !groups.iter().any(|group| group.to_string() == c.with);
+    for c in comparisons.iter().filter(listed) {
+        let (name, values) = match c.with == RANDOM {
+            true => {
+                let arms = evidence.group(&first.name).into_iter();
+                let drawn = arms.filter(|arm| matches!(arm.kind, Kind::Random(_)));
+                (
+                    format!("all {}", c.with),
+                    drawn.map(|arm| arm.mean_test_pct()).collect(),
+                )
+            }
+            false => {
+                let found = of(&c.with, Group::Of(Kind::Searched), |run| run.test_pct);
+                (format!("the network of {}", c.with), found)
+            }
+        };
+        let [_, n] = c.n;
+        let cells = vec![
+            name,
+            String::new(),
+            n.to_string(),
+            String::new(),
+            spread(&values, 2),
+        ];
+        rows.push([cells, numbers(Some(c))].concat());
+    }
+    let head = [
+        "rules",
+        "weights trained by",
+        "n",
+        "validation",
+        "test",
+        "found − this",
+        "t (df)",
+        "p",
+        "p (Holm)",
     ];
-    let with = arm.kind.to_string();
-    [cells, numbers(comparisons.iter().find(|c| c.with == with))].concat()
+    table(&head, 2, &rows)
+}
+
+/// The shares of weights by rule, search by search where they differ.
+fn rules(evidence: &Evidence, first: &Searched, group: Group) -> String {
+    let mut shares: Vec<String> = vec![];
+    for search in evidence.repeats(&first.name) {
+        let arms = evidence.group(&search.name).into_iter();
+        shares.extend(
+            arms.filter(|arm| group == Group::Of(arm.kind))
+                .map(|arm| arm.rules.clone()),
+        );
+    }
+    shares.dedup();
+    shares.join("; ")
 }
 
 fn numbers(comparison: Option<&Comparison>) -> Vec<String> {
@@ -171,42 +216,46 @@ fn numbers(comparison: Option<&Comparison>) -> Vec<String> {
 }
 
 fn robustness(evidence: &Evidence) -> String {
+    let attacked = evidence.arms.iter().flat_map(|arm| &arm.runs);
+    let attacked: Vec<_> = attacked.filter_map(|run| run.attacked.as_ref()).collect();
+    let Some(first) = attacked.first() else {
+        return String::new();
+    };
+    let n_images = first.n_images;
+    let n_masking: usize = attacked.iter().map(|a| a.n_masking).sum();
+    let faults = match attacked.iter().map(|a| a.n_faults).sum() {
+        0 => "none a fault of the evaluation".to_string(),
+        n => format!("**{n} a fault of the evaluation: do not trust these numbers**"),
+    };
     let mut rows = vec![];
-    let (mut n_images, mut n_faults, mut n_masking) = (0, 0, 0);
-    for arm in &evidence.arms {
-        let attacked: Vec<_> = arm
-            .runs
-            .iter()
-            .filter_map(|run| run.attacked.as_ref())
-            .collect();
-        let Some(first) = attacked.first() else {
-            continue;
+    for (procedure, group) in listed(evidence) {
+        let known = |of: &dyn Fn(&super::Attacked) -> Option<f64>| -> Vec<f64> {
+            let values = evidence.values(procedure, group, |run| of(run.attacked.as_ref()?));
+            values.into_iter().flatten().collect()
         };
-        n_images = first.n_images;
-        n_faults += attacked.iter().map(|a| a.n_faults).sum::<usize>();
-        n_masking += attacked.iter().map(|a| a.n_masking).sum::<usize>();
-        for (at, strength) in first.strengths.iter().enumerate() {
-            let of = |f: &dyn Fn(&crate::Strength) -> Option<f64>| {
-                let values = attacked.iter().filter_map(|a| f(a.strengths.get(at)?));
-                spread(&values.collect::<Vec<_>>(), 1)
+        let clean = known(&|a| Some(a.clean_pct));
+        for (at, strength) in first
+            .strengths
+            .iter()
+            .enumerate()
+            .filter(|_| !clean.is_empty())
+        {
+            let of = |f: fn(&crate::Strength) -> Option<f64>| {
+                spread(&known(&|a| f(a.strengths.get(at)?)), 1)
             };
-            let clean: Vec<f64> = attacked.iter().map(|a| a.clean_pct).collect();
             rows.push(vec![
-                format!("{}: {}", arm.search, arm.kind),
-                attacked.len().to_string(),
+                format!("{procedure}: {group}"),
+                clean.len().to_string(),
                 spread(&clean, 1),
                 format!("{}/255", strength.epsilon_255),
-                of(&|s| s.own_pct),
-                of(&|s| s.exact_pct),
-                of(&|s| s.transfer_pct),
-                of(&|s| s.square_pct),
-                format!("**{}**", of(&|s| Some(s.worst_pct))),
-                of(&|s| s.masked_pct),
+                of(|s| s.own_pct),
+                of(|s| s.exact_pct),
+                of(|s| s.transfer_pct),
+                of(|s| s.square_pct),
+                format!("**{}**", of(|s| Some(s.worst_pct))),
+                of(|s| s.masked_pct),
             ]);
         }
-    }
-    if rows.is_empty() {
-        return String::new();
     }
     let head = [
         "network",
@@ -224,46 +273,36 @@ fn robustness(evidence: &Evidence) -> String {
         "Percent of {n_images} test images that withstand all attacks of a kind (`evaluate --robust`; its settings \
          are in `settings.toml`, the twin is the same genotype by back-propagation from another seed). `masked`: the share \
          of what seems robust along the own feedback and falls to another attack. {n_masking} sanity checks found \
-         masking, {n_faults} a fault of the evaluation.\n\n{}",
+         masking, {faults}.\n\n{}",
         table(&head, 1, &rows)
     )
 }
 
 fn learning(evidence: &Evidence) -> String {
     let mut rows = vec![];
-    for arm in &evidence.arms {
-        let angle = |of: fn(&[Option<f64>]) -> Option<f64>| {
-            let values = arm.runs.iter().filter_map(|run| of(&run.angles_deg));
-            spread(&values.collect::<Vec<_>>(), 1)
+    for (procedure, group) in listed(evidence) {
+        let known = |of: &dyn Fn(&Trained) -> Option<f64>| -> Vec<f64> {
+            let values = evidence.values(procedure, group, of);
+            values.into_iter().flatten().collect()
         };
-        let noise = |last: bool, of: fn(&super::Noise) -> f64| {
-            let runs = arm.runs.iter();
-            let each = runs.filter_map(|run| {
-                if last {
-                    run.noise.last()
-                } else {
-                    run.noise.first()
-                }
-            });
-            let values: Vec<f64> = each.map(of).collect();
-            match values.is_empty() {
-                true => String::new(),
-                false => format!("{:.3e}", mean(&values)),
-            }
+        let noise = |of: &dyn Fn(&Trained) -> Option<f64>| match known(of) {
+            values if values.is_empty() => String::new(),
+            values => format!("{:.3e}", mean(&values)),
         };
-        let n_noise = arm.runs.iter().filter(|run| !run.noise.is_empty()).count();
         rows.push(vec![
-            format!("{}: {}", arm.search, arm.kind),
-            angle(|a| *a.first()?),
-            angle(|a| *a.last()?),
-            n_noise.to_string(),
-            noise(false, |n| n.variance),
-            noise(true, |n| n.variance),
-            noise(false, |n| n.to_signal),
-            noise(true, |n| n.to_signal),
+            format!("{procedure}: {group}"),
+            spread(&known(&|run| *run.angles_deg.first()?), 1),
+            spread(&known(&|run| *run.angles_deg.last()?), 1),
+            known(&|run| Some(run.noise.first()?.variance))
+                .len()
+                .to_string(),
+            noise(&|run| Some(run.noise.first()?.variance)),
+            noise(&|run| Some(run.noise.last()?.variance)),
+            noise(&|run| Some(run.noise.first()?.to_signal)),
+            noise(&|run| Some(run.noise.last()?.to_signal)),
         ]);
     }
-    let epochs = evidence.searches.iter().filter_map(|search| {
+    let epochs = evidence.procedures().filter_map(|search| {
         let arms = evidence.group(&search.name);
         let mut runs = arms.iter().flat_map(|arm| &arm.runs);
         let noise = runs.find_map(|run| Some([run.noise.first()?, run.noise.last()?]));
@@ -284,7 +323,7 @@ fn learning(evidence: &Evidence) -> String {
     format!(
         "Angle in degrees between feedback and weights, mean over the layers that have one, weighted by their weights \
          (0 is back-propagation, 90 unrelated). Variance of a weight's gradient between batches, mean over the weights; \
-         and the sum of the variances by the square of the length of the mean gradient, after an early and a late epoch ({}; mean over n runs).\n\n{}",
+         and the sum of the variances by the square of the length of the mean gradient, after an early and a late epoch ({}; mean over n).\n\n{}",
         match epochs.is_empty() {
             true => "not measured".into(),
             false => epochs.join("; "),

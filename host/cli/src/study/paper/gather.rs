@@ -71,14 +71,15 @@ impl Study<'_> {
             let run = self.run_dir(network, self.settings.seeds[0]);
             searches.push(Searched {
                 name: search.name.clone(),
+                procedure: search.of.name.clone(),
                 space: network.design.space().into(),
                 n_train: RunFolder::load(&run)?.record.n_train,
-                epochs: self.settings.training(search).epochs,
+                epochs: self.settings.training(&search.of).epochs,
                 n_trials: chosen.n_trials,
                 valid_pct: chosen.valid_pct,
                 genotype: chosen.genotype,
                 is_bp: network.design == network.design.clone().with_rule(Rule::Bp),
-                has_controls: search.controls,
+                has_controls: search.of.controls,
                 device: self.units.known(&self.export_key(network)),
             });
         }
@@ -108,7 +109,7 @@ impl Study<'_> {
                 angles_deg: fitted.angles_deg,
                 noise: self
                     .settings
-                    .noise_epochs(network.search)
+                    .noise_epochs(&network.search.of)
                     .iter()
                     .filter_map(measured)
                     .collect(),
@@ -144,7 +145,7 @@ impl Study<'_> {
         let names: Vec<String> = figures.into_iter().map(|f| f.name).collect();
         let text = tables::markdown(&evidence, &self.head(), &names);
         run_folder::write(&dir.join("README.md"), text.as_bytes())?;
-        let searches = evidence.searches.iter().filter(|s| s.has_controls);
+        let searches = evidence.procedures().filter(|s| s.has_controls);
         let results = Results {
             claims: claims::claims(&evidence),
             comparisons: searches
@@ -173,8 +174,12 @@ impl Study<'_> {
                 ),
                 None => String::new(),
             };
+            let repeats = match search.repeats {
+                1 => String::new(),
+                n => format!("   # and --seed 2 to {n}"),
+            };
             format!(
-                "aplysia search {} {}\n{training}",
+                "aplysia search {} {}{repeats}\n{training}",
                 search.name, search.flags
             )
         });

@@ -52,11 +52,38 @@ pub(super) struct SearchSettings {
     pub(super) name: String,
     /// Whether its genotype is trained under single rules and random assignments, too.
     pub(super) controls: bool,
-    /// Flags of `aplysia search`.
+    /// Flags of `aplysia search`, without a seed.
     pub(super) flags: String,
+    /// So often, from the seeds 1, 2, ...: `name`, `name-2`, ..., each with trainings of its own.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub(super) repeats: u64,
+    /// Of so many of them the networks are attacked; all if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) attacked: Option<u64>,
     /// How its networks are trained, if not like the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) train: Option<Training>,
+}
+
+fn once() -> u64 {
+    1
+}
+
+fn is_once(repeats: &u64) -> bool {
+    *repeats == once()
+}
+
+/// A search from one seed.
+#[derive(Clone, Debug)]
+pub(super) struct Repeat {
+    /// Its name, also of its folder.
+    pub(super) name: String,
+    /// From 1.
+    pub(super) seed: u64,
+    /// Its flags.
+    pub(super) flags: String,
+    /// What all its repeats have in common.
+    pub(super) of: SearchSettings,
 }
 
 /// Trainings.
@@ -132,7 +159,11 @@ impl Settings {
         );
         let (nowhere, data) = (Path::new("."), &args.data);
         for search in &self.search {
-            call::search(nowhere, &search.flags, data)?;
+            ensure!(
+                search.repeats > 0,
+                "search {}: repeats 0, at least 1",
+                search.name
+            );
             call::train(nowhere, nowhere, &self.training(search).flags, data)?;
             let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
             ensure!(
@@ -141,10 +172,34 @@ impl Settings {
                 search.name
             );
         }
+        for search in self.searches() {
+            call::search(nowhere, &search.flags, data)?;
+        }
         call::train(nowhere, nowhere, &self.train.flags, data)?;
         call::robust(nowhere, nowhere, &self.robust.flags, data)?;
         call::export(nowhere, nowhere, &self.export.flags, data)?;
         Ok(())
+    }
+
+    /// All searches, one procedure after the other.
+    pub(super) fn searches(&self) -> Vec<Repeat> {
+        let repeat = |of: &SearchSettings, seed: u64| Repeat {
+            name: match seed {
+                1 => of.name.clone(),
+                _ => format!("{}-{seed}", of.name),
+            },
+            seed,
+            flags: match seed {
+                1 => of.flags.clone(),
+                _ => format!("{} --seed {seed}", of.flags),
+            },
+            of: of.clone(),
+        };
+        let seeds = self
+            .search
+            .iter()
+            .flat_map(|of| (1..=of.repeats).map(move |seed| (of, seed)));
+        seeds.map(|(of, seed)| repeat(of, seed)).collect()
     }
 
     /// How the networks of `search` are trained.
