@@ -12,9 +12,10 @@ type Values = BTreeMap<String, String>;
 // Groups of values, `key=value`, as published; where nothing is, ours.
 
 /// DARTS, CIFAR-10: 50 epochs of 64 images, C 16, L 8, SGD 0.025 to 0.001, weights' decay 3e-4, limit of the norm 5,
-/// Adam 3e-4 with decay 1e-3, crop by 4, flip, seed 2. The 22 columns of BioNAS, coverage and feedback of its code.
-const DARTS: &str = "strategy=darts space=darts channels=16 cells=8 coverage=paper flat=true supernet-epochs=50 \
-    batch=64 lr=0.025 min-lr=0.001 warmup=0 momentum=0.9 weight-decay=0.0003 clip-norm=5 alpha-lr=0.0003 \
+/// Adam 3e-4 with decay 1e-3, crop by 4, flip, seed 2. The 22 columns of BioNAS, coverage, feedback and gradients by
+/// logits of its code.
+const DARTS: &str = "strategy=darts space=darts channels=16 cells=8 coverage=paper flat=true pseudo-gradients=true \
+    supernet-epochs=50 batch=64 lr=0.025 min-lr=0.001 warmup=0 momentum=0.9 weight-decay=0.0003 clip-norm=5 alpha-lr=0.0003 \
     alpha-weight-decay=0.001 shift=4 flip=true feedback-scale=fixed seed=2";
 /// PC-DARTS: a quarter of the channels, 256 images, SGD 0.1 to 0, Adam 6e-4, logits after 15 epochs.
 const PC_DARTS: &str = "partial=4 batch=256 lr=0.1 min-lr=0 alpha-lr=0.0006 warm-epochs=15";
@@ -62,7 +63,7 @@ const PRESETS: [(&str, &[&str], &[&str]); 15] = [
     ("cifar100", &[DARTS, CIFAR, "dataset=cifar100 trials=4 population=4"], &[FINAL, "dataset=cifar100"]),
     ("second-order-cifar10", &[DARTS, CIFAR, "second-order=true trials=4 population=4"], &[FINAL, "dataset=cifar10"]),
     ("pc-darts-cifar10", &[DARTS, PC_DARTS, CIFAR, "trials=1"], &[FINAL, "dataset=cifar10"]),
-    ("eg-nas-cifar10", &[DARTS, EG_NAS, CIFAR, "trials=1 -alpha-lr -alpha-weight-decay"],
+    ("eg-nas-cifar10", &[DARTS, EG_NAS, CIFAR, "trials=1 -alpha-lr -alpha-weight-decay -pseudo-gradients"],
         &[FINAL, "dataset=cifar10 epochs=800 drop-path=0.3"]),
     ("imagenet16-120",
         &[DARTS, "dataset=imagenet16-120 weight-decay=0.0005 shift=2 trials=1 images=126417 rungs=20"],
@@ -76,11 +77,11 @@ const PRESETS: [(&str, &[&str], &[&str]); 15] = [
             rungs=12,50 shift=2 seed=1"],
         &[BENCH, "dataset=imagenet16-120 epochs=200 shift=2 seed=0"]),
     ("tiny-imagenet",
-        &[DARTS, "-flat dataset=tiny-imagenet partial=4 trials=1 images=100000 rungs=10 warm-epochs=15 \
+        &[DARTS, "-flat -pseudo-gradients dataset=tiny-imagenet partial=4 trials=1 images=100000 rungs=10 warm-epochs=15 \
             shift=0 resized-crop=0.08"],
         &[FINAL_LARGE, "dataset=tiny-imagenet"]),
     ("imagenet",
-        &[DARTS, PC_DARTS, "-flat dataset=image-folder:224 trials=1 images=160000 rungs=10 warm-epochs=35 \
+        &[DARTS, PC_DARTS, "-flat -pseudo-gradients dataset=image-folder:224 trials=1 images=160000 rungs=10 warm-epochs=35 \
             alpha-lr=0.006 shift=0 resized-crop=0.08 jitter=0.4,0.4,0.4,0.2"],
         &[FINAL_LARGE, "dataset=image-folder:224 auxiliary=0.4 jitter=0.4,0.4,0.4,0.2"]),
 ];

@@ -60,6 +60,8 @@ pub(crate) struct Moment {
     pub(crate) drop_path: f32,
     /// Of batch norm.
     pub(crate) norms: Norms,
+    /// Whether every layer hands the exact gradient down, whatever its rule.
+    pub(crate) exact: bool,
 }
 
 /// The tape's view of one step.
@@ -182,7 +184,7 @@ impl<B: LearnOps> Model<B> {
                     } else {
                         &mut taps_aside
                     };
-                    let x = self.layers[at].receive(inputs.remove(0), taps);
+                    let x = self.layers[at].receive(inputs.remove(0), taps, now);
                     let y;
                     (y, seen[at]) = self.layers[at].forward(x, &leaves[at], now);
                     y

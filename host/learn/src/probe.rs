@@ -43,6 +43,7 @@ pub fn batch_gradients(
             step: 0,
             drop_path: 0.0,
             norms: Norms::Batch,
+            exact: false,
         };
         let taped = model.forward(model.images(pixels), now);
         let loss = loss::<B>(&taped, images.labels, config);

@@ -7,9 +7,10 @@
 //! statistics of the batch (each mixture of candidates has its own), and half of the images teach the weights,
 //! the other half the architecture.
 //!
-//! Under rules other than `bp` gradients by logits (and so the curvature of [`Stop::Eigenvalue`]) come down
-//! through each layer's own feedback: they are pseudo-gradients in all but the last cells. A rule has no part in
-//! the forward pass, so that its logit compares the weights that it has trained so far.
+//! Gradients by logits (and so the curvature of [`Stop::Eigenvalue`]) are exact, whatever rules teach the weights,
+//! unless [`SupernetConfig::exact_logits`] is off: then they come down through each layer's own feedback, as
+//! published, and are pseudo-gradients in all but the last cells. A rule has no part in the forward pass, so that its
+//! logit compares the weights that it has trained so far.
 //!
 //! Differences from the published searches, all by intent: the layers outside of the edges (stem, preprocessing,
 //! FactorizedReduce, classifier) have logits of rules, too, unless [`SupernetConfig::search_places`] is off or the

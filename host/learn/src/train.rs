@@ -251,6 +251,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
             step: self.step,
             drop_path: self.job.config.drop_path * progress,
             norms: Norms::Batch,
+            exact: false,
         }
     }
 

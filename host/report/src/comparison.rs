@@ -3,9 +3,9 @@
 //!
 //! Sources: "Student" (W. S. Gosset), "The probable error of a mean", Biometrika 6 (1908); B. L. Welch, "The
 //! generalization of 'Student's' problem when several different population variances are involved", Biometrika 34
-//! (1947); G. J. Hahn, W. Q. Meeker, "Statistical Intervals" (1991), 4.8, prediction of one further observation; S. Holm,
-//! "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979). The
-//! distribution of Student's t is `statrs`'.
+//! (1947); G. J. Hahn, W. Q. Meeker, "Statistical Intervals" (1991), 4.8, prediction of one further observation;
+//! S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
+//! The distribution of Student's t is `statrs`'.
 
 use crate::findings::mean_and_deviation;
 use serde::Serialize;

@@ -38,6 +38,10 @@ pub(crate) struct SupernetArgs {
     /// chooses their rules, too, one per kind of layer (`--coverage paper`: back-propagation).
     #[arg(long)]
     pub(crate) fixed_places: bool,
+    /// Gradients by the architecture's numbers come down through each layer's own feedback, as published, instead of
+    /// exactly.
+    #[arg(long)]
+    pub(crate) pseudo_gradients: bool,
     /// Partial channels: one K-th of the channels goes through the operations, edges are weighed.
     #[arg(long, value_name = "K", default_value_t = usual().partial, value_parser = at_least_one)]
     pub(crate) partial: usize,
@@ -48,8 +52,8 @@ pub(crate) struct SupernetArgs {
     /// Most identities in the normal cell; the weakest give way (P-DARTS) [default: any number].
     #[arg(long, value_name = "N")]
     pub(crate) max_skips: Option<usize>,
-    /// `never`, `eigenvalue` (RobustDARTS: when the curvature in the architecture, by gradients as the rules send
-    /// them, rises, from epoch 10 on) or `skips` (DARTS+: when more than `--max-skips`, usually 2, identities win).
+    /// `never`, `eigenvalue` (RobustDARTS: when the curvature in the architecture rises, from epoch 10 on) or `skips`
+    /// (DARTS+: when more than `--max-skips`, usually 2, identities win).
     #[arg(long, value_name = "WHEN", default_value = "never")]
     pub(crate) stop: Stop,
     /// `eg-nas`: candidates of a generation.
@@ -106,6 +110,7 @@ impl SupernetArgs {
             sample_rules: !self.all_rules,
             flat: self.flat,
             search_places: !self.fixed_places,
+            exact_logits: !self.pseudo_gradients,
             partial: self.partial,
             auxiliary_skip: self.auxiliary_skip,
             max_skips: self.max_skips,
@@ -128,6 +133,7 @@ impl Default for SupernetArgs {
             all_rules: !c.sample_rules,
             flat: c.flat,
             fixed_places: !c.search_places,
+            pseudo_gradients: !c.exact_logits,
             partial: c.partial,
             auxiliary_skip: c.auxiliary_skip,
             max_skips: c.max_skips,

@@ -129,10 +129,11 @@ impl<B: LearnOps> Layer<B> {
         &self,
         x: Tensor<Autodiff<B>, 4>,
         taps: &mut Vec<Tap<B>>,
+        now: Moment,
     ) -> Tensor<Autodiff<B>, 4> {
         match &self.taught {
-            Some(taught) => taught.receive(x, taps),
-            None => x,
+            Some(taught) if !now.exact => taught.receive(x, taps),
+            _ => x,
         }
     }
 
@@ -176,11 +177,11 @@ impl<B: LearnOps> Layer<B> {
     ) -> (Tensor<Autodiff<B>, 4>, Option<Seen<B>>) {
         type Ad<B> = Autodiff<B>;
         let feedback = || {
-            let taught = self
-                .taught
-                .as_ref()
-                .map(|t| t.feedback(&self.params[0], now.step));
-            Tensor::<Ad<B>, 1>::from_inner(taught.expect("layers with weights are taught"))
+            let own = self.taught.as_ref().filter(|_| !now.exact);
+            Tensor::<Ad<B>, 1>::from_inner(match own {
+                Some(taught) => taught.feedback(&self.params[0], now.step),
+                None => self.params[0].forward.value.clone(),
+            })
         };
         if now.norms == Norms::Running && self.running.is_some() {
             return (self.frozen(x, leaf, feedback), None);

@@ -60,6 +60,10 @@ pub struct SupernetConfig {
     /// carry the first of these. Off in settings that do not name it, as those of studies from before it was there.
     #[serde(default)]
     pub search_places: bool,
+    /// Whether gradients by logits, and the curvature, are exact, whatever the rules of the layers between; otherwise
+    /// they come down through each layer's own feedback, as published. Off in settings that do not name it.
+    #[serde(default)]
+    pub exact_logits: bool,
     /// `1 / partial` of the channels go through the candidates.
     pub partial: usize,
     /// Whether the identity of every edge is helped by a bonus that falls linearly from 1 to 0 over the
@@ -91,6 +95,7 @@ impl Default for SupernetConfig {
             sample_rules: true,
             flat: false,
             search_places: true,
+            exact_logits: true,
             partial: 1,
             auxiliary_skip: false,
             max_skips: None,

@@ -77,6 +77,8 @@ pub(super) struct Engine<'a, B: LearnOps> {
     /// Columns of the identity.
     skips: Range<usize>,
     training: &'a TrainConfig,
+    /// Whether gradients by logits are exact.
+    exact: bool,
     device: B::Device,
 }
 
@@ -90,6 +92,7 @@ impl<'a, B: LearnOps> Engine<'a, B> {
             layout: Layout::new(job.supernet, job.config.partial),
             skips: skips.unwrap_or(0..0),
             training: job.training,
+            exact: job.config.exact_logits,
             device: device.clone(),
         }
     }
@@ -118,6 +121,7 @@ impl<'a, B: LearnOps> Engine<'a, B> {
             step: at.step,
             drop_path: 0.0,
             norms: Norms::Batch,
+            exact: wanted.coefficients && self.exact,
         };
         let images = self.model.images(batch.pixels.clone());
         let taped = self.model.forward_mixed(&mixing, images, now);
@@ -154,7 +158,8 @@ impl<'a, B: LearnOps> Engine<'a, B> {
     /// batch; the second derivative by the difference of two gradients:
     /// `∂L_valid(w')/∂α − ξ·(∂L_train(w⁺)/∂α − ∂L_train(w⁻)/∂α)/2R`, `w^± = w ± R·∂L_valid(w')/∂w'`.
     ///
-    /// `ξ` is `lr`, `v` the momentum, and the step is the published one, without Nesterov's look ahead.
+    /// `ξ` is `lr`, `v` the momentum, and the step is the published one, without Nesterov's look ahead. The step goes
+    /// along the rules' own feedback; how it depends on α is taken from the exact gradient, if logits have that.
     /// Weights are back where they were afterwards.
     ///
     /// # Errors
