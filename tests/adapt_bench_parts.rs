@@ -12,7 +12,7 @@ use aplysia_live::adapt_bench::sealed::{self, Sealed, sealed};
 use aplysia_live::adapt_bench::summary::Row;
 use aplysia_live::adapt_bench::targets::{Found, targets};
 use aplysia_live::adapt_bench::watched::{self, LIMITS, Watched, watched, worst_loss};
-use aplysia_live::adapt_bench::{Cell, METHODS, Method, fitting};
+use aplysia_live::adapt_bench::{Cell, METHODS, Method, Teacher, fitting};
 use aplysia_live::adaptation::{adapt, evaluate_snapshot};
 use aplysia_live::evaluate::Images;
 use aplysia_live::guarded::adapt_guarded;
@@ -180,10 +180,10 @@ fn a_watched_run_is_that_of_the_guard() {
         seed: SEED,
         noise_pct: &[0],
     };
-    let run = watched(&model, ("liar", method), &cell, 100)
+    let run = watched(&model, ("liar", method), &cell, Teacher::Swaps)
         .unwrap()
         .unwrap();
-    let taught = cell.taught(100, model.n_classes());
+    let taught = cell.taught(Teacher::Swaps, model.n_classes());
     let lies = Images {
         labels: &taught,
         ..cell.stream
@@ -198,13 +198,16 @@ fn a_watched_run_is_that_of_the_guard() {
         [&first, &want.adapted].map(|s| s.evaluate(&model, test.images()).unwrap().accuracy_pct());
     assert_eq!((run.shifted_pct, run.clean_pct), (pct, pct));
     let host = METHODS.iter().find(|m| m.config().is_none()).unwrap();
-    assert_eq!(watched(&model, ("", host), &cell, 0).unwrap(), None);
+    assert_eq!(
+        watched(&model, ("", host), &cell, Teacher::Wrong(0)).unwrap(),
+        None
+    );
 }
 
 fn run(name: &str, clean_pct: [f64; 2]) -> Watched {
     Watched {
         name: name.into(),
-        noise_pct: 100,
+        teacher: Teacher::Wrong(100),
         shifted_pct: [30.0, 40.0],
         clean_pct,
         checks: 7,
@@ -232,7 +235,7 @@ fn the_worst_run_is_what_counts() {
 fn back(name: &str, before_pct: f64, end_pct: f64) -> Sealed {
     Sealed {
         name: name.into(),
-        noise_pct: 100,
+        teacher: Teacher::Wrong(100),
         shifted_pct: [30.0, 40.0],
         before_pct,
         clean_pct: [10.0, 80.0, 90.0, end_pct],
@@ -262,7 +265,13 @@ fn a_sealed_run_ends_where_the_device_puts_itself() {
         seed: SEED,
         noise_pct: &[0],
     };
-    let run = sealed(&model, ("liar", method), &cell, clean.images(), 100);
+    let run = sealed(
+        &model,
+        ("liar", method),
+        &cell,
+        clean.images(),
+        Teacher::Wrong(100),
+    );
     let run = run.unwrap().unwrap();
     assert_eq!(run.shifted_pct[0], run.before_pct);
     assert_eq!(run.clean_pct[0], run.shifted_pct[1], "the same images");
@@ -271,7 +280,7 @@ fn a_sealed_run_ends_where_the_device_puts_itself() {
         "the clean images end after 40"
     );
     let host = METHODS.iter().find(|m| m.config().is_none()).unwrap();
-    let none = sealed(&model, ("", host), &cell, clean.images(), 0);
+    let none = sealed(&model, ("", host), &cell, clean.images(), Teacher::Wrong(0));
     assert_eq!(none.unwrap(), None);
     let text = sealed::markdown(&[back("a", 90.0, 88.5), back("a", 90.0, 91.0)]);
     let row = "| a | 100 % | 2 | 30.00 | 40.00 | 90.00 | 10.00 | 80.00 | 90.00 | 89.75 | 1.50 | 1 | 2.0 | 1.0 |";

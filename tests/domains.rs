@@ -10,7 +10,7 @@ use crate::guard::{INSTAR, guarded};
 use crate::nor::{Nor, PAGE};
 use crate::toy::{self, CHANNELS, N_CLASSES, images, measured};
 use aplysia_live::adapt_bench::recall::{self, Journey, recalled};
-use aplysia_live::adapt_bench::{METHODS, Method};
+use aplysia_live::adapt_bench::{METHODS, Method, Teacher};
 use aplysia_live::adaptation::{Plan, adapt, adapt_by, adapt_device};
 use aplysia_shared::Model;
 use aplysia_shared::adapt::domains::{Domains, state_bytes};
@@ -301,7 +301,7 @@ fn a_journey_without_slots_is_one_stream() {
         .find(|m| m.name == "homeostasis 5 + instar 4")
         .unwrap();
     let run = |domains| {
-        let found = recalled(&model, method, domains, &journey, (SEED, 0)).unwrap();
+        let found = recalled(&model, method, domains, &journey, (SEED, Teacher::Wrong(0))).unwrap();
         found.unwrap()
     };
     let one = run(None);

@@ -4,7 +4,7 @@
 //! padding, so they equal the float network's. Instructions are estimates: the loops written in assembly
 //! are counted line by line and walked as the kernels walk, what surrounds them is fitted to counts of the
 //! layers of 50 networks in QEMU 7.2 (`mps2-an386`, `-icount`; rustc 1.95, opt-level 3, fat LTO). `cargo
-//! xtask bench-device` writes both sides of 29 layers, 6 networks and the networks of 50 other random
+//! xtask bench-device` writes both sides of single layers and networks, `bench-genotypes` those of 50 other random
 //! genotypes; the largest errors are asserted in `tests/bench.rs`. Layers with statistics, and constants
 //! that the fast kernels refuse, take about three times as many in a convolution and the generic count in a
 //! depthwise one. Instructions are not cycles.

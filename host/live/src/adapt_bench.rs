@@ -24,6 +24,8 @@ pub mod targets;
 mod trunk;
 pub mod watched;
 
+pub use labels::Teacher;
+
 use crate::LiveError;
 use crate::adaptation::{DEEP_RAM_BYTES, DEEP_RANDOM_RATE, DEEP_RATE};
 use crate::evaluate::Images;
@@ -247,9 +249,9 @@ impl<'a> Cell<'a> {
         script
     }
 
-    /// What a teacher says of the stream who is wrong in `noise_pct` of 100 cases.
-    pub fn taught(&self, noise_pct: u8, n_classes: usize) -> Vec<u16> {
-        labels::taught(self.stream.labels, noise_pct, self.seed, n_classes)
+    /// What `teacher` says of the stream.
+    pub fn taught(&self, teacher: Teacher, n_classes: usize) -> Vec<u16> {
+        teacher.taught(self.stream.labels, self.seed, n_classes)
     }
 }
 
@@ -287,7 +289,7 @@ pub fn measure(
             if i > 0 && !method.learns_labels() {
                 continue;
             }
-            let taught = cell.taught(noise_pct, model.n_classes());
+            let taught = cell.taught(Teacher::Wrong(noise_pct), model.n_classes());
             let script = cell.script(&taught);
             let measured = trunks.classes(method, &script)?;
             let [shifted @ .., clean] = &measured[..] else {

@@ -12,7 +12,7 @@ use aplysia_data::{Dataset, Normalization};
 use aplysia_learn::adaptation::{StreamRule, adapt};
 use aplysia_learn::{Device, Images, LearnError, evaluate};
 use aplysia_live::adapt_bench::summary::Entry;
-use aplysia_live::adapt_bench::{CHECKPOINTS, Cell, Outcome};
+use aplysia_live::adapt_bench::{CHECKPOINTS, Cell, Outcome, Teacher};
 use aplysia_live::evaluate as deployed;
 use aplysia_shared::Model;
 use aplysia_space::{Network, NetworkParams, Shape};
@@ -137,7 +137,7 @@ impl FloatRun {
     }
 
     fn follow(&self, rule: StreamRule, cell: &Cell<'_>, noise_pct: u8) -> Result<(Vec<f64>, f64)> {
-        let taught = cell.taught(noise_pct, self.network.n_classes);
+        let taught = cell.taught(Teacher::Wrong(noise_pct), self.network.n_classes);
         let stream = Images {
             labels: &taught,
             ..self.images(cell.stream)

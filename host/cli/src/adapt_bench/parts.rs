@@ -16,7 +16,7 @@ use aplysia_live::adapt_bench::classes::{Lessons, Session, sessions};
 use aplysia_live::adapt_bench::recurring::{Domain, Return, returns};
 use aplysia_live::adapt_bench::replay::{Replayed, replay};
 use aplysia_live::adapt_bench::watched::{Watched, watched};
-use aplysia_live::adapt_bench::{Cell, METHODS, Method, fitting};
+use aplysia_live::adapt_bench::{Cell, METHODS, Method, Teacher, fitting};
 use aplysia_live::device::{Device, Emulator};
 use aplysia_shared::Model;
 use aplysia_shared::blob::GoldenKind;
@@ -55,8 +55,8 @@ pub(super) const fn inputs(n: usize) -> GoldenSpec {
     GoldenSpec { kind, n }
 }
 
-/// Shares of wrong labels under the guard: honest, and always lying.
-pub(super) const TEACHERS: [u8; 2] = [0, 100];
+/// Who teaches under the guard: one who is honest, and two who always lie.
+pub(super) const TEACHERS: [Teacher; 3] = [Teacher::Wrong(0), Teacher::Wrong(100), Teacher::Swaps];
 
 /// The row of that name.
 pub(super) fn row(name: &str) -> Result<&'static Method> {
@@ -174,7 +174,7 @@ impl Bench<'_> {
         })
     }
 
-    /// Every corruption at the severity of wrong labels, under an honest teacher and under a liar.
+    /// Every corruption at the severity of wrong labels, under every teacher.
     pub(super) fn watched(&self, settings: &Settings) -> Result<Vec<Watched>> {
         let blobs = self.guarded(WATCHES)?;
         let models: Vec<Model<'_>> = blobs
@@ -189,8 +189,8 @@ impl Bench<'_> {
             let mut runs = vec![];
             for (&(name, method, _), model) in WATCHES.iter().zip(&models) {
                 let method = row(method)?;
-                for noise_pct in TEACHERS {
-                    runs.extend(watched(model, (name, method), &cell, noise_pct)?);
+                for teacher in TEACHERS {
+                    runs.extend(watched(model, (name, method), &cell, teacher)?);
                 }
             }
             Ok(runs)

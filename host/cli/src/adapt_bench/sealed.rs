@@ -35,7 +35,7 @@ const SEALED: &[(&str, &str, GoldenSpec)] = &[
 ];
 
 impl Bench<'_> {
-    /// Every corruption at the severity of wrong labels, then clean images, under an honest teacher and a liar.
+    /// Every corruption at the severity of wrong labels, then clean images, under every teacher.
     pub(super) fn sealed(&self, settings: &Settings) -> Result<Vec<Sealed>> {
         let blobs = self.guarded(SEALED)?;
         let models: Vec<Model<'_>> = blobs
@@ -54,14 +54,14 @@ impl Bench<'_> {
             let cell = self.cell(place, [&stream, &shifted])?;
             let mut runs = vec![];
             for (&(name, method, _), model) in SEALED.iter().zip(&models) {
-                for noise_pct in TEACHERS {
+                for teacher in TEACHERS {
                     let of = (name, row(method)?);
                     runs.extend(sealed(
                         model,
                         of,
                         &cell,
                         images::images(&clean)?,
-                        noise_pct,
+                        teacher,
                     )?);
                 }
             }

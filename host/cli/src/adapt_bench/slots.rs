@@ -55,9 +55,9 @@ impl Bench<'_> {
             let mut runs = vec![];
             for name in TRAVELLERS {
                 let method = row(name)?;
-                for noise_pct in TEACHERS {
+                for teacher in TEACHERS {
                     for &domains in kept {
-                        let told = (place.seed, noise_pct);
+                        let told = (place.seed, teacher);
                         runs.extend(recalled(self.model, method, domains, &journey, told)?);
                     }
                 }

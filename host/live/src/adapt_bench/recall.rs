@@ -3,7 +3,7 @@
 //! Owns the order of what is shown and measured; when a state is recalled is `aplysia_shared::adapt::domains`'s.
 
 use super::Method;
-use super::labels::taught;
+use super::labels::Teacher;
 use crate::LiveError;
 use crate::adaptation::{Plan, evaluate_snapshot, see};
 use crate::evaluate::Images;
@@ -30,8 +30,8 @@ pub struct Journey<'a> {
 pub struct Recalled {
     /// [`Method::name`].
     pub method: String,
-    /// Share of wrong labels: 100 is the liar.
-    pub noise_pct: u8,
+    /// Who named the classes.
+    pub teacher: Teacher,
     /// Slots besides the base; 0 = one state for all.
     pub slots: u8,
     /// Whether the base is sealed.
@@ -53,7 +53,7 @@ pub struct Recalled {
     pub recalled: u32,
 }
 
-/// `method` on `journey`, with `domains` or without; `noise_pct` of the labels of every stream are wrong.
+/// `method` on `journey`, with `domains` or without; `teacher` names the classes of every stream.
 ///
 /// # Errors
 /// The images do not fit `model`, or it cannot learn so.
@@ -62,7 +62,7 @@ pub fn recalled(
     method: &Method,
     domains: Option<Domains>,
     journey: &Journey<'_>,
-    (seed, noise_pct): (u32, u8),
+    (seed, teacher): (u32, Teacher),
 ) -> Result<Option<Recalled>, LiveError> {
     let Some(config) = method.config() else {
         return Ok(None);
@@ -86,7 +86,7 @@ pub fn recalled(
     };
     let labels = journey
         .streams
-        .map(|stream| taught(stream.labels, noise_pct, seed, model.n_classes()));
+        .map(|stream| teacher.taught(stream.labels, seed, model.n_classes()));
     let [first, other, again, back] = [0, 1, 2, 3].map(|i| Images {
         labels: &labels[i],
         ..journey.streams[i]
@@ -103,7 +103,7 @@ pub fn recalled(
     let report = report.unwrap_or_default();
     Ok(Some(Recalled {
         method: method.name.into(),
-        noise_pct,
+        teacher,
         slots: domains.map_or(0, |domains| domains.slots),
         sealed: domains.is_some_and(|domains| domains.sealed),
         ram_bytes,
@@ -168,20 +168,20 @@ pub fn markdown(runs: &[Recalled]) -> String {
     );
     text += &"--:|".repeat(16);
     text += "\n";
-    let key = |r: &Recalled| (r.method.clone(), r.noise_pct, r.slots, r.sealed);
+    let key = |r: &Recalled| (r.method.clone(), r.teacher, r.slots, r.sealed);
     let mut keys: Vec<_> = runs.iter().map(key).collect();
     keys.sort_unstable();
     keys.dedup();
     for of_row in keys {
         let of: Vec<&Recalled> = runs.iter().filter(|r| key(r) == of_row).collect();
-        let (method, noise_pct, slots, sealed) = of_row;
+        let (method, teacher, slots, sealed) = of_row;
         let base = if sealed { ", sealed base" } else { "" };
         let mean = |value: &dyn Fn(&Recalled) -> f64| {
             of.iter().map(|r| value(r)).sum::<f64>() / of.len() as f64
         };
         let _ = write!(
             text,
-            "| {method} | {noise_pct} % | {slots}{base} | {} B |",
+            "| {method} | {teacher} | {slots}{base} | {} B |",
             of[0].ram_bytes
         );
         for i in 0..2 {

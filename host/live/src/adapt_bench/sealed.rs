@@ -4,7 +4,7 @@
 //! Owns the order of what is shown and measured: a shifted stream, then clean images, both with labels of the
 //! same teacher. What clean accuracy ends at is that of the state which the device itself puts in place.
 
-use super::labels::taught;
+use super::labels::Teacher;
 use super::recall::AFTER;
 use super::{Cell, Method};
 use crate::LiveError;
@@ -42,8 +42,8 @@ pub fn limits(n_samples: u16) -> Limits {
 pub struct Sealed {
     /// The method and its golden set.
     pub name: String,
-    /// Share of wrong labels: 100 is the liar, who lies about clean images as well.
-    pub noise_pct: u8,
+    /// Who named the classes, those of clean images as well.
+    pub teacher: Teacher,
     /// On the shifted images, nothing learned, and behind the stream.
     pub shifted_pct: [f64; 2],
     /// On clean images, nothing learned.
@@ -75,7 +75,7 @@ pub fn sealed(
     (name, method): (&str, &Method),
     cell: &Cell<'_>,
     back: Images<'_>,
-    noise_pct: u8,
+    teacher: Teacher,
 ) -> Result<Option<Sealed>, LiveError> {
     let Some(config) = method.config() else {
         return Ok(None);
@@ -109,7 +109,7 @@ pub fn sealed(
                      of: Images<'_>,
                      range: std::ops::Range<usize>|
      -> Result<(), LiveError> {
-        let labels = taught(of.labels, noise_pct, cell.seed, model.n_classes());
+        let labels = teacher.taught(of.labels, cell.seed, model.n_classes());
         let images = of.iter(model.input().len()).zip(labels);
         for ((pixels, _), label) in images.skip(range.start).take(range.len()) {
             learn_guarded(&mut guard, learner, (pixels, label))?;
@@ -132,7 +132,7 @@ pub fn sealed(
     let domains = plastic.domains().map(|(_, report)| report);
     Ok(Some(Sealed {
         name: name.into(),
-        noise_pct,
+        teacher,
         shifted_pct,
         before_pct,
         clean_pct,
@@ -150,21 +150,19 @@ pub fn markdown(runs: &[Sealed]) -> String {
     );
     text += &"--:|".repeat(13);
     text += "\n";
-    let mut keys: Vec<(&str, u8)> = runs
-        .iter()
-        .map(|r| (r.name.as_str(), r.noise_pct))
-        .collect();
+    let mut keys: Vec<(&str, Teacher)> =
+        runs.iter().map(|r| (r.name.as_str(), r.teacher)).collect();
     keys.sort_unstable();
     keys.dedup();
     for key in keys {
         let of: Vec<&Sealed> = runs
             .iter()
-            .filter(|r| (r.name.as_str(), r.noise_pct) == key)
+            .filter(|r| (r.name.as_str(), r.teacher) == key)
             .collect();
         let n = of.len();
         let mean =
             |value: &dyn Fn(&Sealed) -> f64| of.iter().map(|r| value(r)).sum::<f64>() / n as f64;
-        let _ = write!(text, "| {} | {} % | {n} |", key.0, key.1);
+        let _ = write!(text, "| {} | {} | {n} |", key.0, key.1);
         for i in 0..2 {
             let _ = write!(text, " {:.2} |", mean(&|r| r.shifted_pct[i]));
         }

@@ -1,5 +1,6 @@
 //! Learning under the guard, honest teachers and liars: what is gained, and what is lost at most.
 
+use super::labels::Teacher;
 use super::{Cell, Method};
 use crate::LiveError;
 use crate::adaptation::{adapt, evaluate_snapshot};
@@ -23,8 +24,8 @@ pub const LIMITS: Limits = Limits {
 pub struct Watched {
     /// The method and its golden set.
     pub name: String,
-    /// Share of wrong labels: 100 is the liar.
-    pub noise_pct: u8,
+    /// Who named the classes.
+    pub teacher: Teacher,
     /// On the shifted images, nothing learned, and at the end.
     pub shifted_pct: [f64; 2],
     /// On clean images, nothing learned, and at the end.
@@ -43,12 +44,12 @@ pub fn watched(
     model: &Model<'_>,
     (name, method): (&str, &Method),
     cell: &Cell<'_>,
-    noise_pct: u8,
+    teacher: Teacher,
 ) -> Result<Option<Watched>, LiveError> {
     let Some(config) = method.config() else {
         return Ok(None);
     };
-    let taught = cell.taught(noise_pct, model.n_classes());
+    let taught = cell.taught(teacher, model.n_classes());
     let stream = Images {
         labels: &taught,
         ..cell.stream
@@ -65,7 +66,7 @@ pub fn watched(
     };
     Ok(Some(Watched {
         name: name.into(),
-        noise_pct,
+        teacher,
         shifted_pct: pct(cell.shifted)?,
         clean_pct: pct(cell.clean)?,
         checks: last.report.checks,
@@ -89,16 +90,14 @@ pub fn markdown(runs: &[Watched]) -> String {
     );
     text += &"--:|".repeat(9);
     text += "\n";
-    let mut keys: Vec<(&str, u8)> = runs
-        .iter()
-        .map(|r| (r.name.as_str(), r.noise_pct))
-        .collect();
+    let mut keys: Vec<(&str, Teacher)> =
+        runs.iter().map(|r| (r.name.as_str(), r.teacher)).collect();
     keys.sort_unstable();
     keys.dedup();
-    for (name, noise_pct) in keys {
+    for (name, teacher) in keys {
         let of = runs
             .iter()
-            .filter(|r| (r.name.as_str(), r.noise_pct) == (name, noise_pct));
+            .filter(|r| (r.name.as_str(), r.teacher) == (name, teacher));
         let of: Vec<Watched> = of.cloned().collect();
         let n = of.len();
         let mean = |value: fn(&Watched) -> f64| of.iter().map(value).sum::<f64>() / n as f64;
@@ -108,7 +107,7 @@ pub fn markdown(runs: &[Watched]) -> String {
             .count();
         let _ = writeln!(
             text,
-            "| {name} | {noise_pct} % | {n} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {over} | {:.1} |",
+            "| {name} | {teacher} | {n} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {over} | {:.1} |",
             mean(|r| r.shifted_pct[0]),
             mean(|r| r.shifted_pct[1]),
             mean(|r| r.clean_pct[0]),
