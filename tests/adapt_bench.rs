@@ -2,6 +2,7 @@
 //! command cut and gone on with.
 
 use crate::adaptation::Labelled;
+use crate::cli::GENOTYPE;
 use crate::program::aplysia_binary;
 use crate::toy;
 use aplysia_live::adapt;
@@ -273,4 +274,66 @@ fn a_bench_cut_in_a_line_goes_on_to_the_same_bits_on_any_number_of_threads() {
     let refused = bench(&cut, "1");
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("choose another --out"));
+}
+
+fn finish(words: &[&str]) {
+    let output = Command::new(aplysia_binary()).args(words).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {output:?}");
+}
+
+/// Rows of the float network stand beside the device's where domains come back; one that learns nothing stays.
+#[test]
+fn the_float_network_comes_back_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = ["genotype.toml", "run", "model", "bench"].map(|name| dir.path().join(name));
+    let [genotype, run, model, out] = paths.each_ref().map(|path| path.to_str().unwrap());
+    std::fs::write(genotype, GENOTYPE).unwrap();
+    finish(&[
+        "train", genotype, "--out", run, "--epochs", "2", "--images", "2000",
+    ]);
+    finish(&["export", run, "--out", model, "--golden", "0"]);
+    let blob = format!("{model}/model.blob");
+    let bench = [
+        "adapt-bench",
+        &blob,
+        "--run",
+        run,
+        "--out",
+        out,
+        "--parts",
+        "recurring",
+    ];
+    let size = ["--seeds", "1", "--test-images", "100", "--severities", "3"];
+    finish(&[&bench[..], &size].concat());
+    let summary = std::fs::read(paths[3].join("summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    let rows = summary["recurring"].as_array().unwrap();
+    let of = |name: &str| -> Vec<[f64; 5]> {
+        let columns = [
+            "before_pct",
+            "first_pct",
+            "other_pct",
+            "left_pct",
+            "again_pct",
+        ];
+        let own = rows.iter().filter(|row| row["method"] == name);
+        own.map(|row| columns.map(|c| row[c].as_f64().unwrap()))
+            .collect()
+    };
+    let (still, re) = (of("float, none"), of("float batch norm re-estimated"));
+    assert_eq!((still.len(), re.len()), (10, 10));
+    assert!(
+        still
+            .iter()
+            .all(|[before, first, _, left, again]| before == first
+                && before == left
+                && before == again)
+    );
+    // The statistics of A are those of A's last stream.
+    assert!(
+        re.iter()
+            .any(|[before, first, _, left, _]| before != first && first != left)
+    );
+    let text = std::fs::read_to_string(paths[3].join("README.md")).unwrap();
+    assert!(text.contains("| float batch norm re-estimated |"), "{text}");
 }

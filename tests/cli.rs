@@ -14,7 +14,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
-const GENOTYPE: &str = r#"
+pub(crate) const GENOTYPE: &str = r#"
 [stem]
 channels = 8
 kernel = 3

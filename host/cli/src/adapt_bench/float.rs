@@ -7,10 +7,11 @@
 //! 79.45 (0.0025), 83.25 (0.01), 79.85 (0.04).
 
 use crate::run_folder::RunFolder;
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use aplysia_data::{Dataset, Normalization};
 use aplysia_learn::adaptation::{StreamRule, adapt};
 use aplysia_learn::{Device, Images, LearnError, evaluate};
+use aplysia_live::adapt_bench::recurring::{Domain, Return};
 use aplysia_live::adapt_bench::summary::Entry;
 use aplysia_live::adapt_bench::{CHECKPOINTS, Cell, Outcome, Teacher};
 use aplysia_live::evaluate as deployed;
@@ -25,6 +26,10 @@ const RULES: &[(&str, StreamRule)] = &[
     (
         "float entropy (TENT), rate 0.001",
         StreamRule::Entropy { rate: 0.001 },
+    ),
+    (
+        "float entropy (TENT), rate 0.02",
+        StreamRule::Entropy { rate: 0.02 },
     ),
     (
         "float all layers, rate 0.0005",
@@ -142,25 +147,85 @@ impl FloatRun {
             labels: &taught,
             ..self.images(cell.stream)
         };
-        let (network, device) = (&self.network, Device::Cpu);
-        let kept = match adapt(network, &self.params, rule, stream, &CHECKPOINTS, device) {
-            // A network whose numbers are none answers by chance.
-            Err(LearnError::Diverged { .. }) => {
-                let ends = CHECKPOINTS.iter().filter(|&&end| end <= stream.len());
-                let chance = 100.0 / network.n_classes as f64;
-                return Ok((vec![chance; ends.count()], chance));
-            }
-            kept => kept?,
-        };
-        let accuracy_pct = |params: &NetworkParams, images| -> Result<f64> {
-            Ok(evaluate(network, params, self.images(images), device)?.accuracy_pct())
-        };
-        let shifted = kept.iter().map(|params| accuracy_pct(params, cell.shifted));
+        let kept = self.kept(rule, stream, &CHECKPOINTS)?;
+        let pct = |at: &Option<NetworkParams>, images| self.accuracy_pct(at.as_ref(), images);
+        let shifted = kept.iter().map(|at| pct(at, cell.shifted));
         let shifted = match rule {
-            StreamRule::Nothing => vec![accuracy_pct(&self.params, cell.shifted)?; kept.len()],
+            StreamRule::Nothing => {
+                vec![self.accuracy_pct(Some(&self.params), cell.shifted)?; kept.len()]
+            }
             _ => shifted.collect::<Result<_>>()?,
         };
-        let last = kept.last().unwrap_or(&self.params);
-        Ok((shifted, accuracy_pct(last, cell.clean)?))
+        let clean = match kept.last() {
+            Some(at) => pct(at, cell.clean)?,
+            None => self.accuracy_pct(Some(&self.params), cell.clean)?,
+        };
+        Ok((shifted, clean))
+    }
+
+    /// The numbers after so many images of `stream`, for all of `ends` that it reaches; none of a network whose numbers
+    /// are none any more.
+    fn kept(
+        &self,
+        rule: StreamRule,
+        stream: Images<'_>,
+        ends: &[usize],
+    ) -> Result<Vec<Option<NetworkParams>>> {
+        let n = ends.iter().filter(|&&end| end <= stream.len()).count();
+        match adapt(&self.network, &self.params, rule, stream, ends, Device::Cpu) {
+            Err(LearnError::Diverged { .. }) => Ok(vec![None; n]),
+            kept => Ok(kept?.into_iter().map(Some).collect()),
+        }
+    }
+
+    /// By `params`; without any the network answers by chance.
+    fn accuracy_pct(
+        &self,
+        params: Option<&NetworkParams>,
+        images: deployed::Images<'_>,
+    ) -> Result<f64> {
+        Ok(match params {
+            Some(params) => {
+                evaluate(&self.network, params, self.images(images), Device::Cpu)?.accuracy_pct()
+            }
+            None => 100.0 / self.network.n_classes as f64,
+        })
+    }
+
+    /// Every row from A to B and back, see [`returns`](aplysia_live::adapt_bench::recurring::returns).
+    ///
+    /// # Errors
+    /// Images that do not fit.
+    pub(super) fn returns(
+        &self,
+        (a, b, again): (Domain<'_>, Domain<'_>, deployed::Images<'_>),
+    ) -> Result<Vec<Return>> {
+        let streams = [a.stream, b.stream, again];
+        let pixels = streams.map(|s| s.pixels).concat();
+        let labels = streams.map(|s| s.labels).concat();
+        let stream = self.images(deployed::Images {
+            pixels: &pixels,
+            labels: &labels,
+        });
+        let mut ends = streams.map(|s| s.labels.len());
+        ends[1] += ends[0];
+        ends[2] += ends[1];
+        let mut all = vec![];
+        for &(name, rule) in RULES {
+            let [first, other, again] = self
+                .kept(rule, stream, &ends)?
+                .try_into()
+                .map_err(|_| anyhow!("too few images"))?;
+            let pct = |at: &Option<NetworkParams>, images| self.accuracy_pct(at.as_ref(), images);
+            all.push(Return {
+                method: name.into(),
+                before_pct: self.accuracy_pct(Some(&self.params), a.test)?,
+                first_pct: pct(&first, a.test)?,
+                other_pct: pct(&other, b.test)?,
+                left_pct: pct(&other, a.test)?,
+                again_pct: pct(&again, a.test)?,
+            });
+        }
+        Ok(all)
     }
 }

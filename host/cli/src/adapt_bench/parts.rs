@@ -142,7 +142,11 @@ impl Bench<'_> {
                 },
                 images::images(&again)?,
             );
-            Ok(returns(self.model, domains, a.seed, &methods)?)
+            let mut found = returns(self.model, domains, a.seed, &methods)?;
+            if let Some(float) = self.float {
+                found.extend(float.returns(domains)?);
+            }
+            Ok(found)
         })
     }
 

@@ -1,6 +1,6 @@
 //! What was measured, as `summary.json` and as `README.md`.
 
-use super::float::REESTIMATED;
+use super::float::{FloatRun, REESTIMATED};
 use super::parts::RETURN_IMAGES;
 use super::{Bench, NOISE_SEVERITY, Settings, float};
 use crate::{Outcome, run_folder};
@@ -123,7 +123,11 @@ impl Bench<'_> {
             );
         }
         if !results.returns.is_empty() {
-            let names: Vec<&str> = METHODS.iter().map(|method| method.name).collect();
+            let float: Vec<_> = FloatRun::entries().collect();
+            let names = METHODS.iter().map(|method| method.name);
+            let names: Vec<&str> = names
+                .chain(float.iter().map(|row| row.name.as_str()))
+                .collect();
             let _ = write!(
                 text,
                 "\n## Domains that come back\n\nEvery corruption (A) with the next (B) at severity \
