@@ -132,7 +132,7 @@ fn repeat(repeat: usize, level: f64) -> (Vec<Searched>, Vec<Arm>) {
     let search = |of: &str, is_bp| Searched {
         name: name(of),
         procedure: of.into(),
-        space: "mcu",
+        space: "mcu".into(),
         n_train: 100,
         epochs: 3,
         n_trials: 24,

@@ -56,13 +56,7 @@ impl Bench<'_> {
             for (&(name, method, _), model) in SEALED.iter().zip(&models) {
                 for teacher in TEACHERS {
                     let of = (name, row(method)?);
-                    runs.extend(sealed(
-                        model,
-                        of,
-                        &cell,
-                        images::images(&clean)?,
-                        teacher,
-                    )?);
+                    runs.extend(sealed(model, of, &cell, images::images(&clean)?, teacher)?);
                 }
             }
             Ok(runs)

@@ -1,23 +1,71 @@
-//! The evidence as Markdown.
+//! The evidence in tables, as Markdown; the page of a report shows the same tables.
 
 use super::claims::claims;
 use super::{Comparison, Evidence, Group, Kind, RANDOM, Searched, Trained, mean};
 use crate::findings::mean_and_deviation;
 use std::fmt::Write as _;
 
+/// A table.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    /// Names of the columns.
+    pub(crate) head: Vec<&'static str>,
+    /// So many of the first columns are text.
+    pub(crate) n_words: usize,
+    /// The column that says most.
+    bold: Option<usize>,
+    /// As long as the head each.
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+/// What a table is about, and the table.
+pub(crate) type Told = (String, Table);
+
 /// The whole text; `head` says what was run, `figures` are the names of the SVG files beside it.
 pub fn markdown(evidence: &Evidence, head: &str, figures: &[String]) -> String {
     let mut text = head.trim_end().to_string() + "\n\n";
+    let accuracies = evidence.procedures().map(|search| {
+        (
+            genotypes(evidence, search) + ":",
+            compared(evidence, search),
+        )
+    });
+    let about = accuracy(evidence);
+    let none = || String::new();
     let sections = [
-        ("What held", verdicts(evidence)),
-        ("Accuracy", accuracy(evidence)),
-        ("Under attack", robustness(evidence)),
-        ("Alignment and variance of the gradient", learning(evidence)),
-        ("On the emulated device", device(evidence)),
+        ("What held", none(), vec![(none(), verdicts(evidence))]),
+        ("Accuracy", about, accuracies.collect()),
+        (
+            "Under attack",
+            none(),
+            robustness(evidence).into_iter().collect(),
+        ),
+        (
+            "Alignment and variance of the gradient",
+            none(),
+            vec![learning(evidence)],
+        ),
+        (
+            "On the emulated device",
+            none(),
+            vec![(none(), device(evidence))],
+        ),
     ];
-    for (title, body) in sections.iter().filter(|(_, body)| !body.is_empty()) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "## {title}\n\n{}\n", body.trim_end());
+    // Writing to a String cannot fail.
+    for (title, about, tables) in &sections {
+        if tables.iter().all(|(_, table)| table.rows.is_empty()) {
+            continue;
+        }
+        let _ = writeln!(text, "## {title}\n");
+        let tables = tables
+            .iter()
+            .map(|(about, table)| [about.clone(), table.markdown()]);
+        for part in std::iter::once(about.clone())
+            .chain(tables.flatten())
+            .filter(|part| !part.is_empty())
+        {
+            let _ = writeln!(text, "{}\n", part.trim_end());
+        }
     }
     for name in figures {
         let _ = writeln!(text, "![{name}]({name}.svg)");
@@ -25,18 +73,31 @@ pub fn markdown(evidence: &Evidence, head: &str, figures: &[String]) -> String {
     text.trim_end().to_string() + "\n"
 }
 
-/// A Markdown table; the first `n_words` columns are text.
-fn table(head: &[&str], n_words: usize, rows: &[Vec<String>]) -> String {
-    if rows.is_empty() {
-        return String::new();
+impl Table {
+    fn new(head: &[&'static str], n_words: usize, rows: Vec<Vec<String>>) -> Self {
+        Self {
+            head: head.to_vec(),
+            n_words,
+            bold: None,
+            rows,
+        }
     }
-    let rule = |at| if at < n_words { "---" } else { "--:" };
-    let rules: Vec<&str> = (0..head.len()).map(rule).collect();
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let head: Vec<String> = head.iter().map(|h| h.to_string()).collect();
-    let mut text = line(&head) + &format!("|{}|\n", rules.join("|"));
-    text.extend(rows.iter().map(|row| line(row)));
-    text + "\n"
+
+    fn markdown(&self) -> String {
+        let rule = |at| if at < self.n_words { "---" } else { "--:" };
+        let rules: Vec<&str> = (0..self.head.len()).map(rule).collect();
+        let mut text = format!("| {} |\n|{}|\n", self.head.join(" | "), rules.join("|"));
+        for row in &self.rows {
+            let cell =
+                |(at, cell): (usize, &String)| match Some(at) == self.bold && !cell.is_empty() {
+                    true => format!("**{cell}**"),
+                    false => cell.clone(),
+                };
+            let cells: Vec<String> = row.iter().enumerate().map(cell).collect();
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+        text
+    }
 }
 
 /// `91.63 ± 0.24`, or what is there.
@@ -48,16 +109,21 @@ fn spread(values: &[f64], digits: usize) -> String {
     }
 }
 
-fn verdicts(evidence: &Evidence) -> String {
-    let rows = claims(evidence).into_iter().map(|c| {
-        let bold = format!("**{}**", c.verdict);
-        vec![c.claim.to_string(), c.procedure, bold, c.why]
+/// The claims and what became of them.
+pub(crate) fn verdicts(evidence: &Evidence) -> Table {
+    let rows = claims(evidence).into_iter();
+    let rows = rows.map(|c| {
+        vec![
+            c.claim.to_string(),
+            c.procedure,
+            c.verdict.to_string(),
+            c.why,
+        ]
     });
-    table(
-        &["claim", "search", "", "numbers"],
-        4,
-        &rows.collect::<Vec<_>>(),
-    )
+    Table {
+        bold: Some(2),
+        ..Table::new(&["claim", "search", "", "numbers"], 4, rows.collect())
+    }
 }
 
 /// The rows of tables over all procedures.
@@ -78,8 +144,9 @@ fn p(value: f64) -> String {
     }
 }
 
-fn accuracy(evidence: &Evidence) -> String {
-    let mut text = format!(
+/// What the tables of accuracies say.
+pub(crate) fn accuracy(evidence: &Evidence) -> String {
+    format!(
         "Percent, mean ± standard deviation over n, after the last epoch; {} validation and {} test images. \
          Networks were chosen on validation images; the test images were looked at \
          once. Difference of the network as found to each other on the test images, two-sided; Holm's correction within a \
@@ -87,22 +154,13 @@ fn accuracy(evidence: &Evidence) -> String {
          assignment found is but a further draw is asked of the means of the random ones (prediction interval, n − 1 \
          degrees of freedom). Where it was repeated from other seeds, n counts searches, each a mean over its trainings, and \
          Student's t-test for pairs compares networks of one genotype. Random assignments are drawn from the rules that \
-         the search had.\n\n",
+         the search had.",
         evidence.n_valid, evidence.n_test
-    );
-    for search in evidence.procedures() {
-        let _ = writeln!(
-            text,
-            "{}:\n\n{}",
-            genotypes(evidence, search),
-            compared(evidence, search)
-        );
-    }
-    text
+    )
 }
 
 /// What a procedure found.
-fn genotypes(evidence: &Evidence, first: &Searched) -> String {
+pub(crate) fn genotypes(evidence: &Evidence, first: &Searched) -> String {
     let repeats = evidence.repeats(&first.name);
     let valid: Vec<f64> = repeats.iter().map(|s| s.valid_pct).collect();
     let (whose, each) = match repeats.len() {
@@ -125,7 +183,7 @@ fn genotypes(evidence: &Evidence, first: &Searched) -> String {
 }
 
 /// The networks of a procedure, those it is compared with, and how they differ.
-fn compared(evidence: &Evidence, first: &Searched) -> String {
+pub(crate) fn compared(evidence: &Evidence, first: &Searched) -> Table {
     let comparisons = match first.has_controls {
         true => evidence.comparisons(&first.name),
         false => vec![],
@@ -185,7 +243,7 @@ fn compared(evidence: &Evidence, first: &Searched) -> String {
         "p",
         "p (Holm)",
     ];
-    table(&head, 2, &rows)
+    Table::new(&head, 2, rows)
 }
 
 /// The shares of weights by rule, search by search where they differ.
@@ -215,17 +273,16 @@ fn numbers(comparison: Option<&Comparison>) -> Vec<String> {
     ]
 }
 
-fn robustness(evidence: &Evidence) -> String {
+/// What attacks leave.
+pub(crate) fn robustness(evidence: &Evidence) -> Option<Told> {
     let attacked = evidence.arms.iter().flat_map(|arm| &arm.runs);
     let attacked: Vec<_> = attacked.filter_map(|run| run.attacked.as_ref()).collect();
-    let Some(first) = attacked.first() else {
-        return String::new();
-    };
+    let first = attacked.first()?;
     let n_images = first.n_images;
     let n_masking: usize = attacked.iter().map(|a| a.n_masking).sum();
     let faults = match attacked.iter().map(|a| a.n_faults).sum() {
         0 => "none a fault of the evaluation".to_string(),
-        n => format!("**{n} a fault of the evaluation: do not trust these numbers**"),
+        n => format!("{n} a fault of the evaluation: do not trust these numbers"),
     };
     let mut rows = vec![];
     for (procedure, group) in listed(evidence) {
@@ -252,7 +309,7 @@ fn robustness(evidence: &Evidence) -> String {
                 of(|s| s.exact_pct),
                 of(|s| s.transfer_pct),
                 of(|s| s.square_pct),
-                format!("**{}**", of(|s| Some(s.worst_pct))),
+                of(|s| Some(s.worst_pct)),
                 of(|s| s.masked_pct),
             ]);
         }
@@ -269,16 +326,21 @@ fn robustness(evidence: &Evidence) -> String {
         "worst case",
         "masked, % of own",
     ];
-    format!(
+    let about = format!(
         "Percent of {n_images} test images that withstand all attacks of a kind (`evaluate --robust`; its settings \
          are in `settings.toml`, the twin is the same genotype by back-propagation from another seed). `masked`: the share \
          of what seems robust along the own feedback and falls to another attack. {n_masking} sanity checks found \
-         masking, {faults}.\n\n{}",
-        table(&head, 1, &rows)
-    )
+         masking, {faults}."
+    );
+    let table = Table {
+        bold: Some(8),
+        ..Table::new(&head, 1, rows)
+    };
+    Some((about, table))
 }
 
-fn learning(evidence: &Evidence) -> String {
+/// Alignment and variance.
+pub(crate) fn learning(evidence: &Evidence) -> Told {
     let mut rows = vec![];
     for (procedure, group) in listed(evidence) {
         let known = |of: &dyn Fn(&Trained) -> Option<f64>| -> Vec<f64> {
@@ -320,19 +382,20 @@ fn learning(evidence: &Evidence) -> String {
         "variance : mean², early",
         "late",
     ];
-    format!(
+    let about = format!(
         "Angle in degrees between feedback and weights, mean over the layers that have one, weighted by their weights \
          (0 is back-propagation, 90 unrelated). Variance of a weight's gradient between batches, mean over the weights; \
-         and the sum of the variances by the square of the length of the mean gradient, after an early and a late epoch ({}; mean over n).\n\n{}",
+         and the sum of the variances by the square of the length of the mean gradient, after an early and a late epoch ({}; mean over n).",
         match epochs.is_empty() {
             true => "not measured".into(),
             false => epochs.join("; "),
-        },
-        table(&head, 1, &rows)
-    )
+        }
+    );
+    (about, Table::new(&head, 1, rows))
 }
 
-fn device(evidence: &Evidence) -> String {
+/// The exported networks.
+pub(crate) fn device(evidence: &Evidence) -> Table {
     let rows = evidence.searches.iter().filter_map(|search| {
         let d = search.device.as_ref()?;
         Some(vec![
@@ -357,5 +420,5 @@ fn device(evidence: &Evidence) -> String {
         "instructions",
         "device = host",
     ];
-    table(&head, 1, &rows)
+    Table::new(&head, 1, rows)
 }

@@ -158,10 +158,10 @@ pub fn worst_case(search: &str, arms: &[&Arm]) -> Option<Figure> {
     (!attacked.is_empty()).then_some(figure)
 }
 
-/// The figures of every genotype that was trained under many assignments.
+/// The figures of a genotype of every procedure that was trained under many assignments, that of the first search.
 pub fn all(evidence: &Evidence) -> Vec<Figure> {
     let mut figures = vec![];
-    for search in evidence.searches.iter().filter(|s| s.has_controls) {
+    for search in evidence.procedures().filter(|s| s.has_controls) {
         let (name, arms) = (&search.name, evidence.group(&search.name));
         figures.extend([accuracies(name, &arms), alignment(name, &arms)]);
         figures.extend(
