@@ -105,6 +105,8 @@ mod adaptation;
 mod bench;
 /// A guard within the schedule's budget: commits, and what its checks take.
 mod budget;
+/// What is claimed of a model, its known answers, and models refused by them.
+mod claims;
 /// A program that dies says why.
 mod deaths;
 /// The firmware in the emulator: equal to the host bit for bit, and hard to bring down.

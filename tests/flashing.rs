@@ -5,13 +5,13 @@
 
 use crate::device::plain_model;
 use crate::program::{aplysia_binary, firmware};
+use crate::slots::{begin, claiming};
 use aplysia_live::LiveError;
 use aplysia_live::device::{Device, DeviceError, Emulator, EmulatorServer, Socket};
-use aplysia_live::update::{Installed, Sent, install};
+use aplysia_live::update::{Installed, Sent, install, probe};
 use aplysia_shared::Model;
 use aplysia_shared::blob::set_counter;
 use aplysia_shared::protocol::{Origin, Refusal, TransferRefusal};
-use aplysia_shared::signature::body_digest;
 use aplysia_shared::update::State;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -102,9 +102,12 @@ fn a_board_takes_a_model_and_keeps_it_over_restarts() {
     assert_eq!(device.info().unwrap().model_id, id(&old));
     let status = device.transfer_status().unwrap();
     assert_eq!((status.origin, status.keyed), (Origin::BuiltIn, false));
-    assert_eq!((status.page_bytes, status.slot_bytes), (4096, 512 * 1024));
+    assert_eq!(
+        (status.page_bytes, status.slot_bytes),
+        (4096, 512 * 1024 - 32)
+    );
     let installed = install(&mut device, &new, &mut all).unwrap();
-    let n_pages = new.len().div_ceil(4096);
+    let n_pages = claiming(&new, |_| ()).len().div_ceil(4096);
     assert!(
         matches!(installed, Installed::Confirmed { sent, .. } if (sent.n_pages, sent.n_sent) == (n_pages, n_pages)),
         "{installed:?}"
@@ -119,11 +122,8 @@ fn a_board_takes_a_model_and_keeps_it_over_restarts() {
     );
     assert_eq!(device.info().unwrap().model_id, id(&new));
     // Activated and switched off twice: tried, not confirmed, given up.
-    let next = version(96, 3);
-    let digest = body_digest(&next).unwrap();
-    device
-        .begin_transfer(next.first_chunk().unwrap(), digest)
-        .unwrap();
+    let next = claiming(&version(96, 3), |_| ());
+    begin(&mut device, &next).unwrap();
     for (offset, chunk) in (0..).step_by(2048).zip(next.chunks(2048)) {
         let mut chunk = chunk.to_vec();
         chunk.resize(chunk.len().next_multiple_of(8), 0xFF);
@@ -166,11 +166,12 @@ fn a_board_refuses_what_is_older_of_another_shape_or_damaged() {
         got: [6, 6, 2],
         want: [28, 28, 1],
     };
+    let before = fs::read(board.path("flash")).unwrap();
     assert_eq!(refused(install(&mut device, &toy, &mut all)), shape);
-    let new = version(80, 6);
-    device
-        .begin_transfer(new.first_chunk().unwrap(), body_digest(&new).unwrap())
-        .unwrap();
+    let after = fs::read(board.path("flash")).unwrap();
+    assert!(before == after, "refused before anything is written");
+    let new = claiming(&version(80, 6), |_| ());
+    begin(&mut device, &new).unwrap();
     for (offset, chunk) in (0..).step_by(2048).zip(new.chunks(2048)) {
         let mut chunk = chunk.to_vec();
         chunk.resize(chunk.len().next_multiple_of(8), 0xFF);
@@ -245,6 +246,46 @@ fn a_killed_update_leaves_a_whole_model_and_goes_on() {
         }
     }
     assert_eq!(n_old + n_new, rounds);
+}
+
+#[test]
+fn a_model_that_a_board_computes_otherwise_is_not_tried() {
+    let board = Board::new(&version(96, 1));
+    let new = version(80, 2);
+    board.file("wrong.blob", &claiming(&new, |claims| claims.answers ^= 1));
+    board.file("other.blob", &claiming(&new, |claims| claims.features += 1));
+    board.file("new.blob", &claiming(&new, |_| ()));
+    let update = |blob: &str| {
+        let args = ["update", blob, "--flash", "flash", "--built-in", "old.blob"];
+        let output = board.command(&args).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    for (blob, words) in [
+        (
+            "wrong.blob",
+            [
+                "self-test: the device computes other scores",
+                "aplysia model sign",
+            ],
+        ),
+        (
+            "other.blob",
+            ["than is claimed of it", "aplysia model sign"],
+        ),
+    ] {
+        let (code, told) = update(blob);
+        assert_eq!(code, Some(1), "{told}");
+        for words in words.into_iter().chain(["the old model stays"]) {
+            assert!(told.contains(words), "no `{words}` in: {told}");
+        }
+        let mut device = board.start();
+        let status = device.transfer_status().unwrap();
+        assert_eq!((status.origin, status.reverted), (Origin::BuiltIn, false));
+        let old = version(96, 1);
+        probe(&mut device, &Model::parse(&old).unwrap()).unwrap();
+    }
+    let (code, told) = update("new.blob");
+    assert_eq!(code, Some(0), "{told}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use crate::device::plain_model;
 use crate::flashing::{Board, all, text};
 use crate::program::keyed_firmware;
-use crate::slots::sign;
+use crate::slots::{begin, claiming, sign};
 use crate::soak::STACK_BYTES;
 use aplysia_deploy::golden::{GoldenSet, GoldenSpec, attach};
 use aplysia_live::LiveError;
@@ -14,7 +14,6 @@ use aplysia_live::evaluate::{Images, argmax, input_of_pixels};
 use aplysia_live::update::{Installed, install};
 use aplysia_shared::blob::{GoldenKind, set_counter};
 use aplysia_shared::protocol::{Origin, Refusal, TransferRefusal};
-use aplysia_shared::signature::body_digest;
 use aplysia_shared::update::State;
 use aplysia_shared::{Model, infer};
 use ed25519_dalek::SigningKey;
@@ -30,6 +29,7 @@ const PRIVATE: [u8; 32] = [
 fn signed(channels: usize, counter: u64, private: [u8; 32]) -> Vec<u8> {
     let mut blob = plain_model(8, 2, channels, 200);
     set_counter(&mut blob, counter);
+    blob = claiming(&blob, |_| ());
     sign(&mut blob, &SigningKey::from_bytes(&private));
     blob
 }
@@ -76,7 +76,7 @@ fn only_what_the_key_signed_is_taken_and_started() {
     assert_eq!(device.info().unwrap().model_id, id(&old));
     let other = signed(80, 2, [7; 32]);
     let mut changed = new.clone();
-    *changed.last_mut().unwrap() ^= 1;
+    changed[1000] ^= 1;
     // The checksum right again, so that only the signature is wrong.
     set_counter(&mut changed, 2);
     changed[64..128].copy_from_slice(&new[64..128]);
@@ -162,6 +162,7 @@ fn flagship(counter: u64) -> Vec<u8> {
     let golden = GoldenSet::choose(&model, Images { pixels, labels }, GoldenSpec { kind, n });
     let mut blob = attach(&model, &golden.unwrap()).unwrap();
     set_counter(&mut blob, counter);
+    blob = claiming(&blob, |_| ());
     sign(&mut blob, &SigningKey::from_bytes(&PRIVATE));
     blob
 }
@@ -172,9 +173,7 @@ fn verification_and_self_test_stay_within_the_stack() {
     let mut device: Device<Emulator> = board.start();
     let at_start = device.stats().unwrap().stack_bytes;
     let new = flagship(2);
-    let digest = body_digest(&new).unwrap();
-    let header = new.first_chunk().unwrap();
-    device.begin_transfer(header, digest).unwrap();
+    begin(&mut device, &new).unwrap();
     for (offset, chunk) in (0..).step_by(2048).zip(new.chunks(2048)) {
         device.write_chunk(offset, chunk).unwrap();
     }

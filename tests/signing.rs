@@ -1,10 +1,12 @@
 //! Signatures: every byte of a blob is covered, keys are told apart; and the commands that make them.
 
 use crate::program::aplysia_binary;
-use crate::slots::{key, release, trust};
+use crate::slots::{self, claiming, key, release, trust};
 use crate::toy;
+use aplysia_shared::Claims;
 use aplysia_shared::blob::{HEADER_BYTES, set_signature};
 use aplysia_shared::signature::{PublicKey, Trust, TrustError};
+use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use ed25519_dalek::{Signer as _, SigningKey};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -64,15 +66,28 @@ fn a_signed_model_is_told_from_any_other() {
     assert!(unnumbered.status.success() && warning.contains("--counter 1"));
     assert!(done(&folder, &sign).contains("counter 7"));
     assert!(done(&folder, &[verify.as_slice(), &[public]].concat()).contains("counter 7"));
+    let bytes = fs::read(&blob).unwrap();
+    let claims = Claims::behind(&bytes).unwrap();
+    let answers = format!("self-test {:08x}", claims.answers);
+    assert!(done(&folder, &with("a.pem")).contains(&answers));
     assert!(done(&folder, &with("a.pem")).contains(public));
     refused(&folder, &with("b.pem"), "signature is wrong");
     refused(&folder, &with("abc"), "64 hexadecimal digits");
     // Signed again without a counter it keeps its own.
     assert!(done(&folder, &sign[..5]).contains("counter 7"));
 
-    let mut bytes = fs::read(&blob).unwrap();
-    let last = bytes.len() - 1;
-    bytes[last] ^= 1;
+    // Claims that are signed and untrue, and none, by the same key.
+    let pem = fs::read_to_string(folder.path().join("a.pem")).unwrap();
+    let key = SigningKey::from_pkcs8_pem(&pem).unwrap();
+    let mut bytes = claiming(&bytes, |claims| claims.answers ^= 1);
+    slots::sign(&mut bytes, &key);
+    fs::write(&blob, &bytes).unwrap();
+    refused(&folder, &with("a.pem"), "computes other scores");
+    bytes.truncate(bytes.len() - Claims::BYTES);
+    slots::sign(&mut bytes, &key);
+    fs::write(&blob, &bytes).unwrap();
+    refused(&folder, &with("a.pem"), "by an older version");
+    bytes[HEADER_BYTES] ^= 1;
     fs::write(&blob, &bytes).unwrap();
     refused(&folder, &with("a.pem"), "signature is wrong");
     refused(&folder, &sign, "not a blob");
@@ -95,7 +110,9 @@ fn no_byte_of_a_signed_blob_can_change() {
     let mut longer = blob.clone();
     longer.extend([0xFF; 100]);
     trust.verify(&longer).unwrap();
-    for len in (0..blob.len()).step_by(97).chain([HEADER_BYTES - 1]) {
+    let whole = blob.len() - Claims::BYTES;
+    assert_eq!(trust.verify(&blob[..whole]), Err(TrustError::Wrong));
+    for len in (0..whole).step_by(97).chain([HEADER_BYTES - 1]) {
         assert!(
             matches!(trust.verify(&blob[..len]), Err(TrustError::Blob(_))),
             "{len}"

@@ -1,11 +1,15 @@
-//! A device with two model slots on the simulated flash, releases for it, and the host's side of a transfer.
+//! A device with two model slots on the simulated flash, releases for it with their claims, and the host's side of a
+//! transfer.
 
 use crate::nor::{Fault, Nor, PAGE};
 use crate::toy;
-use aplysia_shared::blob::{set_counter, set_signature};
+use aplysia_live::device::{Device, DeviceError, Line};
+use aplysia_live::update::claims;
+use aplysia_shared::blob::{HEADER_BYTES, set_counter, set_signature};
+use aplysia_shared::protocol::TransferStatus;
 use aplysia_shared::signature::{PublicKey, Trust, body_digest, message};
 use aplysia_shared::update::{Boot, Layout, Policy, UpdateError, Updater};
-use aplysia_shared::{Model, Room};
+use aplysia_shared::{Claims, Model, Room};
 use ed25519_dalek::{Signer as _, SigningKey};
 use embedded_storage::nor_flash::NorFlash as _;
 use std::ops::Range;
@@ -42,12 +46,43 @@ pub(crate) fn sign(blob: &mut [u8], key: &SigningKey) {
     set_signature(blob, &signature.to_bytes());
 }
 
-/// The toy model `seed` with an update counter, signed.
+/// The toy model `seed` with an update counter and its claims, signed.
 pub(crate) fn release(seed: u64, counter: u64) -> Vec<u8> {
     let mut blob = toy::measured(seed);
     set_counter(&mut blob, counter);
+    blob = claiming(&blob, |_| ());
     sign(&mut blob, &key(1));
     blob
+}
+
+/// The blob at the start of `bytes` with its claims behind it, as far as `lie` leaves them as they are.
+pub(crate) fn claiming(bytes: &[u8], lie: impl FnOnce(&mut Claims)) -> Vec<u8> {
+    let model = Model::parse(bytes).unwrap();
+    let mut claims = claims(&model).unwrap();
+    lie(&mut claims);
+    [&bytes[..model.blob_bytes()], &claims.encode()].concat()
+}
+
+/// The claims behind `blob`, else its own, else none that are true.
+pub(crate) fn claims_of(blob: &[u8]) -> Claims {
+    let own = || claims(&Model::parse(blob).ok()?).ok();
+    let none = Claims {
+        input: [toy::SIDE, toy::SIDE, 2],
+        outputs: toy::N_CLASSES as u16,
+        features: 1,
+        answers: 0,
+    };
+    Claims::behind(blob).or_else(own).unwrap_or(none)
+}
+
+/// Opens the transfer of `blob`.
+pub(crate) fn begin<T: Line>(
+    device: &mut Device<T>,
+    blob: &[u8],
+) -> Result<TransferStatus, DeviceError> {
+    let header: [u8; HEADER_BYTES] = *blob.first_chunk().unwrap();
+    let digest = body_digest(blob).unwrap_or_default();
+    device.begin_transfer(&header, digest, claims_of(blob))
 }
 
 /// A device that was made with `blob`.
@@ -72,7 +107,7 @@ pub(crate) fn send<const WRITE: usize>(
     blob: &[u8],
 ) -> Result<usize, Refused> {
     let digest = body_digest(blob).unwrap_or_default();
-    updater.begin(blob.first_chunk().unwrap(), &digest)?;
+    updater.begin(blob.first_chunk().unwrap(), &digest, &claims_of(blob))?;
     let mut n_sent = 0;
     for (offset, page) in (0..).step_by(PAGE).zip(blob.chunks(PAGE)) {
         let mut bytes = page.to_vec();
@@ -89,12 +124,12 @@ pub(crate) fn send<const WRITE: usize>(
     Ok(n_sent)
 }
 
-/// What this start does, and the blob in its slot.
+/// What this start does, and the blob in its slot with its claims.
 pub(crate) fn started<const WRITE: usize>(
     updater: &mut Updater<Nor<WRITE>>,
 ) -> (Boot<Fault>, Vec<u8>) {
     let boot = updater.boot();
     let slot = updater.slot(boot.slot.unwrap());
     let len = Model::parse(slot).unwrap().blob_bytes();
-    (boot, slot[..len].to_vec())
+    (boot, slot[..len + Claims::BYTES].to_vec())
 }

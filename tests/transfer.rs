@@ -5,20 +5,17 @@ use crate::adaptation::{IMAGE_BYTES, Labelled};
 use crate::desk::{
     Parts, WRITE, Wire, all, desk, installed, refusal, sent, status, with, write_all,
 };
-use crate::device::plain_model;
 use crate::guard::{DELTA, guarded};
 use crate::nor::{PAGE, TEARS};
-use crate::slots::{SLOT_PAGES, key, layout, release, sign};
-use crate::toy::SIDE;
+use crate::slots::{SLOT_PAGES, begin, claiming, key, layout, release, sign};
 use aplysia_live::LiveError;
 use aplysia_live::device::{Device, DeviceError};
 use aplysia_live::update::{Installed, Sent, install};
 use aplysia_shared::adapt::guard::{Commit, Limits};
 use aplysia_shared::blob::{GoldenKind, HEADER_BYTES, RUNTIME_ABI, field, set_counter};
 use aplysia_shared::protocol::{Boot, Origin, TransferRefusal};
-use aplysia_shared::signature::{Trust, body_digest};
 use aplysia_shared::update::State;
-use aplysia_shared::{Model, Unfit};
+use aplysia_shared::{Claims, Model, Unfit};
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -190,10 +187,7 @@ fn a_model_that_is_not_confirmed_is_given_up_and_another_may_follow() {
     let (old, new) = (release(3, 1), release(4, 2));
     let (desk, mut parts) = (desk(&old), Parts::blank());
     let activate = |device: &mut Device<Wire>| {
-        let digest = body_digest(&new).unwrap();
-        device
-            .begin_transfer(new.first_chunk().unwrap(), digest)
-            .unwrap();
+        begin(device, &new).unwrap();
         write_all(device, &new);
         assert_eq!(refusal(device.restart()), TransferRefusal::NoTrial);
         assert_eq!(refusal(device.confirm()), TransferRefusal::NoTrial);
@@ -222,9 +216,7 @@ fn a_model_that_is_not_confirmed_is_given_up_and_another_may_follow() {
     let n_missing = missing_from(&new, &another);
     assert!(0 < n_missing && n_missing < another.len().div_ceil(PAGE));
     with(&desk, &mut parts, |device| {
-        device
-            .begin_transfer(new.first_chunk().unwrap(), body_digest(&new).unwrap())
-            .unwrap();
+        begin(device, &new).unwrap();
         device.activate().unwrap();
         let sent = sent(install(device, &another, &mut all).unwrap());
         assert_eq!(sent.n_sent, n_missing);
@@ -238,11 +230,7 @@ fn blobs_that_the_device_cannot_use_are_refused_and_nothing_is_written() {
     let old = release(3, 5);
     let (desk, mut parts) = (desk(&old), Parts::blank());
     let mut begin = |blob: &[u8]| {
-        let digest = body_digest(blob).unwrap_or_default();
-        let header: [u8; HEADER_BYTES] = *blob.first_chunk().unwrap();
-        let begun = with(&desk, &mut parts, |device| {
-            device.begin_transfer(&header, digest)
-        });
+        let begun = with(&desk, &mut parts, |device| begin(device, blob));
         assert_eq!(parts.slots.steps, 0);
         refusal(begun.unwrap())
     };
@@ -258,7 +246,7 @@ fn blobs_that_the_device_cannot_use_are_refused_and_nothing_is_written() {
     set_counter(&mut unsigned, 6);
     assert_eq!(begin(&unsigned), Told::Unsigned);
     let mut changed = release(4, 6);
-    *changed.last_mut().unwrap() ^= 1;
+    changed[HEADER_BYTES] ^= 1;
     assert_eq!(
         begin(&changed),
         Told::Signature,
@@ -275,7 +263,7 @@ fn blobs_that_the_device_cannot_use_are_refused_and_nothing_is_written() {
     assert_eq!(begin(&arena), too_much);
     let mut long = release(4, 6);
     long[field::TOTAL_LEN..][..4].copy_from_slice(&99_999_u32.to_le_bytes());
-    let max_bytes = SLOT_PAGES * PAGE as u32;
+    let max_bytes = SLOT_PAGES * PAGE as u32 - Claims::BYTES as u32;
     let too_long = |got_bytes| Told::Length {
         got_bytes,
         max_bytes,
@@ -296,10 +284,7 @@ fn a_blob_that_is_not_what_was_begun_is_not_activated() {
     let (old, new) = (release(3, 1), release(4, 2));
     let (desk, mut parts) = (desk(&old), Parts::blank());
     with(&desk, &mut parts, |device| {
-        let header = new.first_chunk().unwrap();
-        device
-            .begin_transfer(header, body_digest(&new).unwrap())
-            .unwrap();
+        begin(device, &new).unwrap();
         let mut flipped = new.clone();
         flipped[1000] ^= 4;
         write_all(device, &flipped);
@@ -322,33 +307,6 @@ fn a_blob_that_is_not_what_was_begun_is_not_activated() {
     })
     .unwrap();
     sent(installed(&desk, &mut parts, &new).unwrap());
-}
-
-#[test]
-fn models_of_another_shape_are_refused_when_they_are_whole() {
-    let old = release(3, 1);
-    let mut keyless = desk(&old);
-    keyless.trust = Trust::Anyone;
-    let mut parts = Parts::blank();
-    let mut other = plain_model(4, 2, 8, 5);
-    set_counter(&mut other, 1);
-    let told = installed(&keyless, &mut parts, &other);
-    let Err(LiveError::Device(error)) = told else {
-        panic!("{told:?}");
-    };
-    let model = Model::parse(&other).unwrap();
-    let input = model.input();
-    let (got, want) = ([input.h, input.w, input.c], [SIDE, SIDE, 2]);
-    assert_eq!(
-        refusal::<()>(Err(error)),
-        TransferRefusal::Input { got, want }
-    );
-    // A device without a model takes any shape, and says that it takes anybody's models.
-    keyless.built_in.clear();
-    let nothing = status(&keyless, &mut parts);
-    assert_eq!((nothing.origin, nothing.keyed), (Origin::Nowhere, false));
-    sent(installed(&keyless, &mut parts, &other).unwrap());
-    assert_eq!(status(&keyless, &mut parts).origin, Origin::Slot(1));
 }
 
 #[test]
@@ -377,11 +335,10 @@ fn what_was_learned_belongs_to_its_base_and_stays_while_another_is_tried() {
     set_counter(&mut newer, 7);
     newer[field::ID] ^= 1;
     set_counter(&mut newer, 7);
+    newer = claiming(&newer, |_| ());
     sign(&mut newer, &key(1));
     with(&desk, &mut parts, |device| {
-        device
-            .begin_transfer(newer.first_chunk().unwrap(), body_digest(&newer).unwrap())
-            .unwrap();
+        begin(device, &newer).unwrap();
         write_all(device, &newer);
         device.activate().unwrap();
         device.restart().unwrap();

@@ -4,15 +4,15 @@
 use crate::golden::section;
 use crate::nor::{Fault, Nor, PAGE, TEARS, Tear};
 use crate::slots::{
-    RECORD, Refused, SLOT_PAGES, key, layout, made_with, policy, release, send, sign, started,
-    trust, updater,
+    RECORD, Refused, SLOT_PAGES, claiming, key, layout, made_with, policy, release, send, sign,
+    started, trust, updater,
 };
 use crate::toy;
 use aplysia_shared::blob::{encode_with_golden, encoded_len, field, set_counter};
 use aplysia_shared::signature::{Trust, TrustError};
 use aplysia_shared::store::Store;
 use aplysia_shared::update::{Boot, Layout, Policy, State, UpdateError, Updater};
-use aplysia_shared::{Model, Unfit};
+use aplysia_shared::{Claims, Model, Unfit};
 use proptest::prelude::*;
 
 /// A whole update with its two restarts, from any state; stops where the power does.
@@ -234,7 +234,7 @@ fn models_that_the_device_cannot_use_are_refused() {
     long[field::TOTAL_LEN..][..4].copy_from_slice(&9999_u32.to_le_bytes());
     let length = UpdateError::Length {
         got_bytes: 9999,
-        max_bytes: SLOT_PAGES * PAGE as u32,
+        max_bytes: SLOT_PAGES * PAGE as u32 - Claims::BYTES as u32,
     };
     assert_eq!(refuse(&same, &long), Err(length));
     let mut unsigned = release(4, 6);
@@ -265,6 +265,7 @@ fn a_model_that_fails_its_golden_samples_is_refused() {
         data.extend(section(0, &labels, &bytes));
         let mut blob = vec![0; encoded_len(&model.graph(), data.len()).unwrap()];
         encode_with_golden(&model.graph(), &data, Some(offset), [9; 16], 2, &mut blob).unwrap();
+        blob = claiming(&blob, |_| ());
         sign(&mut blob, &key(1));
         blob
     };
@@ -310,7 +311,8 @@ fn writes_stay_in_the_other_slot_and_in_whole_words() {
     assert_eq!(updater.digest(0, SLOT_PAGES * page + 1), None);
     assert_eq!(updater.digest(u32::MAX, 2), None);
     assert_eq!(updater.slot(0), before);
-    assert_eq!(updater.room(), (SLOT_PAGES * page, page));
+    let longest = SLOT_PAGES * page - Claims::BYTES as u32;
+    assert_eq!(updater.room(), (longest, page));
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub mod guard;
 pub mod homeostasis;
 pub mod instar;
 mod kept;
-mod overlay;
+pub(crate) mod overlay;
 pub mod perceptron;
 mod plan;
 mod recall;

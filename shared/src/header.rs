@@ -9,7 +9,8 @@ use crc::{CRC_32_ISO_HDLC, Crc, Digest, NoTable};
 pub(crate) const HEADER_BYTES: usize = 64;
 /// Index of the checksum among the header's words.
 pub(crate) const CRC_WORD: usize = HEADER_BYTES / 4 - 1;
-const CRC: &Crc<u32, NoTable> = &Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+/// CRC-32 (IEEE), computed bit by bit.
+pub(crate) const CRC: &Crc<u32, NoTable> = &Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// The header of `body`: `fields` one after another, zeros behind them, the checksum.
 pub(crate) fn sealed(fields: &[&[u8]], body: &[u8]) -> [u8; HEADER_BYTES] {

@@ -156,7 +156,7 @@ pub(crate) fn infer_sample<H: Hooks>(
 }
 
 /// Runs the layers from `first` on; what they read is in the arena.
-fn run<H: Hooks>(
+pub(crate) fn run<H: Hooks>(
     model: &Model<'_>,
     arena: &mut [i8],
     first: usize,

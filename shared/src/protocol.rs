@@ -36,9 +36,10 @@ use serde::{Deserialize, Serialize};
 /// 2 adds the guard and the store: `Guard`, `Check`, `Commit`, and more in `Learned` and `Stats`. 3 adds
 /// `Reward`, `Schedule`, `Attend`, three heads, more in `Inference`, `Learned` and `Stats`, and `Transfer`. 4 adds
 /// `Domains`, and more in `Stats`. 5 adds to `Domains` whether the base is sealed. 6 adds `Input`, for images that
-/// are longer than a frame, and its refusal; no limit but the arena's is left for them.
+/// are longer than a frame, and its refusal; no limit but the arena's is left for them. 7 adds
+/// to `Transfer` the claims of a model, in `Begin` and behind the blob, and two refusals.
 /// `Hello` is encoded alike in every version, so that a mismatch is always seen.
-pub const VERSION: u16 = 6;
+pub const VERSION: u16 = 7;
 
 /// Largest message from the host: 4,064 pixels, [`MAX_PIXELS`], and what goes around them.
 pub const MAX_REQUEST_BYTES: usize = 4096;

@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::adapt::{AdaptError, Config, MAX_CLASSES, state_bytes};
+use crate::adapt::overlay::idle_state_bytes;
+use crate::adapt::{AdaptError, MAX_CLASSES};
 use crate::blob::Model;
 
 /// Memory of a device, bytes.
@@ -72,7 +73,12 @@ impl Room {
     /// The first thing that there is too little of.
     pub fn holds(&self, model: &Model<'_>) -> Result<(), Unfit> {
         self.holds_arena(model.arena_bytes())?;
-        let state = (state_bytes(model, &Config::NOTHING)?, self.state_bytes);
+        self.holds_head(model.n_classes(), model.features().len())
+    }
+
+    /// The part of [`Room::holds`] that claims tell.
+    pub(crate) fn holds_head(&self, outputs: usize, features: usize) -> Result<(), Unfit> {
+        let state = (idle_state_bytes(outputs, features)?, self.state_bytes);
         within(state, |need_bytes, have_bytes| Unfit::State {
             need_bytes,
             have_bytes,

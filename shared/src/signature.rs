@@ -1,9 +1,10 @@
 //! Who may give a device its model: Ed25519 over a blob.
 //!
-//! It owns what is signed and how that is verified; it must not know where keys are kept. Signed are 96
-//! bytes: bytes 0–63 of the header (lengths, CRC, id, update counter), then the SHA-256 of everything
-//! behind the header. So every byte of the blob but the signature itself is covered, and a signature
-//! is checked before a byte of the graph is decoded.
+//! It owns what is signed and how that is verified; it must not know where keys are kept. Signed are 128
+//! bytes: bytes 0–63 of the header (lengths, CRC, id, update counter), the SHA-256 of everything
+//! behind the header, and the claims that lie behind the blob. So every byte but the signature itself is covered, and
+//! a signature is checked before a byte of the graph is decoded. A blob without claims, as it was signed before there
+//! were any, has a signature of the first 96 of these bytes; it starts as before, and no transfer takes it.
 //!
 //! Verification is the strict one of RFC 8032, section 5.1.7, with small-order keys refused (crate
 //! `ed25519-dalek`).
@@ -11,16 +12,18 @@
 use core::fmt;
 
 use ed25519_dalek::{Signature, VerifyingKey};
+use heapless::Vec;
 use sha2::{Digest as _, Sha256};
 
 use crate::blob::{BlobError, HEADER_BYTES, field, total_len};
+use crate::claims::Claims;
 
 /// Length of a public key.
 pub const PUBLIC_KEY_BYTES: usize = 32;
 /// Length of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
-/// Length of what is signed.
-pub const MESSAGE_BYTES: usize = field::SIGNATURE + DIGEST_BYTES;
+/// Length of what is signed, with claims.
+pub const MESSAGE_BYTES: usize = field::SIGNATURE + DIGEST_BYTES + Claims::BYTES;
 /// Length of the digest of a blob's body.
 pub const DIGEST_BYTES: usize = 32;
 
@@ -44,7 +47,7 @@ pub struct PublicKey {
 /// Whether `signature` is of `message` by `key`.
 type Verify = fn(
     key: &[u8; PUBLIC_KEY_BYTES],
-    message: &[u8; MESSAGE_BYTES],
+    message: &[u8],
     signature: &[u8; SIGNATURE_BYTES],
 ) -> Result<(), TrustError>;
 
@@ -103,21 +106,28 @@ pub fn body_digest(bytes: &[u8]) -> Result<[u8; DIGEST_BYTES], BlobError> {
     Ok(Sha256::digest(body).into())
 }
 
-/// What is signed of the blob at the start of `bytes`.
+/// What is signed of the blob at the start of `bytes` and of the claims behind it, if there are any.
 ///
 /// # Errors
 /// As [`body_digest`].
-pub fn message(bytes: &[u8]) -> Result<[u8; MESSAGE_BYTES], BlobError> {
+pub fn message(bytes: &[u8]) -> Result<Vec<u8, MESSAGE_BYTES>, BlobError> {
     let digest = body_digest(bytes)?;
-    Ok(message_of(bytes, &digest))
+    Ok(message_of(bytes, &digest, Claims::behind(bytes)))
 }
 
-/// What is signed of a blob that begins with `header` and whose body has the digest `digest`.
-fn message_of(header: &[u8], digest: &[u8; DIGEST_BYTES]) -> [u8; MESSAGE_BYTES] {
+/// What is signed of a blob that begins with `header`, whose body has the digest `digest`, and of `claims`.
+fn message_of(
+    header: &[u8],
+    digest: &[u8; DIGEST_BYTES],
+    claims: Option<Claims>,
+) -> Vec<u8, MESSAGE_BYTES> {
     let signed = header.get(..field::SIGNATURE).unwrap_or_default();
-    let mut message = [0; MESSAGE_BYTES];
-    for (to, &from) in message.iter_mut().zip(signed.iter().chain(digest)) {
-        *to = from;
+    let claims = claims.map(|claims| claims.encode());
+    let claims = claims.as_ref().map_or(&[][..], |claims| claims);
+    let mut message = Vec::new();
+    for part in [signed, digest, claims] {
+        // There is room: `MESSAGE_BYTES`.
+        let _ = message.extend_from_slice(part);
     }
     message
 }
@@ -130,12 +140,12 @@ impl Trust {
     pub fn verify(&self, bytes: &[u8]) -> Result<(), TrustError> {
         match self {
             Self::Anyone => Ok(()),
-            Self::Key(_) => self.verify_header(bytes, &body_digest(bytes)?),
+            Self::Key(_) => self.verify_header(bytes, &body_digest(bytes)?, Claims::behind(bytes)),
         }
     }
 
-    /// Checks the signature over `header` and `digest`. The caller must check later that the body has this
-    /// digest.
+    /// Checks the signature over `header`, `digest` and `claims`. The caller must check later that the body has this
+    /// digest and that these claims follow it.
     ///
     /// # Errors
     /// [`TrustError`].
@@ -143,6 +153,7 @@ impl Trust {
         &self,
         header: &[u8],
         digest: &[u8; DIGEST_BYTES],
+        claims: Option<Claims>,
     ) -> Result<(), TrustError> {
         let Self::Key(key) = self else {
             return Ok(());
@@ -152,7 +163,7 @@ impl Trust {
         if signature.iter().all(|&byte| byte == 0) {
             return Err(TrustError::Unsigned);
         }
-        (key.verify)(&key.bytes, &message_of(header, digest), signature)
+        (key.verify)(&key.bytes, &message_of(header, digest, claims), signature)
     }
 }
 
@@ -160,7 +171,7 @@ impl Trust {
 #[inline(never)]
 fn verify_strict(
     key: &[u8; PUBLIC_KEY_BYTES],
-    message: &[u8; MESSAGE_BYTES],
+    message: &[u8],
     signature: &[u8; SIGNATURE_BYTES],
 ) -> Result<(), TrustError> {
     let key = VerifyingKey::from_bytes(key).map_err(|_| TrustError::Key)?;

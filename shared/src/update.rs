@@ -33,6 +33,7 @@ use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::blob::{HEADER_BYTES, Lead, Model};
+use crate::claims::Claims;
 use crate::header::crc32;
 use crate::signature::DIGEST_BYTES;
 use crate::store::Store;
@@ -185,15 +186,18 @@ impl<F: MappedFlash> Updater<F> {
         range.map_or(&[], |range| self.flash.bytes(range))
     }
 
-    /// Longest blob that a transfer takes, and bytes of a page, the unit of [`Updater::digest`].
+    /// Longest blob that a transfer takes, claims not counted, and bytes of a page, the unit of [`Updater::digest`].
     pub fn room(&mut self) -> (u32, u32) {
         let record = self.record();
         let range = self.target(record);
-        (range.end - range.start, F::ERASE_SIZE as u32)
+        let claims = Claims::BYTES as u32;
+        let bytes = (range.end - range.start).saturating_sub(claims);
+        (bytes, F::ERASE_SIZE as u32)
     }
 
-    /// Whether a blob with this header, whose body has the SHA-256 `digest`, would be taken as far as they
-    /// tell: format, runtime interface, length, arena, counter and signature. Nothing is written.
+    /// Whether a blob with this header, whose body has the SHA-256 `digest` and `claims` behind it, would be taken as
+    /// far as they tell: format, runtime interface, length, counter, arena, shape of the images, outputs, features and
+    /// signature. Nothing is written.
     ///
     /// # Errors
     /// A model is on trial, or the blob is refused.
@@ -201,11 +205,12 @@ impl<F: MappedFlash> Updater<F> {
         &mut self,
         header: &[u8; HEADER_BYTES],
         digest: &[u8; DIGEST_BYTES],
+        claims: &Claims,
     ) -> Result<Lead, UpdateError<F::Error>> {
-        let record = self.idle()?;
-        let range = self.target(record);
+        self.idle()?;
+        let (max_bytes, _) = self.room();
         let lead = Lead::read(header)?;
-        let (got_bytes, max_bytes) = (lead.total_len, range.end - range.start);
+        let got_bytes = lead.total_len;
         if got_bytes > max_bytes || (got_bytes as usize) < HEADER_BYTES {
             return Err(UpdateError::Length {
                 got_bytes,
@@ -214,7 +219,9 @@ impl<F: MappedFlash> Updater<F> {
         }
         let least = self.least_counter();
         self.policy.header(&lead, least)?;
-        self.policy.trust.verify_header(header, digest)?;
+        self.policy.claims(claims)?;
+        let trust = &self.policy.trust;
+        trust.verify_header(header, digest, Some(*claims))?;
         Ok(lead)
     }
 
@@ -259,8 +266,9 @@ impl<F: MappedFlash> Updater<F> {
         Some(page_crc(self.flash.bytes(start..end)))
     }
 
-    /// Checks the new blob as a whole (checksum, signature, everything that `Model::parse` checks, the policy,
-    /// and that at least half of its golden samples come out right in `arena`) and has the next start try it.
+    /// Checks the new blob as a whole (checksum, signature, everything that `Model::parse` checks, the policy, that it
+    /// is what the claims behind it say, that it answers in `arena` as they say, and that at least half of its golden
+    /// samples come out right there) and has the next start try it.
     ///
     /// # Errors
     /// A model is on trial, the blob is refused, or the flash fails; the model in use stays.
@@ -271,7 +279,8 @@ impl<F: MappedFlash> Updater<F> {
         self.policy
             .header(&Lead::read(self.slot(candidate))?, least)?;
         let slot = self.slot(candidate);
-        let mut test = |model: &Model<'_>| trial::golden(model, arena);
+        let claims = Claims::behind(slot).ok_or(UpdateError::Unclaimed)?;
+        let mut test = |model: &Model<'_>| trial::passes(model, &claims, arena);
         self.policy.accepts(slot, &mut test)?;
         self.commit(record.in_state(State::Pending))
     }

@@ -5,6 +5,7 @@
 //! listens.
 
 use super::protocol::BLOB;
+use aplysia_shared::Claims;
 use aplysia_shared::adapt::deep::{Deep, Feedback};
 use aplysia_shared::adapt::domains::Domains;
 use aplysia_shared::adapt::guard::Limits;
@@ -140,6 +141,13 @@ fn request<'a>(which: u8, bytes: &[u8], pixels: &'a [u8]) -> Request<'a> {
                 .get(..HEADER_BYTES - usize::from(byte(1) / 255))
                 .unwrap_or_default(),
             digest: [byte(2); 32],
+            claims: Claims {
+                input: [1, 2, byte(4).into()],
+                outputs: 3,
+                // What this device has room for, and a little more.
+                features: byte(3).into(),
+                answers: word(4),
+            },
         }),
         Request::Transfer(Transfer::Pages { first: word(1) }),
         Request::Transfer(Transfer::Chunk {

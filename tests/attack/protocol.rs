@@ -14,7 +14,7 @@ use aplysia_shared::protocol::{
 use aplysia_shared::signature::Trust;
 use aplysia_shared::store::Store;
 use aplysia_shared::update::{Layout, Policy, Updater};
-use aplysia_shared::{Model, Room, include_blob};
+use aplysia_shared::{Claims, Model, Room, include_blob};
 use std::io::{self, Read, Write};
 
 /// With statistics, prototypes and a golden set of features.
@@ -24,6 +24,14 @@ const STATE_BYTES: usize = 240;
 const FLASH_PAGES: usize = 4;
 /// Of boot record and model slots.
 const SLOTS_PAGES: usize = 34;
+
+/// Of a model that nobody has.
+const CLAIMS: Claims = Claims {
+    input: [0; 3],
+    outputs: 0,
+    features: 0,
+    answers: 0,
+};
 
 /// A machine without a clock.
 struct Desk;
@@ -185,7 +193,7 @@ fn ask(line: &[u8]) {
             gone(device.check().map(drop)),
             gone(device.commit().map(drop)),
             gone(device.transfer_status().map(drop)),
-            gone(device.begin_transfer(&[0; 128], [0; 32]).map(drop)),
+            gone(device.begin_transfer(&[0; 128], [0; 32], CLAIMS).map(drop)),
             gone(device.pages(0).map(drop)),
             gone(device.write_chunk(0, &[0; 8])),
             gone(device.activate().map(drop)),

@@ -117,8 +117,7 @@ fn start(device: &mut Device, trust: Trust) -> Boot<Fault> {
             let slot = device.slot(slot);
             let model = Model::parse(slot).expect("checked");
             assert_eq!(policy(trust).room.holds(&model), Ok(()));
-            let whole = &slot[..model.blob_bytes()];
-            assert!(trust == Trust::Anyone || RELEASES.iter().any(|blob| blob == whole));
+            assert!(trust == Trust::Anyone || RELEASES.iter().any(|blob| slot.starts_with(blob)));
         }
     }
     boot

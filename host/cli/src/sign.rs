@@ -2,8 +2,9 @@
 
 use crate::args::sign::{KeyCommand, ModelCommand};
 use crate::{Outcome, blob, run_folder};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aplysia_deploy::sign::{Key, trust};
+use aplysia_shared::Claims;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -48,8 +49,7 @@ pub(crate) fn model(command: &ModelCommand) -> Result<Outcome> {
         } => {
             let key = read_key(key)?;
             let mut bytes = blob::read(blob)?;
-            let len = blob::parse(&bytes, blob)?.blob_bytes();
-            bytes.truncate(len);
+            blob::parse(&bytes, blob)?;
             key.sign(&mut bytes, *counter)?;
             let out = out.as_deref().unwrap_or(blob);
             run_folder::write(out, &bytes)?;
@@ -76,10 +76,24 @@ pub(crate) fn model(command: &ModelCommand) -> Result<Outcome> {
                 .verify(&bytes)
                 .with_context(|| format!("{} is refused", blob.display()))?;
             let model = blob::parse(&bytes, blob)?;
+            let claims = Claims::behind(&bytes).with_context(|| {
+                format!(
+                    "{} was signed by an older version: devices start it, and take no update without claims; sign it \
+                     again with `aplysia model sign`",
+                    blob.display()
+                )
+            })?;
+            ensure!(
+                claims == aplysia_live::update::claims(&model)?,
+                "{} is not what is claimed of it, or this version computes other scores: sign it again with \
+                 `aplysia model sign`",
+                blob.display()
+            );
             say!(
-                "{}: signed with {public}, counter {}",
+                "{}: signed with {public}, counter {}, self-test {:08x}",
                 blob.display(),
-                model.counter()
+                model.counter(),
+                claims.answers
             );
         }
     }

@@ -4,15 +4,15 @@
 //! act of signing; what is signed and how devices verify it is [`aplysia_shared::signature`]'s.
 
 use crate::hex;
-use aplysia_shared::Model;
 use aplysia_shared::blob::{BlobError, set_counter, set_signature};
 use aplysia_shared::signature::{PUBLIC_KEY_BYTES, PublicKey, Trust, message};
+use aplysia_shared::{ArenaError, Claims, Model};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use ed25519_dalek::{Signer as _, SigningKey};
 use rand::TryRngCore as _;
 
-/// Why a key is refused.
+/// Why a key is refused, or what it is to sign.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -22,6 +22,12 @@ pub enum KeyError {
     /// Not a private key.
     #[error("no Ed25519 private key in PKCS#8 PEM: make one with `aplysia key new`")]
     Private,
+    /// Not a model to sign.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// Its answers could not be computed: a bug.
+    #[error(transparent)]
+    Arena(#[from] ArenaError),
     /// Not a public key.
     #[error(
         "`{0}` is no public key: give the 64 hexadecimal digits that `aplysia key show` prints"
@@ -70,12 +76,17 @@ impl Key {
         hex(&self.0.verifying_key().to_bytes())
     }
 
-    /// Signs `blob`, with update counter `counter` unless it stays as it is.
+    /// Signs the blob at the start of `blob`, with update counter `counter` unless it stays as it is, and the claims
+    /// that its model keeps, which take the place of whatever lies behind it. Two inferences.
     ///
     /// # Errors
     /// It is no blob this runtime accepts.
-    pub fn sign(&self, blob: &mut [u8], counter: Option<u64>) -> Result<(), BlobError> {
-        let kept = Model::parse(blob)?.counter();
+    pub fn sign(&self, blob: &mut Vec<u8>, counter: Option<u64>) -> Result<(), KeyError> {
+        let model = Model::parse(blob)?;
+        let (kept, len) = (model.counter(), model.blob_bytes());
+        let claims = Claims::of(&model, &mut vec![0; model.arena_bytes()])?;
+        blob.truncate(len);
+        blob.extend(claims.encode());
         set_counter(blob, counter.unwrap_or(kept));
         let signature = self.0.sign(&message(blob)?);
         set_signature(blob, &signature.to_bytes());

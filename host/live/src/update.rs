@@ -13,7 +13,7 @@ use aplysia_shared::blob::{HEADER_BYTES, Lead};
 use aplysia_shared::protocol::{Identity, Refusal, TransferStatus};
 use aplysia_shared::signature::body_digest;
 use aplysia_shared::update::{State, page_crc};
-use aplysia_shared::{Model, infer};
+use aplysia_shared::{ArenaError, Claims, Model, infer};
 use std::ops::ControlFlow;
 
 /// Times that the pages of a blob are sent before the line is given up.
@@ -26,7 +26,7 @@ const RESTARTS: usize = 2;
 /// What a transfer took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// Pages of the blob.
+    /// Pages of the blob and its claims.
     pub n_pages: usize,
     /// Pages written, those counted again that had to be sent again.
     pub n_sent: usize,
@@ -62,7 +62,8 @@ enum Standing {
 }
 
 /// Makes `blob` the model of `device`: sends what is missing, has it checked and tried, compares one inference
-/// with the host's, and confirms. Another model that is pending or on trial there is given up.
+/// with the host's, and confirms. Another model that is pending or on trial there is given up. The claims are those
+/// behind the blob; where there are none, as behind an unsigned one, the model's own.
 ///
 /// # Errors
 /// No blob of this runtime, a line that fails or damages, a device that refuses the blob or gives it up, or
@@ -73,6 +74,7 @@ pub fn install<T: Line>(
     on_page: &mut dyn FnMut(Sent) -> ControlFlow<()>,
 ) -> Result<Installed, LiveError> {
     let model = Model::parse(blob)?;
+    let claims = Claims::behind(blob).map_or_else(|| claims(&model), Ok)?;
     let blob = &blob[..model.blob_bytes()];
     let wanted = Identity::from(Lead::read(blob)?);
     let mut standing = settle(device, &wanted)?;
@@ -81,7 +83,7 @@ pub fn install<T: Line>(
         return Ok(Installed::Already);
     }
     if standing == Standing::Missing {
-        match send(device, blob, on_page)? {
+        match send(device, (blob, claims), on_page)? {
             ControlFlow::Continue(all) => sent = all,
             ControlFlow::Break(()) => return Ok(Installed::Interrupted),
         }
@@ -106,6 +108,14 @@ pub fn install<T: Line>(
         }
         Err(error) => Err(error),
     }
+}
+
+/// What `model` keeps of all that is claimed of models.
+///
+/// # Errors
+/// None that is met: the arena is as large as the model wants.
+pub fn claims(model: &Model<'_>) -> Result<Claims, ArenaError> {
+    Claims::of(model, &mut vec![0; model.arena_bytes()])
 }
 
 /// One inference of a ramp of grey values on the device, if it equals the host's in every score.
@@ -152,16 +162,18 @@ fn settle<T: Line>(device: &mut Device<T>, wanted: &Identity) -> Result<Standing
     Err(LiveError::GivenUp)
 }
 
-/// Sends the pages of `blob`, which is one, that the device's slot does not hold, until it holds all of them.
+/// Sends the pages of `blob`, which is one, and of its claims that the device's slot does not hold, until it holds all
+/// of them.
 fn send<T: Line>(
     device: &mut Device<T>,
-    blob: &[u8],
+    (blob, claims): (&[u8], Claims),
     on_page: &mut dyn FnMut(Sent) -> ControlFlow<()>,
 ) -> Result<ControlFlow<(), Sent>, LiveError> {
     let mut header = [0; HEADER_BYTES];
     header.copy_from_slice(&blob[..HEADER_BYTES]);
     let digest = body_digest(blob)?;
-    let status = again(|| device.begin_transfer(&header, digest))?;
+    let status = again(|| device.begin_transfer(&header, digest, claims))?;
+    let blob = &[blob, &claims.encode()].concat();
     let (page_bytes, word_bytes) = (status.page_bytes as usize, status.word_bytes as usize);
     let mut sent = Sent {
         n_pages: blob.len().div_ceil(page_bytes),

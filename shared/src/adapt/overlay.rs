@@ -8,6 +8,7 @@ use super::homeostasis::{self, Activity};
 use super::{AdaptError, Config, Head, MAX_CLASSES, MAX_FEATURES, MAX_OUTPUTS};
 use super::{deep, domains};
 use crate::blob::Model;
+use crate::header::HEADER_BYTES;
 use crate::kernel::dsp::Native;
 use crate::kernel::sums::{CHANNELS, ChannelStat};
 use crate::network::{Hooks, LayerHooks, held, sums};
@@ -45,8 +46,7 @@ impl Layout {
             true => MAX_CLASSES,
             false => MAX_OUTPUTS,
         };
-        within(k, most).map_err(|(got, max)| AdaptError::TooManyClasses { got, max })?;
-        within(d, MAX_FEATURES).map_err(|(got, max)| AdaptError::TooManyFeatures { got, max })?;
+        check_head(k, most, d)?;
         let homeostatic = config
             .homeostasis
             .map(|_| channels(model, model.n_layers()).start);
@@ -119,6 +119,18 @@ impl Layout {
             behind,
         })
     }
+}
+
+/// `state_bytes` of a model of so many outputs and inputs of its head under [`Config::NOTHING`].
+pub(crate) fn idle_state_bytes(outputs: usize, features: usize) -> Result<usize, AdaptError> {
+    check_head(outputs, MAX_OUTPUTS, features)?;
+    Ok(HEADER_BYTES + features)
+}
+
+/// Whether `k` outputs are at most `most`, and the `d` inputs of the head as few as are taken.
+fn check_head(k: usize, most: usize, d: usize) -> Result<(), AdaptError> {
+    within(k, most).map_err(|(got, max)| AdaptError::TooManyClasses { got, max })?;
+    within(d, MAX_FEATURES).map_err(|(got, max)| AdaptError::TooManyFeatures { got, max })
 }
 
 fn within(got: usize, max: usize) -> Result<(), (usize, usize)> {

@@ -6,7 +6,7 @@ use postcard::ser_flavors::Size;
 use super::check::crc32;
 use super::golden::GOLDEN_ABI;
 use super::graph::HELD;
-use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, VERSION, field};
+use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, VERSION, field, total_len};
 use crate::kernel::dsp::packing::is_wide;
 use crate::layer::{GraphV1, Layer, Op, Window};
 
@@ -93,11 +93,12 @@ pub fn encode_with_golden(
     Ok(total)
 }
 
-/// Sets the update counter of `blob`, which must be one, and takes the signature away.
+/// Sets the update counter of the blob at the start of `blob`, which must be one, and takes the signature away.
 pub fn set_counter(blob: &mut [u8], counter: u64) {
     put(blob, field::COUNTER, &counter.to_le_bytes());
     put(blob, field::SIGNATURE, &[0; 64]);
-    let crc = crc32(blob);
+    let len = total_len(blob).unwrap_or(blob.len());
+    let crc = crc32(blob.get(..len).unwrap_or_default());
     put(blob, field::CRC, &crc.to_le_bytes());
 }
 

@@ -8,6 +8,7 @@ use super::transfer::{
     Identity, MAX_PAGES, Origin, Progress, Transfer, TransferRefusal, TransferStatus,
 };
 use crate::blob::{BlobError, HEADER_BYTES, Lead};
+use crate::claims::Claims;
 use crate::signature::{Trust, TrustError};
 use crate::update::{Boot, MappedFlash, State, UpdateError, Updater};
 use core::fmt;
@@ -32,6 +33,7 @@ pub trait Transfers {
 /// The blob that is being received.
 #[derive(Clone, Copy, Debug)]
 struct Begun {
+    /// Bytes of blob and claims.
     total_len: u32,
     /// Behind the last chunk written.
     next: u32,
@@ -85,7 +87,12 @@ impl<F: MappedFlash> Receiver<F> {
         }
     }
 
-    fn begin(&mut self, header: &[u8], digest: &[u8; 32]) -> Result<(), TransferRefusal> {
+    fn begin(
+        &mut self,
+        header: &[u8],
+        digest: &[u8; 32],
+        claims: &Claims,
+    ) -> Result<(), TransferRefusal> {
         let header: &[u8; HEADER_BYTES] = header.try_into().map_err(|_| {
             let (got_bytes, want_bytes) = (header.len() as u32, HEADER_BYTES as u32);
             TransferRefusal::Header {
@@ -94,9 +101,9 @@ impl<F: MappedFlash> Receiver<F> {
             }
         })?;
         self.begun = None;
-        let lead = self.updater.begin(header, digest)?;
+        let lead = self.updater.begin(header, digest, claims)?;
         self.begun = Some(Begun {
-            total_len: lead.total_len,
+            total_len: lead.total_len + Claims::BYTES as u32,
             next: 0,
         });
         Ok(())
@@ -148,7 +155,11 @@ impl<F: MappedFlash> Transfers for Receiver<F> {
     ) -> Result<Progress, TransferRefusal> {
         match *request {
             Transfer::Status => {}
-            Transfer::Begin { header, digest } => self.begin(header, &digest)?,
+            Transfer::Begin {
+                header,
+                digest,
+                claims,
+            } => self.begin(header, &digest, &claims)?,
             Transfer::Pages { first } => return self.pages(first),
             Transfer::Chunk { offset, bytes } => return self.chunk(offset, bytes),
             Transfer::Activate => self.updater.activate(arena)?,
@@ -243,6 +254,9 @@ impl<E> From<UpdateError<E>> for TransferRefusal {
             UpdateError::Unfit(unfit) => Told::Unfit(unfit),
             UpdateError::Input { got, want } => Told::Input { got, want },
             UpdateError::SelfTest { right, n_samples } => Told::SelfTest { right, n_samples },
+            UpdateError::Unclaimed => Told::Damaged,
+            UpdateError::Claims => Told::Claims,
+            UpdateError::Answers { got, want } => Told::Answers { got, want },
             UpdateError::Trust(TrustError::Unsigned) => Told::Unsigned,
             UpdateError::Trust(TrustError::Wrong) => Told::Signature,
             UpdateError::Trust(TrustError::Key) => Told::Key,

@@ -9,6 +9,7 @@
 //! ```
 
 use crate::blob::Lead;
+use crate::claims::Claims;
 use crate::room::Unfit;
 use crate::update::State;
 use heapless::Vec;
@@ -22,13 +23,15 @@ pub const MAX_PAGES: usize = 64;
 pub enum Transfer<'a> {
     /// Where the update stands. Answered by [`Progress::Status`].
     Status,
-    /// Opens a transfer or goes on with it: is this blob taken, as far as header and digest tell? Erases
+    /// Opens a transfer or goes on with it: is this blob taken, as far as header, digest and claims tell? Erases
     /// nothing. Answered by [`Progress::Status`].
     Begin {
         /// The first [`crate::blob::HEADER_BYTES`] of the blob.
         header: &'a [u8],
         /// SHA-256 of everything behind them.
         digest: [u8; 32],
+        /// What is sent behind the blob, [`Claims::encode`], as a part of it.
+        claims: Claims,
     },
     /// What the slot holds of the blob begun. Answered by [`Progress::Pages`].
     Pages {
@@ -122,7 +125,7 @@ pub struct TransferStatus {
     pub least_counter: u64,
     /// Whether the program was built with a public key; without one it takes anybody's models.
     pub keyed: bool,
-    /// Longest blob.
+    /// Longest blob, without claims.
     pub slot_bytes: u32,
     /// Bytes of a page.
     pub page_bytes: u32,
@@ -205,12 +208,29 @@ pub enum TransferRefusal {
         /// Of the device.
         want: [u16; 3],
     },
+    /// Another blob than its claims say.
+    #[error(
+        "the model has other images, outputs or features than is claimed of it: sign it again with `aplysia model sign`"
+    )]
+    Claims,
+    /// Other scores than are claimed.
+    #[error(
+        "self-test: the device computes other scores ({got:#010x}) than are claimed of the model ({want:#010x}): sign it \
+         again with `aplysia model sign`; if that does not help, replace the device"
+    )]
+    Answers {
+        /// Digest of the device's scores: [`crate::claims::answers`].
+        got: u32,
+        /// That of the claims.
+        want: u32,
+    },
     /// The signature is zeros.
     #[error("the model is unsigned: sign it with `aplysia model sign`")]
     Unsigned,
     /// Changed, or another key's.
     #[error(
-        "the signature is not of this device's key and this model: sign it with `aplysia model sign --key` and that key"
+        "the signature is not of this device's key, this model and its claims: sign it with `aplysia model sign --key` \
+         and that key, again if an older version signed it"
     )]
     Signature,
     /// The program's key is none.

@@ -88,6 +88,25 @@ pub enum UpdateError<E> {
         /// All.
         n_samples: u16,
     },
+    /// No claims, or damaged ones, behind the blob.
+    #[error("no claims lie behind the model: send it again, as `aplysia device update` does")]
+    Unclaimed,
+    /// The blob is another one than its claims say.
+    #[error(
+        "the model has other images, outputs or features than is claimed of it: sign it again with `aplysia model sign`"
+    )]
+    Claims,
+    /// The device computes other scores than are claimed.
+    #[error(
+        "self-test: the device computes other scores ({got:#010x}) than are claimed of the model ({want:#010x}): sign it \
+         again with `aplysia model sign`; if that does not help, replace the device"
+    )]
+    Answers {
+        /// Digest of the device's scores: [`crate::claims::answers`].
+        got: u32,
+        /// That of the claims.
+        want: u32,
+    },
     /// Not signed, or not rightly.
     #[error(transparent)]
     Trust(#[from] TrustError),

@@ -4,6 +4,7 @@
 
 use super::UpdateError;
 use crate::blob::{Lead, Model};
+use crate::claims::Claims;
 use crate::room::Room;
 use crate::signature::Trust;
 
@@ -41,6 +42,16 @@ impl Policy {
         Ok(self.room.holds_arena(lead.arena_bytes as usize)?)
     }
 
+    /// Whether the device has what a model of these claims needs.
+    pub(super) fn claims<E>(&self, claims: &Claims) -> Result<(), UpdateError<E>> {
+        let (got, want) = (claims.input, self.input);
+        if let Some(want) = want.filter(|&want| want != got) {
+            return Err(UpdateError::Input { got, want });
+        }
+        let (outputs, features) = (claims.outputs.into(), claims.features as usize);
+        Ok(self.room.holds_head(outputs, features)?)
+    }
+
     /// Whether the model in `bytes` is whole, rightly signed, sound, runs here, and passes `test`; its counter is
     /// not looked at.
     ///
@@ -58,18 +69,8 @@ impl Policy {
         // Looked at where it lies: moved out of the result it would take its place on the stack twice.
         let parsed = Model::parse(bytes);
         let model = parsed.as_ref().map_err(|&error| error)?;
-        self.runs(model)?;
-        test(model)
-    }
-
-    /// Whether the device has what `model` needs.
-    fn runs<E>(&self, model: &Model<'_>) -> Result<(), UpdateError<E>> {
         self.room.holds_arena(model.arena_bytes())?;
-        let input = model.input();
-        let (got, want) = ([input.h, input.w, input.c], self.input);
-        match want.filter(|&want| want != got) {
-            Some(want) => Err(UpdateError::Input { got, want }),
-            None => Ok(self.room.holds(model)?),
-        }
+        self.claims(&Claims::unanswered(model))?;
+        test(model)
     }
 }

@@ -1,14 +1,38 @@
-//! A new model's self-test on this device, before it is tried: its golden samples.
+//! A new model's self-test on this device, before it is tried: its claims, its known answers, its golden samples.
 //!
-//! It owns the limit of half of them; it must not know slots or flash. Cost: one inference per sample (of the
-//! whole model, or of its last layer where the samples are features).
+//! It owns their order and the limit of half of the samples; it must not know slots or flash. Cost:
+//! [`N_INPUTS`](crate::claims::N_INPUTS) inferences, and one per sample (of the whole model, or of its last layer where
+//! the samples are features).
 
 use super::UpdateError;
 use crate::blob::{GoldenKind, Model};
+use crate::claims::{Claims, answers};
 use crate::network::{ArenaError, infer_sample};
 
+/// Whether `model` is what `claims` say, answers in `arena` as they say, and has at least half of its golden samples
+/// right there.
+pub(super) fn passes<E>(
+    model: &Model<'_>,
+    claims: &Claims,
+    arena: &mut [i8],
+) -> Result<(), UpdateError<E>> {
+    let want = claims.answers;
+    let found = Claims {
+        answers: want,
+        ..Claims::unanswered(model)
+    };
+    if found != *claims {
+        return Err(UpdateError::Claims);
+    }
+    let got = answers(model, arena)?;
+    if got != want {
+        return Err(UpdateError::Answers { got, want });
+    }
+    golden(model, arena)
+}
+
 /// Whether at least half of the golden samples of `model` come out right in `arena`; without any it passes.
-pub(super) fn golden<E>(model: &Model<'_>, arena: &mut [i8]) -> Result<(), UpdateError<E>> {
+fn golden<E>(model: &Model<'_>, arena: &mut [i8]) -> Result<(), UpdateError<E>> {
     let Some(golden) = model.golden() else {
         return Ok(());
     };

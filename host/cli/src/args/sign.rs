@@ -19,7 +19,7 @@ pub(crate) enum KeyCommand {
 
 #[derive(Subcommand)]
 pub(crate) enum ModelCommand {
-    /// Sign a blob, so that devices built with the public key take it.
+    /// Sign a blob and what it claims of its model, so that devices built with the public key take it.
     Sign {
         /// The blob.
         blob: PathBuf,
@@ -33,7 +33,7 @@ pub(crate) enum ModelCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Check a blob's signature as a device does.
+    /// Check a blob's signature as a device does, and that what it claims of its model is true.
     Verify {
         /// The blob.
         blob: PathBuf,

@@ -1,6 +1,7 @@
 //! The host's side of a transfer, message by message; the order of the steps is `crate::update`'s.
 
 use super::{Device, DeviceError, Line};
+use aplysia_shared::Claims;
 use aplysia_shared::blob::HEADER_BYTES;
 use aplysia_shared::protocol::{Hello, Progress, Request, Response, Transfer, TransferStatus};
 use aplysia_shared::signature::DIGEST_BYTES;
@@ -14,7 +15,8 @@ impl<T: Line> Device<T> {
         self.transfer(&Transfer::Status, status)
     }
 
-    /// Opens the transfer of the blob with this header and SHA-256 of what follows it, or goes on with it.
+    /// Opens the transfer of the blob with this header, SHA-256 of what follows it, and claims behind it, or goes on
+    /// with it.
     ///
     /// # Errors
     /// [`DeviceError`]; refused if the device would not use that blob.
@@ -22,8 +24,14 @@ impl<T: Line> Device<T> {
         &mut self,
         header: &[u8; HEADER_BYTES],
         digest: [u8; DIGEST_BYTES],
+        claims: Claims,
     ) -> Result<TransferStatus, DeviceError> {
-        self.transfer(&Transfer::Begin { header, digest }, status)
+        let begin = Transfer::Begin {
+            header,
+            digest,
+            claims,
+        };
+        self.transfer(&begin, status)
     }
 
     /// CRC-32 of what the slot holds of the pages of the blob begun, from page `first` on; not always of all.
