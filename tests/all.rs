@@ -137,6 +137,8 @@ mod protocol;
 mod schedule;
 /// A board behind a serial port.
 mod serial;
+/// Starts that come to nothing, and what was learned.
+mod starts;
 /// What a restart goes on by: the guard's limits and the schedule in a commit.
 mod terms;
 /// Models sent over the line: power cut at every write, noise, either side killed, refusals.

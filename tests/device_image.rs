@@ -12,6 +12,7 @@ use aplysia_space::Shape;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::NamedTempFile;
 
@@ -62,19 +63,24 @@ fn with_a_key_one_panic_is_left_which_is_not_ours() {
 }
 
 /// A board that no debugger watches: a BKPT is a HardFault there.
-struct Unwatched {
+pub(crate) struct Unwatched {
     qemu: Child,
     line: UnixStream,
 }
 
 impl Unwatched {
     fn start(blob: Option<&[u8]>) -> Device<Self> {
+        Self::start_with(&alone_firmware(), blob, &[])
+    }
+
+    /// The program `elf`, with more arguments for QEMU.
+    pub(crate) fn start_with(elf: &Path, blob: Option<&[u8]>, more: &[&str]) -> Device<Self> {
         let (line, uart) = UnixStream::pair().unwrap();
         let mut command = Command::new("qemu-system-arm");
         let machine = "-machine mps2-an386 -display none -monitor none -icount shift=10 \
                        -chardev socket,id=uart,fd=0 -serial chardev:uart";
         command.args(machine.split(' ').filter(|arg| !arg.is_empty()));
-        command.arg("-kernel").arg(alone_firmware());
+        command.args(more).arg("-kernel").arg(elf);
         let file = NamedTempFile::new().unwrap();
         if let Some(blob) = blob {
             std::fs::write(file.path(), blob).unwrap();

@@ -1,15 +1,16 @@
 //! What every program of the firmware shares: the board, memory, and a loud death.
 //!
 //! `board` is the hardware, `log` what is said beside the serial line, `memory` the static buffers and the
-//! model's flash partition, `stack` the high-water mark, `trust` whose models are taken. A panic or a HardFault
-//! logs its message and ends the emulator with a non-zero exit status; without the feature `semihosting` it starts the
-//! program again.
+//! model's flash partition, `stack` the high-water mark, `starts` how many starts came to nothing, `trust` whose models
+//! are taken. A panic or a HardFault logs its message and ends the emulator with a non-zero exit status; without the
+//! feature `semihosting` it starts the program again.
 #![no_std]
 
 pub mod board;
 pub mod log;
 pub mod memory;
 pub mod stack;
+pub mod starts;
 pub mod trust;
 
 use core::panic::PanicInfo;

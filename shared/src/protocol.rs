@@ -18,7 +18,7 @@ pub use frame::{CRC_BYTES, Decoder, FrameError, decode, send};
 pub use receiver::{Receiver, Transfers};
 pub use refusal::Refusal;
 pub use scores::Scores;
-pub use server::{Buffers, Machine, Server};
+pub use server::{Buffers, MAX_FAILED_STARTS, Machine, Server};
 pub use transfer::{
     Identity, MAX_PAGES, Origin, Progress, Transfer, TransferRefusal, TransferStatus,
 };
@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 /// `Reward`, `Schedule`, `Attend`, three heads, more in `Inference`, `Learned` and `Stats`, and `Transfer`. 4 adds
 /// `Domains`, and more in `Stats`. 5 adds to `Domains` whether the base is sealed. 6 adds `Input`, for images that
 /// are longer than a frame, and its refusal; no limit but the arena's is left for them. 7 adds
-/// to `Transfer` the claims of a model, in `Begin` and behind the blob, and two refusals.
+/// to `Transfer` the claims of a model, in `Begin` and behind the blob, and two refusals, and to [`Boot`] `SetAside`.
 /// `Hello` is encoded alike in every version, so that a mismatch is always seen.
 pub const VERSION: u16 = 7;
 
@@ -313,4 +313,10 @@ pub enum Boot {
     },
     /// Dropped: the flash could not be read.
     Unreadable,
+    /// Left in the store by this start: [`MAX_FAILED_STARTS`] in a row had ended in a reset with it, before an image
+    /// was classified.
+    SetAside {
+        /// Its number.
+        sequence: u32,
+    },
 }

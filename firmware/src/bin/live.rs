@@ -4,7 +4,7 @@
 
 use aplysia_firmware::board::{self, Flash, Flashes, Timer, Uart};
 use aplysia_firmware::trust::TRUST;
-use aplysia_firmware::{fail, log, memory, stack};
+use aplysia_firmware::{fail, log, memory, stack, starts};
 use aplysia_shared::blob::Lead;
 use aplysia_shared::protocol::{
     Buffers, Machine, Receiver, Refusal, Response, Server, TransferRefusal, Transfers, send,
@@ -17,21 +17,41 @@ use cortex_m::peripheral::SCB;
 use cortex_m_rt::entry;
 use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash as _};
 
-struct Board(Timer);
+struct Board {
+    timer: Timer,
+    failed_starts: u32,
+}
+
+impl Board {
+    fn new(failed_starts: u32) -> Self {
+        Self {
+            timer: Timer::new(),
+            failed_starts,
+        }
+    }
+}
 
 impl Machine for Board {
     const BOARD: &str = board::NAME;
 
     fn ticks(&self) -> u32 {
-        self.0.ticks()
+        self.timer.ticks()
     }
 
     fn instructions(&self, ticks: u32) -> u32 {
-        self.0.instructions(ticks)
+        self.timer.instructions(ticks)
     }
 
     fn stack_bytes(&self) -> u32 {
         stack::high_water_bytes()
+    }
+
+    fn failed_starts(&self) -> u32 {
+        self.failed_starts
+    }
+
+    fn settled(&mut self) {
+        starts::settled();
     }
 }
 
@@ -103,8 +123,9 @@ fn server<'a>(
     buffers: Buffers<'a>,
     flash: Flash,
     transfers: &'a mut dyn Transfers,
+    failed_starts: u32,
 ) -> Server<'a, Board, Flash> {
-    let machine = Board(Timer::new());
+    let machine = Board::new(failed_starts);
     let end = flash.capacity() as u32;
     let store = match Store::open(flash, 0..end) {
         Ok(store) => store,
@@ -118,7 +139,7 @@ fn server<'a>(
             Ok(server) => server.receiving(transfers, &mut []),
             Err((unfit, buffers)) => {
                 log::unfit(&unfit);
-                Server::with_unfit_model(Board(Timer::new()), unfit)
+                Server::with_unfit_model(Board::new(failed_starts), unfit)
                     .receiving(transfers, buffers.arena)
             }
         },
@@ -132,6 +153,7 @@ fn server<'a>(
 #[entry]
 fn main() -> ! {
     stack::paint();
+    let failed_starts = starts::begin();
     // SAFETY: `main` runs once, and nothing else takes the memory.
     let (buffers, line) = unsafe { memory::take() };
     let mut uart = Uart::new();
@@ -142,7 +164,7 @@ fn main() -> ! {
     let flashes = unsafe { Flashes::take() };
     let (mut receiver, blob) = choose(flashes.slots, buffers.room());
     let model = blob.and_then(|blob| Ok(Model::parse(blob)?));
-    let mut server = server(&model, buffers, flashes.store, &mut receiver);
+    let mut server = server(&model, buffers, flashes.store, &mut receiver, failed_starts);
     loop {
         let byte = uart.read();
         if let Some(frame) = line.decoder.push(byte) {
@@ -157,6 +179,7 @@ fn main() -> ! {
             }
             if server.wants_restart() {
                 uart.flush();
+                starts::settled();
                 SCB::sys_reset();
             }
         }

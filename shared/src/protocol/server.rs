@@ -33,7 +33,17 @@ pub trait Machine {
     fn instructions(&self, ticks: u32) -> u32;
     /// Most stack in use so far.
     fn stack_bytes(&self) -> u32;
+    /// Starts in a row, just before this one, that ended in a reset before [`Machine::settled`]; 0 if nobody counts.
+    fn failed_starts(&self) -> u32 {
+        0
+    }
+    /// This start has classified an image.
+    fn settled(&mut self) {}
 }
+
+/// So many starts in a row may fail with what was learned in place; the next one leaves it in the store and runs the
+/// base model.
+pub const MAX_FAILED_STARTS: u32 = 3;
 
 /// Memory the server works in.
 #[derive(Debug)]
@@ -124,7 +134,10 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             plastic: &mut plastic,
             arena: &mut *arena,
         };
-        let watched = Watched::boot(store, scratch, subject);
+        let watched = match machine.failed_starts() < MAX_FAILED_STARTS {
+            true => Watched::boot(store, scratch, subject),
+            false => Watched::aside(store, scratch, model),
+        };
         let loaded = Loaded {
             watched,
             model,

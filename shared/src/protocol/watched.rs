@@ -31,13 +31,7 @@ pub(super) struct Subject<'l, 'b> {
 impl<'a, F: NorFlash> Watched<'a, F> {
     /// Takes up what was committed last, if it is of this model and whole.
     pub(super) fn boot(store: Store<F>, scratch: &'a mut [u8], subject: Subject<'_, '_>) -> Self {
-        let mut watched = Self {
-            store,
-            scratch,
-            guard: None,
-            boot: Boot::Empty,
-            check_instructions: 0,
-        };
+        let mut watched = Self::nothing(store, scratch);
         let Some(Record { sequence, .. }) = watched.store.newest() else {
             return watched;
         };
@@ -55,6 +49,29 @@ impl<'a, F: NorFlash> Watched<'a, F> {
             Err(CommitError::Store(_)) => Boot::Unreadable,
         };
         watched
+    }
+
+    /// Leaves what was committed last, if it is of `model`, where it is.
+    pub(super) fn aside(store: Store<F>, scratch: &'a mut [u8], model: &Model<'_>) -> Self {
+        let mut watched = Self::nothing(store, scratch);
+        if let Some(record) = watched.store.newest() {
+            let sequence = record.sequence;
+            watched.boot = match record.model == model.id() {
+                true => Boot::SetAside { sequence },
+                false => Boot::OtherModel { sequence },
+            };
+        }
+        watched
+    }
+
+    fn nothing(store: Store<F>, scratch: &'a mut [u8]) -> Self {
+        Self {
+            store,
+            scratch,
+            guard: None,
+            boot: Boot::Empty,
+            check_instructions: 0,
+        }
     }
 
     /// Watches from now on by `limits`, counters at zero; no longer without.

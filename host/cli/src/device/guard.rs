@@ -1,7 +1,7 @@
 //! What a device says of its guard and its flash, as text. Owns no decision.
 
 use aplysia_shared::adapt::guard::{Commit, Restored, Rollback};
-use aplysia_shared::protocol::{Boot, GuardStats};
+use aplysia_shared::protocol::{Boot, GuardStats, MAX_FAILED_STARTS};
 
 /// What became of a commit.
 pub(super) fn print_commit(commit: &Commit) {
@@ -39,6 +39,10 @@ fn found(boot: Boot) -> String {
             format!("commit {sequence} holds no state that this program can take, and was left out")
         }
         Boot::Unreadable => "the flash could not be read".into(),
+        Boot::SetAside { sequence } => format!(
+            "commit {sequence} was left aside: {MAX_FAILED_STARTS} starts in a row ended in a reset with it; the base \
+             model runs, and the next start tries it again once an image was classified"
+        ),
     }
 }
 

@@ -71,6 +71,7 @@ impl<M: Machine, F: NorFlash> Server<'_, M, F> {
         if prediction.observed {
             watched.observed();
         }
+        self.machine.settled();
         Ok(Inference {
             class: prediction.class as u16,
             instructions,
