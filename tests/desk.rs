@@ -172,6 +172,7 @@ impl Desk {
             None => Server::without_model(Clock),
         };
         let mut server = server.receiving(&mut receiver, &mut spare);
+        server.resume();
         let mut decoder = Decoder::<{ MAX_REQUEST_BYTES + CRC_BYTES }>::new();
         let mut byte = [0];
         while line.read(&mut byte).unwrap_or(0) == 1 {

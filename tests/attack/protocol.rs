@@ -64,9 +64,10 @@ pub(crate) fn run(bytes: &[u8]) {
         };
         let flash = Nor::new(FLASH_PAGES);
         let store = Store::open(flash, 0..(FLASH_PAGES * PAGE) as u32).expect("on page borders");
-        let server = Server::with_model(Desk, &model, buffers, store)
+        let mut server = Server::with_model(Desk, &model, buffers, store)
             .map_err(|(unfit, _)| unfit)
             .expect("large enough");
+        server.resume();
         serve(server.receiving(&mut receiver(), &mut []), line);
         let spare = &mut vec![0; model.arena_bytes()];
         serve(

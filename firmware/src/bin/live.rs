@@ -165,6 +165,7 @@ fn main() -> ! {
     let (mut receiver, blob) = choose(flashes.slots, buffers.room());
     let model = blob.and_then(|blob| Ok(Model::parse(blob)?));
     let mut server = server(&model, buffers, flashes.store, &mut receiver, failed_starts);
+    server.resume();
     loop {
         let byte = uart.read();
         if let Some(frame) = line.decoder.push(byte) {

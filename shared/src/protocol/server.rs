@@ -97,7 +97,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
         }
     }
 
-    /// A device with `model` and what `store` holds for it, under the terms that are in it; else learning nothing yet.
+    /// A device with `model`, learning nothing yet; [`Server::resume`] takes up what `store` holds for it.
     ///
     /// # Errors
     /// The model does not fit: why, and the buffers again.
@@ -116,7 +116,7 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             scratch,
         } = buffers;
         let state_bytes = state.len();
-        let mut plastic = match Plastic::new(model, Config::NOTHING, 0, state) {
+        let plastic = match Plastic::new(model, Config::NOTHING, 0, state) {
             Ok(plastic) => plastic,
             // Not met: there is room for it.
             Err(error) => {
@@ -129,17 +129,8 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
                 return Err((error.into(), rest));
             }
         };
-        let subject = Subject {
-            model,
-            plastic: &mut plastic,
-            arena: &mut *arena,
-        };
-        let watched = match machine.failed_starts() < MAX_FAILED_STARTS {
-            true => Watched::boot(store, scratch, subject),
-            false => Watched::aside(store, scratch, model),
-        };
         let loaded = Loaded {
-            watched,
+            watched: Watched::new(store, scratch),
             model,
             plastic,
             arena,
@@ -152,6 +143,20 @@ impl<'a, M: Machine, F: NorFlash> Server<'a, M, F> {
             receiving: Receiving::default(),
             stats: Stats::default(),
         })
+    }
+
+    /// Takes up what the store holds for the model, under the terms that are in it; call it once, before anything is
+    /// asked, and where the server stays: a guard scores it by inferences, above the caller's stack.
+    #[inline(never)]
+    pub fn resume(&mut self) {
+        let failed_starts = self.machine.failed_starts();
+        if let Ok(loaded) = &mut self.loaded {
+            let (watched, subject) = loaded.parts();
+            match failed_starts < MAX_FAILED_STARTS {
+                true => watched.boot(subject),
+                false => watched.leave(subject.model),
+            }
+        }
     }
 
     /// The same device, which takes other models by `transfers`; `spare` is the arena of their self-test where

@@ -29,15 +29,25 @@ pub(super) struct Subject<'l, 'b> {
 }
 
 impl<'a, F: NorFlash> Watched<'a, F> {
+    /// Nothing yet.
+    pub(super) fn new(store: Store<F>, scratch: &'a mut [u8]) -> Self {
+        Self {
+            store,
+            scratch,
+            guard: None,
+            boot: Boot::Empty,
+            check_instructions: 0,
+        }
+    }
+
     /// Takes up what was committed last, if it is of this model and whole.
-    pub(super) fn boot(store: Store<F>, scratch: &'a mut [u8], subject: Subject<'_, '_>) -> Self {
-        let mut watched = Self::nothing(store, scratch);
-        let Some(Record { sequence, .. }) = watched.store.newest() else {
-            return watched;
+    pub(super) fn boot(&mut self, subject: Subject<'_, '_>) {
+        let Some(Record { sequence, .. }) = self.store.newest() else {
+            return;
         };
-        watched.boot = match watched.with(subject, Guard::resume) {
+        self.boot = match self.with(subject, Guard::resume) {
             Ok(guard) => {
-                watched.guard = guard;
+                self.guard = guard;
                 Boot::Restored { sequence }
             }
             Err(CommitError::Store(StoreError::Foreign { sequence })) => {
@@ -48,29 +58,16 @@ impl<'a, F: NorFlash> Watched<'a, F> {
             }
             Err(CommitError::Store(_)) => Boot::Unreadable,
         };
-        watched
     }
 
     /// Leaves what was committed last, if it is of `model`, where it is.
-    pub(super) fn aside(store: Store<F>, scratch: &'a mut [u8], model: &Model<'_>) -> Self {
-        let mut watched = Self::nothing(store, scratch);
-        if let Some(record) = watched.store.newest() {
+    pub(super) fn leave(&mut self, model: &Model<'_>) {
+        if let Some(record) = self.store.newest() {
             let sequence = record.sequence;
-            watched.boot = match record.model == model.id() {
+            self.boot = match record.model == model.id() {
                 true => Boot::SetAside { sequence },
                 false => Boot::OtherModel { sequence },
             };
-        }
-        watched
-    }
-
-    fn nothing(store: Store<F>, scratch: &'a mut [u8]) -> Self {
-        Self {
-            store,
-            scratch,
-            guard: None,
-            boot: Boot::Empty,
-            check_instructions: 0,
         }
     }
 
