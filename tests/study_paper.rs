@@ -91,7 +91,7 @@ fn a_study_killed_and_continued_equals_an_uninterrupted_one() {
         // Without controls there is no twin by back-propagation.
         let has_twin = arm["search"] != "eg-nas";
         for run in arm["runs"].as_array().unwrap() {
-            assert!(run["test_pct"].as_f64().is_some_and(|a| a > 5.0), "{arm}");
+            assert!(run["test_pct"].as_f64().is_some_and(|a| a > 0.0), "{arm}");
             let n_noise = run["noise"].as_array().unwrap().len();
             assert_eq!(n_noise, if of_cells { 1 } else { 2 });
             let transfer = &run["attacked"]["strengths"][0]["transfer_pct"];

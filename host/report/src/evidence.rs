@@ -1,10 +1,13 @@
 //! The evidence for mixed learning rules: one genotype per search under the rules found for it, under single
 //! rules and under rules drawn at random, in plain numbers; what they say about the claims.
 //!
-//! Owns the comparisons ([`Evidence::comparisons`]), the verdicts ([`claims`]) and the text ([`tables`]).
+//! Owns the comparisons ([`Evidence::comparisons`]), the verdicts ([`claims`]) and the text ([`markdown()`]).
 
 pub mod claims;
-pub mod tables;
+mod markdown;
+pub(crate) mod tables;
+
+pub use markdown::markdown;
 
 use crate::comparison::{Difference, against_draws, holm, paired, welch};
 use aplysia_space::Rule;

@@ -7,7 +7,9 @@ use crate::{images, report, train};
 use anyhow::{Context, Result};
 use aplysia_data::Dataset;
 use aplysia_learn::Device;
-use aplysia_report::evidence::{Arm, Attacked, Evidence, Noise, Searched, Trained, claims, tables};
+use aplysia_report::evidence::{
+    Arm, Attacked, Evidence, Noise, Searched, Trained, claims, markdown,
+};
 use aplysia_report::figure::{arms, main_rule, rules_in_words};
 use aplysia_space::Rule;
 use serde::Serialize;
@@ -143,7 +145,7 @@ impl Study<'_> {
             run_folder::write(&path, figure.file().as_bytes())?;
         }
         let names: Vec<String> = figures.into_iter().map(|f| f.name).collect();
-        let text = tables::markdown(&evidence, &self.head(), &names);
+        let text = markdown(&evidence, &self.head(), &names);
         run_folder::write(&dir.join("README.md"), text.as_bytes())?;
         let searches = evidence.procedures().filter(|s| s.has_controls);
         let results = Results {
