@@ -4,7 +4,8 @@
 //! bytes: bytes 0–63 of the header (lengths, CRC, id, update counter), the SHA-256 of everything
 //! behind the header, and the claims that lie behind the blob. So every byte but the signature itself is covered, and
 //! a signature is checked before a byte of the graph is decoded. A blob without claims, as it was signed before there
-//! were any, has a signature of the first 96 of these bytes; it starts as before, and no transfer takes it.
+//! were any, has a signature of the first 96 of these bytes; it starts as before, and no
+//! transfer to a device with a key takes it.
 //!
 //! Verification is the strict one of RFC 8032, section 5.1.7, with small-order keys refused (crate
 //! `ed25519-dalek`).

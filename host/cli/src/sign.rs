@@ -78,8 +78,8 @@ pub(crate) fn model(command: &ModelCommand) -> Result<Outcome> {
             let model = blob::parse(&bytes, blob)?;
             let claims = Claims::behind(&bytes).with_context(|| {
                 format!(
-                    "{} was signed by an older version: devices start it, and take no update without claims; sign it \
-                     again with `aplysia model sign`",
+                    "{} was signed by an older version: devices start it, and those with a key take no update without claims: \
+                     sign it again with `aplysia model sign`",
                     blob.display()
                 )
             })?;

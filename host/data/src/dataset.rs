@@ -26,8 +26,8 @@ impl ImageShape {
     }
 }
 
-/// Pictures that statistics are taken from where they are files: the mean of so many, whose own means are apart by
-/// 35 of 255, is that of all within 1.1.
+/// Pictures that statistics are taken from where they are files: the mean of so many, whose own means have a standard
+/// deviation of 35 of 255, has a standard error of 1.1.
 const N_SAMPLE: usize = 1024;
 
 /// Of them read at once.

@@ -2,6 +2,10 @@
 //!
 //! What an item is depends on its place only, so nothing depends on who waits for whom. One is made ahead, so that
 //! two are in memory.
+//!
+//! The maker is no worker of the pool that the caller works in: what it does in parallel it does in the common pool, so
+//! that a limit of threads holds for the steps and not for making batches. Nobody may call it on a worker of the common
+//! pool, which the maker needs.
 
 use std::sync::mpsc::sync_channel;
 use std::thread;

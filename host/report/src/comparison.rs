@@ -25,6 +25,15 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// Of the second to the first.
+    pub(crate) fn reversed(self) -> Self {
+        Self {
+            difference: -self.difference,
+            t: -self.t,
+            ..self
+        }
+    }
+
     /// `difference` with the standard error `error`, estimated with `df` degrees of freedom.
     fn of(difference: f64, error: f64, df: f64) -> Option<Self> {
         let (t, p) = match (error == 0.0, difference == 0.0) {

@@ -298,7 +298,8 @@ impl Evidence {
 
     /// Test accuracy of the networks as found by `procedure` against all others: single rules and random assignments of
     /// the same genotypes ([`Self::compare`]; the one that a single search found may be a further draw,
-    /// [`against_draws`] of means over the seeds), and what other procedures found in the same space (Welch's test).
+    /// [`against_draws`] of means over the seeds), and what other procedures found in the same space (Welch's test; a single search
+    /// may be a further one of several, [`against_draws`]).
     /// Two-sided.
     pub fn comparisons(&self, procedure: &str) -> Vec<Comparison> {
         let repeats = self.repeats(procedure);
@@ -328,8 +329,15 @@ impl Evidence {
         let elsewhere = self.procedures();
         for other in elsewhere.filter(|s| s.name != procedure && s.space == first.space) {
             let theirs = found(&other.name);
-            let test = welch(&own, &theirs);
-            compared.extend(test.map(|t| (other.name.clone(), [own.len(), theirs.len()], t)));
+            // One search is worth one value where the others are searches.
+            let test = match (repeats.len() > 1, self.repeats(&other.name).len() > 1) {
+                (false, true) => against_draws(mean(&own), &theirs).map(|t| ([1, theirs.len()], t)),
+                (true, false) => {
+                    against_draws(mean(&theirs), &own).map(|t| ([own.len(), 1], t.reversed()))
+                }
+                _ => welch(&own, &theirs).map(|t| ([own.len(), theirs.len()], t)),
+            };
+            compared.extend(test.map(|(n, t)| (other.name.clone(), n, t)));
         }
         let drawn = match (repeats.len(), random.is_empty()) {
             (_, true) => None,

@@ -13,9 +13,9 @@ const LEVEL: f64 = 0.05;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The difference has the claimed sign, p (Holm) below 0.05.
+    /// The difference has the claimed sign, p below 0.05, by Holm's correction among the comparisons of its kind.
     Holds,
-    /// The difference has the other sign, p (Holm) below 0.05.
+    /// The difference has the other sign, p as small.
     Contradicted,
     /// Neither.
     NotShown,

@@ -13,7 +13,8 @@ pub fn evidence(name: &str, evidence: &Evidence, settings: &str) -> String {
     body += &section(
         "What held",
         "The paper's claims about every network whose rules were searched. A claim holds, or is contradicted, if the \
-         difference has that sign and p, by Holm's correction, is below 0.05.",
+         difference has that sign and p is below 0.05, by Holm's correction among all comparisons of accuracy, or of \
+         gradients, of its searches; the one about attacks is a single comparison of each.",
         &card(&tables::verdicts(evidence)),
     );
     body += &section("Accuracy", &tables::accuracy(evidence), &accuracy(evidence));
