@@ -9,9 +9,9 @@
 //!
 //! Gradients by logits (and so the curvature of [`Stop::Eigenvalue`]) are exact, whatever rules teach the weights,
 //! unless [`SupernetConfig::exact_logits`] is off: then they come down through each layer's own feedback, as
-//! published, and are pseudo-gradients in all but the last cells. (To second order the weights' direction stays within the
-//! limits that a rule's options set.) A rule has no part in the forward pass, so that its
-//! logit compares the weights that it has trained so far.
+//! published, and are pseudo-gradients in all but the last cells. (To second order the weights' direction stays
+//! within the limits that a rule's options set.) A rule has no part in the forward pass, so that its logit compares
+//! the weights that it has trained so far.
 //!
 //! Differences from the published searches, all by intent: the layers outside of the edges (stem, preprocessing,
 //! FactorizedReduce, classifier) have logits of rules, too, unless [`SupernetConfig::search_places`] is off or the

@@ -296,11 +296,10 @@ impl Evidence {
         Some(([own.len(), others.len()], welch(&own, &others)?))
     }
 
-    /// Test accuracy of the networks as found by `procedure` against all others: single rules and random assignments of
-    /// the same genotypes ([`Self::compare`]; the one that a single search found may be a further draw,
-    /// [`against_draws`] of means over the seeds), and what other procedures found in the same space (Welch's test; a single search
-    /// may be a further one of several, [`against_draws`]).
-    /// Two-sided.
+    /// Test accuracy of the networks as found by `procedure` against all others: single rules and random assignments
+    /// of the same genotypes ([`Self::compare`]; the one that a single search found may be a further draw,
+    /// [`against_draws`] of means over the seeds), and what other procedures found in the same space (Welch's test; a
+    /// single search may be a further one of several, [`against_draws`]). Two-sided.
     pub fn comparisons(&self, procedure: &str) -> Vec<Comparison> {
         let repeats = self.repeats(procedure);
         let Some(first) = repeats.first() else {
