@@ -113,13 +113,7 @@ impl Study<'_> {
         }
         self.write(&networks)?;
         for &seed in self.settings.attacked_seeds() {
-            let attacked = |n: &&Network<'_>| {
-                n.search
-                    .of
-                    .attacked
-                    .is_none_or(|most| n.search.seed <= most)
-            };
-            for network in networks.iter().filter(attacked) {
+            for network in &networks {
                 self.attack(&networks, network, seed)?;
             }
         }

@@ -57,9 +57,6 @@ pub(super) struct SearchSettings {
     /// So often, from the seeds 1, 2, ...: `name`, `name-2`, ..., each with trainings of its own.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub(super) repeats: u64,
-    /// Of so many of them the networks are attacked; all if not said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) attacked: Option<u64>,
     /// How its networks are trained, if not like the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) train: Option<Training>,
