@@ -16,7 +16,7 @@ use aplysia_shared::protocol::{Origin, TransferRefusal};
 use aplysia_shared::quant::Requant;
 use aplysia_shared::signature::{Trust, TrustError};
 use aplysia_shared::update::{State, UpdateError, Updater};
-use aplysia_shared::{Claims, Hooks, LayerHooks, Model, Unfit, include_blob, infer_with};
+use aplysia_shared::{Claims, Hooks, LayerHooks, Model, Unfit, Unmet, include_blob, infer_with};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -186,12 +186,12 @@ fn what_a_device_cannot_serve_is_refused_before_a_byte_is_sent() {
         assert_eq!(parts.slots.steps, 0);
         begun.unwrap().map(drop)
     };
-    let images = TransferRefusal::Input {
+    let images = Unmet::Input {
         got: [28, 28, 1],
         want: [toy::SIDE, toy::SIDE, 2],
     };
     let other = |claims: &mut Claims| claims.input = [28, 28, 1];
-    assert_eq!(refusal(told(&keyless, &other)), images);
+    assert_eq!(refusal(told(&keyless, &other)), images.into());
     // Whoever has no model takes images of any shape, and more or fewer classes are always taken.
     let mut blank = keyless.clone();
     blank.built_in.clear();
@@ -258,27 +258,27 @@ fn a_model_that_is_not_what_is_claimed_of_it_is_not_tried() {
     ] {
         let lying = claiming(&new, lie);
         let told = refused_when_whole(&keyless, &lying);
-        assert_eq!(told, TransferRefusal::Claims);
+        assert_eq!(told, Unmet::Model.into());
     }
     let wrong = |claims: &mut Claims| claims.answers ^= 4;
-    let told = TransferRefusal::Answers {
+    let told = Unmet::Answers {
         got: want,
         want: want ^ 4,
     };
     let mut lying = claiming(&new, wrong);
-    assert_eq!(refused_when_whole(&keyless, &lying), told);
+    assert_eq!(refused_when_whole(&keyless, &lying), told.into());
     // A key makes no lie true.
     sign(&mut lying, &key(1));
-    assert_eq!(refused_when_whole(&desk(&old), &lying), told);
+    assert_eq!(refused_when_whole(&desk(&old), &lying), told.into());
     // Images that it does not take.
     let mut other = plain_model(4, 2, 8, 5);
     set_counter(&mut other, 2);
     let lying = claiming(&other, |claims| claims.input = [toy::SIDE, toy::SIDE, 2]);
-    let input = TransferRefusal::Input {
+    let input = Unmet::Input {
         got: [28, 28, 1],
         want: [toy::SIDE, toy::SIDE, 2],
     };
-    assert_eq!(refused_when_whole(&keyless, &lying), input);
+    assert_eq!(refused_when_whole(&keyless, &lying), input.into());
     // A header that asks for less arena than its graph.
     let mut small = new.clone();
     small[field::ARENA_BYTES..][..4].copy_from_slice(&100_u32.to_le_bytes());

@@ -9,10 +9,10 @@ use crate::slots::{begin, claiming};
 use aplysia_live::LiveError;
 use aplysia_live::device::{Device, DeviceError, Emulator, EmulatorServer, Socket};
 use aplysia_live::update::{Installed, Sent, install, probe};
-use aplysia_shared::Model;
 use aplysia_shared::blob::set_counter;
 use aplysia_shared::protocol::{Origin, Refusal, TransferRefusal};
 use aplysia_shared::update::State;
+use aplysia_shared::{Model, Unmet};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
@@ -162,12 +162,12 @@ fn a_board_refuses_what_is_older_of_another_shape_or_damaged() {
     assert_eq!(refused(older), TransferRefusal::Counter { got: 4, want: 5 });
     let mut toy = crate::toy::measured(4);
     set_counter(&mut toy, 6);
-    let shape = TransferRefusal::Input {
+    let shape = Unmet::Input {
         got: [6, 6, 2],
         want: [28, 28, 1],
     };
     let before = fs::read(board.path("flash")).unwrap();
-    assert_eq!(refused(install(&mut device, &toy, &mut all)), shape);
+    assert_eq!(refused(install(&mut device, &toy, &mut all)), shape.into());
     let after = fs::read(board.path("flash")).unwrap();
     assert!(before == after, "refused before anything is written");
     let new = claiming(&version(80, 6), |_| ());

@@ -12,7 +12,7 @@ use aplysia_shared::blob::{encode_with_golden, encoded_len, field, set_counter};
 use aplysia_shared::signature::{Trust, TrustError};
 use aplysia_shared::store::Store;
 use aplysia_shared::update::{Boot, Layout, Policy, State, UpdateError, Updater};
-use aplysia_shared::{Claims, Model, Unfit};
+use aplysia_shared::{Claims, Model, Unfit, Unmet};
 use proptest::prelude::*;
 
 /// A whole update with its two restarts, from any state; stops where the power does.
@@ -225,11 +225,11 @@ fn models_that_the_device_cannot_use_are_refused() {
     });
     assert_eq!(refuse(&small, &release(4, 6)), Err(arena));
     let other = |policy: &mut Policy| policy.input = Some([28, 28, 1]);
-    let input = UpdateError::Input {
+    let input = Unmet::Input {
         got: [toy::SIDE, toy::SIDE, 2],
         want: [28, 28, 1],
     };
-    assert_eq!(refuse(&other, &release(4, 6)), Err(input));
+    assert_eq!(refuse(&other, &release(4, 6)), Err(input.into()));
     let mut long = release(4, 6);
     long[field::TOTAL_LEN..][..4].copy_from_slice(&9999_u32.to_le_bytes());
     let length = UpdateError::Length {

@@ -1,11 +1,11 @@
 //! What is claimed of a model by its maker, behind the blob and under its signature: what it takes to run it, and
 //! how it answers.
 //!
-//! It owns the 32 bytes that lie there ([`Claims::encode`]) and the known answers ([`answers`]); it must not know who
-//! checks them. By the first a device refuses a model that it cannot use before the model is sent, by the second it
-//! sees that it computes what the maker computed. `FORMAT.md` has the bytes. They end with no checksum of their own:
-//! the CRC-32 of a page that ends with a CRC-32 would not tell one claim from another, and a transfer compares pages
-//! by it.
+//! It owns the 32 bytes that lie there ([`Claims::encode`]), the known answers ([`answers`]) and what is said where
+//! claims do not hold ([`Unmet`]); it must not know who checks them. By the first a device refuses a model that it
+//! cannot use before the model is sent, by the second it sees that it computes what the maker computed. `FORMAT.md` has
+//! the bytes. They end with no checksum of their own: the CRC-32 of a page that ends with a CRC-32 would not tell one
+//! claim from another, and a transfer compares pages by it.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,39 @@ pub struct Claims {
     pub features: u32,
     /// Its [`answers`].
     pub answers: u32,
+}
+
+/// What is claimed of a model and does not hold on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Unmet {
+    /// Another shape of images than the device gives.
+    #[error(
+        "the model takes images of {got:?} (height, width, channels), the device gives {want:?}: train for these"
+    )]
+    Input {
+        /// Of the model.
+        got: [u16; 3],
+        /// Of the device.
+        want: [u16; 3],
+    },
+    /// The model is another one than its claims say.
+    #[error(
+        "the model has other images, outputs or features than is claimed of it: sign it again with `aplysia model sign`"
+    )]
+    Model,
+    /// The device computes other scores than are claimed.
+    #[error(
+        "self-test: the device computes other scores ({got:#010x}) than are claimed of the model ({want:#010x}): sign it \
+         again with `aplysia model sign`; if that does not help, replace the device"
+    )]
+    Answers {
+        /// Digest of the device's scores: [`answers`].
+        got: u32,
+        /// That of the claims.
+        want: u32,
+    },
 }
 
 impl Claims {

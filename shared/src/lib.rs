@@ -29,7 +29,7 @@ pub mod store;
 pub mod update;
 
 pub use blob::{BlobError, Constants, Homeostasis, Model};
-pub use claims::Claims;
+pub use claims::{Claims, Unmet};
 pub use layer::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Placing, Scaling, Tensor, Window};
 pub use network::{ArenaError, Hooks, LayerHooks, held, infer, infer_with, sums};
 pub use quant::Requant;

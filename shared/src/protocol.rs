@@ -38,8 +38,9 @@ use serde::{Deserialize, Serialize};
 /// `Domains`, and more in `Stats`. 5 adds to `Domains` whether the base is sealed. 6 adds `Input`, for images that
 /// are longer than a frame, and its refusal; no limit but the arena's is left for them. 7 adds
 /// to `Transfer` the claims of a model, in `Begin` and behind the blob, and two refusals, and to [`Boot`] `SetAside`.
+/// 8 has one refusal for all claims that do not hold, [`Unmet`](crate::claims::Unmet).
 /// `Hello` is encoded alike in every version, so that a mismatch is always seen.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;
 
 /// Largest message from the host: 4,064 pixels, [`MAX_PIXELS`], and what goes around them.
 pub const MAX_REQUEST_BYTES: usize = 4096;

@@ -9,7 +9,7 @@
 //! ```
 
 use crate::blob::Lead;
-use crate::claims::Claims;
+use crate::claims::{Claims, Unmet};
 use crate::room::Unfit;
 use crate::update::State;
 use heapless::Vec;
@@ -198,32 +198,9 @@ pub enum TransferRefusal {
     /// The device has less than the model needs.
     #[error(transparent)]
     Unfit(#[from] Unfit),
-    /// Another shape of images than the device gives.
-    #[error(
-        "the model takes images of {got:?} (height, width, channels), the device gives {want:?}: train for these"
-    )]
-    Input {
-        /// Of the model.
-        got: [u16; 3],
-        /// Of the device.
-        want: [u16; 3],
-    },
-    /// Another blob than its claims say.
-    #[error(
-        "the model has other images, outputs or features than is claimed of it: sign it again with `aplysia model sign`"
-    )]
-    Claims,
-    /// Other scores than are claimed.
-    #[error(
-        "self-test: the device computes other scores ({got:#010x}) than are claimed of the model ({want:#010x}): sign it \
-         again with `aplysia model sign`; if that does not help, replace the device"
-    )]
-    Answers {
-        /// Digest of the device's scores: [`crate::claims::answers`].
-        got: u32,
-        /// That of the claims.
-        want: u32,
-    },
+    /// What is claimed of the model does not hold here.
+    #[error(transparent)]
+    Unmet(#[from] Unmet),
     /// The signature is zeros.
     #[error("the model is unsigned: sign it with `aplysia model sign`")]
     Unsigned,

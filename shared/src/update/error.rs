@@ -3,6 +3,7 @@
 //! It owns the messages, with numbers and what to do next; it must not know how a case is found.
 
 use crate::blob::BlobError;
+use crate::claims::Unmet;
 use crate::network::ArenaError;
 use crate::room::Unfit;
 use crate::signature::TrustError;
@@ -72,14 +73,9 @@ pub enum UpdateError<E> {
     /// The device has less than the model needs.
     #[error(transparent)]
     Unfit(#[from] Unfit),
-    /// The device has other images.
-    #[error("the model takes {got:?} (height, width, channels), the device gives {want:?}")]
-    Input {
-        /// Of the blob.
-        got: [u16; 3],
-        /// Of the device.
-        want: [u16; 3],
-    },
+    /// What is claimed of the model does not hold here.
+    #[error(transparent)]
+    Unmet(#[from] Unmet),
     /// The model does not work here.
     #[error("only {right} of {n_samples} golden samples are right on this device: export it again")]
     SelfTest {
@@ -91,22 +87,6 @@ pub enum UpdateError<E> {
     /// No claims, or damaged ones, behind the blob.
     #[error("no claims lie behind the model: send it again, as `aplysia device update` does")]
     Unclaimed,
-    /// The blob is another one than its claims say.
-    #[error(
-        "the model has other images, outputs or features than is claimed of it: sign it again with `aplysia model sign`"
-    )]
-    Claims,
-    /// The device computes other scores than are claimed.
-    #[error(
-        "self-test: the device computes other scores ({got:#010x}) than are claimed of the model ({want:#010x}): sign it \
-         again with `aplysia model sign`; if that does not help, replace the device"
-    )]
-    Answers {
-        /// Digest of the device's scores: [`crate::claims::answers`].
-        got: u32,
-        /// That of the claims.
-        want: u32,
-    },
     /// Not signed, or not rightly.
     #[error(transparent)]
     Trust(#[from] TrustError),

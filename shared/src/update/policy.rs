@@ -4,7 +4,7 @@
 
 use super::UpdateError;
 use crate::blob::{Lead, Model};
-use crate::claims::Claims;
+use crate::claims::{Claims, Unmet};
 use crate::room::Room;
 use crate::signature::Trust;
 
@@ -46,7 +46,7 @@ impl Policy {
     pub(super) fn claims<E>(&self, claims: &Claims) -> Result<(), UpdateError<E>> {
         let (got, want) = (claims.input, self.input);
         if let Some(want) = want.filter(|&want| want != got) {
-            return Err(UpdateError::Input { got, want });
+            return Err(Unmet::Input { got, want }.into());
         }
         let (outputs, features) = (claims.outputs.into(), claims.features as usize);
         Ok(self.room.holds_head(outputs, features)?)

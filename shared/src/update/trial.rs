@@ -6,7 +6,7 @@
 
 use super::UpdateError;
 use crate::blob::{GoldenKind, Model};
-use crate::claims::{Claims, answers};
+use crate::claims::{Claims, Unmet, answers};
 use crate::network::{ArenaError, infer_sample};
 
 /// Whether `model` is what `claims` say, answers in `arena` as they say, and has at least half of its golden samples
@@ -22,11 +22,11 @@ pub(super) fn passes<E>(
         ..Claims::unanswered(model)
     };
     if found != *claims {
-        return Err(UpdateError::Claims);
+        return Err(Unmet::Model.into());
     }
     let got = answers(model, arena)?;
     if got != want {
-        return Err(UpdateError::Answers { got, want });
+        return Err(Unmet::Answers { got, want }.into());
     }
     golden(model, arena)
 }
