@@ -18,8 +18,8 @@ use crate::rng::XorShift32;
 pub const N_INPUTS: usize = 2;
 /// What their numbers begin with.
 const SEED: u32 = 0x4150_4C59;
-/// Values of the last input are divided by 2 to the power of this: what noise of full range saturates, it does not.
-const QUIET_SHIFT: u32 = 3;
+/// Longest run of one value in the last input: channels that noise leaves at their clamp see areas and edges there.
+const LONGEST_RUN: u32 = 8;
 const MAGIC: [u8; 8] = *b"CLAIMS\0\x01";
 
 /// What is claimed of a model.
@@ -140,9 +140,10 @@ impl Claims {
 
 /// CRC-32 (IEEE) of the scores, i8 each, that `model` gives in `arena` for [`N_INPUTS`] inputs, one after the other.
 ///
-/// Their values are [`XorShift32`]'s from one fixed seed, every number's 4 bytes from the low one on as i8, those left
-/// over at the end of an input dropped; the values of the last input are divided by 8, towards minus infinity. They are
-/// made where the model reads them: no other memory is needed.
+/// They are made of [`XorShift32`]'s numbers `n` from one fixed seed. The first is noise: each number's 4 bytes from
+/// the low one on as i8. The second has the lowest and the highest value only, in runs: each number gives
+/// `1 + floor(n / 256) mod 8` times −128 if `n < 2^31`, else 127. What goes beyond the end of an input is dropped. They
+/// are made where the model reads them: no other memory is needed.
 ///
 /// # Errors
 /// [`ArenaError::Arena`].
@@ -156,18 +157,9 @@ pub fn answers(model: &Model<'_>, arena: &mut [i8]) -> Result<u32, ArenaError> {
     }
     let mut rng = XorShift32::new(SEED);
     let mut digest = CRC.digest();
-    for index in 0..N_INPUTS {
-        let shift = match index + 1 {
-            N_INPUTS => QUIET_SHIFT,
-            _ => 0,
-        };
-        let input = input_place(model, arena).unwrap_or_default();
-        for values in input.chunks_mut(4) {
-            let bytes = rng.next_u32().to_le_bytes();
-            for (q, byte) in values.iter_mut().zip(bytes) {
-                *q = byte.cast_signed() >> shift;
-            }
-        }
+    let make: [fn(&mut [i8], &mut XorShift32); N_INPUTS] = [noise, runs];
+    for make in make {
+        make(input_place(model, arena).unwrap_or_default(), &mut rng);
         run(model, arena, 0, &mut [], &mut ())?;
         // Looked at where the last layer left them.
         for score in held(arena, &model.output()).unwrap_or_default() {
@@ -175,4 +167,28 @@ pub fn answers(model: &Model<'_>, arena: &mut [i8]) -> Result<u32, ArenaError> {
         }
     }
     Ok(digest.finalize())
+}
+
+fn noise(input: &mut [i8], rng: &mut XorShift32) {
+    for values in input.chunks_mut(4) {
+        for (q, byte) in values.iter_mut().zip(rng.next_u32().to_le_bytes()) {
+            *q = byte.cast_signed();
+        }
+    }
+}
+
+fn runs(input: &mut [i8], rng: &mut XorShift32) {
+    let (mut left, mut value) = (0, 0);
+    for q in input {
+        if left == 0 {
+            let number = rng.next_u32();
+            left = 1 + (number >> 8) % LONGEST_RUN;
+            value = match number >> 31 {
+                0 => i8::MIN,
+                _ => i8::MAX,
+            };
+        }
+        *q = value;
+        left -= 1;
+    }
 }

@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 /// `Domains`, and more in `Stats`. 5 adds to `Domains` whether the base is sealed. 6 adds `Input`, for images that
 /// are longer than a frame, and its refusal; no limit but the arena's is left for them. 7 adds
 /// to `Transfer` the claims of a model, in `Begin` and behind the blob, and two refusals, and to [`Boot`] `SetAside`.
-/// 8 has one refusal for all claims that do not hold, [`Unmet`](crate::claims::Unmet).
+/// 8 has one refusal for all claims that do not hold, [`Unmet`](crate::claims::Unmet), and other inputs of a self-test.
 /// `Hello` is encoded alike in every version, so that a mismatch is always seen.
 pub const VERSION: u16 = 8;
 
