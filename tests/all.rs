@@ -172,6 +172,8 @@ mod place;
 mod attack;
 /// The space `darts`: published sizes, counts by hand, rules where they belong, a search.
 mod cells;
+/// How long tests of endurance run, and what they saw.
+mod endure;
 /// Short runs of every attack.
 mod smoke;
 /// The emulated device under thousands of hostile frames.

@@ -1,9 +1,10 @@
 //! Models sent to the emulated board: tried and kept over restarts, refused with what to do next, and whole after
 //! either side was killed at a random moment.
 //!
-//! `APLYSIA_UPDATE_KILL_ROUNDS` sets how often the board is killed while it is updated (4 unless set).
+//! The board is killed 4 times while it is updated, and 1,000 times by `cargo xtask endure updates`.
 
 use crate::device::plain_model;
+use crate::endure::{keep, times};
 use crate::program::{aplysia_binary, firmware};
 use crate::slots::{begin, claiming};
 use aplysia_live::LiveError;
@@ -191,8 +192,7 @@ fn a_board_refuses_what_is_older_of_another_shape_or_damaged() {
 /// the same call makes the update good.
 #[test]
 fn a_killed_update_leaves_a_whole_model_and_goes_on() {
-    let rounds = std::env::var("APLYSIA_UPDATE_KILL_ROUNDS");
-    let rounds: u32 = rounds.map_or(4, |text| text.parse().unwrap());
+    let (began, rounds) = (Instant::now(), times(4));
     let [mut old, mut new] = [version(96, 1), version(80, 2)];
     let board = Board::new(&old);
     let rng = &mut ChaCha8Rng::seed_from_u64(5);
@@ -226,8 +226,8 @@ fn a_killed_update_leaves_a_whole_model_and_goes_on() {
         drop(met);
         let mut device = board.start();
         let found = device.info().unwrap().model_id;
-        n_old += u32::from(found == ids[0]);
-        n_new += u32::from(found == ids[1]);
+        n_old += u64::from(found == ids[0]);
+        n_new += u64::from(found == ids[1]);
         if told {
             n_done += 1;
             assert_eq!(found, ids[1], "round {round}: confirmed, and not kept");
@@ -245,7 +245,15 @@ fn a_killed_update_leaves_a_whole_model_and_goes_on() {
             );
         }
     }
-    assert_eq!(n_old + n_new, rounds);
+    assert_eq!(n_old + n_new, u64::from(rounds));
+    let saw = [
+        ("kills", rounds.into()),
+        ("after_the_end", n_done),
+        ("old_model_started", n_old),
+        ("new_model_started", n_new),
+        ("pages_not_sent_again", n_saved as u64),
+    ];
+    keep("updates", began, &saw);
 }
 
 #[test]

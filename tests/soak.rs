@@ -1,10 +1,11 @@
 //! The emulated device under a long stream of hostile frames: it answers each one, and goes on.
 //!
-//! 2,000 frames, or `APLYSIA_SOAK_FRAMES`. Random, sound, damaged, cut and overlong chunks of
+//! 2,000 frames, and 100,000 by `cargo xtask endure soak`. Random, sound, damaged, cut and overlong chunks of
 //! [`crate::attack::line`] from a seed, several before the first answer is read, some of them twice or in
 //! another order. After every batch the device must greet and have counted what was damaged.
 
 use crate::attack::line::{OVERLONG, chunk, frame};
+use crate::endure::{keep, times};
 use crate::program::firmware;
 use aplysia_live::device::Emulator;
 use aplysia_shared::protocol::{
@@ -16,6 +17,7 @@ use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Instant;
 
 const BATCH: usize = 16;
 /// Of `v1-golden.blob`.
@@ -103,8 +105,8 @@ fn random_chunk(rng: &mut ChaCha8Rng) -> Vec<u8> {
 
 #[test]
 fn the_device_answers_every_hostile_frame() {
-    let frames: u64 = std::env::var("APLYSIA_SOAK_FRAMES")
-        .map_or(2000, |text| text.parse().expect("APLYSIA_SOAK_FRAMES"));
+    let started = Instant::now();
+    let frames = u64::from(times(2000));
     let blob = Path::new(env!("CARGO_MANIFEST_DIR")).join("blobs/v1-golden.blob");
     let mut session = Session {
         line: Emulator::start(&firmware(), Some(&blob)).unwrap(),
@@ -136,4 +138,13 @@ fn the_device_answers_every_hostile_frame() {
     );
     assert!(damaged.min(refused).min(done) > frames / 20);
     assert!(deepest <= STACK_BYTES, "{deepest} bytes of stack");
+    let saw = [
+        ("frames", damaged + refused + done),
+        ("bytes", n_bytes as u64),
+        ("damaged", damaged),
+        ("refused", refused),
+        ("served", done),
+        ("stack_bytes", deepest.into()),
+    ];
+    keep("soak", started, &saw);
 }

@@ -1,5 +1,4 @@
-//! Attacks: the coverage-guided fuzzer with what it needs, its replacement on a stable toolchain, and the
-//! soak of the emulated device.
+//! Attacks: the coverage-guided fuzzer with what it needs, and its replacement on a stable toolchain.
 //!
 //! Owns how the fuzzer is built and called (libFuzzer's options). Targets are the files of
 //! `tests/fuzz/corpus`; what they check is in `tests/attack`.
@@ -11,7 +10,6 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::command;
-use crate::firmware;
 use crate::options::{Limit, Options};
 use crate::tree::{Tree, cargo, on_path};
 
@@ -52,17 +50,6 @@ pub(crate) fn run(tree: &Tree, options: &Options) -> Result<()> {
     chosen
         .into_iter()
         .try_for_each(|name| guided(tree, &fuzzer, name, limit, options.keep))
-}
-
-/// The device in the emulator under `frames` hostile frames.
-///
-/// # Errors
-/// A build that fails, or a device that stopped answering.
-pub(crate) fn soak(tree: &Tree, frames: u64) -> Result<()> {
-    let elf = firmware::build(tree)?;
-    let mut tests = tests(tree, "soak::");
-    tests.env("APLYSIA_FIRMWARE", elf);
-    command::run(tests.env("APLYSIA_SOAK_FRAMES", frames.to_string()))
 }
 
 fn crate_dir(tree: &Tree) -> PathBuf {
@@ -170,7 +157,8 @@ fn mutations(tree: &Tree, name: &str, limit: Limit) -> Result<()> {
     command::run(tests.env("APLYSIA_FUZZ_TARGET", name))
 }
 
-fn tests(tree: &Tree, filter: &str) -> Command {
+/// The tests whose names have `filter` in them, one after the other.
+pub(crate) fn tests(tree: &Tree, filter: &str) -> Command {
     let mut command = Command::new(cargo());
     // The whole workspace, as the test run builds it: nothing is built twice.
     command.args(["test", "--release", "--workspace", "--test", "all", filter]);

@@ -5,9 +5,11 @@
 //! that it builds in seconds on a fresh machine, before anything else does.
 //!
 //! Flow: [`options`] parses the command line, [`setup`] brings what is missing, [`firmware`]
-//! builds the device program, [`gate`] runs every check, [`fuzz`] attacks; each step's outcome goes to a [`report`].
+//! builds the device program, [`gate`] runs every check, [`fuzz`] attacks, [`endure`] does so for hours; each step's
+//! outcome goes to a [`report`].
 
 mod command;
+mod endure;
 mod firmware;
 mod fuzz;
 mod gate;
@@ -56,7 +58,7 @@ fn run() -> Result<ExitCode> {
             println!("{}", firmware::build(&tree)?.display());
         }
         Task::Fuzz => fuzz::run(&Tree::find()?, &options)?,
-        Task::Soak => fuzz::soak(&Tree::find()?, options.frames)?,
+        Task::Endure => endure::run(&Tree::find()?, &options)?,
         Task::BenchDevice => bench_device(&Tree::find()?)?,
         Task::BenchGenotypes => {
             firmware::build(&Tree::find()?)?;

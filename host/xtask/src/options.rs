@@ -16,7 +16,8 @@ cargo xtask TASK [OPTIONS]
   bench-genotypes  measure networks of 50 random genotypes and what the cost model predicts of them
   bench-train [ARGS]  training speed against PyTorch (installed beside the build), write models/bench
   fuzz [TARGET] attack blob, flash, import, protocol, update or all: guided on a nightly Rust
-  soak          100000 hostile frames against the emulated device
+  endure [RUN]  the emulated device for hours, what it saw into models/bench/endurance.json: soak (100000 hostile
+                frames), commits and updates (1000 kills while it commits, while it is updated), or all
 
 Options of setup and test, and of demo before or among ARGS:
   --data DIR             the Fashion-MNIST files are here; nothing is installed for them
@@ -26,8 +27,8 @@ Options of setup and test, and of demo before ARGS:
 Options of fuzz:
   --seconds N, --runs N  how long each target runs; 60 seconds
   --keep                 then keep in tests/fuzz/corpus what reaches every edge that was reached
-Options of soak:
-  --frames N             how many frames
+Options of endure:
+  --times N              so many frames or kills, and nothing is kept
 ARGS of bench-train: --device cpu|cuda|wgpu, --network NAME, --rounds N, --seconds N, --batch N
 
 Examples:
@@ -50,7 +51,7 @@ pub(crate) enum Task {
     BenchGenotypes,
     BenchTrain,
     Fuzz,
-    Soak,
+    Endure,
     Demo,
 }
 
@@ -69,14 +70,14 @@ pub(crate) struct Options {
     pub(crate) force_debian_rust: bool,
     /// Folder of the dataset, if the user names one.
     pub(crate) data: Option<PathBuf>,
-    /// What to fuzz; everything if none.
+    /// What to fuzz, or which run of endurance; everything if none.
     pub(crate) target: Option<String>,
     /// How long to fuzz.
     pub(crate) limit: Option<Limit>,
     /// Whether what reaches every edge becomes the kept corpus.
     pub(crate) keep: bool,
-    /// Frames of a soak.
-    pub(crate) frames: u64,
+    /// Frames or kills of a run of endurance, if not as many as its promise says.
+    pub(crate) times: Option<u64>,
     /// Arguments for `aplysia demo`, `--data` included, or for the bench of training.
     pub(crate) rest: Vec<String>,
 }
@@ -96,7 +97,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
         Some("bench-genotypes") => Task::BenchGenotypes,
         Some("bench-train") => Task::BenchTrain,
         Some("fuzz") => Task::Fuzz,
-        Some("soak") => Task::Soak,
+        Some("endure") => Task::Endure,
         Some("demo") => Task::Demo,
         Some(other) => bail!("unknown task `{other}`"),
     };
@@ -107,7 +108,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
         target: None,
         limit: None,
         keep: false,
-        frames: 100_000,
+        times: None,
         rest: Vec::new(),
     };
     let takes_options = matches!(task, Task::Setup | Task::Test | Task::Demo);
@@ -132,10 +133,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Options> {
             options.limit = Some(Limit::Runs(number(&arg, args.next())?));
         } else if task == Task::Fuzz && arg == "--keep" {
             options.keep = true;
-        } else if task == Task::Fuzz && options.target.is_none() && !arg.starts_with('-') {
+        } else if task == Task::Endure && arg == "--times" {
+            options.times = Some(number(&arg, args.next())?);
+        } else if matches!(task, Task::Fuzz | Task::Endure)
+            && options.target.is_none()
+            && !arg.starts_with('-')
+        {
             options.target = Some(arg);
-        } else if task == Task::Soak && arg == "--frames" {
-            options.frames = number(&arg, args.next())?;
         } else {
             bail!("unknown option `{arg}`");
         }
@@ -175,11 +179,15 @@ mod tests {
     }
 
     #[test]
-    fn fuzz_takes_a_target_and_a_limit() {
+    fn attacks_take_a_target_and_a_limit() {
         let options = parse_line("fuzz blob --runs 5 --keep").unwrap();
         assert_eq!(options.target.as_deref(), Some("blob"));
         assert_eq!((options.limit, options.keep), (Some(Limit::Runs(5)), true));
-        assert_eq!(parse_line("soak --frames 9").unwrap().frames, 9);
+        let options = parse_line("endure soak --times 9").unwrap();
+        assert_eq!(
+            (options.target.as_deref(), options.times),
+            (Some("soak"), Some(9))
+        );
     }
 
     #[test]
@@ -197,7 +205,7 @@ mod tests {
             ("test --fast", "--fast"),
             ("setup --data", "--data"),
             ("fuzz --runs many", "many"),
-            ("soak --frames", "--frames"),
+            ("endure --times", "--times"),
         ] {
             let message = parse_line(line).unwrap_err().to_string();
             assert!(message.contains(word), "{message}");
