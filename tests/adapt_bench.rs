@@ -187,7 +187,7 @@ fn the_table_holds_the_means_of_its_definitions() {
         ),
         group(
             3,
-            1,
+            2,
             vec![
                 outcome("none", 0, [20.0; 3], 90.0),
                 outcome("delta 328", 0, [30.0, 58.0, 59.0], 70.0),
@@ -213,13 +213,14 @@ fn the_table_holds_the_means_of_its_definitions() {
         delta.severity_pct,
         [Some(61.0), None, Some(59.0), None, None]
     );
-    assert_eq!(delta.clean_pct, 75.0);
+    assert_eq!((delta.clean_pct, delta.worst_clean_pct), (75.0, 70.0));
+    assert_eq!(delta.spread_pct, Some(2.0_f64.sqrt()), "of 61 and 59");
     assert_eq!(delta.recovered_pct, 50.0);
     assert_eq!(delta.samples_to_90_pct, Some(100));
     assert_eq!(delta.noise_pct, [Some(59.0), None, None, Some(7.0)]);
     let text = markdown(&rows, &[]);
     assert!(
-        text.contains("| delta 328 | 40.00 | 59.00 | 60.00 | 50.0 % |"),
+        text.contains("| delta 328 | 40.00 | 59.00 | 60.00 | 1.41 | 50.0 % |"),
         "{text}"
     );
     assert!(

@@ -1,4 +1,4 @@
-//! The figures of README.md are those of the files that the commands write. Reads files only.
+//! The figures of README.md and models/README.md are those of the files that the commands write. Reads files only.
 
 use crate::bench::{predictions, stored};
 use aplysia_deploy::Card;
@@ -8,7 +8,9 @@ use serde_json::Value;
 const README: &str = include_str!("../README.md");
 const FLAGSHIP: &str = include_str!("../models/fashion-mnist-m4/card.toml");
 const MOST_ACCURATE: &str = include_str!("../models/fashion-mnist-usf/card.toml");
+const MODELS: &str = include_str!("../models/README.md");
 const ADAPTATION: &str = include_str!("../models/adapt/summary.json");
+const PAPER: &str = include_str!("../models/paper/summary.json");
 
 /// `1234567` as `1,234,567`.
 fn grouped(n: u64) -> String {
@@ -112,4 +114,106 @@ fn adaptation_has_the_figures_of_its_bench() {
         after("float batch norm re-estimated"),
         after("float last layer, rate 0.02")
     ));
+}
+
+/// Cells of the first table of models/README.md whose head begins with `head`, row by row.
+#[track_caller]
+fn table(head: &str) -> Vec<Vec<&'static str>> {
+    let lines = MODELS.lines().skip_while(|line| !line.starts_with(head));
+    let rows = lines.skip(2).take_while(|line| line.starts_with('|'));
+    let cells = |row: &'static str| row.trim_matches('|').split('|').map(str::trim).collect();
+    let rows: Vec<_> = rows.map(cells).collect();
+    assert!(rows.len() > 3, "models/README.md lacks `{head}`");
+    rows
+}
+
+/// Every row is one of `adapt-bench`, by its name up to what is in brackets.
+#[test]
+fn rows_against_the_baselines_are_those_of_the_bench() {
+    let summary: Value = serde_json::from_str(ADAPTATION).unwrap();
+    for cells in table("| method | after 50 |") {
+        let name = cells[0].split(" (").next().unwrap();
+        let row = summary["rows"].as_array().unwrap().iter();
+        let row = row.clone().find(|row| row["method"] == name);
+        let row = row.unwrap_or_else(|| panic!("the bench has no row `{name}`"));
+        let pct = |value: &Value| {
+            value
+                .as_f64()
+                .map_or(String::new(), |v| format!("{v:.2} %"))
+        };
+        let pm = |a: &Value, b: &Value| format!("{} ± {:.2}", pct(a), b.as_f64().unwrap());
+        let want = [
+            pct(&row["shifted_pct"][0]),
+            pm(&row["shifted_pct"][2], &row["spread_pct"]),
+            format!("{:.1} %", row["recovered_pct"].as_f64().unwrap()),
+            pct(&row["severity_pct"][4]),
+            pct(&row["clean_pct"]),
+            pct(&row["noise_pct"][2]),
+            pct(&row["noise_pct"][3]),
+        ];
+        assert_eq!(cells[1..8], want, "{name}");
+    }
+}
+
+/// Mean and sample standard deviation.
+fn told_mean(values: &[f64]) -> String {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    format!("{mean:.2} % ± {:.2}", (squares / (n - 1.0)).sqrt())
+}
+
+/// Of several searches by one procedure every one counts by its mean, of one every training; random assignments by
+/// the mean of each.
+#[test]
+fn the_studys_table_is_that_of_its_summary() {
+    let evidence = &serde_json::from_str::<Value>(PAPER).unwrap()["evidence"];
+    let list = |value: &Value| value.as_array().unwrap().clone();
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let (searches, arms) = (list(&evidence["searches"]), list(&evidence["arms"]));
+    let tests = |arm: &Value| -> Vec<f64> {
+        let runs = list(&arm["runs"]);
+        runs.iter()
+            .map(|r| r["test_pct"].as_f64().unwrap())
+            .collect()
+    };
+    let of = |procedure: &str, wanted: &dyn Fn(&Value) -> bool, apart: bool| {
+        let names = searches.iter().filter(|s| s["procedure"] == procedure);
+        let names: Vec<&Value> = names.map(|s| &s["name"]).collect();
+        let per = names.iter().map(|name| {
+            let arms = arms
+                .iter()
+                .filter(|a| &a["search"] == *name && wanted(&a["kind"]));
+            arms.map(tests).collect::<Vec<_>>()
+        });
+        let per: Vec<Vec<Vec<f64>>> = per.collect();
+        let values: Vec<f64> = match (&per[..], apart) {
+            ([one], true) => one.iter().map(|runs| mean(runs)).collect(),
+            ([one], false) => one.concat(),
+            (several, _) => several.iter().map(|s| mean(&s.concat())).collect(),
+        };
+        told_mean(&values)
+    };
+    let searched = |kind: &Value| kind == "searched";
+    let rows = table("| the same genotype by |");
+    assert_eq!(rows.len(), 10);
+    for cells in rows {
+        let procedures = ["evolution", "darts", "eg-nas"];
+        let want = match cells[0] {
+            "the mix as found" => procedures.map(|p| of(p, &searched, false)),
+            "five random assignments, their means" => {
+                procedures.map(|p| of(p, &|kind| kind.get("random").is_some(), true))
+            }
+            "the network searched for BP, by BP" => [
+                of("bp-search", &searched, false),
+                of("darts-bp", &searched, false),
+                "the same".into(),
+            ],
+            rule => {
+                let rule = rule.to_lowercase();
+                procedures.map(|p| of(p, &|kind| kind["single"] == rule.as_str(), false))
+            }
+        };
+        assert_eq!(cells[1..], want, "{}", cells[0]);
+    }
 }

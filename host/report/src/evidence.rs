@@ -236,10 +236,15 @@ impl Evidence {
         self.searches.iter().filter(own).collect()
     }
 
+    /// Whether a procedure searched from several seeds.
+    fn is_repeated(&self, procedure: &str) -> bool {
+        self.repeats(procedure).len() > 1
+    }
+
     /// What a table of a procedure has rows for. Draws of one search are told apart, those of several are not: each
     /// search has its own.
     pub(crate) fn groups(&self, procedure: &str) -> Vec<Group> {
-        let repeated = self.repeats(procedure).len() > 1;
+        let repeated = self.is_repeated(procedure);
         let mut groups = vec![];
         for arm in self.group(procedure) {
             let group = match arm.kind {
@@ -286,7 +291,7 @@ impl Evidence {
     ) -> Option<([usize; 2], Difference)> {
         let own = self.values(procedure, Group::Of(Kind::Searched), &of);
         let others = self.values(procedure, group, &of);
-        if self.repeats(procedure).len() > 1 {
+        if self.is_repeated(procedure) {
             let both = own.into_iter().zip(others);
             let pairs: Vec<(f64, f64)> = both.filter_map(|(a, b)| Some((a?, b?))).collect();
             return Some(([pairs.len(); 2], paired(&pairs)?));
@@ -301,8 +306,7 @@ impl Evidence {
     /// [`against_draws`] of means over the seeds), and what other procedures found in the same space (Welch's test; a
     /// single search may be a further one of several, [`against_draws`]). Two-sided.
     pub fn comparisons(&self, procedure: &str) -> Vec<Comparison> {
-        let repeats = self.repeats(procedure);
-        let Some(first) = repeats.first() else {
+        let Some(first) = self.procedures().find(|s| s.name == procedure) else {
             return vec![];
         };
         let test = |run: &Trained| Some(run.test_pct);
@@ -329,18 +333,18 @@ impl Evidence {
         for other in elsewhere.filter(|s| s.name != procedure && s.space == first.space) {
             let theirs = found(&other.name);
             // One search is worth one value where the others are searches.
-            let test = match (repeats.len() > 1, self.repeats(&other.name).len() > 1) {
-                (false, true) => against_draws(mean(&own), &theirs).map(|t| ([1, theirs.len()], t)),
-                (true, false) => {
+            let test = match [procedure, &other.name].map(|name| self.is_repeated(name)) {
+                [false, true] => against_draws(mean(&own), &theirs).map(|t| ([1, theirs.len()], t)),
+                [true, false] => {
                     against_draws(mean(&theirs), &own).map(|t| ([own.len(), 1], t.reversed()))
                 }
                 _ => welch(&own, &theirs).map(|t| ([own.len(), theirs.len()], t)),
             };
             compared.extend(test.map(|(n, t)| (other.name.clone(), n, t)));
         }
-        let drawn = match (repeats.len(), random.is_empty()) {
+        let drawn = match (self.is_repeated(procedure), random.is_empty()) {
             (_, true) => None,
-            (1, false) => {
+            (false, false) => {
                 let arms = self.group(procedure).into_iter();
                 let drawn = arms.filter(|arm| Group::Random.takes(arm.kind));
                 let drawn: Vec<f64> = drawn.map(Arm::mean_test_pct).collect();

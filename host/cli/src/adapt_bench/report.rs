@@ -70,7 +70,8 @@ impl Bench<'_> {
             "# Learning on the device against its baselines\n\n`aplysia adapt-bench` on model `{}`: accuracy \
              in % of {} {part} images, the mean of {} cells (10 corruptions, severities {:?}, {} seeds), \
              streams of {} labelled validation images shown once. Wrong labels: severity \
-             {NOISE_SEVERITY}, at the end of the stream; with 100 % every label is wrong.\n\n",
+             {NOISE_SEVERITY}, at the end of the stream; with 100 % every label is wrong. ±: standard deviation of the \
+             seeds' means. Shares of an inference are of its instructions, and so of its estimated energy.\n\n",
             settings.model_id,
             args.test_images,
             groups.len(),

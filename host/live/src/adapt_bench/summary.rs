@@ -7,6 +7,7 @@
 use super::replay::Replayed;
 use super::{CHECKPOINTS, NOISE_PCT, Outcome};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// A method as the table knows it.
@@ -63,8 +64,12 @@ pub struct Row {
     pub shifted_pct: Vec<f64>,
     /// The same at the end for severities 1 to 5; none for one without cells.
     pub severity_pct: [Option<f64>; 5],
+    /// Standard deviation over the seeds of a seed's mean shifted accuracy at the end; none for one seed.
+    pub spread_pct: Option<f64>,
     /// Mean clean accuracy at the end.
     pub clean_pct: f64,
+    /// The least clean accuracy at the end of any cell.
+    pub worst_clean_pct: f64,
     /// Recovered share at the end in percent.
     pub recovered_pct: f64,
     /// First checkpoint with 90 % of the gain at the end; none without a gain.
@@ -83,6 +88,13 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
         n += 1;
     }
     (n > 0).then(|| sum / f64::from(n))
+}
+
+/// Sample standard deviation (divided by `n - 1`); none for fewer than two.
+fn deviation(values: &[f64]) -> Option<f64> {
+    let center = mean(values.iter().copied())?;
+    let squares: f64 = values.iter().map(|v| (v - center).powi(2)).sum();
+    (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
 }
 
 /// One row for each of `entries` that `groups`, one per cell, hold; the first entry learns nothing.
@@ -119,11 +131,20 @@ pub fn rows<'a>(groups: &'a [Group], entries: &'a [Entry]) -> Vec<Row> {
             let outcomes = outcomes.filter(|o| o.method == method.name && o.noise_pct == noise);
             mean(outcomes.map(last)).filter(|_| method.learns_labels)
         };
+        let seeds: BTreeSet<u32> = groups.iter().map(|g| g.seed).collect();
+        let of_seed = |seed: &u32| {
+            let cells = of(&method.name, 0).filter(|(g, _)| g.seed == *seed);
+            mean(cells.map(|(_, o)| last(o)))
+        };
+        let ends: Vec<f64> = seeds.iter().filter_map(of_seed).collect();
+        let cleans = || of(&method.name, 0).map(|(_, o)| o.clean_pct);
         let reached = |&(_, &pct): &(usize, &f64)| end > base && pct - base >= 0.9 * (end - base);
         Some(Row {
             method: method.name.clone(),
             severity_pct: [1, 2, 3, 4, 5].map(severity),
-            clean_pct: mean(of(&method.name, 0).map(|(_, o)| o.clean_pct))?,
+            spread_pct: deviation(&ends),
+            clean_pct: mean(cleans())?,
+            worst_clean_pct: cleans().reduce(f64::min)?,
             recovered_pct: 100.0 * (end - base) / (clean - base),
             samples_to_90_pct: shifted_pct
                 .iter()
@@ -163,23 +184,25 @@ pub fn markdown(rows: &[Row], replayed: &[Replayed]) -> String {
     for n in CHECKPOINTS {
         let _ = write!(text, " after {n} |");
     }
-    text += " recovered | severity 1 | 2 | 3 | 4 | 5 | clean after | 90 % of the gain at | RAM | more \
-             instructions per image | instructions per label | both, share of an inference | flash per \
+    text += " ± | recovered | severity 1 | 2 | 3 | 4 | 5 | clean after | in the worst cell | 90 % of the gain at | RAM \
+             | more instructions per image | instructions per label | both, share of an inference | flash per \
              commit |\n|---|";
-    text += &"--:|".repeat(CHECKPOINTS.len() + 13);
+    text += &"--:|".repeat(CHECKPOINTS.len() + 15);
     text += "\n";
     for row in rows {
         let _ = write!(text, "| {} |", row.method);
         for pct in &row.shifted_pct {
             let _ = write!(text, " {pct:.2} |");
         }
-        let _ = write!(text, " {:.1} % |", row.recovered_pct);
+        let (spread, recovered) = (or_dash(row.spread_pct), row.recovered_pct);
+        let _ = write!(text, " {spread} | {recovered:.1} % |");
         for pct in row.severity_pct {
             let _ = write!(text, " {} |", or_dash(pct));
         }
         let samples = row.samples_to_90_pct.map_or("–".into(), |n| n.to_string());
         let ram = row.ram_bytes.map_or("host".into(), |n| format!("{n} B"));
-        let _ = write!(text, " {:.2} | {samples} | {ram} |", row.clean_pct);
+        let (clean, worst) = (row.clean_pct, row.worst_clean_pct);
+        let _ = write!(text, " {clean:.2} | {worst:.2} | {samples} | {ram} |");
         text += &(costs(row, replayed, inference) + "\n");
     }
     text += "\n| wrong labels: |";

@@ -4,7 +4,7 @@ use super::curves::{Curve, NAMES, draw_curves};
 use super::frame::{draw, horizontal, vertical};
 use super::robustness;
 use super::share::shortened;
-use crate::evidence::{Arm, Evidence, Kind, mean};
+use crate::evidence::{Arm, Evidence, Kind, Searched, mean};
 use crate::findings::Attacked;
 use crate::scale::Scale;
 use crate::svg::{Anchor, Figure};
@@ -15,11 +15,37 @@ const ROW: f64 = 24.0;
 /// Left end of the plot: names are before it.
 const LEFT: f64 = 190.0;
 
+/// The empty figure `accuracy-evolution`, `Test accuracy by rules: evolution`; of several searches it shows the first.
+fn figure_of(
+    evidence: &Evidence,
+    search: &Searched,
+    [name, title]: [&str; 2],
+    height: f64,
+) -> Figure {
+    let (name, title) = (
+        format!("{name}-{}", search.name),
+        whose(evidence, search, title),
+    );
+    Figure::new(&name, &title, 540.0, height)
+}
+
+fn whose(evidence: &Evidence, search: &Searched, title: &str) -> String {
+    match evidence.repeats(&search.procedure).len() {
+        1 => format!("{title}: {}", search.name),
+        n => format!("{title}: {}, the first of {n} searches", search.name),
+    }
+}
+
 /// Test accuracy of every training, a row per network, with the mean.
-pub fn accuracies(search: &str, arms: &[&Arm]) -> Figure {
-    let title = format!("Test accuracy by rules: {search}");
+pub fn accuracies(evidence: &Evidence, search: &Searched) -> Figure {
+    let arms = evidence.group(&search.name);
     let height = 74.0 + ROW * arms.len() as f64;
-    let mut figure = Figure::new(&format!("accuracy-{search}"), &title, 540.0, height);
+    let mut figure = figure_of(
+        evidence,
+        search,
+        ["accuracy", "Test accuracy by rules"],
+        height,
+    );
     let (top, bottom) = (24.0, height - 50.0);
     let values = arms.iter().flat_map(|arm| arm.values(|run| run.test_pct));
     let x = Scale::around(values, [LEFT, figure.width - 20.0]);
@@ -82,9 +108,9 @@ fn by_epoch(
 }
 
 /// Mean angle between feedback and weights by epoch.
-pub fn alignment(search: &str, arms: &[&Arm]) -> Figure {
-    let title = format!("Alignment angle by epoch: {search}");
-    let mut figure = Figure::new(&format!("alignment-{search}"), &title, 540.0, 360.0);
+pub fn alignment(evidence: &Evidence, search: &Searched) -> Figure {
+    let title = ["alignment", "Alignment angle by epoch"];
+    let mut figure = figure_of(evidence, search, title, 360.0);
     let y = Scale::new(0.0, 100.0, vertical(figure.height));
     let of = |arm: &Arm| {
         let n = arm.runs.iter().map(|run| run.angles_deg.len()).max();
@@ -100,7 +126,7 @@ pub fn alignment(search: &str, arms: &[&Arm]) -> Figure {
     };
     by_epoch(
         &mut figure,
-        arms,
+        &evidence.group(&search.name),
         &y,
         of,
         "angle of feedback and weights (°)",
@@ -109,11 +135,12 @@ pub fn alignment(search: &str, arms: &[&Arm]) -> Figure {
 }
 
 /// Variance of the gradient relative to its length, by epoch; in powers of ten. None where it was not measured.
-pub fn noise(search: &str, arms: &[&Arm]) -> Option<Figure> {
+pub fn noise(evidence: &Evidence, search: &Searched) -> Option<Figure> {
+    let arms = evidence.group(&search.name);
     let mut runs = arms.iter().flat_map(|arm| &arm.runs);
     runs.find(|run| !run.noise.is_empty())?;
-    let title = format!("Variance of the gradient by epoch: {search}");
-    let mut figure = Figure::new(&format!("gradient-{search}"), &title, 540.0, 360.0);
+    let title = ["gradient", "Variance of the gradient by epoch"];
+    let mut figure = figure_of(evidence, search, title, 360.0);
     let of = |arm: &Arm| -> Vec<(usize, f64)> {
         let Some(first) = arm.runs.iter().find(|run| !run.noise.is_empty()) else {
             return vec![];
@@ -129,15 +156,22 @@ pub fn noise(search: &str, arms: &[&Arm]) -> Option<Figure> {
     };
     let values = arms.iter().flat_map(|arm| of(arm)).map(|(_, v)| v);
     let y = Scale::around(values, vertical(figure.height));
-    by_epoch(&mut figure, arms, &y, of, "variance : mean² (power of ten)");
+    by_epoch(
+        &mut figure,
+        &arms,
+        &y,
+        of,
+        "variance : mean² (power of ten)",
+    );
     Some(figure)
 }
 
 /// What attacks leave of the first attacked training of every network, random assignments left out. None if no
 /// network was attacked.
-pub fn worst_case(search: &str, arms: &[&Arm]) -> Option<Figure> {
-    let shown = arms
-        .iter()
+pub fn worst_case(evidence: &Evidence, search: &Searched) -> Option<Figure> {
+    let shown = evidence
+        .group(&search.name)
+        .into_iter()
         .filter(|arm| !matches!(arm.kind, Kind::Random(_)));
     let attacked = shown.filter_map(|arm| {
         let found = arm.runs.iter().find_map(|run| run.attacked.as_ref())?;
@@ -153,8 +187,8 @@ pub fn worst_case(search: &str, arms: &[&Arm]) -> Option<Figure> {
     });
     let attacked: Vec<Attacked> = attacked.collect();
     let mut figure = robustness::worst_case(&attacked);
-    figure.name = format!("robustness-{search}");
-    figure.title += &format!(": {search}");
+    figure.name = format!("robustness-{}", search.name);
+    figure.title = whose(evidence, search, &figure.title);
     (!attacked.is_empty()).then_some(figure)
 }
 
@@ -162,13 +196,9 @@ pub fn worst_case(search: &str, arms: &[&Arm]) -> Option<Figure> {
 pub fn all(evidence: &Evidence) -> Vec<Figure> {
     let mut figures = vec![];
     for search in evidence.procedures().filter(|s| s.has_controls) {
-        let (name, arms) = (&search.name, evidence.group(&search.name));
-        figures.extend([accuracies(name, &arms), alignment(name, &arms)]);
-        figures.extend(
-            [noise(name, &arms), worst_case(name, &arms)]
-                .into_iter()
-                .flatten(),
-        );
+        figures.extend([accuracies(evidence, search), alignment(evidence, search)]);
+        let measured = [noise(evidence, search), worst_case(evidence, search)];
+        figures.extend(measured.into_iter().flatten());
     }
     figures
 }

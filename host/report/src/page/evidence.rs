@@ -3,7 +3,7 @@
 use super::table::{grouped, table};
 use super::{document, grid, section, tiles_of};
 use crate::evidence::tables::{self, Table};
-use crate::evidence::{Arm, Evidence};
+use crate::evidence::{Evidence, Searched};
 use crate::figure::arms;
 use crate::svg::{Figure, escape};
 
@@ -24,14 +24,14 @@ pub fn evidence(name: &str, evidence: &Evidence, settings: &str) -> String {
         "Angle between the feedback of a layer and its weights, mean over the layers that have a feedback, weighted by \
          their weights, and over the seeds. At 90° the error that goes down is unrelated to the gradient, at 0° it is \
          the gradient.",
-        |search, group| Some(arms::alignment(search, group)),
+        |search| Some(arms::alignment(evidence, search)),
     );
     body += &charts(
         evidence,
         "Variance of the gradient",
         "How much the gradients of a training's batches differ: the sum of the variances of all weights by the square \
          of the length of the mean gradient.",
-        arms::noise,
+        |search| arms::noise(evidence, search),
     );
     let (about, table) = tables::learning(evidence);
     body += &explained(&about, &table);
@@ -42,7 +42,7 @@ pub fn evidence(name: &str, evidence: &Evidence, settings: &str) -> String {
             "Test images whose pixels (0 to 255) may change by so much; percent of all images that are still answered \
              right, of the first training that was attacked. Worst case: after every attack along every gradient and \
              by queries (solid). Along the own feedback (dotted) a network may seem more robust than it is.",
-            arms::worst_case,
+            |search| arms::worst_case(evidence, search),
         );
         body += &explained(&about, &table);
     }
@@ -110,10 +110,10 @@ fn charts(
     evidence: &Evidence,
     title: &str,
     explanation: &str,
-    of: impl Fn(&str, &[&Arm]) -> Option<Figure>,
+    of: impl Fn(&Searched) -> Option<Figure>,
 ) -> String {
     let searches = evidence.procedures().filter(|s| s.has_controls);
-    let figures = searches.filter_map(|s| of(&s.name, &evidence.group(&s.name)));
+    let figures = searches.filter_map(of);
     let figures: Vec<Figure> = figures.collect();
     match figures.is_empty() {
         true => String::new(),
@@ -122,15 +122,9 @@ fn charts(
 }
 
 fn accuracy(evidence: &Evidence) -> String {
-    let of = |search: &crate::evidence::Searched| {
+    let of = |search: &Searched| {
         let figure = match search.has_controls {
-            true => grid(
-                "two",
-                &[arms::accuracies(
-                    &search.name,
-                    &evidence.group(&search.name),
-                )],
-            ),
+            true => grid("two", &[arms::accuracies(evidence, search)]),
             false => String::new(),
         };
         let title = tables::genotypes(evidence, search).replace('`', "");
