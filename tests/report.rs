@@ -3,6 +3,7 @@
 use aplysia_report::figure::cell::drawings;
 use aplysia_report::figure::graph::graphs;
 use aplysia_report::figure::{main_rule, rules_in_words};
+use aplysia_report::spark::spark;
 use aplysia_report::{
     Attacked, Epoch, Findings, Run, Search, Strength, Supernet, SupernetEpoch, optuna, page, svg,
 };
@@ -291,4 +292,17 @@ fn the_journal_holds_every_trial_as_optuna_reads_it() {
             candidate.genotype["stem"]["channels"].as_f64()
         );
     }
+}
+
+#[test]
+fn a_curve_in_a_line_has_the_shape_of_its_values() {
+    let line = |values: &[f64]| spark(values, 8);
+    assert_eq!(line(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]), "▁▂▃▄▅▆▇█");
+    assert_eq!(line(&[2.0, f64::NAN, 1.0]), "█ ▁");
+    assert_eq!((line(&[]), line(&[3.0; 3])), (String::new(), "▁▁▁".into()));
+    // Nine values in eight characters: the last is the mean of two.
+    let nine: Vec<f64> = (0..9).map(|i| f64::from(u8::from(i == 8))).collect();
+    assert_eq!(line(&nine), "▁▁▁▁▁▁▁█");
+    let many: Vec<f64> = (0..1001).map(f64::from).collect();
+    assert_eq!(line(&many), "▁▂▃▄▅▆▇█");
 }

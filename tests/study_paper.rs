@@ -130,12 +130,20 @@ fn a_study_killed_and_continued_equals_an_uninterrupted_one() {
     assert!(output.status.success(), "{}", errors(&output));
     assert_eq!(n_units(&whole), before + 2 * 4 + 2 * 3);
 
-    fs::write(&file, more.replace("--images 512", "--imags 512")).unwrap();
-    let output = study(&whole, file.to_str().unwrap()).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        errors(&output).contains("flags of `train`"),
-        "{}",
-        errors(&output)
-    );
+    for (wrong, why) in [
+        (
+            more.replace("--images 512", "--imags 512"),
+            "flags of `train`",
+        ),
+        (
+            more.replace("\"evolution\"", "\"bp-search-2\""),
+            "two searches are named bp-search-2",
+        ),
+    ] {
+        assert_ne!(wrong, more);
+        fs::write(&file, wrong).unwrap();
+        let output = study(&whole, file.to_str().unwrap()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(errors(&output).contains(why), "{}", errors(&output));
+    }
 }

@@ -1,10 +1,15 @@
-//! Progress bars with time left; plain nothing when the terminal is not one.
+//! Progress bars with time left, and curves of what a search or training has come to; plain nothing when the terminal
+//! is not one.
 
+use aplysia_report::spark::spark;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Characters of a curve.
+const WIDTH: usize = 48;
 
 /// A bar over `n` steps, hidden when standard error is not a terminal.
 pub(crate) fn bar(n: u64, what: &str) -> ProgressBar {
@@ -19,6 +24,83 @@ pub(crate) fn bar(n: u64, what: &str) -> ProgressBar {
         ProgressBar::with_draw_target(Some(n), target).with_style(style.progress_chars("=> "));
     bar.set_prefix(what.to_string());
     bar
+}
+
+/// A bar with curves below it.
+pub(crate) struct Live {
+    bar: ProgressBar,
+    about: String,
+    curves: Vec<Curve>,
+}
+
+struct Curve {
+    name: &'static str,
+    unit: &'static str,
+    values: Vec<f64>,
+}
+
+impl Live {
+    /// Over `n` steps; `curves` are names and units.
+    pub(crate) fn new(n: u64, what: &str, curves: &[(&'static str, &'static str)]) -> Self {
+        let curves = curves.iter().map(|&(name, unit)| Curve {
+            name,
+            unit,
+            values: vec![],
+        });
+        Self {
+            bar: bar(n, what),
+            about: String::new(),
+            curves: curves.collect(),
+        }
+    }
+
+    /// `position` of `n` steps are done; `about` the one under way.
+    pub(crate) fn at(&mut self, position: u64, n: u64, about: String) {
+        self.bar.set_length(n);
+        self.bar.set_position(position);
+        self.about(about);
+    }
+
+    /// `about` the step under way.
+    pub(crate) fn about(&mut self, about: String) {
+        self.about = about;
+        self.draw();
+    }
+
+    /// The curve `name` goes on.
+    pub(crate) fn push(&mut self, name: &str, value: f64) {
+        let curve = self.curves.iter_mut().find(|curve| curve.name == name);
+        curve.into_iter().for_each(|curve| curve.values.push(value));
+        self.draw();
+    }
+
+    /// A line that stays, above the bar.
+    pub(crate) fn say(&self, line: &str) {
+        self.bar.suspend(|| say!("{line}"));
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn draw(&self) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let mut message = self.about.clone();
+        for Curve { name, unit, values } in &self.curves {
+            let Some(last) = values.last() else {
+                continue;
+            };
+            let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let curve = spark(values, WIDTH);
+            message +=
+                &format!("\n{name:>12} {curve:<WIDTH$} {last:.3}{unit} ({least:.3} to {most:.3})");
+        }
+        self.bar.set_message(message);
+    }
 }
 
 /// Whether a loop goes on: not once `stop` is raised.

@@ -7,7 +7,8 @@ mod trainer;
 
 use crate::args::SearchArgs;
 use crate::images::{self, TrainingImages};
-use crate::{Outcome, progress, run_folder, train};
+use crate::progress::{self, Live};
+use crate::{Outcome, run_folder, train};
 use adapted::{Adapted, Shifted};
 use anyhow::{Context, Result, ensure};
 use aplysia_data::Dataset;
@@ -176,9 +177,11 @@ pub(crate) fn advance<S: Searched>(
         supernet: settings.supernet.unwrap_or_default(),
         device,
     };
-    let bar = progress::bar(study.config().n_jobs() as u64, "search");
-    let outcome = study.run(&mut trainer, stop, &mut |p| report(&bar, p))?;
-    bar.finish_and_clear();
+    let curves = [("validation", " %"), ("best so far", " %")];
+    let mut live = Live::new(study.config().n_jobs() as u64, "search", &curves);
+    let mut best = 0.0;
+    let outcome = study.run(&mut trainer, stop, &mut |p| report(&mut live, &mut best, p))?;
+    live.finish();
     Ok(!matches!(outcome, aplysia_search::Outcome::Interrupted))
 }
 
@@ -235,7 +238,7 @@ pub(crate) fn config<S: Searched>(
     })
 }
 
-fn report<G>(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, G>) {
+fn report<G>(live: &mut Live, best: &mut f64, p: aplysia_search::Progress<'_, G>) {
     match p {
         aplysia_search::Progress::Proposed(_) => {}
         aplysia_search::Progress::Started {
@@ -245,18 +248,22 @@ fn report<G>(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, G>) {
             n_jobs,
             ..
         } => {
-            bar.set_length(n_jobs as u64);
-            bar.set_position(job as u64 - 1);
-            bar.set_message(format!("trial {} to {budget} epochs", trial.index));
+            let about = format!("trial {} to {budget} epochs", trial.index);
+            live.at(job as u64 - 1, n_jobs as u64, about);
         }
         aplysia_search::Progress::Finished {
             trial,
             rung,
             job,
+            n_jobs,
             replayed,
-            ..
         } => {
-            bar.set_position(job as u64);
+            if let Some(accuracy) = trial.accuracy() {
+                *best = best.max(100.0 * accuracy);
+                live.push("validation", 100.0 * accuracy);
+                live.push("best so far", *best);
+            }
+            live.at(job as u64, n_jobs as u64, String::new());
             if replayed {
                 return;
             }
@@ -268,7 +275,7 @@ fn report<G>(bar: &indicatif::ProgressBar, p: aplysia_search::Progress<'_, G>) {
             let adapted = adapted.map(|a| format!(", shifted and learned {:.2} %", 100.0 * a));
             let result = result + &adapted.unwrap_or_default();
             let line = format!("trial {:>3} rung {rung}  {result}", trial.index);
-            bar.suspend(|| say!("{line}"));
+            live.say(&line);
         }
     }
 }

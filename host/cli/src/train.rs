@@ -2,13 +2,13 @@
 
 use crate::args::{DataArgs, TrainArgs};
 use crate::images::{self, TrainingImages};
+use crate::progress::{self, Live};
 use crate::run_folder::{self, RunFolder, RunRecord};
-use crate::{Outcome, genotype, progress};
+use crate::{Outcome, genotype};
 use anyhow::{Context, Result, bail, ensure};
 use aplysia_data::{Dataset, Normalization};
 use aplysia_learn::{Device, GradientNoise, Images, Job, Progress, TrainConfig, train};
 use aplysia_space::{Design, Network, Rule};
-use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -112,13 +112,14 @@ impl<'a> Training<'a> {
             return Ok(true);
         }
         self.introduce();
-        let bar = progress::bar(0, "training");
+        let curves = [("loss", ""), ("train", " %"), ("validation", " %")];
+        let mut live = Live::new(0, "training", &curves);
         let start = Instant::now();
         let trained = train(&self.job(), &mut |p| {
-            report(&bar, p);
+            report(&mut live, p);
             progress::flow(stop)
         })?;
-        bar.finish_and_clear();
+        live.finish();
         if !trained.finished {
             return Ok(false);
         }
@@ -176,16 +177,15 @@ impl<'a> Training<'a> {
     }
 }
 
-fn report(bar: &ProgressBar, p: Progress<'_>) {
+fn report(live: &mut Live, p: Progress<'_>) {
     match p {
         Progress::Step {
             step,
             n_steps,
             loss,
         } => {
-            bar.set_length(n_steps);
-            bar.set_position(step);
-            bar.set_message(format!("loss {loss:.3}"));
+            live.push("loss", loss.into());
+            live.at(step, n_steps, String::new());
         }
         Progress::Epoch(e) => {
             let mut line = format!(
@@ -194,10 +194,12 @@ fn report(bar: &ProgressBar, p: Progress<'_>) {
                 e.loss,
                 100.0 * e.train_accuracy
             );
+            live.push("train", f64::from(100.0 * e.train_accuracy));
             if let Some(accuracy) = e.valid_accuracy {
                 line += &format!("  validation {:.2} %", 100.0 * accuracy);
+                live.push("validation", f64::from(100.0 * accuracy));
             }
-            bar.suspend(|| say!("{line}"));
+            live.say(&line);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a study found, for people: one HTML page, its figures as SVG, an Optuna journal; the evidence for
 //! mixed rules.
 //!
-//! Owns the figures ([`figure`]), the page around them ([`page`]), the journal ([`optuna`]), and the evidence with its
-//! tests ([`evidence`], [`comparison`]). Figures
+//! Owns the figures ([`figure`]), the page around them ([`page`]), curves for terminals ([`spark`]), the journal
+//! ([`optuna`]), and the evidence with its tests ([`evidence`], [`comparison`]). Figures
 //! are SVG written by hand ([`svg`]): a page needs six of them, and a plotting library would bring fonts,
 //! colours and scripts of its own. Invariants: nothing that is written refers to the network; every text
 //! from outside (names of folders, errors) is escaped in [`svg::escape`], the only way into a page; the
@@ -18,6 +18,7 @@ pub mod optuna;
 pub mod page;
 pub mod palette;
 pub mod scale;
+pub mod spark;
 pub mod svg;
 
 pub use findings::{

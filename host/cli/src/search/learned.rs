@@ -2,7 +2,8 @@
 
 use super::Searched;
 use super::trainer::Trainer;
-use crate::{progress, run_folder, train};
+use crate::progress::{self, Live};
+use crate::{run_folder, train};
 use aplysia_learn::supernet::{self, SupernetJob, SupernetProgress};
 use aplysia_learn::{LearnError, TrainConfig};
 use aplysia_search::{Proposal, TrainError};
@@ -32,16 +33,17 @@ impl<S: Searched> Trainer<'_, S> {
             device: self.device,
             checkpoint: Some(&checkpoint),
         };
-        let bar = progress::bar(0, "supernet");
+        let curves = [("loss", ""), ("weights", " %"), ("architecture", " %")];
+        let mut live = Live::new(0, "supernet", &curves);
         let mut peak = None;
         let found = supernet::search(&job, &mut |p| {
             if let SupernetProgress::Step { peak_bytes, .. } = p {
                 peak = peak_bytes;
             }
-            report(&bar, proposal.trial, peak, p);
+            report(&mut live, proposal.trial, peak, p);
             progress::flow(proposal.stop)
         });
-        bar.finish_and_clear();
+        live.finish();
         let found = match found {
             Ok(found) if !found.finished => return Err(TrainError::Interrupted),
             Ok(found) => found,
@@ -59,7 +61,7 @@ impl<S: Searched> Trainer<'_, S> {
     }
 }
 
-fn report(bar: &indicatif::ProgressBar, trial: usize, peak: Option<u64>, p: SupernetProgress<'_>) {
+fn report(live: &mut Live, trial: usize, peak: Option<u64>, p: SupernetProgress<'_>) {
     match p {
         SupernetProgress::Step {
             step,
@@ -67,13 +69,12 @@ fn report(bar: &indicatif::ProgressBar, trial: usize, peak: Option<u64>, p: Supe
             loss,
             ..
         } => {
-            bar.set_length(n_steps);
-            bar.set_position(step);
-            bar.set_message(format!("trial {trial} loss {loss:.3}"));
+            live.push("loss", loss.into());
+            live.at(step, n_steps, format!("trial {trial}"));
         }
         SupernetProgress::Candidate => {}
         SupernetProgress::Generation { generation, loss } => {
-            bar.set_message(format!(
+            live.about(format!(
                 "trial {trial} generation {generation} from loss {loss:.3}"
             ));
         }
@@ -92,7 +93,10 @@ fn report(bar: &indicatif::ProgressBar, trial: usize, peak: Option<u64>, p: Supe
                 e.loss,
                 percent(e.accuracy)
             );
-            bar.suspend(|| say!("{line}"));
+            live.push("weights", f64::from(100.0 * e.accuracy));
+            let learned = e.alpha_accuracy.into_iter();
+            learned.for_each(|accuracy| live.push("architecture", f64::from(100.0 * accuracy)));
+            live.say(&line);
         }
     }
 }

@@ -29,7 +29,7 @@ use settings::{Repeat, Settings};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use units::{Units, key};
+use units::{Units, key, told};
 
 /// Why a unit ends before its end.
 const STOPPED: &str = "stopped";
@@ -126,7 +126,7 @@ impl Study<'_> {
     }
 
     fn search_key(&self, search: &Repeat) -> String {
-        key(&["search", &search.name, &search.flags])
+        key(&["search", &search.name, &told(&search.flags)])
     }
 
     /// What the search chose.
@@ -196,7 +196,7 @@ impl Study<'_> {
             &rules,
             &format!("seed {seed}"),
             &epochs,
-            &training.flags,
+            &told(&training.flags),
             &noise,
             &genotype,
         ])

@@ -5,6 +5,7 @@ use crate::call;
 use anyhow::{Context, Result, ensure};
 use aplysia_space::Rule;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The sizes.
@@ -169,8 +170,14 @@ impl Settings {
                 search.name
             );
         }
+        let mut names = BTreeSet::new();
         for search in self.searches() {
             call::search(nowhere, &search.flags, data)?;
+            ensure!(
+                names.insert(search.name.clone()),
+                "two searches are named {}: rename one (repeats are named NAME-2, NAME-3, ...)",
+                search.name
+            );
         }
         call::train(nowhere, nowhere, &self.train.flags, data)?;
         call::robust(nowhere, nowhere, &self.robust.flags, data)?;

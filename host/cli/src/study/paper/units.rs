@@ -35,6 +35,18 @@ pub(super) fn key(parts: &[&str]) -> String {
     parts.join(" | ")
 }
 
+/// Flags as they stand in a key: behind a file that they name, the digest of what it holds.
+pub(super) fn told(flags: &str) -> String {
+    let word = |word: &str| {
+        let name = word.rsplit('=').next().unwrap_or(word);
+        match std::fs::read(name) {
+            Ok(bytes) => format!("{word} ({})", &hex(&Sha256::digest(bytes))[..8]),
+            Err(_) => word.to_string(),
+        }
+    };
+    flags.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// The folder of the unit `key`, told apart from those of other settings by its digest.
 pub(super) fn folder(kind: &str, name: &str, key: &str) -> PathBuf {
     let digest = hex(&Sha256::digest(key));
