@@ -49,6 +49,8 @@ mod dsp;
 mod golden;
 /// Integer kernels and requantization against their references.
 mod kernel;
+/// Weights of -128: every kernel at the ends of its range, parsing, import.
+mod least;
 /// A whole model against a chain of references; hooks.
 mod network;
 /// Slow references of every kernel, sharing no code with them.

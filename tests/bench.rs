@@ -5,8 +5,8 @@
 //! are measured again, on those whose program is built.
 
 use aplysia_deploy::bench::{CASES, GENOTYPES, Prediction, Record};
+use aplysia_deploy::bench::{extreme_sample, sample, smallest, wide_sample};
 use aplysia_deploy::bench::{measure, narrow_sample, predict, record};
-use aplysia_deploy::bench::{sample, smallest, wide_sample};
 use aplysia_deploy::pair::pair;
 use aplysia_deploy::processor::{M0, M3, M4, M7, M33, PROCESSORS, Processor};
 use aplysia_shared::blob::field;
@@ -54,7 +54,8 @@ fn random_layers_have_the_hosts_bits() {
             .clone()
             .map(sample)
             .chain(seeds.clone().take(30).map(wide_sample))
-            .chain(seeds.take(60).map(narrow_sample));
+            .chain(seeds.clone().take(60).map(narrow_sample))
+            .chain(seeds.take(60).map(extreme_sample));
         for (seed, blob) in blobs.enumerate() {
             let blob = blob.unwrap();
             let paired = pair(&blob).unwrap();

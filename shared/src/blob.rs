@@ -38,8 +38,8 @@ pub const VERSION: u16 = 1;
 /// [`Op::PackedConv2d`], 3 [`Op::Softmax`], models whose last layer is not fully connected, classes
 /// without names, and the golden set, 4 [`Op::Place`], more than 48 tensors or layers,
 /// and outputs over inputs, 5 [`Op::PairedConv2d`], 6 packed convolutions of more than 1024 depths or of a row of more
-/// than 64 whose input channels are no multiple of 4.
-pub const RUNTIME_ABI: u16 = 6;
+/// than 64 whose input channels are no multiple of 4, 7 weights of -128.
+pub const RUNTIME_ABI: u16 = 7;
 /// Alignment of the data section in the blob and of the blob's length, in bytes.
 pub const ALIGN: usize = 16;
 
@@ -82,7 +82,7 @@ enum Blob {
 /// Constants of a weighted layer, as bytes of the blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Constants<'a> {
-    /// i8 in `-127 ..= 127`, layout of the operator.
+    /// i8, layout of the operator.
     pub weights: &'a [u8],
     /// One entry per output channel.
     pub requant: Requant<'a>,

@@ -2,8 +2,8 @@
 //!
 //! It owns the views kernels work on and must not know the blob, the arena or who gave the constants.
 //! Kernels are total: a slice that does not fit its shape gives a wrong result, never a panic.
-//! Activations are NHWC i8 with N = 1, `real = scale · (q − zero_point)`; weights are i8 in
-//! `-127 ..= 127` with zero point 0. `raw = Σ (q − zero_point) · w` always leaves the bias out.
+//! Activations are NHWC i8 with N = 1, `real = scale · (q − zero_point)`; weights are i8
+//! with zero point 0. `raw = Σ (q − zero_point) · w` always leaves the bias out.
 #![deny(clippy::float_arithmetic, clippy::cast_possible_truncation)]
 
 use core::ops::Range;

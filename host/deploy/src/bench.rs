@@ -16,7 +16,7 @@ mod vww;
 pub use cases::{CASES, Case};
 pub use genotypes::{GENOTYPES, Prediction, predict, predictions_table};
 pub use program::{program_bytes, toolchain};
-pub use sample::{narrow_sample, sample, smallest, wide_sample};
+pub use sample::{extreme_sample, narrow_sample, sample, smallest, wide_sample};
 
 use crate::DeployError;
 use crate::import::ImportError;

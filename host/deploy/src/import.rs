@@ -46,7 +46,8 @@ use std::mem;
 ///
 /// A fully connected layer becomes the packed convolution over all of its input, which is faster; the last
 /// one stays as it is if there are class names, as only plain weights can learn on the device;
-/// [`Export::paired`] has what is faster without the DSP extension. Channels that
+/// [`Export::paired`] has what is faster without the DSP extension. A layer with weights of -128 where the packed form
+/// [has no place](crate::pack::fits) for them stays plain, too. Channels that
 /// no output depends on are left out: the same bits in less work. One input and one output of
 /// 1×1×classes, batch 1.
 ///

@@ -3,7 +3,7 @@
 //! Owns the arrangement of bytes that `aplysia_shared::kernel::dsp::packing` describes, and must not
 //! know layers or the blob. Flow: [`mod@crate::quantize`] → **`pack`** → [`crate::assemble`].
 
-use aplysia_shared::kernel::dsp::packing::{BLOCK, Depth, first_channel, halfword};
+use aplysia_shared::kernel::dsp::packing::{BLOCK, Depth, PART, first_channel, halfword};
 
 /// Packed weights and what the kernels want to know of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,30 @@ pub struct PackedWeights {
     pub bytes: Vec<u8>,
 }
 
-/// Packs `weights`, `[out_ch][kernel_h][kernel_w][in_ch]`, at least four channels.
+/// Whether the packed form holds `weights`, `[out_ch][kernel_h][kernel_w][in_ch]`, at least four channels. Weights of
+/// -128 have no place in it beside one below 0 of the channel before, nor 512 of them in one channel.
+///
+/// ```
+/// use aplysia_shared::kernel::dsp::packing::Depth;
+/// let fits = |weights: [i8; 4]| aplysia_deploy::pack::fits(&weights, Depth { rows: 1, run: 1 });
+/// assert!(fits([-128, -127, 0, -128]));
+/// assert!(!fits([-1, -128, 0, 0]));
+/// ```
+pub fn fits(weights: &[i8], depth: Depth) -> bool {
+    let rows: Vec<&[i8]> = weights.chunks_exact(depth.rows * depth.run).collect();
+    (0..rows.len().div_ceil(BLOCK)).all(|block| {
+        let rows = &rows[first_channel(block, rows.len())..][..BLOCK];
+        rows.chunks_exact(2).all(|rows| {
+            let mut least = rows[0]
+                .iter()
+                .zip(rows[1])
+                .filter(|&(_, &odd)| odd == i8::MIN);
+            least.clone().count() < PART && least.all(|(&even, _)| even >= 0)
+        })
+    })
+}
+
+/// Packs `weights`, `[out_ch][kernel_h][kernel_w][in_ch]`, at least four channels, as far as they [fit](fits).
 ///
 /// ```
 /// use aplysia_shared::kernel::dsp::packing::Depth;
@@ -32,8 +55,7 @@ pub fn pack(weights: &[i8], depth: Depth) -> PackedWeights {
         let rows = &rows[first_channel(block, rows.len())..][..BLOCK];
         for (pair, rows) in rows.chunks_exact(2).enumerate() {
             for (i, (&even, &odd)) in rows[0].iter().zip(rows[1]).enumerate() {
-                // In i16: at most 127·257.
-                let both = 256 * i16::from(odd) + i16::from(even);
+                let both = (256 * i16::from(odd)).wrapping_add(even.into());
                 bytes[halfword(depth.of(i), 2 * pair)..][..2].copy_from_slice(&both.to_le_bytes());
             }
         }

@@ -7,11 +7,11 @@
 use crate::parts::Parts;
 use crate::{Costs, DeployError, Export};
 use aplysia_shared::blob::{HEADER_BYTES, field};
-use aplysia_shared::kernel::dsp::packing::{Depth, MAX_WHOLE};
-use aplysia_shared::kernel::dsp::paired::swap;
+use aplysia_shared::kernel::dsp::packing::{BLOCK, Depth, MAX_WHOLE};
+use aplysia_shared::kernel::dsp::paired::{is_split, swap};
 use aplysia_shared::{Model, Op, Tensor};
 
-/// `blob` with paired weights wherever the fast kernel takes them; under another model id and unsigned if there are
+/// `blob` with paired weights wherever the fast kernel takes them, and their proof holds; under another model id and unsigned if there are
 /// any, else as it is.
 ///
 /// # Errors
@@ -35,12 +35,19 @@ pub fn pair(blob: &[u8]) -> Result<Vec<u8>, DeployError> {
         let size = |t: Tensor| [t.h, t.w].map(usize::from);
         let sizes = src.zip(dst).map(|(src, dst)| [size(src), size(dst)]);
         let whole = sizes.is_some_and(|[src, dst]| window.is_whole(src, dst));
-        let short = src.is_some_and(|t| Depth::new(&window, t.c.into()).len() <= MAX_WHOLE);
+        let depth = src.map_or(0, |t| Depth::new(&window, t.c.into()).len());
+        let short = (1..=MAX_WHOLE).contains(&depth);
         if !(whole && short && constants.packed.is_some_and(|packed| packed.exact)) {
             continue;
         }
+        let mut weights = constants.weights.to_vec();
+        swap(&mut weights);
+        let mut blocks = weights.chunks_exact(BLOCK * depth);
+        if !blocks.all(|block| (0..BLOCK).all(|lane| is_split(block, depth, lane))) {
+            continue;
+        }
         let start = constants.weights.as_ptr().addr() - model.data().as_ptr().addr();
-        swap(&mut parts.data[start..][..constants.weights.len()]);
+        parts.data[start..][..weights.len()].copy_from_slice(&weights);
         layer.op = Op::PairedConv2d(window);
         changed = true;
     }

@@ -8,6 +8,7 @@ mod constant;
 
 use crate::arena::{Arrangement, Work};
 use crate::assemble::{Assembly, Data, narrow};
+use crate::pack;
 use crate::parts::Parts;
 use crate::plan::memory_map;
 use crate::quantize::WeightedLayer;
@@ -15,7 +16,7 @@ use crate::{DeployError, Export};
 use aplysia_shared::blob::BlobError;
 use aplysia_shared::kernel::dsp::packing::{self, Depth};
 use aplysia_shared::layer::{MAX_LAYERS, MAX_TENSORS};
-use aplysia_shared::{GraphV1, Labels, Layer, Op, Tensor};
+use aplysia_shared::{GraphV1, Labels, Layer, Op, Tensor, Window};
 
 /// One layer; a convolution is [`Op::Conv2d`] whether it will be packed or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,13 +62,10 @@ impl Plain {
             let Some(constants) = constants else {
                 continue;
             };
-            let in_ch = usize::from(self.tensors[usize::from(layer.inputs[0])].c);
+            let ends = [layer.inputs[0], layer.output].map(|i| &self.tensors[usize::from(i)]);
             let mut depth = None;
-            if let Op::Conv2d(window) = layer.op
-                && packing::packable(&window, in_ch, constants.bias.len())
-            {
-                layer.op = Op::PackedConv2d(window);
-                depth = Some(Depth::new(&window, in_ch));
+            if let Op::Conv2d(window) = layer.op {
+                (layer.op, depth) = convolution(window, ends, constants);
             }
             layer.params = data.params(constants, depth)?;
         }
@@ -128,6 +126,25 @@ impl Plain {
     }
 }
 
+/// The convolution in the form that is faster, with what the packed form needs to know. Over all of an image the plain
+/// form is a fully connected layer, whose weights are in the same order.
+fn convolution(
+    window: Window,
+    [src, dst]: [&Tensor; 2],
+    constants: &WeightedLayer,
+) -> (Op, Option<Depth>) {
+    let depth = Depth::new(&window, src.c.into());
+    let size = |t: &Tensor| [t.h, t.w].map(usize::from);
+    let packable = packing::packable(&window, src.c.into(), dst.c.into());
+    if packable && pack::fits(&constants.weights, depth) {
+        return (Op::PackedConv2d(window), Some(depth));
+    }
+    match window.is_whole(size(src), size(dst)) {
+        true => (Op::FullyConnected, None),
+        false => (Op::Conv2d(window), None),
+    }
+}
+
 /// A fault of the blob by the name of the tensor that the layer at fault writes.
 fn named(fault: BlobError, writes: &[u8], names: &[String]) -> DeployError {
     let layer = layer_of(&fault).map(usize::from);
@@ -154,7 +171,6 @@ fn layer_of(fault: &BlobError) -> Option<u8> {
         | BlobError::Clamp { layer, .. }
         | BlobError::Data { layer, .. }
         | BlobError::Scaling { layer, .. }
-        | BlobError::Weight { layer, .. }
         | BlobError::Packing { layer }
         | BlobError::Accumulator { layer, .. }
         | BlobError::Homeostasis { layer } => Some(layer),

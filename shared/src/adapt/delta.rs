@@ -8,7 +8,7 @@
 //! requantization factor of class `c`. In real numbers `W_c += eta·e_c·x`, `b_c += eta·e_c` with
 //! `e_c = [c = y] − p_c`, `p = softmax(o)`. In steps, as computed here:
 //!
-//! - `w_ci += SR(eta·s_x²/(s_o·M_c) · e_c · x_i)`, limited to `-127 ..= 127`;
+//! - `w_ci += SR(eta·s_x²/(s_o·M_c) · e_c · x_i)`, limited to `-127 ..= 127`, also where it was -128;
 //! - `b_c += SR(eta/(s_o·M_c) · e_c)`, limited so that no accumulator can overflow;
 //! - `SR(v) = floor(v + u)`, `u` uniform in `[0, 1)` with 16 bits from xorshift32: exact in expectation,
 //!   so that steps far below one LSB still add up, where rounding to nearest would never move.

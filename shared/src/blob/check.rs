@@ -273,17 +273,10 @@ fn check_weights(
     let found = constants(graph, data, l).ok_or(BlobError::Data { layer, offset })?;
     if let (Some(packed), Some(window)) = (found.packed, l.op.block_window()) {
         let form: packed::Form = match l.op {
-            Op::PairedConv2d(_) => (paired::weight, packing::MAX_WHOLE),
-            _ => (packing::weight, packing::MAX_DEPTH),
+            Op::PairedConv2d(_) => (paired::weight, paired::is_split, packing::MAX_WHOLE),
+            _ => (packing::weight, packing::is_split, packing::MAX_DEPTH),
         };
         return packed::check(layer, &found, (packed, form), window);
-    }
-    let index = found
-        .weights
-        .iter()
-        .position(|w| w.cast_signed() == i8::MIN);
-    if let Some(index) = index {
-        return Err(BlobError::Weight { layer, index });
     }
     let n_channels = found.n_channels();
     let depthwise = matches!(l.op, Op::DepthwiseConv2d(_));
@@ -291,7 +284,9 @@ fn check_weights(
     for (channel, c) in (0u16..).zip(0..n_channels) {
         let (bias, multiplier, shift) = found.requant.channel(c);
         check_scaling(layer, channel, Scaling::new(multiplier, shift), 30)?;
-        let size = |w: &u8| u64::from(w.cast_signed().unsigned_abs());
+        // The head's weights may be learnt on the device, up to 127.
+        let least = if head { 127 } else { 0 };
+        let size = |w: &u8| u64::from(w.cast_signed().unsigned_abs()).max(least);
         let sum: u64 = if depthwise {
             let taps = found.weights.iter().skip(c).step_by(n_channels);
             taps.map(size).sum()
@@ -299,8 +294,6 @@ fn check_weights(
             let row = found.weights.iter().skip(c * per_channel);
             row.take(per_channel).map(size).sum()
         };
-        // The head's weights may be learnt on the device, up to their largest value.
-        let sum = if head { 127 * per_channel as u64 } else { sum };
         let bound = u64::from(bias.unsigned_abs()) + sum * REACH;
         check_bound(layer, channel, bound, shift)?;
     }

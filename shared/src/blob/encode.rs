@@ -7,8 +7,11 @@ use super::check::crc32;
 use super::golden::GOLDEN_ABI;
 use super::graph::HELD;
 use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, VERSION, field, total_len};
-use crate::kernel::dsp::packing::is_wide;
+use crate::kernel::dsp::{packing, paired};
 use crate::layer::{GraphV1, Layer, Op, Window};
+
+/// The first runtime interface that takes weights of -128.
+const LEAST_ABI: u16 = 7;
 
 /// Bytes that [`encode`] writes for `graph` and a data section of `data_len` bytes.
 ///
@@ -87,9 +90,11 @@ pub fn encode_with_golden(
     if let Some(space) = blob.get_mut(HEADER_BYTES..HEADER_BYTES + graph_len) {
         postcard::to_slice(&body, space).map_err(|_| BlobError::GraphEncoding)?;
     }
-    let crc = crc32(blob);
-    put(blob, field::CRC, &crc.to_le_bytes());
-    Model::parse(blob)?;
+    seal(blob);
+    if has_least(&Model::parse(blob)?) {
+        put(blob, field::MIN_ABI, &LEAST_ABI.to_le_bytes());
+        seal(blob);
+    }
     Ok(total)
 }
 
@@ -97,14 +102,19 @@ pub fn encode_with_golden(
 pub fn set_counter(blob: &mut [u8], counter: u64) {
     put(blob, field::COUNTER, &counter.to_le_bytes());
     put(blob, field::SIGNATURE, &[0; 64]);
-    let len = total_len(blob).unwrap_or(blob.len());
-    let crc = crc32(blob.get(..len).unwrap_or_default());
-    put(blob, field::CRC, &crc.to_le_bytes());
+    seal(blob);
 }
 
 /// Sets the signature of `blob`, made over [`crate::signature::message`].
 pub fn set_signature(blob: &mut [u8], signature: &[u8; 64]) {
     put(blob, field::SIGNATURE, signature);
+}
+
+/// Puts the CRC into the blob at the start of `blob`.
+fn seal(blob: &mut [u8]) {
+    let len = total_len(blob).unwrap_or(blob.len());
+    let crc = crc32(blob.get(..len).unwrap_or_default());
+    put(blob, field::CRC, &crc.to_le_bytes());
 }
 
 /// Encoded length of the graph and of the whole blob.
@@ -123,7 +133,7 @@ fn layout(graph: &GraphV1, data_len: usize) -> Result<(usize, usize), BlobError>
 /// The first runtime interface that has every operator of `graph`, and golden sets if there is one.
 fn min_abi(graph: &GraphV1, golden: bool) -> u16 {
     let channels = |l: &Layer| graph.tensors.get(usize::from(l.inputs[0])).map(|t| t.c);
-    let wide = |l: &Layer, w: &Window| channels(l).is_some_and(|c| is_wide(w, c.into()));
+    let wide = |l: &Layer, w: &Window| channels(l).is_some_and(|c| packing::is_wide(w, c.into()));
     let needs = |l: &Layer| match &l.op {
         Op::PackedConv2d(w) | Op::PairedConv2d(w) if wide(l, w) => 6,
         Op::PairedConv2d(_) => 5,
@@ -146,6 +156,24 @@ fn min_abi(graph: &GraphV1, golden: bool) -> u16 {
         1
     };
     graph.layers.iter().map(needs).fold(least, u16::max)
+}
+
+/// Whether some weight is -128.
+fn has_least(model: &Model<'_>) -> bool {
+    (0..model.n_layers()).any(|index| {
+        let (Some(layer), Some(found)) = (model.layer(index), model.constants(index)) else {
+            return false;
+        };
+        let weight = match layer.op {
+            Op::PackedConv2d(_) => packing::weight,
+            Op::PairedConv2d(_) => paired::weight,
+            _ => return found.weights.contains(&i8::MIN.cast_unsigned()),
+        };
+        // Wherever blocks end: depths are in fours of 16 bytes.
+        let fours = found.weights.chunks_exact(4 * packing::BLOCK);
+        let mut places = fours.flat_map(|four| (0..16).map(move |i| (four, i / 4, i % 4)));
+        places.any(|(four, k, lane)| weight(four, k, lane) == i8::MIN.into())
+    })
 }
 
 fn too_long(want_bytes: u64) -> BlobError {

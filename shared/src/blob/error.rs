@@ -103,11 +103,8 @@ pub enum BlobError {
         multiplier: i32,
         shift: i8,
     },
-    /// A weight is -128.
-    #[error("layer {layer}: weight {index} is -128, weights go from -127 to 127")]
-    Weight { layer: u8, index: usize },
-    /// A packed layer is deeper or narrower than the kernel takes, or its padding, its repeated
-    /// channels, its sums or its reach contradict its weights.
+    /// A packed layer is deeper or narrower than the kernel takes, its weights of -128 stand where it cannot tell two
+    /// channels apart, or its padding, its repeated channels, its sums or its reach contradict its weights.
     #[error("layer {layer}: packed weights are inconsistent: export the model again")]
     #[allow(missing_docs)]
     Packing { layer: u8 },

@@ -183,7 +183,8 @@ impl Builder {
     }
 
     /// A shift of each channel's own. In half of the layers also some channels that the fast kernels refuse, most by
-    /// a bias of up to ±2^30, fewer by their factor, and filters of zeros.
+    /// a bias of up to ±2^30, fewer by their factor, and filters of zeros. In a third of the layers weights of -128, in
+    /// half of these only where the packed form has a place for most of them.
     fn roughen(&mut self, constants: &mut WeightedLayer) {
         let rough = self.happens(1, 2);
         let n = constants.bias.len();
@@ -206,6 +207,35 @@ impl Builder {
             if rough && self.happens(1, 8) {
                 filter.fill(0);
             }
+        }
+        let (least, any) = (self.happens(1, 3), self.happens(1, 2));
+        for (o, filter) in constants.weights.chunks_mut(run.max(1)).enumerate() {
+            let low = filter.iter_mut().filter(|w| **w < -96);
+            low.filter(|_| least && (any || o % 2 == 0))
+                .for_each(|w| *w = i8::MIN);
+        }
+    }
+
+    /// Gives the last layer the weights that `weight` has for a channel and a place in its filter (of a depthwise
+    /// convolution, for both in some other order), and factors with which even the largest sums differ.
+    pub(super) fn weigh(&mut self, weight: impl Fn([usize; 2]) -> i8) {
+        let last = self
+            .net
+            .layers
+            .last_mut()
+            .and_then(|l| l.constants.as_mut());
+        let Some(constants) = last else { return };
+        let run = (constants.weights.len() / constants.bias.len().max(1)).max(1);
+        for (i, w) in constants.weights.iter_mut().enumerate() {
+            *w = weight([i / run, i % run]);
+        }
+        constants.shift.fill(-8 - (run.ilog2() as i8));
+    }
+
+    /// Has the last layer write `q` only.
+    pub(super) fn hold(&mut self, q: i8) {
+        if let Some(last) = self.net.layers.last_mut() {
+            last.layer.clamp = Clamp { min: q, max: q };
         }
     }
 

@@ -56,13 +56,14 @@ pub fn sample(seed: u32) -> Result<Vec<u8>, DeployError> {
     Ok(b.network().export(&[])?.blob)
 }
 
-/// As [`sample`], of layers of many depths: more than a scratch takes, or rows of a window that are not whole words.
+/// As [`sample`], of layers of many depths, more than a scratch takes, or rows of a window that are not whole words, and
+/// of wide images.
 ///
 /// # Errors
 /// The runtime refuses it.
 pub fn wide_sample(seed: u32) -> Result<Vec<u8>, DeployError> {
     let mut dice = Dice(seed);
-    let kind = dice.roll(0, 4);
+    let kind = dice.roll(0, 5);
     let size = [dice.roll(1, 6), dice.roll(1, 6)];
     let n = dice.roll(4, 70);
     let layer = |input: [u16; 3], layer: &mut dyn FnMut(&mut Builder) -> u8| {
@@ -86,7 +87,14 @@ pub fn wide_sample(seed: u32) -> Result<Vec<u8>, DeployError> {
         }
         // Packed, and as few outputs as are not.
         3 => layer([1, 1, dice.roll(1000, 4200)], &mut |b| b.linear(0, n)),
-        _ => layer([1, 1, dice.roll(2000, 5000)], &mut |b| b.linear(0, 3)),
+        4 => layer([1, 1, dice.roll(2000, 5000)], &mut |b| b.linear(0, 3)),
+        // An image that the scratch takes in pieces only.
+        _ => {
+            let (size, c) = ([size[0], dice.roll(160, 400)], dice.roll(1, 9));
+            let sides = [dice.roll(1, 5), dice.roll(2, 5)];
+            let (taps, out) = dice.placed(size, sides, [2, 2]);
+            layer([size[0], size[1], c], &mut |b| b.depthwise(0, taps, out))
+        }
     }
 }
 
@@ -103,6 +111,53 @@ pub fn narrow_sample(seed: u32) -> Result<Vec<u8>, DeployError> {
     let n = dice.roll(4, 30);
     let mut b = Builder::seeded(input, seed);
     let output = b.conv(0, taps, [h, 1, n]);
+    let mean = b.mean(output);
+    b.linear(mean, 2);
+    b.blob()
+}
+
+/// As [`sample`], of layers whose sums are as far from 0 as they can be: weights of -128 and 127, behind inputs that all
+/// are -128 or 127.
+///
+/// # Errors
+/// The runtime refuses it.
+pub fn extreme_sample(seed: u32) -> Result<Vec<u8>, DeployError> {
+    let mut dice = Dice(seed);
+    let kind = dice.roll(0, 5);
+    let (low, pattern) = (dice.roll(0, 2) > 0, dice.roll(0, 3));
+    let q = if low { i8::MIN } else { i8::MAX };
+    let zero_point = if low { i8::MAX } else { i8::MIN };
+    let size = match kind {
+        3.. => [1, 1],
+        _ => [dice.roll(3, 7), dice.roll(3, 7)],
+    };
+    let c = match kind {
+        3 => dice.roll(4, 900),
+        4 => dice.roll(1000, 2600),
+        5 => dice.roll(16, 600),
+        _ => dice.roll(4, 60),
+    };
+    let n = dice.roll(4, 40);
+    let mut b = Builder::seeded([size[0], size[1], c], seed);
+    b.zero_point = zero_point;
+    let held = b.pool(Op::MaxPool, 0, Taps::same(1, 1), size);
+    b.hold(q);
+    let output = match kind {
+        0 => b.conv(held, Taps::same(3, 1), [size[0], size[1], n]),
+        1 => b.pointwise(held, n),
+        2 => b.depthwise(held, Taps::same(3, 1), size),
+        5 => b.linear(held, 3),
+        _ => b.linear(held, n),
+    };
+    b.weigh(|[o, i]| match (pattern, o % 2) {
+        // Sums of one sign, or of both.
+        (0, _) => i8::MIN,
+        (1, 0) | (2, 1) => i8::MIN,
+        (1, _) => i8::MAX,
+        (2, _) => 0,
+        _ if i % 5 == o % 5 => i8::MIN,
+        _ => i8::MAX,
+    });
     let mean = b.mean(output);
     b.linear(mean, 2);
     b.blob()

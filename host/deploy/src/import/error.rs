@@ -112,9 +112,6 @@ pub enum Fault {
     /// A constant of the wrong length.
     #[error("has {got_bytes} bytes of data, {want_bytes} are needed; convert the model again")]
     Data { got_bytes: usize, want_bytes: usize },
-    /// A weight outside of the symmetric range.
-    #[error("weight {index} is -128; weights go from -127 to 127")]
-    Weight { index: usize },
     /// An option that the kernels do not take.
     #[error("option {name} is {got}; {want}")]
     Option {

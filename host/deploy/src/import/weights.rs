@@ -18,7 +18,7 @@ pub(super) struct Scales {
 /// Weights and factors of `n` channels along dimension `axis`, biases still 0.
 ///
 /// # Errors
-/// Type, length, range, scales or zero points.
+/// Type, length, scales or zero points.
 pub(super) fn weighted(
     weights: &Tensor<'_>,
     (n, axis): (usize, i32),
@@ -35,10 +35,6 @@ pub(super) fn weighted(
             want: "one positive scale, or one per output channel, and zero point 0",
         });
     }
-    let values: Vec<i8> = weights.data.iter().map(|b| b.cast_signed()).collect();
-    if let Some(index) = values.iter().position(|&w| w == i8::MIN) {
-        return Err(Fault::Weight { index });
-    }
     let factor = |channel: usize| {
         let of_weights = weights.scales.get(channel).unwrap_or(&weights.scales[0]);
         let product = f64::from(scales.input) * f64::from(*of_weights);
@@ -46,7 +42,7 @@ pub(super) fn weighted(
     };
     let (multiplier, shift) = (0..n).map(factor).unzip();
     Ok(WeightedLayer {
-        weights: values,
+        weights: weights.data.iter().map(|b| b.cast_signed()).collect(),
         bias: vec![0; n],
         multiplier,
         shift,

@@ -9,14 +9,16 @@ use crate::quant::i32_at;
 
 /// Weight of a depth and a lane of a block.
 type Weight = fn(&[u8], usize, usize) -> i32;
-/// How weights are read, and the most depths.
-pub(super) type Form = (Weight, usize);
+/// Whether the weights of a channel, some of them -128, can be told apart.
+type IsSplit = fn(&[u8], usize, usize) -> bool;
+/// How weights are read, when they can be told apart, and the most depths.
+pub(super) type Form = (Weight, IsSplit, usize);
 
 /// Weights, read by `weight`, in range, and padding, repeated channels, sums and reach as they say.
 pub(super) fn check(
     layer: u8,
     found: &Constants<'_>,
-    (packed, (weight, most)): (Packed<'_>, Form),
+    (packed, (weight, is_split, most)): (Packed<'_>, Form),
     window: &Window,
 ) -> Result<(), BlobError> {
     let fault = BlobError::Packing { layer };
@@ -30,17 +32,19 @@ pub(super) fn check(
     for (block, weights) in blocks.enumerate() {
         for lane in 0..packing::BLOCK {
             let channel = packing::first_channel(block, n) + lane;
-            let (mut sum, mut size) = (0i32, 0u32);
+            let (mut sum, mut size, mut least) = (0i32, 0u32, false);
             for k in 0..depth.len() {
                 let w = weight(weights, k, lane);
                 let padding = k % depth.row().max(1) >= depth.run;
-                if w.unsigned_abs() > 127 || (padding && w != 0) {
+                if w > 127 || (padding && w != 0) {
                     return Err(fault);
                 }
-                // At most 2^16 terms of at most 127.
+                // At most 2^16 terms of at most 128.
                 (sum, size) = (sum + w, size + w.unsigned_abs());
+                least |= w == -128;
             }
-            if i32_at(packed.sums, channel) != sum {
+            let split = !least || is_split(weights, depth.len(), lane);
+            if !split || i32_at(packed.sums, channel) != sum {
                 return Err(fault);
             }
             reach = reach.max(128 * size);

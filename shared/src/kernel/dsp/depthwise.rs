@@ -16,7 +16,7 @@ use cut::WORDS;
 /// |---|---|---|
 /// | `src` | `[h][w][ch]` | i8 |
 /// | `dst` | `[out_h][out_w][ch]` | i8 |
-/// | `constants.weights` | `[kernel_h][kernel_w][ch]` | i8 in `-127..=127` |
+/// | `constants.weights` | `[kernel_h][kernel_w][ch]` | i8 |
 ///
 /// Four channels at a time are expanded, borders included, into strips of rows, from which two output
 /// pixels at a time are computed; columns are taken as rows where the window is higher than wide. Columns,

@@ -17,7 +17,7 @@ type Words = heapless::Vec<u32, SCRATCH_WORDS>;
 /// |---|---|---|
 /// | `src` | `[in]`, a flattened `[h][w][c]` | i8 |
 /// | `dst` | `[out]` | i8 |
-/// | `constants.weights` | `[out][in]` | i8 in `-127..=127` |
+/// | `constants.weights` | `[out][in]` | i8 |
 ///
 /// The input is expanded, its zero point taken off, once if it has up to 2048 values, else in parts of as many for each
 /// 64 outputs; four rows of weights are read at a time. Never panics if `Model::parse` accepted the blob. Cost: 4 KiB

@@ -8,7 +8,7 @@
 //! - blocks of four channels, the last one ends at channel O and may repeat channels of the one before;
 //! - a block is K words, two for each pair of depths `(4g, 4g+2)` and `(4g+1, 4g+3)`: first channels 0
 //!   and 1, then 2 and 3. The low halfword is of the first depth, the high one of the second;
-//! - a halfword is `256·w[odd] + w[even]`, both weights in `-127 ..= 127`.
+//! - a halfword is `256·w[odd] + w[even]`, and no other: where `w[odd]` is -128, `w[even]` is at least 0.
 //!
 //! With `P` the sum of a channel, bias included, one SMLAD of the halfwords adds up `256·P[odd] +
 //! P[even]` and one of their sign-extended low bytes `P[even]`. Modulo 2^32 the difference is
@@ -33,9 +33,9 @@ pub const BLOCK: usize = 4;
 pub const MAX_DEPTH: usize = 1 << 16;
 /// Most depths of a paired layer, and of one that is computed in one part: what fits into the scratch for two pixels.
 pub const MAX_WHOLE: usize = super::SCRATCH_WORDS;
-/// Most depths of a [`Part`]: no sum of as many products is 2^23 or more, whatever the weights are.
-pub(crate) const PART: usize = 512;
-const _: () = assert!(PART * 127 * 128 < 1 << 23);
+/// Most depths of a [`Part`]: no sum of as many products is 2^23 or more, unless all of the weights are -128.
+pub const PART: usize = 512;
+const _: () = assert!((PART - 1) * 128 * 128 + 127 * 128 < 1 << 23);
 
 /// How a filter is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +165,13 @@ pub fn weight(block: &[u8], k: usize, lane: usize) -> i32 {
         0 => even,
         _ => i32::from(high.cast_signed()) + i32::from(even < 0),
     }
+}
+
+/// Whether the kernels can tell the channel in `lane` of a block of `depths` from the other one of its halfwords, given
+/// weights of -128 to 127: in an odd lane fewer than [`PART`] of them are -128.
+pub(crate) fn is_split(block: &[u8], depths: usize, lane: usize) -> bool {
+    let least = (0..depths).filter(|&k| weight(block, k, lane) == -128);
+    lane.is_multiple_of(2) || least.count() < PART
 }
 
 /// The weights of channel `o` of `out_ch` in their order before packing, i8 as bytes; only as many as `row`

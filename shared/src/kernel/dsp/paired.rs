@@ -2,8 +2,8 @@
 //! one multiplication makes two products.
 //!
 //! It owns the layout, the proof, and the one column; it must not know the graph around it. The layout is that
-//! of [`super::packing`], but that a halfword is two bytes, `w[even] + 128` and `w[odd] + 128`, with weights in
-//! `-127 ..= 127`, so that a mask alone takes out the weights `(u, v)` of one channel and two depths:
+//! of [`super::packing`], but that a halfword is two bytes, `w[even] + 128` and `w[odd] + 128`, so that a mask alone
+//! takes out the weights `(u, v)` of one channel and two depths, which are not both -128:
 //! `word & 0x00FF_00FF` of an even channel, `(word >> 8) & 0x00FF_00FF` of an odd one is
 //! `E = u + 128 + 2^16·(v + 128)`.
 //!
@@ -13,7 +13,7 @@
 //! E·X + C = (u + 2^16·v)·(y + 2^16·x) + 2^15 = 2^16·(u·x + v·y) + (u·y + 2^15)
 //! ```
 //!
-//! `|u·y| <= 127·128 < 2^15`, so that the last bracket is in `0 .. 2^16`, and `|u·x + v·y| <= 2·127·128 <
+//! `|u·y| <= 128·128 < 2^15`, so that the last bracket is in `0 .. 2^16`, and `|u·x + v·y| <= 255·128 <
 //! 2^15`: the high halfword, sign-extended, is `u·x + v·y` exactly, for all weights and inputs. X and C
 //! are made once for all channels. A polynomial product by one integer product is Kronecker's substitution
 //! (L. Kronecker, "Grundzüge einer arithmetischen Theorie der algebraischen Größen", 1882, § 4).
@@ -37,6 +37,13 @@ type Pair = [u32; 2];
 pub fn weight(block: &[u8], k: usize, lane: usize) -> i32 {
     let byte = block.get(halfword(k, lane) + lane % 2);
     i32::from(byte.copied().unwrap_or(0)) - 128
+}
+
+/// Whether the proof holds for the channel in `lane` of a paired block of `depths`: no two weights of a word are -128.
+pub fn is_split(block: &[u8], depths: usize, lane: usize) -> bool {
+    let least = |k| weight(block, k, lane) == -128;
+    let mut firsts = (0..depths).filter(|k| k % 4 < 2);
+    !firsts.any(|k| least(k) && least(k + 2))
 }
 
 /// Weights that are [packed](super::packing), in the paired form and back: `256·odd + even` plus 0x8080 is

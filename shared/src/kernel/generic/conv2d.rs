@@ -12,7 +12,7 @@ use crate::layer::Window;
 /// |---|---|---|
 /// | `src` | `[h][w][in_ch]` | i8 |
 /// | `dst` | `[out_h][out_w][out_ch]` | i8 |
-/// | `constants.weights` | `[out_ch][kernel_h][kernel_w][in_ch]` | i8 in `-127..=127` |
+/// | `constants.weights` | `[out_ch][kernel_h][kernel_w][in_ch]` | i8 |
 ///
 /// Never panics if `Model::parse` accepted the blob. Cost: `out_h·out_w·out_ch·kernel_h·kernel_w·in_ch`
 /// MACs, no scratch. Bit-exact with TensorFlow Lite's reference `ConvPerChannel` (int8).

@@ -15,7 +15,7 @@ const BLOCK: usize = 16;
 /// |---|---|---|
 /// | `src` | `[h][w][ch]` | i8 |
 /// | `dst` | `[out_h][out_w][ch]` | i8 |
-/// | `constants.weights` | `[kernel_h][kernel_w][ch]` | i8 in `-127..=127` |
+/// | `constants.weights` | `[kernel_h][kernel_w][ch]` | i8 |
 ///
 /// Never panics if `Model::parse` accepted the blob. Cost: `out_h·out_w·ch·kernel_h·kernel_w` MACs,
 /// 64 bytes of stack for 16 accumulators. Bit-exact with TensorFlow Lite's reference

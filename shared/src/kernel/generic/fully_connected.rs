@@ -10,7 +10,7 @@ use crate::kernel::{Dst, Src, Weighted, dot};
 /// |---|---|---|
 /// | `src` | `[in]`, a flattened `[h][w][c]` | i8 |
 /// | `dst` | `[out]` | i8 |
-/// | `constants.weights` | `[out][in]` | i8 in `-127..=127` |
+/// | `constants.weights` | `[out][in]` | i8 |
 ///
 /// Never panics if `Model::parse` accepted the blob. Cost: `out·in` MACs, no scratch. Bit-exact with
 /// TensorFlow Lite's reference `FullyConnectedPerChannel` (int8).

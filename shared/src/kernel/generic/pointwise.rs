@@ -11,7 +11,7 @@ use crate::kernel::{Dst, Src, Weighted, dot};
 /// |---|---|---|
 /// | `src` | `[h][w][in_ch]` | i8 |
 /// | `dst` | `[h][w][out_ch]` | i8 |
-/// | `constants.weights` | `[out_ch][in_ch]` | i8 in `-127..=127` |
+/// | `constants.weights` | `[out_ch][in_ch]` | i8 |
 ///
 /// Never panics if `Model::parse` accepted the blob. Cost: `h·w·out_ch·in_ch` MACs, no scratch.
 /// Bit-exact with TensorFlow Lite's reference `ConvPerChannel` (int8).

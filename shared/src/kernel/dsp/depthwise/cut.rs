@@ -111,7 +111,7 @@ impl Cut {
     /// Of pixels less their zero point.
     pub(super) fn reach(&self) -> Reach {
         let taps = u32::try_from(self.windows.taps()).unwrap_or(u32::MAX);
-        Reach(taps.saturating_mul(255 * 127))
+        Reach(taps.saturating_mul(255 * 128))
     }
 
     /// Words of a row before those of `phase`.
