@@ -1,14 +1,21 @@
 //! What layers sum up at some of their pixels, against the slow reference: every layout of weights, odd
 //! channels, borders.
 
+use aplysia_deploy::bench::CASES;
 use aplysia_deploy::pack::{PackedWeights, pack};
-use aplysia_shared::kernel::dsp::packing::{Depth, Reach, packable};
+use aplysia_deploy::processor::M4;
+use aplysia_live::evaluate::input_of_pixels;
+use aplysia_shared::adapt::{Config, Plastic, state_bytes};
+use aplysia_shared::kernel::dsp::packing::{Depth, MAX_WHOLE, Reach, packable};
 use aplysia_shared::kernel::dsp::{Native, Packed, Portable, paired};
 use aplysia_shared::kernel::sums::{CHANNELS, ChannelStat, Lattice, Sums};
-use aplysia_shared::{Constants, Op, Requant, Tensor};
+use aplysia_shared::{Constants, Model, Op, Requant, Tensor};
+use aplysia_space::Shape;
 use proptest::prelude::*;
 use rand::Rng;
 
+use crate::blob::encoded;
+use crate::device::{boot, images_of};
 use crate::kernel::{Case, axis, bytes, case, config, view, weights};
 use crate::oracle;
 
@@ -159,4 +166,53 @@ proptest! {
         };
         check(&mut k, (Op::FullyConnected, &bytes(&w), None), n, raw)?;
     }
+}
+
+/// `blob` with statistics of training for the channels of its first layer.
+fn with_statistics(blob: &[u8]) -> Vec<u8> {
+    let model = Model::parse(blob).unwrap();
+    let (mut graph, mut data) = (model.graph(), model.data().to_vec());
+    let n = model.constants(0).unwrap().n_channels() as i32;
+    data.resize(data.len().next_multiple_of(4), 0);
+    graph.layers[0].homeostasis = Some(data.len() as u32);
+    let words = (0..n)
+        .map(|o| 9 * o - 500)
+        .chain((0..n).map(|o| 20_000 + o));
+    data.extend(words.flat_map(i32::to_le_bytes));
+    encoded(&graph, &data).unwrap()
+}
+
+/// The emulated device follows the channels of a layer in parts, as it has more weights than the scratch takes, and
+/// learns what the host learns.
+#[test]
+fn of_a_deep_layer_on_the_device() {
+    let case = CASES.iter().find(|c| c.name == "conv3x3_8x8x128_128");
+    let blob = with_statistics(&case.unwrap().blob(&M4).unwrap());
+    let model = Model::parse(&blob).unwrap();
+    let Some(Op::PackedConv2d(window)) = model.layer(0).map(|l| l.op) else {
+        panic!("not packed");
+    };
+    assert!(Depth::new(&window, 128).len() > MAX_WHOLE);
+    let config = Config {
+        homeostasis: Some(3),
+        ..Config::NOTHING
+    };
+    let mut buffer = vec![0; state_bytes(&model, &config).unwrap()];
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut host = Plastic::new(&model, config, 5, &mut buffer).unwrap();
+    let fresh = host.digest();
+    let (mut device, _) = boot(Some(&blob));
+    device.configure(config, 5).unwrap();
+    let shape = Shape { h: 8, w: 8, c: 128 };
+    for pixels in images_of(shape, 4, 9) {
+        host.observe(&model, &mut arena, &input_of_pixels(&pixels))
+            .unwrap();
+        let (parts, last) = pixels.as_chunks::<2048>();
+        for (i, part) in parts.iter().enumerate() {
+            device.input(2048 * i as u32, part).unwrap();
+        }
+        assert_eq!(device.infer(last, true).unwrap().scores, host.scores());
+        assert_eq!(device.stats().unwrap().state_digest, host.digest());
+    }
+    assert_ne!(host.digest(), fresh, "nothing was followed");
 }
