@@ -98,6 +98,44 @@ fn every_small_shape_is_the_generic_one() {
     }
 }
 
+/// Fewer than four channels, with images as wide as there is room for and wider.
+#[test]
+fn few_channels_are_the_generic_ones() {
+    for seed in 0..600usize {
+        let kernel = [1, 2, 3, 3, 5, 7][seed % 6];
+        let (step, far) = [(1, 1), (1, 1), (2, 1), (1, 2), (3, 1)][seed / 6 % 5];
+        let size = match seed % 50 {
+            0 => [3, 700],
+            1 => [4, 230],
+            _ => [1 + seed % 23, 1 + seed / 7 % 31],
+        };
+        let axis = |i: usize| any_axis([size[i], kernel, step, far], [0, kernel / 2 * far][i], 0);
+        let c = 1 + seed % 3;
+        check_depthwise(case([axis(seed % 2), axis(1)], [c, c], seed as u64)).unwrap();
+    }
+}
+
+/// Rows that the scratch takes in pieces only.
+#[test]
+fn wide_images_are_the_generic_ones() {
+    for seed in 0..60usize {
+        let [kernel, step, far] = [[3, 1, 1], [5, 1, 1], [3, 2, 1], [3, 1, 2], [4, 3, 1]][seed % 5];
+        let wide = any_axis(
+            [165 + 23 * seed % 400, kernel, step, far],
+            kernel / 2 * far,
+            seed % 2,
+        );
+        let high = any_axis([1 + seed % 9, kernel, step, far], kernel / 2 * far, 0);
+        let axes = if seed % 7 == 0 {
+            [wide, high]
+        } else {
+            [high, wide]
+        };
+        let c = 4 + seed % 5;
+        check_depthwise(case(axes, [c, c], seed as u64)).unwrap();
+    }
+}
+
 proptest! {
     #![proptest_config(config(1500))]
 

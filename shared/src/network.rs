@@ -281,7 +281,7 @@ fn run_layer(
                     dsp::paired_conv2d_s8::<Native>(src, dst, window, constants, packed?);
                 }
                 Op::Conv2d(window) if window.is_pointwise() => {
-                    generic::pointwise_conv2d_s8(src, dst, constants);
+                    dsp::pointwise_conv2d_s8::<Native>(src, dst, constants);
                 }
                 Op::Conv2d(window) => generic::conv2d_s8(src, dst, window, constants),
                 Op::DepthwiseConv2d(window) => {

@@ -11,8 +11,8 @@ use aplysia_shared::kernel::dsp::packing::{BLOCK, Depth, MAX_WHOLE};
 use aplysia_shared::kernel::dsp::paired::{is_split, swap};
 use aplysia_shared::{Model, Op, Tensor};
 
-/// `blob` with paired weights wherever the fast kernel takes them, and their proof holds; under another model id and unsigned if there are
-/// any, else as it is.
+/// `blob` with paired weights wherever the fast kernel takes them, and their proof holds; under another model id and
+/// unsigned if there are any, else as it is.
 ///
 /// # Errors
 /// The runtime refuses `blob`.

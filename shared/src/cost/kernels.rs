@@ -47,6 +47,14 @@ impl Work<'_> {
         match self.op {
             Op::PackedConv2d(window) => packed::instructions(window, src, dst),
             Op::PairedConv2d(window) => packed::paired(window, src, dst),
+            // Each pixel as a fully connected layer, if that is faster.
+            Op::Conv2d(w) if w.is_pointwise() && dst.c >= 4 => {
+                let (pixels, rows) = (outputs / u64::from(dst.c), u64::from(dst.c.div_ceil(4)));
+                let inputs = u64::from(src.c);
+                pixels * (23 * rows * inputs.div_ceil(4) + 47 * inputs / 20 + 260)
+                    + 111 * outputs
+                    + 240
+            }
             Op::Conv2d(w) if w.is_pointwise() => {
                 let (inputs, channels) = (u64::from(src.c), u64::from(dst.c));
                 23 * inputs * outputs / 4 + 90 * outputs + 12 * inputs * channels + 240

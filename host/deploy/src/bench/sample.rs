@@ -56,8 +56,8 @@ pub fn sample(seed: u32) -> Result<Vec<u8>, DeployError> {
     Ok(b.network().export(&[])?.blob)
 }
 
-/// As [`sample`], of layers of many depths, more than a scratch takes, or rows of a window that are not whole words, and
-/// of wide images.
+/// As [`sample`], of layers of many depths, more than a scratch takes, or rows of a window that are not whole words,
+/// and of wide images.
 ///
 /// # Errors
 /// The runtime refuses it.
@@ -116,8 +116,8 @@ pub fn narrow_sample(seed: u32) -> Result<Vec<u8>, DeployError> {
     b.blob()
 }
 
-/// As [`sample`], of layers whose sums are as far from 0 as they can be: weights of -128 and 127, behind inputs that all
-/// are -128 or 127.
+/// As [`sample`], of layers whose sums are as far from 0 as they can be: weights of -128 and 127, behind inputs that
+/// all are -128 or 127.
 ///
 /// # Errors
 /// The runtime refuses it.

@@ -4,13 +4,16 @@
 use super::window::Inside;
 use crate::kernel::Src;
 use crate::kernel::dsp::packing::BLOCK;
-use crate::kernel::dsp::{Cut, MAX_PAIRS, div_ceil};
+use crate::kernel::dsp::{Cut, MAX_PAIRS, Narrow, div_ceil};
 use crate::kernel::over;
 use crate::layer::{Tensor, Window};
 
 /// Apart from the input or over it.
 pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor, is_over: bool) -> u64 {
     let size = |t: &Tensor| [t.h, t.w].map(usize::from);
+    if let Some(narrow) = Narrow::new(src.c.into(), size(dst), window) {
+        return slices(&narrow, [src, dst], is_over);
+    }
     let cut = Cut::new(src.c.into(), size(dst), window);
     let over = |cut: Cut| cut.over(src.c.into(), size(src), size(dst));
     match (cut, is_over) {
@@ -21,6 +24,34 @@ pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor, is_over:
             None => generic_over(window, src, dst),
         },
     }
+}
+
+/// Fewer than four channels: strip by strip a copy with padding, slices of four, and what of them is kept.
+fn slices(narrow: &Narrow, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
+    let ([w, slices], h) = (narrow.w, usize::from(dst.h));
+    let size = |t: &Tensor, [h, w]: [usize; 2], c: usize| {
+        let [h, w, c] = [h, w, c].map(|n| u16::try_from(n).unwrap_or(u16::MAX));
+        Tensor { h, w, c, ..*t }
+    };
+    let line = usize::from(src.w) * usize::from(src.c);
+    let row = usize::from(dst.w) * usize::from(dst.c);
+    let copy = |n: usize| n / 16 * 10 + n % 16 * 4 + 60;
+    let mut total = 1700;
+    for top in (0..h).step_by(narrow.rows.max(1)) {
+        let n = narrow.rows.min(h - top);
+        let lines = narrow.lines(n);
+        let kept = if is_over && top > 0 { narrow.kept() } else { 0 };
+        let image = size(src, [lines, w], src.c.into());
+        let fours = size(dst, [n, slices], BLOCK);
+        total += fast(&narrow.cut, [&image, &fours], false) as usize
+            + (lines - kept) * copy(line)
+            + 10 * kept * w * usize::from(src.c)
+            + n * match narrow.values {
+                BLOCK => copy(row),
+                values => 7 * row + 10 * row / values + 40,
+            };
+    }
+    total as u64
 }
 
 /// A word of a strip takes 1.2 and 11 if it is moved; what else there is, is fitted.
@@ -47,19 +78,20 @@ fn fast(cut: &Cut, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
             (_, false) => 620,
             (_, true) => 820,
         };
-        let (plans, moving) = (plan * phases, padding + 11 * moved);
+        let pieces = cut.pieces(w).count();
+        let (plans, moving) = (plan * pieces, padding + 11 * moved);
         total += match (is_over, top) {
             // All of the image in one strip: its plan and its padding stay, or its padding.
             (true, 0) if rows == h && phases == 1 => plans + padding + blocks * (40 + weights),
             (true, 0) if rows == h => padding + blocks * (plans + weights),
             (true, 0) => blocks * (plans + padding + weights),
             (true, _) => blocks * (plans + moving),
-            (false, _) => plans + phases * (padding + blocks * weights),
+            (false, _) => plans + pieces * (padding + blocks * weights),
         };
-        for phase in 0..phases {
-            let lines = cut.inside(&image, [top, rows], phase, kept);
+        for piece in cut.pieces(w) {
+            let lines = cut.inside(&image, [top, rows], piece, kept);
             total += blocks * lines.n[0] * expanded(lines.left, lines.n[1]);
-            let columns = div_ceil(w - phase, cut.dilation[1]);
+            let columns = cut.outputs(w, piece);
             for row in 0..down.min(rows) {
                 let call = if row == 0 { 55 } else { 70 };
                 total +=

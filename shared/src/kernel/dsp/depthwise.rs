@@ -1,6 +1,7 @@
 //! Depthwise convolution. It owns the order of rows and channels and must not know the graph around it.
 
 mod cut;
+mod narrow;
 
 use super::packing::{BLOCK, Epilogue, Reach, are_exact, block_channels};
 use super::{Slice, Slices, Strip, div_ceil, limit};
@@ -8,6 +9,8 @@ use crate::kernel::{Dst, Over, Src, Weighted, generic};
 use crate::layer::Window;
 pub(crate) use cut::Cut;
 use cut::WORDS;
+use narrow::Apart;
+pub(crate) use narrow::Narrow;
 
 /// Depthwise 2-D convolution: bit for bit
 /// [`generic::depthwise_conv2d_s8`], which it calls for windows and constants it does not know.
@@ -21,18 +24,24 @@ use cut::WORDS;
 /// Four channels at a time are expanded, borders included, into strips of rows, from which two output
 /// pixels at a time are computed; columns are taken as rows where the window is higher than wide. Columns,
 /// and rows, whose distance is no multiple of the dilation never meet in a window: each such phase is a
-/// convolution without dilation. Fast are, from 4 channels on, windows of one row or one column, and others
-/// whose taps and stride in the longer direction are at most 12 together; of 256 taps in all, with either
-/// a stride or a dilation in each direction, if the scratch takes the rows of a window. Never panics if
-/// `Model::parse` accepted the blob. Cost: 6.2 KiB of stack; instructions in [`crate::cost`].
+/// convolution without dilation. Of an image that is too wide for the scratch as many columns are taken at a time as
+/// fit. Fewer than four channels are computed as [slices](narrow) of values beside each other. Fast are windows of one
+/// row or one column, and others whose taps and stride in the longer direction are at most 12 together; of 256 taps in
+/// all, of fewer than four channels 64, with either a stride or a dilation in each direction. Never panics if
+/// `Model::parse` accepted the blob. Cost: 6.2 KiB of stack, of fewer than four channels 9.5 KiB; instructions in
+/// [`crate::cost`].
 pub fn depthwise_conv2d_s8<S: Slices>(
     src: &Src<'_>,
     dst: &mut Dst<'_>,
     window: &Window,
     constants: &Weighted<'_>,
 ) {
-    let cut = Cut::new(src.c, [dst.h, dst.w], window);
-    if !cut.is_some_and(|cut| cut.run::<S>(src, dst, constants)) {
+    let out = [dst.h, dst.w];
+    let known = match Narrow::new(src.c, out, window) {
+        Some(narrow) => narrow.run::<S>(&mut Apart(src, dst), window, constants),
+        None => Cut::new(src.c, out, window).is_some_and(|cut| cut.run::<S>(src, dst, constants)),
+    };
+    if !known {
         return generic::depthwise_conv2d_s8(src, dst, window, constants);
     }
     limit::<S>(dst);
@@ -49,11 +58,13 @@ pub fn depthwise_conv2d_over_s8<S: Slices>(
     window: &Window,
     constants: &Weighted<'_>,
 ) {
+    let narrow = Narrow::new(image.c, image.to, window);
     let cut = Cut::new(image.c, image.to, window);
     let cut = cut.and_then(|cut| cut.over(image.c, image.from, image.to));
-    let unknown = match cut {
-        Some(cut) => cut.run_over::<S>(image, constants),
-        None => Some(0),
+    let unknown = match (narrow, cut) {
+        (Some(narrow), _) if narrow.run::<S>(image, window, constants) => None,
+        (None, Some(cut)) => cut.run_over::<S>(image, constants),
+        _ => Some(0),
     };
     if let Some(first) = unknown {
         generic::depthwise_conv2d_over_s8(image, first, window, constants);
@@ -87,19 +98,22 @@ fn weights<S: Slices>(
 
 impl Cut {
     /// The whole convolution before its clamp; false if the constants of some channel need the generic
-    /// kernel.
+    /// kernel. Pixels of fewer than four channels are slices with values of the next ones.
+    // Apart, as its scratch would be twice on the stack; so below.
+    #[inline(never)]
     fn run<S: Slices>(&self, src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) -> bool {
         // Weights, and padding for as many pixels as are read only.
         let mut scratch = heapless::Vec::<u32, WORDS>::new();
         let n_taps = self.windows.taps_len();
-        let (plan, mut epilogue) = (self.weights(src.c).into(), Epilogue::default());
+        let weights_of = self.weights(src.c.max(BLOCK));
+        let (plan, mut epilogue) = (weights_of.into(), Epilogue::default());
         let reach = self.reach();
         let padding = S::padding(src.zero_point);
         let zero_points = [src.zero_point, dst.zero_point];
         let [h, w] = self.turn([dst.h, dst.w]);
         let strips = h.div_ceil(self.rows.get());
-        let phases = 0..self.dilation[1].get().min(w);
-        for [phase, strip] in phases.flat_map(|phase| (0..strips).map(move |strip| [phase, strip]))
+        let pieces = self.pieces(w);
+        for [piece, strip] in pieces.flat_map(|piece| (0..strips).map(move |strip| [piece, strip]))
         {
             let top = strip * self.rows.get();
             let rows = self.rows.get().min(h - top);
@@ -111,11 +125,11 @@ impl Cut {
             let Some((taps, pixels)) = scratch.split_at_mut_checked(n_taps) else {
                 return false;
             };
-            let lines = S::Spread::from(self.inside(src, [top, rows], phase, 0));
-            let outputs = Outputs::<S>::new(self, dst, [phase, top, rows]);
+            let lines = S::Spread::from(self.inside(src, [top, rows], piece, 0));
+            let outputs = Outputs::<S>::new(self, dst, [piece, top, rows]);
             // Where the channels are no multiple of 4, the last slice repeats some of the one before.
             for slice in 0..src.c.div_ceil(BLOCK) {
-                let first = (slice * BLOCK).min(src.c - BLOCK);
+                let first = (slice * BLOCK).min(src.c.saturating_sub(BLOCK));
                 let weights_of = (&plan, &mut *taps, reach);
                 let exact = weights::<S>(&mut epilogue, weights_of, first, constants, zero_points);
                 if exact.is_none() {
@@ -136,6 +150,7 @@ impl Cut {
 
     /// As [`Cut::run`] over the input, strip after strip of each block; gives the first channel of the first
     /// block whose constants need the generic kernel, where it stopped.
+    #[inline(never)]
     fn run_over<S: Slices>(&self, image: &mut Over<'_>, constants: &Weighted<'_>) -> Option<usize> {
         let mut scratch = heapless::Vec::<u32, WORDS>::new();
         let n_taps = self.windows.taps_len();
@@ -211,7 +226,7 @@ impl Cut {
     }
 }
 
-/// The outputs of one phase of columns of a strip, for slice after slice.
+/// The outputs of one phase of columns of a strip, or of a piece of it, for slice after slice.
 struct Outputs<S: Slices> {
     /// A phase of rows.
     strip: S::Rows,
@@ -226,9 +241,9 @@ struct Outputs<S: Slices> {
 }
 
 impl<S: Slices> Outputs<S> {
-    /// Of `phase`, in `rows` output rows from `top` on of `dst`.
+    /// From output column `first` on, in `rows` output rows from `top` on of `dst`.
     #[inline(never)]
-    fn new(cut: &Cut, dst: &Dst<'_>, [phase, top, rows]: [usize; 3]) -> Self {
+    fn new(cut: &Cut, dst: &Dst<'_>, [first, top, rows]: [usize; 3]) -> Self {
         let [down, right] = cut.dilation;
         let [_, w] = cut.turn([dst.h, dst.w]);
         let [line, step] = cut.turn([dst.w * dst.c, dst.c]);
@@ -236,7 +251,7 @@ impl<S: Slices> Outputs<S> {
             S::Rows::from(Strip {
                 pitch: down.get() * cut.line,
                 windows: cut.windows,
-                n: [n_rows, div_ceil(w - phase, right)],
+                n: [n_rows, cut.outputs(w, first)],
                 step: [down.get() * line, right.get() * step],
             })
         };
@@ -247,8 +262,8 @@ impl<S: Slices> Outputs<S> {
             strip: strip(div_ceil(rows, down)),
             fewer: (whole < phases).then(|| strip(each)),
             phases: [phases, whole],
-            words: [cut.before(phase), cut.line],
-            out: [top * line + phase * step, line],
+            words: [cut.before(first), cut.line],
+            out: [top * line + first * step, line],
         }
     }
 

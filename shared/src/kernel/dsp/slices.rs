@@ -78,9 +78,9 @@ pub(super) fn spread_lines(src: &[i8], lines: &Lines, to: &mut [u32]) {
     for row in 0..rows {
         let to = to.get_mut(lines.to + row * lines.pitch..);
         let to = to.unwrap_or_default().as_chunks_mut::<BLOCK>().0;
-        let src = src.get(lines.start + row * lines.down..);
-        let pixels = src.unwrap_or_default().chunks(lines.step.max(1)).take(n);
-        for (x, pixel) in (lines.left..).zip(pixels) {
+        let first = lines.start + row * lines.down;
+        for (x, i) in (lines.left..).zip(0..n) {
+            let pixel = src.get(first + i * lines.step..).unwrap_or_default();
             for (to, &q) in to.get_mut(x / 2).into_iter().flatten().zip(pixel) {
                 let [low, high] = halves(*to);
                 let q = i32::from(q) - lines.zero_point;

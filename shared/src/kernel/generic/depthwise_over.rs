@@ -15,6 +15,8 @@ const BLOCK: usize = 16;
 /// outputs ends before the first row of inputs that is not kept yet, as windows step by a row at least and
 /// rows of outputs are no longer. Never panics if `Model::parse` accepted the blob. Cost: MACs as the other,
 /// 4 KiB of stack.
+// Apart, as faster kernels call it with scratch of their own on the stack.
+#[inline(never)]
 pub fn depthwise_conv2d_over_s8(
     image: &mut Over<'_>,
     first: usize,

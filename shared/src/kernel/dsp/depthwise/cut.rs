@@ -14,7 +14,7 @@ pub(super) const WORDS: usize = SCRATCH_WORDS + TAPS_WORDS;
 /// Most taps of a window: their weights' sum fits in a halfword.
 const MAX_TAPS: usize = 256;
 
-/// Rows of four channels that fit into the scratch.
+/// Rows of four channels that fit into the scratch, or, of an image that is too wide, pieces of them.
 ///
 /// The image is turned, its columns taken as rows, where the window is higher than wide: pairs of taps lie
 /// in a row.
@@ -26,6 +26,8 @@ pub(crate) struct Cut {
     pad: [usize; 2],
     /// Phases of rows and of columns.
     pub(crate) dilation: [NonZeroUsize; 2],
+    /// Most outputs of a row of one phase that lie side by side: all of them, or an even number.
+    across: NonZeroUsize,
     /// Words of a row of one phase.
     pitch: usize,
     /// Words from one row to the next: of one phase, or of all of them side by side.
@@ -60,19 +62,53 @@ impl Cut {
             NonZeroUsize::new(dilation[0])?,
             NonZeroUsize::new(dilation[1])?,
         ];
-        // Outputs are computed in twos: of all but the last two, the pixels in front of their windows.
-        let twos = div_ceil(columns, dilation[1]).div_ceil(2);
-        let pitch = BLOCK * (twos.checked_sub(1)? * windows.stride[1] + pairs);
+        let all = NonZeroUsize::new(div_ceil(columns, dilation[1]))?;
         let cut = Self {
             windows,
             turned,
             pad: flip([window.pad_top, window.pad_left]),
             dilation,
-            pitch,
-            line: pitch,
+            across: all,
+            pitch: 0,
+            line: 0,
             rows: NonZeroUsize::MIN,
         };
-        cut.with_line(pitch)
+        cut.of_width(all).or_else(|| {
+            let halves = core::iter::successors(Some(all.get()), |n| Some(n.div_ceil(4) * 2));
+            let mut narrower = halves.skip(1).take_while(|&n| n > 2);
+            // Of a strip's rows more are new than the one before had, too.
+            narrower.find_map(|n| {
+                let cut = cut.of_width(NonZeroUsize::new(n)?)?;
+                let new = cut.rows.get() * cut.windows.stride[0];
+                (new >= cut.shared_lines()).then_some(cut)
+            })
+        })
+    }
+
+    /// With `across` outputs of a phase side by side.
+    fn of_width(self, across: NonZeroUsize) -> Option<Self> {
+        // Outputs are computed in twos: of all but the last two, the pixels in front of their windows.
+        let twos = across.get().div_ceil(2);
+        let pixels = twos.checked_sub(1)? * self.windows.stride[1] + self.windows.pairs;
+        let pitch = BLOCK * pixels;
+        Self {
+            across,
+            pitch,
+            ..self
+        }
+        .with_line(pitch)
+    }
+
+    /// The first outputs of a row of `w`, phase by phase and piece by piece.
+    pub(crate) fn pieces(&self, w: usize) -> impl Iterator<Item = usize> + use<> {
+        let [_, step] = self.dilation.map(NonZeroUsize::get);
+        let piece = step * self.across.get();
+        (0..step.min(w)).flat_map(move |phase| (phase..w).step_by(piece.max(1)))
+    }
+
+    /// Outputs of the piece that begins at `first` in a row of `w`.
+    pub(crate) fn outputs(&self, w: usize, first: usize) -> usize {
+        div_ceil(w.saturating_sub(first), self.dilation[1]).min(self.across.get())
     }
 
     /// With rows of `line` words, as many as fit.
@@ -87,10 +123,12 @@ impl Cut {
 
     /// For an output of `to` over the input of `from`, `[h, w]` of `c` channels: strips of all phases, so
     /// that no column is written before another phase has read it. None where blocks of the channels would
-    /// share some, or columns of a turned image would be written over others.
+    /// share some, columns of a turned image would be written over others, or a piece over what the next one reads.
     pub(crate) fn over(self, c: usize, from: [usize; 2], to: [usize; 2]) -> Option<Self> {
         let line = self.pitch * self.dilation[1].get();
-        let apart = c.is_multiple_of(BLOCK) && (!self.turned || from[1] == to[1]);
+        let [_, w] = self.turn(to);
+        let whole = self.outputs(w, 0) == div_ceil(w, self.dilation[1]);
+        let apart = whole && c.is_multiple_of(BLOCK) && (!self.turned || from[1] == to[1]);
         self.with_line(line).filter(|_| apart)
     }
 
@@ -133,24 +171,24 @@ impl Cut {
         self.lines(1).saturating_sub(self.windows.stride[0])
     }
 
-    /// What of an image lies in a strip of `rows` output rows from `top` on, in columns of `phase`, behind
-    /// the `kept` rows that are there.
+    /// What of an image lies in a strip of `rows` output rows from `top` on, in columns of the phase of output column
+    /// `first` from its window on, behind the `kept` rows that are there.
     #[inline(always)]
     pub(crate) fn inside(
         &self,
         src: &Src<'_>,
         [top, rows]: [usize; 2],
-        phase: usize,
+        first: usize,
         kept: usize,
     ) -> Lines {
         let step = self.dilation[1];
-        let top = top * self.windows.stride[0];
+        let [top, first_column] = [top * self.windows.stride[0], first * self.windows.stride[1]];
         let [h, w] = self.turn([src.h, src.w]);
         let [down, across] = self.turn([src.w * src.c, src.c]);
         let above = self.pad[0].saturating_sub(top).max(kept);
-        let left = div_ceil(self.pad[1].saturating_sub(phase), step);
+        let left = div_ceil(self.pad[1].saturating_sub(first_column), step);
         let y = (top + above).saturating_sub(self.pad[0]);
-        let x = (left * step.get() + phase).saturating_sub(self.pad[1]);
+        let x = (left * step.get() + first_column).saturating_sub(self.pad[1]);
         let behind = [h.saturating_sub(y), div_ceil(w.saturating_sub(x), step)];
         let room = [self.lines(rows), self.pitch / 2];
         Lines {
@@ -161,7 +199,7 @@ impl Cut {
                 behind[0].min(room[0].saturating_sub(above)),
                 behind[1].min(room[1].saturating_sub(left)),
             ],
-            to: above * self.line + self.before(phase),
+            to: above * self.line + self.before(first),
             left,
             pitch: self.line,
             zero_point: src.zero_point,
