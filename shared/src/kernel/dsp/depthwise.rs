@@ -28,7 +28,7 @@ pub(crate) use narrow::Narrow;
 /// fit. Fewer than four channels are computed as [slices](narrow) of values beside each other. Fast are windows of one
 /// row or one column, and others whose taps and stride in the longer direction are at most 12 together; of 256 taps in
 /// all, of fewer than four channels 64, with either a stride or a dilation in each direction. Never panics if
-/// `Model::parse` accepted the blob. Cost: 6.2 KiB of stack, of fewer than four channels 9.5 KiB; instructions in
+/// `Model::parse` accepted the blob. Cost: 6.2 KiB of stack, of fewer than four channels 12.1 KiB; instructions in
 /// [`crate::cost`].
 pub fn depthwise_conv2d_s8<S: Slices>(
     src: &Src<'_>,
@@ -37,9 +37,12 @@ pub fn depthwise_conv2d_s8<S: Slices>(
     constants: &Weighted<'_>,
 ) {
     let out = [dst.h, dst.w];
-    let known = match Narrow::new(src.c, out, window) {
-        Some(narrow) => narrow.run::<S>(&mut Apart(src, dst), window, constants),
-        None => Cut::new(src.c, out, window).is_some_and(|cut| cut.run::<S>(src, dst, constants)),
+    let known = if src.c < BLOCK {
+        let narrow = Narrow::new(src.c, out, window);
+        narrow.is_some_and(|n| n.run::<S>(&mut Apart(src, dst), window, constants))
+    } else {
+        let cut = Cut::new(src.c, out, window);
+        cut.is_some_and(|cut| cut.run::<S>(src, dst, constants))
     };
     if !known {
         return generic::depthwise_conv2d_s8(src, dst, window, constants);
@@ -52,19 +55,23 @@ pub fn depthwise_conv2d_s8<S: Slices>(
 /// know.
 ///
 /// Rows that two strips share stay expanded, so that none is read after it was overwritten. Never panics if
-/// `Model::parse` accepted the blob. Cost: 6.9 KiB of stack; instructions in [`crate::cost`].
+/// `Model::parse` accepted the blob. Cost: 6.9 KiB of stack, of fewer than four channels 12.1 KiB; instructions in
+/// [`crate::cost`].
 pub fn depthwise_conv2d_over_s8<S: Slices>(
     image: &mut Over<'_>,
     window: &Window,
     constants: &Weighted<'_>,
 ) {
-    let narrow = Narrow::new(image.c, image.to, window);
-    let cut = Cut::new(image.c, image.to, window);
-    let cut = cut.and_then(|cut| cut.over(image.c, image.from, image.to));
-    let unknown = match (narrow, cut) {
-        (Some(narrow), _) if narrow.run::<S>(image, window, constants) => None,
-        (None, Some(cut)) => cut.run_over::<S>(image, constants),
-        _ => Some(0),
+    let unknown = if image.c < BLOCK {
+        let narrow = Narrow::new(image.c, image.to, window);
+        let known = narrow.is_some_and(|n| n.run::<S>(image, window, constants));
+        (!known).then_some(0)
+    } else {
+        let cut = Cut::new(image.c, image.to, window);
+        match cut.and_then(|cut| cut.over(image.c, image.from, image.to)) {
+            Some(cut) => cut.run_over::<S>(image, constants),
+            None => Some(0),
+        }
     };
     if let Some(first) = unknown {
         generic::depthwise_conv2d_over_s8(image, first, window, constants);
@@ -112,37 +119,38 @@ impl Cut {
         let zero_points = [src.zero_point, dst.zero_point];
         let [h, w] = self.turn([dst.h, dst.w]);
         let strips = h.div_ceil(self.rows.get());
-        let pieces = self.pieces(w);
-        for [piece, strip] in pieces.flat_map(|piece| (0..strips).map(move |strip| [piece, strip]))
-        {
-            let top = strip * self.rows.get();
-            let rows = self.rows.get().min(h - top);
-            let words = self.lines(rows) * self.line;
-            scratch.truncate(n_taps);
-            if scratch.resize(n_taps + words, padding).is_err() {
-                return false;
-            }
-            let Some((taps, pixels)) = scratch.split_at_mut_checked(n_taps) else {
-                return false;
-            };
-            let lines = S::Spread::from(self.inside(src, [top, rows], piece, 0));
-            let outputs = Outputs::<S>::new(self, dst, [piece, top, rows]);
-            // Where the channels are no multiple of 4, the last slice repeats some of the one before.
-            for slice in 0..src.c.div_ceil(BLOCK) {
-                let first = (slice * BLOCK).min(src.c.saturating_sub(BLOCK));
-                let weights_of = (&plan, &mut *taps, reach);
-                let exact = weights::<S>(&mut epilogue, weights_of, first, constants, zero_points);
-                if exact.is_none() {
+        for piece in self.pieces(w) {
+            for strip in 0..strips {
+                let top = strip * self.rows.get();
+                let rows = self.rows.get().min(h - top);
+                let words = self.lines(rows) * self.line;
+                scratch.truncate(n_taps);
+                if scratch.resize(n_taps + words, padding).is_err() {
                     return false;
                 }
-                let data = src.data.get(first..).unwrap_or_default();
-                S::spread_lines(data, &lines, pixels);
-                let slice = Slice {
-                    pixels,
-                    taps,
-                    epilogue: &epilogue,
+                let Some((taps, pixels)) = scratch.split_at_mut_checked(n_taps) else {
+                    return false;
                 };
-                outputs.write(dst, &slice, first);
+                let lines = S::Spread::from(self.inside(src, [top, rows], piece, 0));
+                let outputs = Outputs::<S>::new(self, dst, [piece, top, rows]);
+                // Where the channels are no multiple of 4, the last slice repeats some of the one before.
+                for slice in 0..src.c.div_ceil(BLOCK) {
+                    let first = (slice * BLOCK).min(src.c.saturating_sub(BLOCK));
+                    let weights_of = (&plan, &mut *taps, reach);
+                    let exact =
+                        weights::<S>(&mut epilogue, weights_of, first, constants, zero_points);
+                    if exact.is_none() {
+                        return false;
+                    }
+                    let data = src.data.get(first..).unwrap_or_default();
+                    S::spread_lines(data, &lines, pixels);
+                    let slice = Slice {
+                        pixels,
+                        taps,
+                        epilogue: &epilogue,
+                    };
+                    outputs.write(dst, &slice, first);
+                }
             }
         }
         true

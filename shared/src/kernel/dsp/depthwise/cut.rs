@@ -73,16 +73,26 @@ impl Cut {
             line: 0,
             rows: NonZeroUsize::MIN,
         };
-        cut.of_width(all).or_else(|| {
-            let halves = core::iter::successors(Some(all.get()), |n| Some(n.div_ceil(4) * 2));
-            let mut narrower = halves.skip(1).take_while(|&n| n > 2);
-            // Of a strip's rows more are new than the one before had, too.
-            narrower.find_map(|n| {
-                let cut = cut.of_width(NonZeroUsize::new(n)?)?;
-                let new = cut.rows.get() * cut.windows.stride[0];
-                (new >= cut.shared_lines()).then_some(cut)
-            })
-        })
+        match cut.of_width(all) {
+            None => cut.in_pieces(all),
+            whole => whole,
+        }
+    }
+
+    /// With fewer than `all` outputs side by side, halved until half of the rows of a strip are new.
+    #[cold]
+    #[inline(never)]
+    fn in_pieces(self, all: NonZeroUsize) -> Option<Self> {
+        let mut n = all.get();
+        while n > 4 {
+            n = n.div_ceil(4) * 2;
+            let cut = NonZeroUsize::new(n).and_then(|n| self.of_width(n));
+            let is_new = |cut: &Self| cut.rows.get() * cut.windows.stride[0] >= cut.shared_lines();
+            if let Some(cut) = cut.filter(is_new) {
+                return Some(cut);
+            }
+        }
+        None
     }
 
     /// With `across` outputs of a phase side by side.
@@ -103,7 +113,15 @@ impl Cut {
     pub(crate) fn pieces(&self, w: usize) -> impl Iterator<Item = usize> + use<> {
         let [_, step] = self.dilation.map(NonZeroUsize::get);
         let piece = step * self.across.get();
-        (0..step.min(w)).flat_map(move |phase| (phase..w).step_by(piece.max(1)))
+        let first = (w > 0).then_some([0, 0]);
+        let all = core::iter::successors(first, move |&[phase, first]| {
+            let (next, other) = (first + piece, phase + 1);
+            if next < w {
+                return Some([phase, next]);
+            }
+            (other < step.min(w)).then_some([other; 2])
+        });
+        all.map(|[_, first]| first)
     }
 
     /// Outputs of the piece that begins at `first` in a row of `w`.

@@ -39,6 +39,7 @@ pub(crate) struct Narrow {
 
 impl Narrow {
     /// Of a convolution of `c` channels to an output of `[h, w]` that there is room for.
+    #[inline(never)]
     pub(crate) fn new(c: usize, [h, w]: [usize; 2], window: &Window) -> Option<Self> {
         let reach = |kernel: u8, dilation: u8| {
             usize::from(kernel.saturating_sub(1)) * usize::from(dilation) + 1
