@@ -10,7 +10,7 @@ use aplysia_shared::blob::field;
 use aplysia_shared::kernel::dsp::packing::{BLOCK, Depth, MAX_WHOLE, PART, packable};
 use aplysia_shared::kernel::dsp::{self, Native, Portable, paired};
 use aplysia_shared::kernel::{Dst, Src, Weighted, generic};
-use aplysia_shared::{BlobError, Layer, Model, Op, Window};
+use aplysia_shared::{BlobError, Model, Op, Window};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -225,14 +225,13 @@ fn a_part_of_minus_128_alone_is_not_packed() {
     assert_eq!(by(&k, &w, |_| {}, dsp::packed_conv2d_s8::<Portable>), want);
 }
 
-/// Layer `at` of a file with its blob's graph and data, and where its weights are.
-fn weights_of(blob: &[u8], is: fn(&Op) -> bool) -> (usize, Layer, std::ops::Range<usize>) {
+/// The first layer that `is` says yes to, and where in the data its weights are.
+fn weights_of(blob: &[u8], is: fn(&Op) -> bool) -> (usize, std::ops::Range<usize>) {
     let model = Model::parse(blob).unwrap();
     let at = model.layers().position(|l| is(&l.op)).unwrap();
     let weights = model.constants(at).unwrap().weights;
     let start = weights.as_ptr().addr() - model.data().as_ptr().addr();
-    let layer = model.layer(at).unwrap();
-    (at, layer, start..start + weights.len())
+    (at, start..start + weights.len())
 }
 
 #[test]
@@ -260,7 +259,7 @@ fn weights_that_cannot_be_told_apart_are_refused() {
     let file = File::least(true).bytes();
     let blob = import(&file, &[]).unwrap().blob;
     let is_packed = |op: &Op| matches!(op, Op::PackedConv2d(w) if w.taps() == 9);
-    let (at, _, weights) = weights_of(&blob, is_packed);
+    let (at, weights) = weights_of(&blob, is_packed);
     let model = Model::parse(&blob).unwrap();
     let mut data = model.data().to_vec();
     data[weights.start..][..2].copy_from_slice(&0x7F80u16.to_le_bytes());
