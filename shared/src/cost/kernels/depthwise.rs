@@ -48,7 +48,7 @@ fn slices(narrow: &Narrow, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
             + 10 * kept * w * usize::from(src.c)
             + n * match narrow.values {
                 BLOCK => copy(row),
-                values => 7 * row + 10 * row / values + 40,
+                values => 7 * row + 10 * row / values.max(1) + 40,
             };
     }
     total as u64

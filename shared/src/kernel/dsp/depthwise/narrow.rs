@@ -3,8 +3,8 @@
 //!
 //! A row of an image without edges is a sequence of values, and so is a row of outputs. Four values that follow each
 //! other are a slice of four channels: of one pixel, or with a stride of 1 of as many as there is room for. Their
-//! windows begin at four values that follow each other, too, so that [`Cut`] computes them, with a stride as wide as the
-//! pixels of a slice. Values too many are left aside.
+//! windows begin at four values that follow each other, too, so that [`Cut`] computes them, with a stride as wide as
+//! the pixels of a slice. Values too many are left aside.
 
 use super::super::Slices;
 use super::super::packing::BLOCK;
@@ -182,8 +182,8 @@ impl Narrow {
 pub(super) trait Image {
     fn src(&self) -> Src<'_>;
     fn dst(&mut self) -> Dst<'_>;
-    /// Moves the rows that the next strip reads as well to the start of `bytes` and gives their number, if they may have
-    /// been overwritten.
+    /// Moves the rows that the next strip reads as well to the start of `bytes` and gives their number, if they may
+    /// have been overwritten.
     fn keep(&self, _narrow: &Narrow, _bytes: &mut [i8; ROOM]) -> usize {
         0
     }
