@@ -8,6 +8,7 @@ use aplysia_deploy::pack::{fits, pack};
 use aplysia_deploy::pair::pair;
 use aplysia_shared::blob::field;
 use aplysia_shared::kernel::dsp::packing::{BLOCK, Depth, MAX_WHOLE, PART, packable};
+use aplysia_shared::kernel::dsp::paired::swap;
 use aplysia_shared::kernel::dsp::{self, Native, Portable, paired};
 use aplysia_shared::kernel::{Dst, Src, Weighted, generic};
 use aplysia_shared::{BlobError, Model, Op, Window};
@@ -285,4 +286,58 @@ fn files_with_such_weights_give_the_bits_of_tflite_micro() {
             .filter(|l| matches!(l.op, Op::PackedConv2d(_)));
         assert_eq!(n_packed.count(), if packed { 4 } else { 0 });
     }
+}
+
+/// `weights` of all channels in place of those of layer `at`, sums and reach with them, as `encode` takes or refuses it.
+fn with_weights(
+    blob: &[u8],
+    at: usize,
+    weights: &[i8],
+    swap: fn(&mut [u8]),
+) -> Result<Vec<u8>, BlobError> {
+    let model = Model::parse(blob).unwrap();
+    let found = model.constants(at).unwrap();
+    let depth = Depth {
+        rows: 1,
+        run: found.fan_in,
+    };
+    let place = |bytes: &[u8]| bytes.as_ptr().addr() - model.data().as_ptr().addr();
+    let (sums, start) = (place(found.packed.unwrap().sums), place(found.weights));
+    let mut new = pack(weights, depth);
+    swap(&mut new.bytes);
+    let mut data = model.data().to_vec();
+    let ends = new.sums.iter().copied().chain([new.reach.cast_signed()]);
+    for (i, value) in ends.enumerate() {
+        data[sums + 4 * i..][..4].copy_from_slice(&value.to_le_bytes());
+    }
+    data[start..][..new.bytes.len()].copy_from_slice(&new.bytes);
+    encoded(&model.graph(), &data)
+}
+
+/// What the kernels' proofs exclude, and the weights beside it, which they do not.
+#[test]
+fn weights_that_have_no_proof_are_refused() {
+    let file = std::fs::read("../models/mlperf-tiny/ad-autoencoder.tflite").unwrap();
+    let packed = import(&file, &[]).unwrap().blob;
+    let model = Model::parse(&packed).unwrap();
+    let first = model.constants(0).unwrap();
+    let (n, depth) = (first.n_channels(), first.fan_in);
+    assert!(depth >= PART && n > 4);
+    let want = Err(BlobError::Packing { layer: 0 });
+
+    // A part of an odd channel reaches 2^23.
+    let mut weights = vec![0; n * depth];
+    weights[depth..][..PART].fill(-128);
+    assert_eq!(with_weights(&packed, 0, &weights, |_| {}), want);
+    weights[depth + 7] = -127;
+    assert!(with_weights(&packed, 0, &weights, |_| {}).is_ok());
+
+    // Two of -128 make a pair: depths 0 and 2.
+    let paired = pair(&packed).unwrap();
+    let mut weights = vec![0; n * depth];
+    weights[0] = -128;
+    weights[2] = -128;
+    assert_eq!(with_weights(&paired, 0, &weights, swap), want);
+    weights[2] = -127;
+    assert!(with_weights(&paired, 0, &weights, swap).is_ok());
 }

@@ -229,7 +229,7 @@ fn wake_word() -> Result<Vec<u8>, DeployError> {
 }
 
 /// Everything that is measured.
-pub const CASES: [Case; 55] = [
+pub const CASES: [Case; 59] = [
     layer("conv3x3_28x28x1_16", || {
         conv([28, 28, 1], Taps::same(3, 1), [28, 28, 16])
     }),
@@ -293,6 +293,18 @@ pub const CASES: [Case; 55] = [
     }),
     layer("dw7x7_14x14x32_s1", || {
         depthwise([14, 14, 32], Taps::same(7, 1), [14, 14])
+    }),
+    layer("dw3x3_28x28x1_s1", || {
+        depthwise([28, 28, 1], Taps::same(3, 1), [28, 28])
+    }),
+    layer("dw3x3_14x14x2_s1", || {
+        depthwise([14, 14, 2], Taps::same(3, 1), [14, 14])
+    }),
+    layer("dw3x3_96x96x3_s1", || {
+        depthwise([96, 96, 3], Taps::same(3, 1), [96, 96])
+    }),
+    layer("dw3x3_8x180x8_s1", || {
+        depthwise([8, 180, 8], Taps::same(3, 1), [8, 180])
     }),
     layer("dw3x1_49x1x64_s1", || {
         depthwise([49, 1, 64], in_time(3, 1, true), [49, 1])

@@ -27,7 +27,9 @@ pub(crate) use narrow::Narrow;
 /// convolution without dilation. Of an image that is too wide for the scratch as many columns are taken at a time as
 /// fit. Fewer than four channels are computed as [slices](narrow) of values beside each other. Fast are windows of one
 /// row or one column, and others whose taps and stride in the longer direction are at most 12 together; of 256 taps in
-/// all, of fewer than four channels 64, with either a stride or a dilation in each direction. Never panics if
+/// all, of fewer than four channels 64 (and a stride four times as long of one channel, twice of two), with either a
+/// stride or a dilation in each direction, where the scratch takes the rows of a window: of fewer than four channels
+/// 1.5 kB of rows with padding, else of at least four outputs side by side. Never panics if
 /// `Model::parse` accepted the blob. Cost: 6.2 KiB of stack, of fewer than four channels 12.1 KiB; instructions in
 /// [`crate::cost`].
 pub fn depthwise_conv2d_s8<S: Slices>(

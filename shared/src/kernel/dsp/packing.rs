@@ -13,7 +13,8 @@
 //! With `P` the sum of a channel, bias included, one SMLAD of the halfwords adds up `256·P[odd] +
 //! P[even]` and one of their sign-extended low bytes `P[even]`. Modulo 2^32 the difference is
 //! `256·P[odd]`, so that a shift gives `P[odd]` exactly if `|P[odd]| < 2^23`, which
-//! [`Channel::is_exact`] proves from the bias and the layer's [reach](Reach).
+//! [`Channel::is_exact`] proves from the bias and the layer's [reach](Reach), and parsing of the parts of channels with
+//! weights of -128.
 
 #[cfg_attr(multiply, path = "multiply/rounding.rs")]
 mod rounding;
