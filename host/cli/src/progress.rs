@@ -7,9 +7,13 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Characters of a curve.
 const WIDTH: usize = 48;
+
+/// Least time between two drawings of the curves: each looks at all their values.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A bar over `n` steps, hidden when standard error is not a terminal.
 pub(crate) fn bar(n: u64, what: &str) -> ProgressBar {
@@ -31,6 +35,7 @@ pub(crate) struct Live {
     bar: ProgressBar,
     about: String,
     curves: Vec<Curve>,
+    drawn: Instant,
 }
 
 struct Curve {
@@ -51,6 +56,7 @@ impl Live {
             bar: bar(n, what),
             about: String::new(),
             curves: curves.collect(),
+            drawn: Instant::now(),
         }
     }
 
@@ -63,15 +69,17 @@ impl Live {
 
     /// `about` the step under way.
     pub(crate) fn about(&mut self, about: String) {
+        let is_new = self.about != about;
         self.about = about;
-        self.draw();
+        if is_new || self.drawn.elapsed() >= PAUSE {
+            self.draw();
+        }
     }
 
     /// The curve `name` goes on.
     pub(crate) fn push(&mut self, name: &str, value: f64) {
         let curve = self.curves.iter_mut().find(|curve| curve.name == name);
         curve.into_iter().for_each(|curve| curve.values.push(value));
-        self.draw();
     }
 
     /// A line that stays, above the bar.
@@ -84,10 +92,11 @@ impl Live {
         self.bar.finish_and_clear();
     }
 
-    fn draw(&self) {
+    fn draw(&mut self) {
         if self.bar.is_hidden() {
             return;
         }
+        self.drawn = Instant::now();
         let mut message = self.about.clone();
         for Curve { name, unit, values } in &self.curves {
             let Some(last) = values.last() else {

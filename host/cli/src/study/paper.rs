@@ -252,7 +252,7 @@ impl Study<'_> {
     fn attack_key(&self, network: &Network<'_>, seed: u64) -> String {
         key(&[
             "attack",
-            &self.settings.robust.flags,
+            &told(&self.settings.robust.flags),
             &self.run_key(network, seed),
         ])
     }
@@ -290,7 +290,7 @@ impl Study<'_> {
         let images = format!("{} images on the device", export.device_images);
         key(&[
             "export",
-            &export.flags,
+            &told(&export.flags),
             &images,
             &runs.collect::<Vec<_>>().concat(),
         ])
