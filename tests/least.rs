@@ -288,7 +288,7 @@ fn files_with_such_weights_give_the_bits_of_tflite_micro() {
     }
 }
 
-/// `weights` of all channels in place of those of layer `at`, sums and reach with them, as `encode` takes or refuses it.
+/// `weights` of all channels in place of those of layer `at`, sums and reach with them; taken or refused by `encode`.
 fn with_weights(
     blob: &[u8],
     at: usize,
