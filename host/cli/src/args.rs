@@ -156,10 +156,12 @@ pub(crate) enum Command {
     )]
     Model(sign::ModelCommand),
     /// Learning on the device against its baselines: every corruption, severity and seed; can be resumed.
-    #[command(after_help = "Examples:\n  aplysia adapt-bench\n  \
+    #[command(
+        after_help = "Examples:\n  aplysia adapt-bench --out bench --seeds 1 --severities 3 --test-images 200 --parts shifts\n  \
                       aplysia adapt-bench model.blob --out bench --seeds 2 --severities 3 --validation\n\n\
                       The streams are drawn from the validation images, so that no test image is ever \
-                      learned from.")]
+                      learned from."
+    )]
     AdaptBench(adapt_bench::AdaptBenchArgs),
     /// Evidence from many searches and trainings, by one command; can be resumed.
     #[command(subcommand)]

@@ -133,7 +133,7 @@ fn emulate(args: &EmulateArgs, stop: &AtomicBool) -> Result<Outcome> {
         ensure!(server.is_running(), "the emulator has ended by itself");
         thread::sleep(POLL);
     }
-    Ok(Outcome::Cancelled)
+    Ok(Outcome::Done)
 }
 
 /// One inference of a mid-grey ramp on the device and on the host.

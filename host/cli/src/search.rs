@@ -196,6 +196,8 @@ pub(crate) fn config<S: Searched>(
     let strategy = args.strategy;
     let is_learned = strategy.is_learned();
     let training = args.recipe.settings()?;
+    // Before there is a folder.
+    training.check()?;
     let settings = Settings {
         images: args.images.min(data.splits.train.len()),
         feedback_scale: args.feedback_scale,

@@ -81,7 +81,7 @@ impl TrainConfig {
     ///
     /// # Errors
     /// [`LearnError::Config`] names the first setting out of its range.
-    pub(crate) fn check(&self) -> Result<(), LearnError> {
+    pub fn check(&self) -> Result<(), LearnError> {
         self.rules.iter().try_for_each(|(&rule, o)| o.check(rule))?;
         self.local.check()?;
         let unit = 0.0..=1.0;

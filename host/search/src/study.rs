@@ -80,7 +80,7 @@ impl<S: Space> StudyConfig<S> {
             ),
             (
                 budgets.is_sorted_by(|a, b| a < b),
-                "halving.budgets must ascend strictly",
+                "halving.budgets, the rungs, must ascend strictly",
             ),
             (self.halving.eta >= 2, "halving.eta must be at least 2"),
             (

@@ -46,8 +46,9 @@ pub(super) const NONE: &str = "float, none";
 /// What unlabelled learning on the device is held against.
 pub(super) const REESTIMATED: &str = "float batch norm re-estimated";
 
-/// Least share of images on which the run and the blob agree, if one was exported from the other.
-const AGREEING_PCT: usize = 95;
+/// Share of images on which the run and the blob may differ though one was exported from the other, and as many more.
+const DIFFERING_PCT: usize = 5;
+const DIFFERING: usize = 5;
 
 /// The float network.
 pub(super) struct FloatRun {
@@ -85,11 +86,11 @@ impl FloatRun {
         )?;
         let there = aplysia_live::evaluate(model, images)?;
         let pairs = here.predictions.iter().zip(&there.predictions);
-        let (n_equal, n) = (pairs.filter(|(a, b)| a == b).count(), clean.len());
+        let (n_differing, n) = (pairs.filter(|(a, b)| a != b).count(), clean.len());
         ensure!(
-            100 * n_equal >= AGREEING_PCT * n,
-            "run and blob agree on {n_equal} of {n} images, below {AGREEING_PCT} %: give the run that the \
-             blob was exported from"
+            n_differing <= DIFFERING + DIFFERING_PCT * n / 100,
+            "run and blob differ on {n_differing} of {n} images, which is too many: give the run that the blob \
+             was exported from"
         );
         Ok(float)
     }

@@ -30,7 +30,7 @@ pub(crate) struct AdaptBenchArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// Folder to write: one file of finished lines per part, summary.json, README.md.
-    #[arg(long, value_name = "DIR", default_value = "models/adapt")]
+    #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Seeds per corruption and severity: 1, 2, ...
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..))]

@@ -258,7 +258,9 @@ pub(super) fn name(args: &SearchArgs) -> Result<String> {
     } else if NAMES.contains(&args.space.as_str()) {
         return Ok(args.space.clone());
     } else {
-        Some(read_toml(Path::new(&args.space))?)
+        let names = NAMES.join(", ");
+        let bounds = read_toml(Path::new(&args.space));
+        Some(bounds.with_context(|| format!("--space takes {names} or a file with bounds"))?)
     };
     Ok(table.as_ref().map_or(NAMES[0], name_of).to_string())
 }

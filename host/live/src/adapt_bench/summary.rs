@@ -191,8 +191,9 @@ pub fn markdown(rows: &[Row], replayed: &[Replayed]) -> String {
     text += "\n";
     for row in rows {
         let _ = write!(text, "| {} |", row.method);
-        for pct in &row.shifted_pct {
-            let _ = write!(text, " {pct:.2} |");
+        // A shorter stream has fewer.
+        for i in 0..CHECKPOINTS.len() {
+            let _ = write!(text, " {} |", or_dash(row.shifted_pct.get(i).copied()));
         }
         let (spread, recovered) = (or_dash(row.spread_pct), row.recovered_pct);
         let _ = write!(text, " {spread} | {recovered:.1} % |");
