@@ -15,7 +15,9 @@ use std::time::Duration;
 
 /// A pair: the end that the board holds, and the name of the port.
 fn pair() -> (File, PathBuf) {
-    let board = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    // No program that another test starts holds it open.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let board = openpt(flags).unwrap();
     grantpt(&board).unwrap();
     unlockpt(&board).unwrap();
     let name = ptsname(&board, vec![]).unwrap();
