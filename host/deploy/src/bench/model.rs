@@ -216,15 +216,15 @@ impl Builder {
         }
     }
 
+    /// Constants of the last layer, if it has any.
+    fn last(&mut self) -> Option<&mut WeightedLayer> {
+        self.net.layers.last_mut()?.constants.as_mut()
+    }
+
     /// Gives the last layer the weights that `weight` has for a channel and a place in its filter (of a depthwise
     /// convolution, for both in some other order), and factors with which even the largest sums differ.
     pub(super) fn weigh(&mut self, weight: impl Fn([usize; 2]) -> i8) {
-        let last = self
-            .net
-            .layers
-            .last_mut()
-            .and_then(|l| l.constants.as_mut());
-        let Some(constants) = last else { return };
+        let Some(constants) = self.last() else { return };
         let run = (constants.weights.len() / constants.bias.len().max(1)).max(1);
         for (i, w) in constants.weights.iter_mut().enumerate() {
             *w = weight([i / run, i % run]);
@@ -249,12 +249,7 @@ impl Builder {
 
     /// Filters of zeros for `channels` of the last layer, no depthwise convolution, each with its bias.
     pub(super) fn kill(&mut self, channels: impl Iterator<Item = (usize, i32)>) {
-        let last = self
-            .net
-            .layers
-            .last_mut()
-            .and_then(|l| l.constants.as_mut());
-        let Some(constants) = last else { return };
+        let Some(constants) = self.last() else { return };
         let fan_in = constants.weights.len() / constants.bias.len().max(1);
         for (o, bias) in channels {
             constants.weights[o * fan_in..][..fan_in].fill(0);
