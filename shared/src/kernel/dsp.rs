@@ -41,7 +41,7 @@ pub(crate) use columns::Columns;
 pub use columns::Rows;
 pub use conv2d::{Packed, packed_conv2d_s8};
 pub(crate) use depthwise::{Cut, Narrow};
-pub use depthwise::{depthwise_conv2d_over_s8, depthwise_conv2d_s8};
+pub use depthwise::{Outputs, Shared, depthwise_conv2d_over_s8, depthwise_conv2d_s8};
 pub use fully_connected::fully_connected_s8;
 pub use jobs::{Batch, Lines, Slice, Strip, Weights, Windows};
 pub use paired::paired_conv2d_s8;

@@ -28,7 +28,9 @@ mod macros;
 #[macro_use]
 mod taps;
 mod bytes;
+mod constants;
 mod elements;
+mod lines;
 mod rows;
 mod slices;
 #[macro_use]
@@ -36,6 +38,8 @@ mod matrix;
 #[macro_use]
 mod vector;
 mod parts;
+mod turns;
+mod weights;
 
 impl Simd for Armv7em {
     #[inline(always)]

@@ -3,7 +3,7 @@
 mod cut;
 mod narrow;
 
-use super::packing::{BLOCK, Epilogue, Reach, are_exact, block_channels};
+use super::packing::{BLOCK, Epilogue, Reach};
 use super::{Slice, Slices, Strip, div_ceil, limit};
 use crate::kernel::{Dst, Over, Src, Weighted, generic};
 use crate::layer::Window;
@@ -90,19 +90,16 @@ fn weights<S: Slices>(
     (plan, taps, reach): (&S::Taps, &mut [u32], Reach),
     first: usize,
     constants: &Weighted<'_>,
-    [src_zero, dst_zero]: [i32; 2],
+    zero_points: [i32; 2],
 ) -> Option<()> {
     let sums = S::taps(constants.weights.get(first..)?, plan, taps);
-    let channels = block_channels(&constants.requant, sums, first, src_zero)?;
-    if !are_exact(&channels, reach) {
-        return None;
-    }
-    *epilogue = Epilogue {
-        // One accumulator per channel here: no pairs.
-        bias: channels.map(|channel| channel.bias),
-        ..Epilogue::of(&channels, dst_zero, reach)
-    };
-    Some(())
+    S::constants(
+        epilogue,
+        &constants.requant,
+        (first, sums),
+        zero_points,
+        reach,
+    )
 }
 
 impl Cut {
@@ -115,11 +112,12 @@ impl Cut {
         let mut scratch = heapless::Vec::<u32, WORDS>::new();
         let n_taps = self.windows.taps_len();
         let weights_of = self.weights(src.c.max(BLOCK));
-        let (plan, mut epilogue) = (weights_of.into(), Epilogue::default());
+        let plan = S::Taps::from(weights_of);
         let reach = self.reach();
         let padding = S::padding(src.zero_point);
         let zero_points = [src.zero_point, dst.zero_point];
         let [h, w] = self.turn([dst.h, dst.w]);
+        let from = self.turn([src.h, src.w]);
         let strips = h.div_ceil(self.rows.get());
         for piece in self.pieces(w) {
             for strip in 0..strips {
@@ -127,31 +125,25 @@ impl Cut {
                 let rows = self.rows.get().min(h - top);
                 let words = self.lines(rows) * self.line;
                 scratch.truncate(n_taps);
-                if scratch.resize(n_taps + words, padding).is_err() {
+                if !S::lengthen(&mut scratch, n_taps + words, padding) {
                     return false;
                 }
                 let Some((taps, pixels)) = scratch.split_at_mut_checked(n_taps) else {
                     return false;
                 };
-                let lines = S::Spread::from(self.inside(src, [top, rows], piece, 0));
-                let outputs = Outputs::<S>::new(self, dst, [piece, top, rows]);
-                // Where the channels are no multiple of 4, the last slice repeats some of the one before.
-                for slice in 0..src.c.div_ceil(BLOCK) {
-                    let first = (slice * BLOCK).min(src.c.saturating_sub(BLOCK));
-                    let weights_of = (&plan, &mut *taps, reach);
-                    let exact =
-                        weights::<S>(&mut epilogue, weights_of, first, constants, zero_points);
-                    if exact.is_none() {
-                        return false;
-                    }
-                    let data = src.data.get(first..).unwrap_or_default();
-                    S::spread_lines(data, &lines, pixels);
-                    let slice = Slice {
-                        pixels,
-                        taps,
-                        epilogue: &epilogue,
-                    };
-                    outputs.write(dst, &slice, first);
+                let lines = self.spread::<S>(src, [top, rows], piece, 0);
+                let outputs = Outputs::<S>::new(self, dst, from, [piece, top, rows]);
+                let all = Shared::<S> {
+                    taps: &plan,
+                    lines: &lines,
+                    outputs: &outputs,
+                    constants,
+                    channels: src.c,
+                    zero_points,
+                    reach,
+                };
+                if S::slices(&all, taps, pixels, Some(src.data), dst.data).is_some() {
+                    return false;
                 }
             }
         }
@@ -164,18 +156,34 @@ impl Cut {
     fn run_over<S: Slices>(&self, image: &mut Over<'_>, constants: &Weighted<'_>) -> Option<usize> {
         let mut scratch = heapless::Vec::<u32, WORDS>::new();
         let n_taps = self.windows.taps_len();
-        let (plan, mut epilogue) = (self.weights(image.c).into(), Epilogue::default());
+        let plan = S::Taps::from(self.weights(image.c));
         let reach = self.reach();
         let zero_points = image.zero_points;
         let padding = S::padding(zero_points[0]);
         let [h, w] = self.turn(image.to);
+        let from = self.turn(image.from);
         let phases = self.dilation[1].get().min(w);
         let strips = h.div_ceil(self.rows.get());
-        // A strip that is all of the image is the same for every block.
-        let stays = phases == 1 && strips == 1;
-        let (mut spread, mut outputs) = (None, None);
+        if phases == 1 && strips == 1 {
+            // A strip that is all of the image is the same for every block.
+            S::lengthen(&mut scratch, n_taps + self.lines(h) * self.line, padding);
+            let Some((taps, pixels)) = scratch.split_at_mut_checked(n_taps) else {
+                return Some(0);
+            };
+            let all = Shared::<S> {
+                taps: &plan,
+                lines: &self.spread::<S>(&image.src(), [0, h], 0, 0),
+                outputs: &Outputs::new(self, &image.dst(), from, [0, 0, h]),
+                constants,
+                channels: image.c,
+                zero_points,
+                reach,
+            };
+            return S::slices(&all, taps, pixels, None, image.data);
+        }
+        let mut epilogue = Epilogue::default();
         // They fit, as `Cut::rows` says; so do the pixels.
-        scratch.resize(n_taps, padding).unwrap_or_default();
+        S::lengthen(&mut scratch, n_taps, padding);
         for first in (0..image.c).step_by(BLOCK) {
             let taps = scratch.get_mut(..n_taps).unwrap_or_default();
             let weights_of = (&plan, taps, reach);
@@ -191,9 +199,8 @@ impl Cut {
                 // Its padding is there from the block before.
                 if strips > 1 || first == 0 {
                     scratch.truncate(n_taps + n_kept * self.line);
-                    scratch
-                        .resize(n_taps + self.lines(rows) * self.line, padding)
-                        .unwrap_or_default();
+                    let words = n_taps + self.lines(rows) * self.line;
+                    S::lengthen(&mut scratch, words, padding);
                 }
                 let Some((taps, pixels)) = scratch.split_at_mut_checked(n_taps) else {
                     return Some(first);
@@ -201,24 +208,34 @@ impl Cut {
                 let src = image.src();
                 let data = src.data.get(first..).unwrap_or_default();
                 for phase in 0..phases {
-                    let inside = || self.inside(&src, [top, rows], phase, n_kept).into();
-                    let lines: &S::Spread = kept(&mut spread, stays, inside);
-                    S::spread_lines(data, lines, pixels);
+                    let lines = self.spread::<S>(&src, [top, rows], phase, n_kept);
+                    S::spread_lines(data, &lines, pixels);
                 }
                 let slice = Slice {
                     pixels,
                     taps,
                     epilogue: &epilogue,
                 };
-                let mut dst = image.dst();
+                let dst = image.dst();
                 for phase in 0..phases {
-                    let new = || Outputs::<S>::new(self, &dst, [phase, top, rows]);
-                    let outputs = kept(&mut outputs, stays, new);
-                    outputs.write(&mut dst, &slice, first);
+                    let outputs = Outputs::<S>::new(self, &dst, from, [phase, top, rows]);
+                    outputs.write(dst.data, &slice, first);
                 }
             }
         }
         None
+    }
+
+    /// [`Cut::inside`] as the instruction set takes it.
+    #[inline(never)]
+    fn spread<S: Slices>(
+        &self,
+        src: &Src<'_>,
+        rows: [usize; 2],
+        first: usize,
+        kept: usize,
+    ) -> S::Spread {
+        self.inside(src, rows, first, kept).into()
     }
 
     /// Moves the rows that the next strip reads as well to its start and gives their number.
@@ -236,8 +253,72 @@ impl Cut {
     }
 }
 
+/// What all slices of a strip share.
+pub struct Shared<'a, S: Slices> {
+    pub(super) taps: &'a S::Taps,
+    pub(super) lines: &'a S::Spread,
+    pub(super) outputs: &'a Outputs<S>,
+    pub(super) constants: &'a Weighted<'a>,
+    channels: usize,
+    pub(super) zero_points: [i32; 2],
+    pub(super) reach: Reach,
+}
+
+impl<S: Slices> Shared<'_, S> {
+    /// First channels of the slices: where the channels are no multiple of 4, the last slice repeats some of the one
+    /// before.
+    #[inline(always)]
+    pub(super) fn firsts(&self) -> impl Iterator<Item = usize> + use<S> {
+        let last = self.last();
+        (0..self.channels.div_ceil(BLOCK)).map(move |slice| (slice * BLOCK).min(last))
+    }
+
+    /// The last of them.
+    #[inline(always)]
+    pub(super) fn last(&self) -> usize {
+        self.channels.saturating_sub(BLOCK)
+    }
+
+    /// [`Slices::slices`] of all instruction sets.
+    #[inline(always)]
+    pub(super) fn run(
+        &self,
+        taps: &mut [u32],
+        pixels: &mut [u32],
+        src: Option<&[i8]>,
+        out: &mut [i8],
+    ) -> Option<usize> {
+        let mut epilogue = Epilogue::default();
+        let &Self {
+            taps: plan,
+            lines,
+            outputs,
+            constants,
+            zero_points,
+            reach,
+            ..
+        } = self;
+        for first in self.firsts() {
+            let weights_of = (plan, &mut *taps, reach);
+            let exact = weights::<S>(&mut epilogue, weights_of, first, constants, zero_points);
+            if exact.is_none() {
+                return Some(first);
+            }
+            let data = src.unwrap_or(out).get(first..).unwrap_or_default();
+            S::spread_lines(data, lines, pixels);
+            let slice = Slice {
+                pixels,
+                taps,
+                epilogue: &epilogue,
+            };
+            outputs.write(out, &slice, first);
+        }
+        None
+    }
+}
+
 /// The outputs of one phase of columns of a strip, or of a piece of it, for slice after slice.
-struct Outputs<S: Slices> {
+pub struct Outputs<S: Slices> {
     /// A phase of rows.
     strip: S::Rows,
     /// One with a row less, if there is any.
@@ -251,55 +332,67 @@ struct Outputs<S: Slices> {
 }
 
 impl<S: Slices> Outputs<S> {
-    /// From output column `first` on, in `rows` output rows from `top` on of `dst`.
+    /// From output column `first` on, in `rows` output rows from `top` on of `dst`; `from` is the input's size, turned.
     #[inline(never)]
-    fn new(cut: &Cut, dst: &Dst<'_>, [first, top, rows]: [usize; 3]) -> Self {
+    fn new(cut: &Cut, dst: &Dst<'_>, from: [usize; 2], [first, top, rows]: [usize; 3]) -> Self {
         let [down, right] = cut.dilation;
         let [_, w] = cut.turn([dst.h, dst.w]);
         let [line, step] = cut.turn([dst.w * dst.c, dst.c]);
+        let n = cut.outputs(w, first);
+        let padding = cut.padding(0, from[0], [top, rows]);
+        let [_, padding_right] = cut.padding(1, from[1], [first, n]);
         let strip = |n_rows: usize| {
             S::Rows::from(Strip {
                 pitch: down.get() * cut.line,
                 windows: cut.windows,
-                n: [n_rows, cut.outputs(w, first)],
+                n: [n_rows, n],
                 step: [down.get() * line, right.get() * step],
+                padding,
+                padding_right,
             })
         };
         let (each, rest) = (rows / down, rows % down);
         let whole = if rest > 0 { rest } else { down.get() };
         let phases = down.get().min(rows);
-        Self {
+        let mut outputs = Self {
             strip: strip(div_ceil(rows, down)),
-            fewer: (whole < phases).then(|| strip(each)),
+            fewer: None,
             phases: [phases, whole],
             words: [cut.before(first), cut.line],
             out: [top * line + first * step, line],
+        };
+        if whole < phases {
+            outputs.fewer = Some(strip(each));
+        }
+        outputs
+    }
+
+    /// Calls `run` with the strip of each phase of rows, its first word and its first output.
+    #[cfg(dsp)]
+    #[inline(always)]
+    pub(super) fn each(&self, mut run: impl FnMut(&S::Rows, usize, usize)) {
+        let ([phases, whole], [word, words], [value, values]) = (self.phases, self.words, self.out);
+        run(&self.strip, word, value);
+        for row in 1..phases {
+            let short = self.fewer.as_ref().filter(|_| row >= whole);
+            let strip = short.unwrap_or(&self.strip);
+            run(strip, word + row * words, value + row * values);
         }
     }
 
     /// Those of the four channels from `first` on.
+    // As `each`, in one place.
     #[inline(always)]
-    fn write(&self, dst: &mut Dst<'_>, slice: &Slice<'_>, first: usize) {
+    fn write(&self, out: &mut [i8], slice: &Slice<'_>, first: usize) {
         let [phases, whole] = self.phases;
-        let mut phase = |strip: &S::Rows, row: usize| {
+        for row in 0..phases {
+            let short = self.fewer.as_ref().filter(|_| row >= whole);
             let from = self.words[0] + row * self.words[1];
             let to = self.out[0] + row * self.out[1] + first;
             let pixels = slice.pixels.get(from..).unwrap_or_default();
             let slice = Slice { pixels, ..*slice };
-            S::rows(strip, &slice, dst.data.get_mut(to..).unwrap_or_default());
-        };
-        phase(&self.strip, 0);
-        for row in 1..phases {
-            let short = self.fewer.as_ref().filter(|_| row >= whole);
-            phase(short.unwrap_or(&self.strip), row);
+            let out = out.get_mut(to..).unwrap_or_default();
+            S::rows(short.unwrap_or(&self.strip), &slice, out);
         }
     }
-}
-
-/// What was made before, or, unless it `stays`, is made anew.
-fn kept<T>(before: &mut Option<T>, stays: bool, make: impl FnOnce() -> T) -> &T {
-    if !stays {
-        *before = None;
-    }
-    before.get_or_insert_with(make)
 }

@@ -35,6 +35,10 @@ pub struct Strip {
     pub n: [usize; 2],
     /// Bytes from one output row, and from one output pixel, to the next.
     pub step: [usize; 2],
+    /// Whether the first row of pixels, and the last one, is padding.
+    pub padding: [bool; 2],
+    /// Whether the last column of pixels that outputs read is.
+    pub padding_right: bool,
 }
 
 /// What the outputs of four channels are computed from.

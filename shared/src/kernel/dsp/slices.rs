@@ -4,8 +4,9 @@
 
 use core::num::NonZeroUsize;
 
-use super::packing::BLOCK;
-use super::{Lines, Simd, Slice, Strip, Weights, Windows, div_ceil, halves, word};
+use super::packing::{BLOCK, Epilogue, Reach, are_exact, block_channels};
+use super::{Lines, Shared, Simd, Slice, Strip, Weights, Windows, div_ceil, halves, word};
+use crate::quant::Requant;
 
 /// Most pairs of pixels of a row that an instruction set has to take at a time.
 pub(crate) const MAX_PAIRS: usize = 6;
@@ -37,10 +38,38 @@ pub trait Slices: Simd {
         0
     }
 
+    /// Appends a word until there are `len`; false, and nothing done, if there is no room for all.
+    #[inline]
+    fn lengthen<const N: usize>(to: &mut heapless::Vec<u32, N>, len: usize, word: u32) -> bool {
+        to.resize(len.max(to.len()), word).is_ok()
+    }
+
     /// Four weights of each tap in at most [`taps_len`](Windows::taps_len) words, which are padding or what
     /// this wrote before. Gives their sums where the zero point stays in the pixels, so that it has to be
     /// taken off the bias.
     fn taps(weights: &[u8], taps: &Self::Taps, to: &mut [u32]) -> [i32; BLOCK];
+
+    /// Bias and requantization of the four channels from the first on, whose weights have these sums, between tensors
+    /// of these zero points; none if they are not all there, or the fast kernels would not be exact.
+    #[inline(always)]
+    fn constants(
+        to: &mut Epilogue,
+        requant: &Requant<'_>,
+        (first, sums): (usize, [i32; BLOCK]),
+        [src_zero, dst_zero]: [i32; 2],
+        reach: Reach,
+    ) -> Option<()> {
+        let channels = block_channels(requant, sums, first, src_zero)?;
+        if !are_exact(&channels, reach) {
+            return None;
+        }
+        *to = Epilogue {
+            // One accumulator per channel here: no pairs.
+            bias: channels.map(|channel| channel.bias),
+            ..Epilogue::of(&channels, dst_zero, reach)
+        };
+        Some(())
+    }
 
     /// The pixels of `lines`, row by row, between padding. Slices that are too short give a wrong result.
     fn spread_lines(src: &[i8], lines: &Self::Spread, to: &mut [u32]);
@@ -48,6 +77,21 @@ pub trait Slices: Simd {
     /// Rows of outputs into `out[y·step[0] + x·step[1] + channel]`, limited to i8. Slices that are too short
     /// give a wrong result.
     fn rows(strip: &Self::Rows, slice: &Slice<'_>, out: &mut [i8]);
+
+    /// All slices of a strip, one after the other: weights, constants, pixels of `src`, or of what they overwrite, and
+    /// the outputs of each, to `out`. If the fast kernels would not be exact for one of them, its first channel, with
+    /// nothing written for it.
+    // One for both ways.
+    #[inline(never)]
+    fn slices(
+        all: &Shared<'_, Self>,
+        taps: &mut [u32],
+        pixels: &mut [u32],
+        src: Option<&[i8]>,
+        out: &mut [i8],
+    ) -> Option<usize> {
+        all.run(taps, pixels, src, out)
+    }
 }
 
 /// [`Slices::taps`] in the form that no instruction set has of its own.

@@ -140,3 +140,39 @@ pub(super) unsafe extern "C" fn copy(from: *const i8, to: *mut i8, n: usize) {
         "bx lr",
     )
 }
+
+/// `n` times a word.
+///
+/// # Safety
+/// `to` takes `n` words and is aligned to 4.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn fill(to: *mut u32, n: usize, word: u32) {
+    naked_asm!(
+        processor!(),
+        "push {{r4-r9}}",
+        "mov r3, r2",
+        "mov r4, r2",
+        "mov r5, r2",
+        "mov r6, r2",
+        "mov r7, r2",
+        "mov r8, r2",
+        "mov r9, r2",
+        "subs r1, r1, #16",
+        "blo 2f",
+        "1:",
+        "stm r0!, {{r2-r9}}",
+        "stm r0!, {{r2-r9}}",
+        "subs r1, r1, #16",
+        "bhs 1b",
+        "2:",
+        "adds r1, r1, #16",
+        "beq 4f",
+        "3:",
+        "str r2, [r0], #4",
+        "subs r1, r1, #1",
+        "bne 3b",
+        "4:",
+        "pop {{r4-r9}}",
+        "bx lr",
+    )
+}

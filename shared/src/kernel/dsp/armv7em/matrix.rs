@@ -162,7 +162,7 @@ pub(super) unsafe extern "C" fn gemm(job: &Gemm) {
         "asr r6, r6, #8",
         "asr r7, r7, #8",
         requantize!(
-            "r8" "r8" "r9" "r9" "r10" "r10" "r11" "r11",
+            ["r8" "r8" "r9" "r9" "r10" "r10" "r11" "r11"],
             "ldm r12!, {{r8-r11, lr}}", "lr"
         ),
         "ldrd r8, r9, [sp, #20]",

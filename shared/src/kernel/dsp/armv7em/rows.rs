@@ -1,45 +1,15 @@
-//! Rows of depthwise convolutions, two output pixels of four channels at a time. It owns this code only
+//! Rows of depthwise convolutions, two output pixels of four channels at a time. It owns the way over the outputs
 //! and must not know layers.
 
-use core::arch::naked_asm;
 use core::num::NonZeroUsize;
 
-use crate::kernel::dsp::packing::{BLOCK, Epilogue};
+use super::turns::{
+    Constants, Job, Kernel, PAIR_BYTES, PAIR_CODE_BYTES, down_3_1, down_3_2, kernel_3_1,
+    kernel_3_2, kernel_5_1, kernel_5_2, kernel_any, without, without_third,
+};
+use crate::kernel::dsp::packing::BLOCK;
 use crate::kernel::dsp::slices::MAX_PAIRS;
 use crate::kernel::dsp::{Slice, Strip, div_ceil};
-
-/// What a [`Kernel`] works on; it loads the fields in this order.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Job {
-    /// From the first output of a pair to the second, 0 for one output.
-    step: usize,
-    /// Rows of outputs.
-    rows: usize,
-    /// Bytes from the end of one row's pairs to the first pair of the next row; this and what follows modulo
-    /// 2^32.
-    next: usize,
-    /// Bytes from the end of one row's pairs to the end of the next row's.
-    row_bytes: usize,
-    /// Bytes from the end of one row's outputs to the first output of the next row.
-    next_out: usize,
-    /// Bytes of a row's pairs.
-    pairs_bytes: usize,
-    /// From one row of pixels to the next; in `kernel_any` from behind a part of a row to the next one.
-    pitch_bytes: usize,
-    /// For `kernel_any`: bytes from where a part would follow the last one to the next pair of outputs, bytes of code
-    /// for pairs of pixels that a part has none for, and bytes of all weights.
-    streamed: [usize; 3],
-}
-
-type Kernel = unsafe extern "C" fn(&Job, *const u32, &Constants, *mut i8);
-
-/// What is the same for all outputs of a slice.
-#[repr(C)]
-struct Constants {
-    taps: *const u32,
-    epilogue: *const Epilogue,
-}
 
 /// Part of a strip: its first pixels, in bytes, and its first output.
 #[derive(Clone, Copy)]
@@ -57,7 +27,7 @@ struct Part {
 /// time if there is a kernel for that, else each is written over what is computed beside it.
 #[derive(Clone, Copy)]
 pub struct Rows {
-    parts: [Option<Part>; 3],
+    parts: [Option<Part>; 2],
     /// Words of pixels and outputs that are there at least; more than there can be where no kernel fits.
     least: [usize; 2],
     /// Words of weights.
@@ -90,7 +60,7 @@ impl From<Strip> for Rows {
                 }
             };
         let none = Self {
-            parts: [None; 3],
+            parts: [None; 2],
             least: [usize::MAX; 2],
             taps: strip.windows.taps_len(),
         };
@@ -103,29 +73,38 @@ impl From<Strip> for Rows {
         // Bytes from the pixels of one pair of outputs to those of the next.
         let beside = PAIR_BYTES * stride;
         let pairs_bytes = even / 2 * beside;
-        let job = Job {
-            step,
-            rows: n_rows,
-            next: row_bytes.wrapping_sub(pairs_bytes),
-            row_bytes,
-            next_out: line.wrapping_sub(even * step),
-            pairs_bytes,
-            pitch_bytes,
-            streamed: [
+        let special = match strip.windows.square() {
+            Some([3, _]) => without(strip.padding, n_rows, stride),
+            _ => [
                 beside.wrapping_sub(behind),
                 skip,
                 2 * PAIR_BYTES * rows * pairs,
             ],
         };
-        let part = |kernel, job, row: usize, x: usize| Part {
+        let job = Job {
+            step,
+            more_rows: last_row,
+            next: row_bytes.wrapping_sub(pairs_bytes),
+            row_bytes,
+            next_out: line.wrapping_sub(even * step),
+            pairs_bytes,
+            pitch_bytes,
+            special,
+        };
+        let two = (even > 0).then_some(Part {
             kernel,
             job,
-            pixels: row * row_bytes + x / 2 * beside,
-            out: row * line + x * step,
+            pixels: 0,
+            out: 0,
+        });
+        let of_last = |kernel, job| Part {
+            kernel,
+            job,
+            pixels: last / 2 * beside,
+            out: last * step,
         };
-        let two = (even > 0).then(|| part(kernel, job, 0, 0));
         let below = match down.filter(|_| n_rows >= 2) {
-            _ if n % 2 == 0 => [None; 2],
+            _ if n % 2 == 0 => None,
             None => {
                 let job = Job {
                     step: 0,
@@ -134,23 +113,24 @@ impl From<Strip> for Rows {
                     pairs_bytes: beside,
                     ..job
                 };
-                [Some(part(kernel, job, 0, last)), None]
+                Some(of_last(kernel, job))
             }
             Some(down) => {
-                // One row of pairs below each other.
-                let job = |rows: usize| Job {
+                // One row of pairs below each other; of an odd number the last pair, again one, begins a row earlier.
+                let job = Job {
                     step: line,
-                    rows: 1,
-                    pairs_bytes: rows * row_bytes,
+                    more_rows: n_rows % 2,
+                    next: row_bytes.wrapping_neg(),
+                    next_out: line.wrapping_neg(),
+                    pairs_bytes: (n_rows - n_rows % 2) * row_bytes,
+                    special: without_third(strip.padding_right, stride),
                     ..job
                 };
-                let even_rows = n_rows - n_rows % 2;
-                let odd = (n_rows % 2 == 1).then(|| part(down, job(2), n_rows - 2, last));
-                [Some(part(down, job(even_rows), 0, last)), odd]
+                Some(of_last(down, job))
             }
         };
         Self {
-            parts: [two, below[0], below[1]],
+            parts: [two, below],
             least: [
                 (last_row * stride_down + rows.saturating_sub(1)) * strip.pitch
                     + BLOCK * (last / 2 * stride + pairs),
@@ -162,205 +142,37 @@ impl From<Strip> for Rows {
 }
 
 impl Rows {
+    /// Whether so many words of pixels and of weights, and values, are enough.
+    #[inline(always)]
+    pub(super) fn fit(&self, pixels: usize, taps: usize, out: usize) -> bool {
+        pixels >= self.least[0] && out >= self.least[1] && taps >= self.taps
+    }
+
     /// All outputs of a slice, if it fits.
     #[inline(always)]
     pub(super) fn run(&self, slice: &Slice<'_>, out: &mut [i8]) {
-        if slice.pixels.len() < self.least[0]
-            || out.len() < self.least[1]
-            || slice.taps.len() < self.taps
-        {
-            return;
+        if self.fit(slice.pixels.len(), slice.taps.len(), out.len()) {
+            let constants = Constants {
+                taps: slice.taps.as_ptr(),
+                epilogue: slice.epilogue,
+            };
+            // SAFETY: it fits.
+            unsafe { self.write(slice.pixels.as_ptr(), &constants, out.as_mut_ptr()) }
         }
-        let (pixels, out) = (slice.pixels.as_ptr(), out.as_mut_ptr());
-        let constants = Constants {
-            taps: slice.taps.as_ptr(),
-            epilogue: slice.epilogue,
-        };
+    }
+
+    /// All outputs of a slice.
+    ///
+    /// # Safety
+    /// What [`Rows::fit`] asks for is readable, and `out` writable; words are aligned to 4.
+    #[inline(always)]
+    pub(super) unsafe fn write(&self, pixels: *const u32, constants: &Constants, out: *mut i8) {
         for part in self.parts.iter().flatten() {
             let pixels = pixels.wrapping_byte_add(part.pixels);
             // SAFETY: `least` covers the windows of all outputs, and these are among them. The counts of
             // `kernel_any` are `From<Strip>`'s, of a window that `Cut` gave: at least one row and one pair, and
             // of several rows no more than `MAX_PAIRS`, so that each of them is one part.
-            unsafe { (part.kernel)(&part.job, pixels, &constants, out.wrapping_add(part.out)) }
+            unsafe { (part.kernel)(&part.job, pixels, constants, out.wrapping_add(part.out)) }
         }
     }
 }
-
-/// Bytes of a pair of pixels of four channels.
-const PAIR_BYTES: usize = 16;
-/// Bytes of code for one, on which [`kernel_any`] counts.
-const PAIR_CODE_BYTES: usize = 56;
-
-/// Outputs, two at a time, the first one in `$first` on: `$rows` are the windows' rows with a [`down`] between
-/// them, behind which lr points to the next pair of outputs. `$enter`, which may change r4 to r11, leaves the stack
-/// `$frame` bytes less 52 deeper; `$walks` is what the rows have in r12.
-macro_rules! kernel {
-    ($name:ident, $rows:expr, [$first:literal, $second:literal],
-        [$enter:expr, $walks:literal, $frame:literal]) => {
-        /// # Safety
-        /// In each of the `rows`, at least one, for each pair of outputs in `pairs_bytes`, at least one, the
-        /// pairs of both windows' pixels are readable with rows `pitch_bytes` apart, `out` takes four bytes at
-        /// either output; `constants` are readable, with all of the window's weights; `pixels` is aligned to 4.
-        /// In `kernel_any` `pitch_bytes` lie between parts of rows, see [`Job::streamed`]: those are
-        /// `PAIR_CODE_BYTES` for each pair fewer than `MAX_PAIRS` that a part has, of at least one, and a
-        /// positive multiple of the bytes of a part's weights.
-        #[unsafe(naked)]
-        unsafe extern "C" fn $name(
-            job: &Job,
-            pixels: *const u32,
-            constants: &Constants,
-            out: *mut i8,
-        ) {
-            naked_asm!(
-                processor!(),
-                "push {{r4-r11, lr}}",
-                "mov lr, r1",
-                "mov r12, r3",
-                "ldrd r1, r2, [r2]",
-                $enter,
-                // The end of a row's pixels, outputs, then the job.
-                "mov r4, r12",
-                "ldm r0, {{r5-r11}}",
-                "add r3, lr, r10",
-                "push {{r3-r9}}",
-                // Biases, rows of pixels or weights, constants.
-                "ldm r2!, {{r4-r7}}",
-                concat!("mov r8, ", $walks),
-                "mov r9, r2",
-                "push {{r4-r9}}",
-                "1:",
-                "ldm sp, {{r0-r3, r12}}",
-                $rows,
-                "ldr r12, [sp, #20]",
-                requantize!(
-                    "r8" "r9" "r10" "r11" "r8" "r9" "r10" "r11",
-                    "ldm r12, {{r8-r12}}", "r12"
-                ),
-                "ldrd r8, r9, [sp, #28]",
-                "bfi r4, r5, #8, #8",
-                "bfi r0, r1, #8, #8",
-                "bfi r4, r6, #16, #8",
-                "bfi r0, r2, #16, #8",
-                "bfi r4, r7, #24, #8",
-                "bfi r0, r3, #24, #8",
-                concat!("str ", $second, ", [r8, r9]"),
-                concat!("str ", $first, ", [r8]"),
-                "add r8, r8, r9, lsl #1",
-                "str r8, [sp, #28]",
-                "ldr r9, [sp, #24]",
-                "cmp lr, r9",
-                "bne 1b",
-                // The next row.
-                "ldrd r10, r11, [sp, #36]",
-                "subs r10, r10, #1",
-                "beq 2f",
-                "str r10, [sp, #36]",
-                "add lr, lr, r11",
-                "ldrd r10, r11, [sp, #44]",
-                "add r9, r9, r10",
-                "add r8, r8, r11",
-                "strd r9, r8, [sp, #24]",
-                "b 1b",
-                "2:",
-                concat!("add sp, sp, #", $frame),
-                "pop {{r4-r11, pc}}",
-            )
-        }
-    };
-}
-
-kernel!(
-    kernel_3_1,
-    concat!(
-        row_3_1!(begin "0"),
-        down!(),
-        row_3_1!(second "1"),
-        down!(),
-        row_3_1!(last "2")
-    ),
-    ["r0", "r4"],
-    [enter_square!("3"), "r11", "148"]
-);
-kernel!(
-    kernel_3_2,
-    concat!(
-        row_3_2!(begin "0"),
-        down!(),
-        row_3_2!(second "1"),
-        down!(),
-        row_3_2!(last "2")
-    ),
-    ["r4", "r0"],
-    [enter_square!("3"), "r11", "148"]
-);
-kernel!(
-    down_3_1,
-    concat!(
-        same_biases!(),
-        one_row!(first, "0"),
-        down!(),
-        shared_row!("1", "0"),
-        down!(),
-        shared_row!("2", "1"),
-        down!(),
-        one_row!(second, "2"),
-        up!("0"),
-    ),
-    ["r0", "r4"],
-    [enter_square!("3"), "r11", "148"]
-);
-kernel!(
-    down_3_2,
-    concat!(
-        same_biases!(),
-        one_row!(first, "0"),
-        down!(),
-        one_row!(first, "1"),
-        down!(),
-        shared_row!("2", "0"),
-        down!(),
-        one_row!(second, "1"),
-        down!(),
-        one_row!(second, "2"),
-    ),
-    ["r0", "r4"],
-    [enter_square!("3"), "r11", "148"]
-);
-kernel!(
-    kernel_5_1,
-    concat!(
-        row_5_1!(begin "0"),
-        down!(),
-        row_5_1!(second "1"),
-        down!(),
-        row_5_1!(second "2"),
-        down!(),
-        row_5_1!(second "3"),
-        down!(),
-        row_5_1!(last "4")
-    ),
-    ["r0", "r4"],
-    [enter_square!("10"), "r11", "372"]
-);
-kernel!(
-    kernel_5_2,
-    concat!(
-        row_5_2!(begin "0"),
-        down!(),
-        row_5_2!(second "1"),
-        down!(),
-        row_5_2!(second "2"),
-        down!(),
-        row_5_2!(second "3"),
-        down!(),
-        row_5_2!(last "4")
-    ),
-    ["r4", "r0"],
-    [enter_square!("10"), "r11", "372"]
-);
-kernel!(
-    kernel_any,
-    any_row!(),
-    ["r0", "r4"],
-    [enter_any!(), "r1", "68"]
-);

@@ -14,11 +14,11 @@ macro_rules! pixels {
 }
 
 /// Weights of two channels in r10 and r11: `$at` bytes on among those of row `$row`, each of `$bytes`, on the
-/// stack behind the 52 bytes of a loop.
+/// stack behind the 100 bytes of a loop.
 macro_rules! weights {
     ([$row:literal * $bytes:literal] + $at:literal) => {
         concat!(
-            "ldrd r10, r11, [sp, #52+",
+            "ldrd r10, r11, [sp, #100+",
             $row,
             "*",
             $bytes,
@@ -134,7 +134,7 @@ macro_rules! far_5 {
     };
 }
 
-/// Row `$row` for two outputs beside each other; the `last` one leaves lr at the next pair of outputs.
+/// Row `$row` for two outputs beside each other; the `last` one moves lr to the next pair of outputs.
 macro_rules! row_3_1 {
     (@ $second:tt, $row:literal, $x1:tt) => {
         concat!(
@@ -143,7 +143,7 @@ macro_rules! row_3_1 {
         )
     };
     (last $row:literal) => {
-        concat!(row_3_1!(@ second, $row, ["16" !]), up!("1"))
+        row_3_1!(@ second, $row, ["16" !])
     };
     ($second:tt $row:literal) => {
         row_3_1!(@ $second, $row, ["16"])
@@ -157,7 +157,7 @@ macro_rules! row_5_1 {
         )
     };
     (last $row:literal) => {
-        concat!(row_5_1!(@ second, $row, ["16" !], ["16"]), up!("2"))
+        row_5_1!(@ second, $row, ["16" !], ["16"])
     };
     ($second:tt $row:literal) => {
         row_5_1!(@ $second, $row, ["16"], ["32"])
@@ -171,7 +171,7 @@ macro_rules! row_3_2 {
         )
     };
     (last $row:literal) => {
-        concat!(row_3_2!(@ second, $row, ["32" !]), up!("1"))
+        row_3_2!(@ second, $row, ["32" !])
     };
     ($second:tt $row:literal) => {
         row_3_2!(@ $second, $row, ["32"])
@@ -185,7 +185,7 @@ macro_rules! row_5_2 {
         )
     };
     (last $row:literal) => {
-        concat!(row_5_2!(@ second, $row, ["32" !], ["16"]), up!("2"))
+        row_5_2!(@ second, $row, ["32" !], ["16"])
     };
     ($second:tt $row:literal) => {
         row_5_2!(@ $second, $row, ["32"], ["48"])
@@ -193,64 +193,94 @@ macro_rules! row_5_2 {
 }
 
 /// A row of pixels that one of two outputs below each other reads, with its row `$row` of weights, of two
-/// channels.
+/// Pixels that one of two outputs below each other reads, with weights of row `$row`, of two channels.
 macro_rules! one {
-    ($which:tt, $c:tt, $row:tt, [$w0:literal, $w1:literal], [$x0:tt, $x1:tt]) => {
-        concat!(
-            weights!($row + $w0),
-            pixels!($x0),
-            take!("smlad", $which, $c),
-            weights!($row + $w1),
-            pixels!($x1),
-            take!("smlabt", $which, $c),
-        )
+    ($op:literal, $which:tt, $c:tt, $row:tt + $w:literal, $x:literal) => {
+        concat!(weights!($row + $w), pixels!([$x]), take!($op, $which, $c),)
     };
 }
 
-/// A row of pixels that both read: `$first` is the row of weights of the first output, `$second` of the second.
+/// Pixels that both read: `$first` is the row of weights of the first output, `$second` of the second.
 macro_rules! shared {
-    ($first:tt, $second:tt, $c:tt, [$w0:literal, $w1:literal], [$x0:tt, $x1:tt]) => {
+    ($op:literal, $first:tt, $second:tt, $c:tt, $w:literal, $x:literal) => {
         concat!(
-            weights!($first + $w0),
-            pixels!($x0),
-            take!("smlad", first, $c),
-            weights!($second + $w0),
-            take!("smlad", second, $c),
-            weights!($first + $w1),
-            pixels!($x1),
-            take!("smlabt", first, $c),
-            weights!($second + $w1),
-            take!("smlabt", second, $c),
+            one!($op, first, $c, $first + $w, $x),
+            weights!($second + $w),
+            take!($op, second, $c),
         )
     };
 }
 
-/// A row of pixels for one output below another, or for both.
-macro_rules! one_row {
-    ($which:tt, $row:literal) => {
+/// Row `$row` of weights for two outputs below each other, of two channels: lr points to the pixels of the first, r12
+/// to those of the second.
+macro_rules! apart {
+    ($op:literal, $second:tt, $c:tt, $row:tt + $w:literal, $x:literal) => {
         concat!(
-            one!($which, 0, [$row * "32"], ["0", "8"], [["0"], ["16"]]),
-            one!($which, 2, [$row * "32"], ["16", "24"], [["8"], ["24"]])
+            weights!($row + $w),
+            "ldrd r8, r9, [r12, #",
+            $x,
+            "]\n",
+            take!($op, $second, $c),
+            pixels!([$x]),
+            take!($op, first, $c),
+        )
+    };
+}
+
+/// The `near` two pixels of a row, or the `third`, for one output below another, for both, or for both with the same
+/// row of weights.
+macro_rules! one_row {
+    (near $which:tt $row:literal) => {
+        concat!(
+            one!("smlad", $which, 0, [$row * "32"] + "0", "0"),
+            one!("smlad", $which, 2, [$row * "32"] + "16", "8"),
+        )
+    };
+    (third $which:tt $row:literal) => {
+        concat!(
+            one!("smlabt", $which, 0, [$row * "32"] + "8", "16"),
+            one!("smlabt", $which, 2, [$row * "32"] + "24", "24"),
         )
     };
 }
 macro_rules! shared_row {
-    ($first:literal, $second:literal) => {
+    (near $first:literal $second:literal) => {
         concat!(
-            shared!(
-                [$first * "32"],
-                [$second * "32"],
-                0,
-                ["0", "8"],
-                [["0"], ["16"]]
-            ),
-            shared!(
-                [$first * "32"],
-                [$second * "32"],
-                2,
-                ["16", "24"],
-                [["8"], ["24"]]
-            )
+            shared!("smlad", [$first * "32"], [$second * "32"], 0, "0", "0"),
+            shared!("smlad", [$first * "32"], [$second * "32"], 2, "16", "8"),
+        )
+    };
+    (third $first:literal $second:literal) => {
+        concat!(
+            shared!("smlabt", [$first * "32"], [$second * "32"], 0, "8", "16"),
+            shared!("smlabt", [$first * "32"], [$second * "32"], 2, "24", "24"),
+        )
+    };
+}
+macro_rules! apart_row {
+    (near $second:tt $row:literal) => {
+        concat!(
+            apart!("smlad", $second, 0, [$row * "32"] + "0", "0"),
+            apart!("smlad", $second, 2, [$row * "32"] + "16", "8"),
+        )
+    };
+    (third $row:literal) => {
+        concat!(
+            apart!("smlabt", second, 0, [$row * "32"] + "8", "16"),
+            apart!("smlabt", second, 2, [$row * "32"] + "24", "24"),
+        )
+    };
+}
+
+/// Both pointers by a row of pixels.
+macro_rules! both {
+    ($op:literal) => {
+        concat!(
+            "ldr.w r8, [sp, #28]\n ",
+            $op,
+            ".w lr, lr, r8\n ",
+            $op,
+            ".w r12, r12, r8\n"
         )
     };
 }
@@ -265,14 +295,14 @@ macro_rules! same_biases {
 /// On to the next row of pixels.
 macro_rules! down {
     () => {
-        "add lr, lr, r12\n"
+        "add.w lr, lr, r12\n"
     };
 }
 
 /// Up by 2 to the power of `$log` rows.
 macro_rules! up {
     ($log:literal) => {
-        concat!("sub lr, lr, r12, lsl #", $log, "\n")
+        concat!("sub.w lr, lr, r12, lsl #", $log, "\n")
     };
 }
 
@@ -328,14 +358,14 @@ macro_rules! any_row {
     () => {
         concat!(
             same_biases!(),
-            "3:\n ldr pc, [sp, #60]\n .p2align 2\n 4:\n",
+            "3:\n ldr pc, [sp, #108]\n .p2align 2\n 4:\n",
             any_pair!(),
             any_pair!(),
             any_pair!(),
             any_pair!(),
             any_pair!(),
             any_pair!(),
-            "ldr r10, [sp, #64]\n ldrd r8, r9, [sp, #52]\n add lr, lr, r8\n",
+            "ldr r10, [sp, #112]\n ldrd r8, r9, [sp, #100]\n add lr, lr, r8\n",
             "cmp r12, r10\n bne 3b\n add lr, lr, r9\n",
         )
     };

@@ -189,6 +189,16 @@ impl Cut {
         self.lines(1).saturating_sub(self.windows.stride[0])
     }
 
+    /// Whether the first of the rows (`axis` 0) or columns, out of `size`, that `n` outputs from the `first` one on
+    /// read, and the last one, is padding; of phases of them none is said to be.
+    pub(crate) fn padding(&self, axis: usize, size: usize, [first, n]: [usize; 2]) -> [bool; 2] {
+        let (stride, pad) = (self.windows.stride[axis], self.pad[axis]);
+        let begin = first * stride;
+        let end = begin + n.saturating_sub(1) * stride + self.windows.kernel[axis];
+        let known = self.dilation[axis].get() == 1;
+        [begin < pad, end > pad + size].map(|is| known && is)
+    }
+
     /// What of an image lies in a strip of `rows` output rows from `top` on, in columns of the phase of output column
     /// `first` from its window on, behind the `kept` rows that are there.
     #[inline(always)]
