@@ -56,48 +56,57 @@ fn slices(narrow: &Narrow, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
     total as u64
 }
 
-/// A word of a strip takes 1.2 and 11 if it is moved; what else there is, is fitted.
+/// A word of a strip takes a quarter and 11 if it is moved; what else there is, is fitted.
 fn fast(cut: &Cut, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
     let image = Src::new(src, &[]);
     let [h, w] = cut.turn([dst.h, dst.w].map(usize::from));
+    let from = cut.turn([src.h, src.w].map(usize::from));
     let blocks = usize::from(dst.c).div_ceil(BLOCK);
     let down = cut.dilation[0].get();
     let phases = cut.dilation[1].get().min(w);
     let [taps, columns] = cut.windows.kernel;
+    // With the constants, 61.
     let weights = match cut.windows.square() {
-        // Of a row of three or five weights.
-        Some(_) => 200 + columns * (7 + 10 * (columns - 1)),
-        None => 230 + taps * (30 + 26 * cut.windows.pairs),
+        Some([3, _]) => 215,
+        // Of a row of five weights.
+        Some(_) => 120 + columns * (7 + 10 * (columns - 1)),
+        None => 150 + taps * (30 + 26 * cut.windows.pairs),
     };
-    let (mut total, mut kept) = (1700, 0);
+    // With the checks of a block on its own.
+    let alone = weights + 220;
+    let (mut total, mut kept) = (1400, 0);
     for top in (0..h).step_by(cut.rows.get()) {
         let rows = cut.rows.get().min(h - top);
         let (moved, all) = (kept * cut.line, cut.lines(rows) * cut.line);
-        let padding = 6 * all.saturating_sub(moved) / 5;
+        let padding = all.saturating_sub(moved) / 4 + 45;
         // Of phases of columns: with phases of rows, and with some that are a row short.
         let plan = match (down, rows > down && rows % down > 0) {
-            (1, _) => 430,
-            (_, false) => 620,
-            (_, true) => 820,
+            (1, _) => 480,
+            (_, false) => 740,
+            (_, true) => 940,
         };
         let pieces = cut.pieces(w).count();
         let (plans, moving) = (plan * pieces, padding + 11 * moved);
         total += match (is_over, top) {
-            // All of the image in one strip: its plan and its padding stay, or its padding.
-            (true, 0) if rows == h && phases == 1 => plans + padding + blocks * (40 + weights),
-            (true, 0) if rows == h => padding + blocks * (plans + weights),
-            (true, 0) => blocks * (plans + padding + weights),
+            // All of the image in one strip: its plan and its padding stay, or of phases its padding.
+            (true, 0) if rows == h && phases == 1 => plans + padding + blocks * weights,
+            (true, 0) if rows == h => padding + blocks * (plans + 110 * pieces + alone),
+            (true, 0) => blocks * (plans + padding + alone),
             (true, _) => blocks * (plans + moving),
             (false, _) => plans + pieces * (padding + blocks * weights),
         };
         for piece in cut.pieces(w) {
             let lines = cut.inside(&image, [top, rows], piece, kept);
-            total += blocks * lines.n[0] * expanded(lines.left, lines.n[1]);
+            total += blocks * (20 + lines.n[0] * expanded(lines.left, lines.n[1]));
             let columns = cut.outputs(w, piece);
+            let padding = [
+                cut.padding(0, from[0], [top, rows]),
+                cut.padding(1, from[1], [piece, columns]),
+            ];
             for row in 0..down.min(rows) {
-                let call = if row == 0 { 55 } else { 70 };
-                total +=
-                    blocks * (call + outputs(cut, div_ceil(rows - row, cut.dilation[0]), columns));
+                let call = if row == 0 { 0 } else { 60 };
+                let rows = div_ceil(rows - row, cut.dilation[0]);
+                total += blocks * (call + outputs(cut, rows, columns, padding));
             }
         }
         kept = if is_over { cut.shared_lines() } else { 0 };
@@ -105,46 +114,63 @@ fn fast(cut: &Cut, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
     total as u64
 }
 
-/// A row of `n` pixels from column `left` on: 10 a pair, 2 a turn of two, 9 a pixel alone, 11 around them.
+/// A row of `n` pixels from column `left` on: 18 for two pairs, 10 or 11 for one, 10 for a pixel alone, 18 for that in
+/// front of one pair, and 7 to 10 around them.
 fn expanded(left: usize, n: usize) -> usize {
     let first = (left % 2).min(n);
     let (pairs, last) = ((n - first) / 2, (n - first) % 2);
-    10 * pairs + 2 * (pairs / 2) + 9 * (first + last) + 11
+    let groups = pairs / 2;
+    let turns = match groups.div_ceil(4) {
+        0 | 1 => groups.min(1),
+        turns => 3 * turns + 1,
+    };
+    let begin = match (first, pairs % 2) {
+        (0, 0) => 0,
+        (0, _) => 10 + last,
+        (_, 0) => 10,
+        _ => 18,
+    };
+    18 * groups + turns + begin + 10 * last + 6
 }
 
-/// `n` rows of four channels, two outputs at a time: 8 multiplications for two taps, loads, and 44 around
-/// them. Of an odd number of outputs the last column goes down two rows at a time where a kernel does, else
-/// with a turn for each.
-fn outputs(cut: &Cut, n: usize, columns: usize) -> usize {
+/// `n` rows of four channels, two outputs at a time: 8 multiplications for two taps, loads, and 40 around
+/// them. Rows of windows of three that are padding are left out. Of an odd number of outputs the last column goes down
+/// two rows at a time where a kernel does, without third pixels that are padding, else with a turn for each.
+fn outputs(cut: &Cut, n: usize, columns: usize, [rows, across]: [[bool; 2]; 2]) -> usize {
     let square = cut.windows.square();
-    let beside = match square {
-        Some([3, 1]) => 3 * 25,
-        Some([3, _]) => 3 * 27,
-        Some(_) => 5 * 39,
+    let count = usize::from;
+    // Of a turn and less where the first or the last row is left out, of a call, of another row.
+    let (turn, without, call, next) = match square {
+        Some([3, 1]) => (75 + 41, 19 * count(rows[0]) + 24 * count(rows[1]), 45, 12),
+        Some([3, _]) => (81 + 41, 21 * count(rows[0]) + 26 * count(rows[1]), 45, 12),
+        Some(_) => (5 * 39 + 40, 0, 53, 10),
         None => {
             let pairs = cut.windows.pairs;
             let pieces = cut.windows.kernel[0] * pairs.div_ceil(MAX_PAIRS);
-            14 * cut.windows.kernel[0] * pairs + 6 * pieces + 5
+            let turn = 14 * cut.windows.kernel[0] * pairs + 6 * pieces + 5;
+            (turn + 40, 0, 39, 10)
         }
     };
-    let beside = beside + 44;
-    // With the weights onto the stack.
-    let call = match square {
-        Some([3, _]) => 16,
-        Some(_) => 30,
-        None => 10,
-    };
     let below = match square {
-        Some([3, 1]) => Some(140),
-        Some([3, _]) => Some(144),
+        Some([3, 1]) => Some((53 + 40, 49)),
+        Some([3, _]) => Some((51 + 40, 50)),
         _ => None,
     };
-    let rows = |turns: usize| call + n * (turns * beside + 11);
-    let pairs = if columns >= 2 { rows(columns / 2) } else { 0 };
+    let turns = |turns: usize, without: usize| {
+        let all = call + n.saturating_sub(1) * next + n * turns * turn;
+        all.saturating_sub(turns * without)
+    };
+    let pairs = match columns / 2 {
+        0 => 0,
+        n_turns => turns(n_turns, without),
+    };
     let last = match (columns % 2, below.filter(|_| n >= 2)) {
         (0, _) => 0,
-        (_, Some(below)) => n.div_ceil(2) * below + 41 * (1 + n % 2),
-        (_, None) => rows(1) + 15,
+        (_, Some((near, third))) => {
+            let third = if across[1] { 0 } else { third };
+            n.div_ceil(2) * (near + third) + 52 + 10 * (n % 2)
+        }
+        (_, None) => turns(1, without) + 9,
     };
     pairs + last
 }
