@@ -199,10 +199,9 @@ fn the_cost_model_predicts_networks_of_random_genotypes() {
 
 /// At most this share of CMSIS-NN's instructions, for rows that begin so, the first that fits; none where no target was
 /// set.
-const TARGETS: [(&str, Option<f64>); 19] = [
+const TARGETS: [(&str, Option<f64>); 18] = [
     // Missed: what they come to at most.
-    ("dw3x3_14x14x32_s2", Some(0.345)),
-    ("dw3x3_7x7x64_s2", Some(0.425)),
+    ("dw3x3_7x7x64_s2", Some(0.365)),
     ("conv10x4_49x10x1_64_s2", Some(0.305)),
     // One or three input channels.
     ("conv3x3_28x28x1_", Some(0.25)),
