@@ -172,14 +172,15 @@ fn updates<B: LearnOps>() {
             let values = &values[of][i];
             unwrap(tensor::<B, 1>(values, [values.len()]))
         };
-        let step = |decay, clip| Descent {
+        let step = |decay, clip, nesterov| Descent {
             lr: 0.1,
             momentum: 0.9,
+            nesterov,
             decay,
             clip,
         };
         let mut all = vec![];
-        for step in [step(0.0, 1.0), step(0.3, 0.5)] {
+        for step in [step(0.0, 1.0, true), step(0.3, 0.5, false)] {
             let moving = (0..n).map(|i| [0, 1, 2].map(|of| flat(of, i)));
             // Twice, as the second takes what the first made.
             let moved = B::descend(moving.collect(), step);

@@ -15,7 +15,7 @@ type Values = BTreeMap<String, String>;
 /// Adam 3e-4 with decay 1e-3, crop by 4, flip, seed 2. The 22 columns of BioNAS, coverage, feedback and gradients by
 /// logits of its code.
 const DARTS: &str = "strategy=darts space=darts channels=16 cells=8 coverage=paper flat=true pseudo-gradients=true \
-    supernet-epochs=50 batch=64 lr=0.025 min-lr=0.001 warmup=0 momentum=0.9 weight-decay=0.0003 clip-norm=5 alpha-lr=0.0003 \
+    supernet-epochs=50 batch=64 lr=0.025 min-lr=0.001 warmup=0 momentum=0.9 nesterov=false weight-decay=0.0003 clip-norm=5 alpha-lr=0.0003 \
     alpha-weight-decay=0.001 shift=4 flip=true feedback-scale=fixed seed=2";
 /// PC-DARTS: a quarter of the channels, 256 images, SGD 0.1 to 0, Adam 6e-4, logits after 15 epochs.
 const PC_DARTS: &str = "partial=4 batch=256 lr=0.1 min-lr=0 alpha-lr=0.0006 warm-epochs=15";
@@ -23,10 +23,10 @@ const PC_DARTS: &str = "partial=4 batch=256 lr=0.1 min-lr=0 alpha-lr=0.0006 warm
 const EG_NAS: &str = "strategy=eg-nas partial=4 batch=256 lr=0.1 min-lr=0 warm-epochs=15 es-population=50 \
     es-generations=3 es-batches=4 es-sigma=0.5 es-step=0.1 es-likeness=0.4 es-bound=5";
 /// The final network of DARTS for CIFAR: 600 epochs of 96, C 36, L 20, auxiliary 0.4, drop-path 0.2, cutout 16.
-const FINAL: &str = "channels=36 cells=20 coverage=paper epochs=600 batch=96 lr=0.025 warmup=0 momentum=0.9 \
+const FINAL: &str = "channels=36 cells=20 coverage=paper epochs=600 batch=96 lr=0.025 warmup=0 momentum=0.9 nesterov=false \
     weight-decay=0.0003 clip-norm=5 auxiliary=0.4 drop-path=0.2 shift=4 flip=true cutout=16 feedback-scale=fixed seed=0";
 /// The final network of DARTS for ImageNet: 250 epochs of 128, C 48, L 14, 0.1, decay 3e-5, label smoothing 0.1.
-const FINAL_LARGE: &str = "channels=48 cells=14 coverage=paper epochs=250 batch=128 lr=0.1 warmup=0 momentum=0.9 \
+const FINAL_LARGE: &str = "channels=48 cells=14 coverage=paper epochs=250 batch=128 lr=0.1 warmup=0 momentum=0.9 nesterov=false \
     weight-decay=0.00003 clip-norm=5 label-smoothing=0.1 shift=0 flip=true resized-crop=0.08 feedback-scale=fixed seed=0";
 /// NAS-Bench-201: 5 cells a stage, C 16, 256 images, Nesterov 0.9, SGD 0.1, decay 5e-4.
 const BENCH: &str = "channels=16 cells=5 batch=256 lr=0.1 warmup=0 momentum=0.9 weight-decay=0.0005 shift=4 flip=true \
@@ -66,7 +66,7 @@ const PRESETS: [(&str, &[&str], &[&str]); 15] = [
     ("eg-nas-cifar10", &[DARTS, EG_NAS, CIFAR, "trials=1 -alpha-lr -alpha-weight-decay -pseudo-gradients"],
         &[FINAL, "dataset=cifar10 epochs=800 drop-path=0.3"]),
     ("imagenet16-120",
-        &[DARTS, "dataset=imagenet16-120 weight-decay=0.0005 shift=2 trials=1 images=126417 rungs=20"],
+        &[DARTS, "dataset=imagenet16-120 weight-decay=0.0005 shift=2 -nesterov trials=1 images=126417 rungs=20"],
         &[BENCH, "dataset=imagenet16-120 channels=36 cells=20 coverage=paper epochs=200 drop-path=0.2 shift=2 seed=0"]),
     ("nasbench201-cifar10",
         &[BENCH, "dataset=cifar10 space=nasbench201 strategy=evolution trials=64 population=16 images=25000 \

@@ -358,8 +358,13 @@ fn faulty_configs_and_hopeless_limits_are_named() {
     );
     assert!(matches!(
         outcome,
-        Err(SearchError::NoCandidate { trial: 0, violation, .. }) if violation > 0.0
+        Err(SearchError::NoCandidate { trial: 0, nearest, .. }) if nearest.ends_with(" bytes of flash (limit 501)")
     ));
+    // It never came to a trial: once nobody runs it, the folder is taken for another one.
+    let again = || Study::create(dir.path(), config(StrategyKind::Random));
+    assert!(matches!(again(), Err(SearchError::Locked { .. })));
+    drop(study);
+    assert_eq!(again().unwrap().config(), &config(StrategyKind::Random));
 }
 
 #[test]

@@ -66,11 +66,11 @@ pub(crate) fn run(args: &AdaptBenchArgs) -> Result<Outcome> {
         test_images: args.test_images,
         samples: args.samples,
     };
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make {}", args.out.display()))?;
     let pools = load_pools(args)?;
     let load = |dir| FloatRun::load(dir, pools.normalization.clone(), &model, &pools.test);
     let float = args.run.as_deref().map(load).transpose()?;
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot make {}", args.out.display()))?;
     let own = METHODS.iter().map(|method| method.entry(&model));
     let mut entries: Vec<Entry> = own.collect::<Result<_, _>>()?;
     entries.extend(float.iter().flat_map(|_| FloatRun::entries()));

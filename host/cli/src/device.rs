@@ -31,8 +31,7 @@ use std::time::Duration;
 pub(crate) type AnyDevice = Device<Box<dyn Line>>;
 
 /// In front of why there is no board.
-pub(crate) const NO_BOARD: &str =
-    "cannot start an emulated board (--firmware ELF or $APLYSIA_FIRMWARE names its program)";
+pub(crate) const NO_BOARD: &str = "cannot start an emulated board";
 
 /// Between two looks whether an emulated board still runs.
 const POLL: Duration = Duration::from_millis(100);

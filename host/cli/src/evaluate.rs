@@ -18,14 +18,18 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     if let Some(corruption) = args.corruption {
         test = test.shifted(&images::shift(corruption, args.severity)?)?;
     }
-    if args.what.is_dir() {
-        return float(args, &test);
-    }
-    let bytes = blob::read_file(&args.what).context(
+    // The folder that `export` wrote stands for its blob.
+    let exported = args.what.join("model.blob");
+    let path = match exported.is_file() {
+        true => &exported,
+        false if args.what.is_dir() => return float(args, &test),
+        false => &args.what,
+    };
+    let bytes = blob::read_file(path).context(
         "give the folder of a run (`aplysia train --out`), or a blob that `aplysia export` or \
          `aplysia import` wrote",
     )?;
-    let model = blob::parse(&bytes, &args.what)?;
+    let model = blob::parse(&bytes, path)?;
     let result = aplysia_live::evaluate(&model, images::images(&test)?)?;
     say!(
         "int8 accuracy {:.2} % of {} test images",

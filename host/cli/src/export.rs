@@ -177,6 +177,7 @@ fn train_command(args: &ExportArgs, run: &RunFolder, data: &TrainingImages) -> S
         lr,
         warmup,
         momentum,
+        nesterov,
         weight_decay,
         clip_norm,
         label_smoothing,
@@ -217,6 +218,9 @@ fn train_command(args: &ExportArgs, run: &RunFolder, data: &TrainingImages) -> S
     }
     if matches!(&run.design, Design::Darts(_, skeleton) if skeleton.auxiliary) {
         command += &format!(" --auxiliary {auxiliary_weight}");
+    }
+    if !nesterov {
+        command += " --nesterov false";
     }
     if !flip {
         command += " --flip false";

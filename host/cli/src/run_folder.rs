@@ -115,6 +115,17 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     })
 }
 
+/// Checks that [`write`] can write to `path`, before work is done for it.
+///
+/// # Errors
+/// The folder is missing, or nobody may write there.
+pub(crate) fn check_writable(path: &Path) -> Result<()> {
+    // Never committed: what is there stays.
+    AtomicWriteFile::open(path)
+        .map(drop)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Writes a file whole or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || {

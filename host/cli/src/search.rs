@@ -242,6 +242,13 @@ pub(crate) fn config<S: Searched>(
 
 fn report<G>(live: &mut Live, best: &mut f64, p: aplysia_search::Progress<'_, G>) {
     match p {
+        aplysia_search::Progress::Rejected(n) => {
+            let about = format!("{n} candidates for the next trial known or beyond the limits");
+            if n.is_multiple_of(1000) {
+                live.say(&about);
+            }
+            live.about(about);
+        }
         aplysia_search::Progress::Proposed(_) => {}
         aplysia_search::Progress::Started {
             trial,

@@ -24,7 +24,13 @@ pub(crate) fn key(command: &KeyCommand) -> Result<Outcome> {
                 .create_new(true)
                 .mode(0o600)
                 .open(file)
-                .with_context(|| format!("cannot make {}", file.display()))?;
+                .with_context(|| match file.exists() {
+                    true => format!(
+                        "{} is not overwritten, it may be the only copy of a key: choose another name",
+                        file.display()
+                    ),
+                    false => format!("cannot make {}", file.display()),
+                })?;
             new.write_all(key.to_pem()?.as_bytes())
                 .and_then(|()| new.sync_all())
                 .with_context(|| format!("cannot write {}", file.display()))?;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use aplysia_data::{Dataset, Normalization};
 use aplysia_learn::{Device, GradientNoise, Images, Job, Progress, TrainConfig, train};
 use aplysia_space::{Design, Network, Rule};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -24,8 +25,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     if !training.fit(&stop)? {
         return Ok(Outcome::Interrupted);
     }
-    let trained_by = training.network.trained_by();
-    say!("wrote {}, weights {trained_by}", args.out.display());
+    let (out, trained_by) = (args.out.display(), training.network.trained_by());
+    match args.auxiliary > 0.0 {
+        true => say!("wrote {out}, weights, the auxiliary head's included, {trained_by}"),
+        false => say!("wrote {out}, weights {trained_by}"),
+    }
     Ok(Outcome::Done)
 }
 
@@ -47,6 +51,8 @@ pub(crate) struct Training<'a> {
     config: TrainConfig,
     device: Device,
     checkpoint: PathBuf,
+    /// Keeps other processes out of the folder.
+    _locked: File,
 }
 
 impl<'a> Training<'a> {
@@ -70,7 +76,7 @@ impl<'a> Training<'a> {
         }
         let design = design(args, &part)?;
         let network = design.lower(images::shape(&part), part.n_classes())?;
-        prepare(args, &design)?;
+        let locked = prepare(args, &design)?;
         Ok(Self {
             args,
             data,
@@ -79,6 +85,7 @@ impl<'a> Training<'a> {
             config: config(args)?,
             device,
             checkpoint: args.out.join("checkpoint.bin"),
+            _locked: locked,
         })
     }
 
@@ -252,19 +259,27 @@ fn design(args: &TrainArgs, part: &Dataset) -> Result<Design> {
     })
 }
 
-/// Makes the run folder, or checks that the one there belongs to the same genotype.
-fn prepare(args: &TrainArgs, design: &Design) -> Result<()> {
+/// Makes the run folder, or checks that the one there belongs to the same genotype, and locks it.
+fn prepare(args: &TrainArgs, design: &Design) -> Result<File> {
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
+    let locked = File::open(&args.out)?;
+    locked.try_lock().with_context(|| {
+        format!(
+            "another process trains in {}: wait for its end, or choose another --out",
+            args.out.display()
+        )
+    })?;
     let path = args.out.join("genotype.toml");
     match std::fs::read_to_string(&path) {
         Ok(text) if Design::from_toml(&text)? != *design => bail!(
             "{} holds a run of another genotype; choose another --out",
             args.out.display()
         ),
-        Ok(_) => Ok(()),
-        Err(_) => run_folder::write(&path, design.to_toml().as_bytes()),
+        Ok(_) => {}
+        Err(_) => run_folder::write(&path, design.to_toml().as_bytes())?,
     }
+    Ok(locked)
 }
 
 fn config(args: &TrainArgs) -> Result<TrainConfig> {

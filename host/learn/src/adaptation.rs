@@ -172,6 +172,7 @@ fn descend<B: LearnOps>(
     let sgd = Sgd {
         lr: rate,
         momentum: 0.0,
+        nesterov: false,
         weight_decay: 0.0,
         clip_norm: 0.0,
     };

@@ -39,6 +39,7 @@ impl Identity {
             lr,
             warmup,
             momentum,
+            nesterov,
             weight_decay,
             clip_norm,
             label_smoothing,
@@ -100,6 +101,7 @@ impl Identity {
                 *resized_crop > 0.0,
             ),
             ("jitter", format!("{jitter:?}"), *jitter != [0.0; 4]),
+            ("nesterov", nesterov.to_string(), !nesterov),
         ];
         let younger = younger.into_iter().filter(|(.., counts)| *counts);
         let all = entries

@@ -20,8 +20,11 @@ pub struct TrainConfig {
     pub lr: f32,
     /// Share of the schedule spent warming up, 0 to 1.
     pub warmup: f32,
-    /// Nesterov momentum, 0 to 1.
+    /// Momentum, 0 to 1.
     pub momentum: f32,
+    /// Whether a step looks ahead along the momentum (Nesterov).
+    #[serde(skip_serializing_if = "is_true")]
+    pub nesterov: bool,
     /// On weights, not on batch norm and biases.
     pub weight_decay: f32,
     /// Largest norm of the whole gradient, 0 for no limit.
@@ -45,6 +48,11 @@ pub struct TrainConfig {
     pub seed: u64,
 }
 
+/// Not written then: configurations of earlier versions stay as they are.
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
@@ -54,6 +62,7 @@ impl Default for TrainConfig {
             lr: 0.1,
             warmup: 0.05,
             momentum: 0.9,
+            nesterov: true,
             weight_decay: 5e-4,
             clip_norm: 0.0,
             label_smoothing: 0.0,

@@ -62,13 +62,15 @@ pub struct Pool {
     pub output: [usize; 2],
 }
 
-/// A step of descent with Nesterov momentum.
+/// A step of descent with momentum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Descent {
     /// `η`.
     pub lr: f32,
     /// `μ`.
     pub momentum: f32,
+    /// Whether it looks ahead along the momentum.
+    pub nesterov: bool,
     /// `λ`.
     pub decay: f32,
     /// What the gradient is multiplied by; 1 where it is within its limit.

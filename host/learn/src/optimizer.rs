@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with Nesterov momentum, and its schedule; Adam for short streams.
+//! Stochastic gradient descent with momentum, and its schedule; Adam for short streams.
 //!
 //! burn's own optimizer keeps its momentum private and decays every parameter alike; here momentum is
 //! part of the checkpoint, and batch norm and biases are not decayed.
@@ -12,14 +12,15 @@ use burn::tensor::Tensor;
 pub(crate) struct Sgd {
     pub(crate) lr: f32,
     pub(crate) momentum: f32,
+    pub(crate) nesterov: bool,
     pub(crate) weight_decay: f32,
     /// Largest norm of the whole gradient, 0 for no limit.
     pub(crate) clip_norm: f32,
 }
 
 impl Sgd {
-    /// `g' = clip(g) + λw`, `v ← μv + g'`, `w ← w − η(g' + μv)` (Sutskever et al. 2013, eq. 3-4), for
-    /// the weights and, under the same `clip(g)`, for a learned feedback.
+    /// `g' = clip(g) + λw`, `v ← μv + g'`, `w ← w − η(g' + μv)` with Nesterov's look ahead (Sutskever et al. 2013,
+    /// eq. 3-4), `w ← w − ηv` without; for the weights and, under the same `clip(g)`, for a learned feedback.
     pub(crate) fn step<'a, B: LearnOps>(
         &self,
         params: impl Iterator<Item = &'a mut Param<B>>,
@@ -28,6 +29,7 @@ impl Sgd {
         let step = Descent {
             lr: self.lr,
             momentum: self.momentum,
+            nesterov: self.nesterov,
             decay: 0.0,
             clip: self.clip_factor(&grads),
         };

@@ -17,8 +17,8 @@
 //! FactorizedReduce, classifier) have logits of rules, too, unless [`SupernetConfig::search_places`] is off or the
 //! coverage leaves them to back-propagation, as published; logits are factored into operation and rule unless
 //! [`SupernetConfig::flat`] says otherwise; one rule is drawn per operation, edge and step unless
-//! [`SupernetConfig::sample_rules`] is off; weights follow the optimizer of [`crate::train()`] (Nesterov
-//! momentum, cosine per step instead of per epoch); batches of the architecture are taken in shuffled order
+//! [`SupernetConfig::sample_rules`] is off; weights follow the optimizer of [`crate::train()`] (a
+//! cosine per step instead of per epoch); batches of the architecture are taken in shuffled order
 //! instead of drawn with replacement; of EG-NAS more, see `evolution`. Sources: Liu et al. 2019 (*DARTS*), Xu et
 //! al. 2020 (*PC-DARTS*), Cai et al. 2024 (*EG-NAS*), Zela et al. 2020 (*RobustDARTS*), Chu et al. 2021
 //! (*DARTS-*), Chen et al. 2019 (*P-DARTS*).

@@ -271,6 +271,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
         Sgd {
             lr: c.lr * self.factor(),
             momentum: c.momentum,
+            nesterov: c.nesterov,
             weight_decay: c.weight_decay,
             clip_norm: c.clip_norm,
         }

@@ -7,7 +7,7 @@ pub enum LiveError {
     /// The images do not fit the network.
     #[error(
         "{n} images of {got_bytes} bytes in all, but the network takes {want_bytes} bytes each: give the \
-         dataset that the network was made for"
+         dataset that the network was made for, or files of its inputs where a command has `--input`"
     )]
     Images {
         /// Bytes given.

@@ -69,29 +69,29 @@ pub enum SearchError {
     },
     /// The limits leave nothing.
     #[error(
-        "trial {trial}: none of {tries} candidates was new and within the limits; the nearest \
-         exceeds them by {violation:.3} (sum of relative excesses): raise a limit or widen the space"
+        "trial {trial}: none of {tries} candidates was new and within the limits; {nearest}: raise a limit or \
+         widen the space (before its first trial a study takes other settings in the same folder)"
     )]
     NoCandidate {
         /// The trial that could not begin.
         trial: usize,
         /// Candidates drawn.
         tries: usize,
-        /// Smallest violation seen; 0 if all that fitted had been tried before.
-        violation: f64,
+        /// What the nearest of them exceeds, in words.
+        nearest: String,
     },
     /// What the supernets learn does not keep the limits.
     #[error(
-        "trial {trial}: the networks of {tries} supernets exceed the limits, the nearest by {violation:.3} \
-         (sum of relative excesses): raise a limit"
+        "trial {trial}: the networks of {tries} supernets exceed the limits; {nearest}: give another study \
+         higher ones"
     )]
     Learned {
         /// The trial that could not begin.
         trial: usize,
         /// Supernets trained.
         tries: usize,
-        /// Smallest violation seen.
-        violation: f64,
+        /// What the nearest of them exceeds, in words.
+        nearest: String,
     },
     /// The evaluator cannot go on with any trial.
     #[error("training cannot go on")]

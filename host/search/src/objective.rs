@@ -76,14 +76,30 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Every limit there is: its name, what a network costs of it, and the limit.
+    fn all(&self, costs: &Costs) -> impl Iterator<Item = (&'static str, u64, u64)> {
+        let on_device = [
+            ("bytes of flash", costs.flash_bytes, self.flash_bytes),
+            ("bytes of RAM", costs.device_ram_bytes(), self.ram_bytes),
+            ("instructions", costs.instructions, self.instructions),
+        ];
+        let params = self.params.map(|limit| ("parameters", costs.params, limit));
+        let macs = self.macs.map(|limit| ("MACs", costs.macs, limit));
+        on_device.into_iter().chain(params).chain(macs)
+    }
+
     /// Sum of the relative excesses `max(0, cost/limit − 1)` over the costs; 0 = all are kept.
     pub fn violation(&self, costs: &Costs) -> f64 {
         let excess = |cost: u64, limit: u64| (cost as f64 / limit.max(1) as f64 - 1.0).max(0.0);
-        excess(costs.flash_bytes, self.flash_bytes)
-            + excess(costs.device_ram_bytes(), self.ram_bytes)
-            + excess(costs.instructions, self.instructions)
-            + self.params.map_or(0.0, |limit| excess(costs.params, limit))
-            + self.macs.map_or(0.0, |limit| excess(costs.macs, limit))
+        let all = self.all(costs);
+        all.map(|(_, cost, limit)| excess(cost, limit)).sum()
+    }
+
+    /// The limits that `costs` exceed, in words: `9000 bytes of RAM (limit 5000)`; empty if all are kept.
+    pub fn exceeded(&self, costs: &Costs) -> String {
+        let above = self.all(costs).filter(|(_, cost, limit)| cost > limit);
+        let words = above.map(|(name, cost, limit)| format!("{cost} {name} (limit {limit})"));
+        words.collect::<Vec<_>>().join(", ")
     }
 
     /// The candidate as a point to be minimised: −[`Score::lead`], −accuracy where that is another number,

@@ -132,10 +132,11 @@ pub struct Study<S: Space> {
 }
 
 impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
-    /// Makes a new study in `dir`.
+    /// Makes a new study in `dir`, also where one stands that never came to a trial.
     ///
     /// # Errors
-    /// `dir` already holds a study, cannot be written, or the config is faulty.
+    /// `dir` already holds a study, another process has just begun one, it cannot be written, or the config is
+    /// faulty.
     pub fn create(dir: &Path, config: StudyConfig<S>) -> Result<Self, SearchError> {
         let path = dir.join("study.toml");
         let faulty = |fault| SearchError::Config {
@@ -146,8 +147,14 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
             return Err(faulty(fault));
         }
         let text = toml::to_string(&config).map_err(|e| faulty(e.to_string()))?;
+        let ledger = dir.join("ledger.jsonl");
         if path.exists() {
-            return Err(SearchError::Exists { path: dir.into() });
+            let is_empty = std::fs::metadata(&ledger).is_ok_and(|file| file.len() == 0);
+            if !is_empty || dir.join("trials").exists() {
+                return Err(SearchError::Exists { path: dir.into() });
+            }
+            // Not while another process draws its first candidate.
+            Ledger::open::<S::Genotype>(&ledger)?;
         }
         let io = |source| SearchError::Io {
             path: dir.into(),

@@ -34,9 +34,13 @@ impl Network {
     /// the sums and the share of each rule. Ends in a newline.
     pub fn draw(&self) -> String {
         let mut text = String::new();
+        let widest = self.nodes.iter().map(|node| node.name.chars().count());
+        let place_width = widest.max().unwrap_or(0).max(18);
         let mut line = |cells: [&str; 6]| {
             let [place, op, shape, rule, weights, macs] = cells;
-            let row = format!("{place:<18} {op:<18} {shape:<10} {rule:<5} {weights:>8} {macs:>10}");
+            let row = format!(
+                "{place:<place_width$} {op:<18} {shape:<10} {rule:<5} {weights:>8} {macs:>10}"
+            );
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{}", row.trim_end());
         };

@@ -30,13 +30,18 @@ pub enum AdaptError {
         got: u8,
     },
     /// The model has no prototypes.
-    #[error("the model holds no prototypes: export it with them, or use another head")]
+    #[error(
+        "the model holds no prototypes, as none does that was imported: export it with them, or use another head"
+    )]
     NoPrototypes,
     /// The model's last layer has no weights that could learn.
     #[error("the last layer is not fully connected: use the base head")]
     NoHead,
     /// No layer of the model has source statistics.
-    #[error("no layer holds source statistics: export the model with them, or switch it off")]
+    #[error(
+        "no layer holds source statistics, as none does of a model that was imported: export the model with them, \
+         or switch homeostasis off (`--no-homeostasis`)"
+    )]
     NoHomeostasis,
     /// No layer below the head can learn in so little RAM.
     #[error(

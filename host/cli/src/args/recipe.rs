@@ -22,9 +22,12 @@ pub(crate) struct RecipeArgs {
     /// Share of the schedule spent warming up, 0 to 1.
     #[arg(long, default_value_t = 0.05)]
     pub(crate) warmup: f32,
-    /// Nesterov momentum.
+    /// Momentum.
     #[arg(long, default_value_t = 0.9)]
     pub(crate) momentum: f32,
+    /// Whether a step looks ahead along the momentum (Nesterov), as in NAS-Bench-201, or not, as in DARTS.
+    #[arg(long, default_value_t = true, action = ArgAction::Set)]
+    pub(crate) nesterov: bool,
     /// L2 penalty on the weights. `kp` needs it: without, its feedback never aligns with the weights.
     #[arg(long, default_value_t = 5e-4)]
     pub(crate) weight_decay: f64,
@@ -79,6 +82,7 @@ impl RecipeArgs {
             lr: self.lr as f32,
             warmup: self.warmup,
             momentum: self.momentum,
+            nesterov: self.nesterov,
             weight_decay: self.weight_decay as f32,
             clip_norm: self.clip_norm,
             label_smoothing: self.label_smoothing,

@@ -81,6 +81,9 @@ pub(super) fn adapt_to_shift(args: &AdaptArgs, stop: &AtomicBool) -> Result<Outc
             false => "the model has no golden set, `aplysia golden` gives it one",
         }
     );
+    args.save
+        .as_deref()
+        .map_or(Ok(()), run_folder::check_writable)?;
     let stream = args.stream(&args.data)?;
     let mut device = connect_to(&args.board, &args.blob, &model)?;
     let bar = progress::bar(stream.len() as u64, "adapt");

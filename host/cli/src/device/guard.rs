@@ -73,7 +73,7 @@ pub(super) fn print(guard: &GuardStats) {
         report.last
     );
     say!(
-        "              {} checks, {} rollbacks, {} commits; {} instructions the last check",
+        "              checks {}, rollbacks {}, commits {}; {} instructions the last check",
         report.checks,
         report.rollbacks,
         report.commits,

@@ -10,7 +10,7 @@ pub enum ImportError {
     #[error("no TensorFlow Lite model: bytes 4 to 8 are not `TFL3`; give a .tflite file")]
     Identifier,
     /// An offset in the file is wrong.
-    #[error("the file is damaged: {0}; convert the model again")]
+    #[error("the file is damaged; convert the model again")]
     Damaged(#[from] planus::Error),
     /// Only one of them can be run.
     #[error("the model has {got} {part}; export it with one")]

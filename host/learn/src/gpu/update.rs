@@ -87,6 +87,7 @@ fn descended(
     momentum: f32,
     decay: f32,
     clip: f32,
+    #[comptime] nesterov: bool,
 ) {
     let mut first = 0usize;
     #[unroll]
@@ -99,7 +100,8 @@ fn descended(
             let g = grads.index(i)[at] * clip + w * decay;
             let v = velocities.index(i)[at] * momentum + g;
             new_velocities[ABSOLUTE_POS] = v;
-            new_values[ABSOLUTE_POS] = w - (g + v * momentum) * lr;
+            let way = if nesterov { g + v * momentum } else { v };
+            new_values[ABSOLUTE_POS] = w - way * lr;
         }
         first += (n + ALIGNED - 1) / ALIGNED * ALIGNED;
     }
@@ -132,6 +134,7 @@ pub(super) fn descend<R: CubeRuntime>(
             step.momentum,
             step.decay,
             step.clip,
+            step.nesterov,
         );
         let [values, velocities] = new.map(|row| row.vectors());
         let pairs = values.into_iter().zip(velocities);

@@ -192,7 +192,10 @@ pub fn descend<B: Backend>(all: [FloatTensor<B>; 3], step: Descent) -> [FloatTen
         grad = grad + value.clone() * step.decay;
     }
     let velocity = velocity * step.momentum + grad.clone();
-    let way = grad + velocity.clone() * step.momentum;
+    let way = match step.nesterov {
+        true => grad + velocity.clone() * step.momentum,
+        false => velocity.clone(),
+    };
     [unwrap(value - way * step.lr), unwrap(velocity)]
 }
 

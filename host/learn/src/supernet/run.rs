@@ -305,6 +305,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
         let optimizer = Sgd {
             lr: self.lr(),
             momentum: self.job.training.momentum,
+            nesterov: self.job.training.nesterov,
             weight_decay: self.job.training.weight_decay,
             clip_norm: self.job.training.clip_norm,
         };

@@ -61,13 +61,17 @@ impl Qemu {
                 });
             }
         }
+        check_program(elf)?;
         let mut semihosting = "enable=on,target=native".to_owned();
         if let Some(flash) = flash {
             // Made if it is missing, kept as it is if not.
             let made = File::options().append(true).create(true).open(flash);
             made.and_then(|_| flash.canonicalize())
                 .map(|path| semihosting += &format!(",arg=flash,arg={}", escaped(&path)))
-                .map_err(DeviceError::Start)?;
+                .map_err(|source| DeviceError::Flash {
+                    path: flash.to_owned(),
+                    source,
+                })?;
         }
         let log = tempfile::tempfile().map_err(DeviceError::Start)?;
         let print = || log.try_clone().map_err(DeviceError::Start);
@@ -141,6 +145,19 @@ fn tied(program: &str) -> Result<Command, DeviceError> {
     Ok(command)
 }
 
+/// Checks that `elf` is an ELF file of 32 bits for Arm: of anything else QEMU runs the bytes as they are.
+fn check_program(elf: &Path) -> Result<(), DeviceError> {
+    const ARM: [u8; 2] = 40u16.to_le_bytes();
+    let mut header = [0; 20];
+    let read = File::open(elf).and_then(|mut file| file.read_exact(&mut header));
+    match read {
+        Ok(()) if header.starts_with(b"\x7fELF\x01\x01") && header.ends_with(&ARM) => Ok(()),
+        _ => Err(DeviceError::NoFirmware {
+            path: elf.to_owned(),
+        }),
+    }
+}
+
 /// A file name in QEMU's option syntax, where a comma is doubled.
 fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
@@ -157,7 +174,7 @@ impl Emulator {
     /// Runs the firmware `elf` with the model `blob` in its model partition, or with none.
     ///
     /// # Errors
-    /// QEMU is not installed or does not start, or a file is missing.
+    /// QEMU is not installed or does not start, or a file is missing or no program for Arm.
     pub fn start(elf: &Path, blob: Option<&Path>) -> Result<Self, DeviceError> {
         Self::boot(&Board::MPS2_AN386, elf, blob, None)
     }

@@ -17,11 +17,29 @@ pub enum DeviceError {
     EmulatorMissing,
     /// A file to run is not there.
     #[error(
-        "{path}: no such file; build the firmware with `cargo xtask firmware`, a model with `aplysia export`"
+        "{path}: no such file; build the firmware with `cargo xtask firmware` (--firmware or $APLYSIA_FIRMWARE name \
+         another), a model with `aplysia export`"
     )]
     FileMissing {
         /// As given.
         path: PathBuf,
+    },
+    /// A file to run is no program for the board.
+    #[error(
+        "{path} is no program for Arm (ELF, 32 bits): give --firmware, or $APLYSIA_FIRMWARE, what \
+         `cargo xtask firmware` builds"
+    )]
+    NoFirmware {
+        /// As given.
+        path: PathBuf,
+    },
+    /// The file behind the board's flash cannot be used.
+    #[error("cannot use {path} as the board's flash: give a file that can be written")]
+    Flash {
+        /// As given.
+        path: PathBuf,
+        /// Of the system.
+        source: io::Error,
     },
     /// QEMU could not be started.
     #[error("cannot start the emulator")]

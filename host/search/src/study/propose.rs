@@ -5,6 +5,7 @@ use super::{Study, learned_dir};
 use crate::error::SearchError;
 use crate::evaluate::{Evaluate, Proposal, TrainError};
 use crate::ledger::Event;
+use crate::objective::{Costs, Limits};
 use crate::strategy::{Space, Strategy};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +17,34 @@ const MAX_TRIES: usize = 5_000;
 
 /// Candidates learned for one trial before.
 const MAX_LEARNED: usize = 3;
+
+/// A candidate that did not become a trial.
+struct Rejected {
+    /// Of the limits; infinite if it is no network that can be deployed.
+    violation: f64,
+    costs: Costs,
+}
+
+impl Rejected {
+    /// The one of the two that is nearer to the limits.
+    fn nearer(self, other: Option<Self>) -> Option<Self> {
+        let is_nearer = |other: &Self| other.violation <= self.violation;
+        Some(other.filter(is_nearer).unwrap_or(self))
+    }
+
+    /// Why even this one, the nearest of all, was rejected.
+    fn why(nearest: Option<Self>, limits: &Limits) -> String {
+        match nearest {
+            Some(Self { violation, costs }) if violation.is_finite() => {
+                match limits.exceeded(&costs) {
+                    all_kept if all_kept.is_empty() => "all that fit were tried before".into(),
+                    exceeded => format!("the nearest has {exceeded}"),
+                }
+            }
+            _ => "none of them can be deployed".into(),
+        }
+    }
+}
 
 impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
     /// Chooses the next trial's candidate; the evaluator learns it if there is no strategy to ask.
@@ -43,23 +72,23 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
     ) -> Result<Outcome, SearchError> {
         let index = self.trials.len();
         let mut rng = self.stream(index as u64);
-        let mut nearest = f64::INFINITY;
+        let mut nearest = None;
         for n_rejected in 0..MAX_TRIES {
             if outside.stopped() {
                 return Ok(Outcome::Interrupted);
             }
             let genotype = strategy.ask(&self.config.space, &mut rng);
             let known = self.trials.iter().any(|t| t.genotype == genotype);
-            let violation = self.take(genotype, known, n_rejected, outside)?;
-            match violation {
+            match self.take(genotype, known, n_rejected, outside)? {
                 None => return Ok(Outcome::Complete),
-                Some(violation) => nearest = nearest.min(violation),
+                Some(rejected) => nearest = rejected.nearer(nearest),
             }
+            (outside.observe)(Progress::Rejected(n_rejected + 1));
         }
         Err(SearchError::NoCandidate {
             trial: index,
             tries: MAX_TRIES,
-            violation: nearest,
+            nearest: Rejected::why(nearest, &self.config.limits),
         })
     }
 
@@ -70,7 +99,7 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
         outside: &mut Outside<'_, E, S::Genotype>,
     ) -> Result<Outcome, SearchError> {
         let trial = self.trials.len();
-        let mut nearest = f64::INFINITY;
+        let mut nearest = None;
         for attempt in 0..MAX_LEARNED {
             if outside.stopped() {
                 return Ok(Outcome::Interrupted);
@@ -97,34 +126,35 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
             };
             match self.take(genotype, false, attempt, outside)? {
                 None => return Ok(Outcome::Complete),
-                Some(violation) => nearest = nearest.min(violation),
+                Some(rejected) => nearest = rejected.nearer(nearest),
             }
         }
         Err(SearchError::Learned {
             trial,
             tries: MAX_LEARNED,
-            violation: nearest,
+            nearest: Rejected::why(nearest, &self.config.limits),
         })
     }
 
-    /// Makes `genotype` the next trial if it keeps the limits and is not `known`; else gives its violation.
+    /// Makes `genotype` the next trial if it keeps the limits and is not `known`; else rejects it.
     fn take<E: Evaluate<S::Genotype>>(
         &mut self,
         genotype: S::Genotype,
         known: bool,
         n_rejected: usize,
         outside: &mut Outside<'_, E, S::Genotype>,
-    ) -> Result<Option<f64>, SearchError> {
+    ) -> Result<Option<Rejected>, SearchError> {
         let index = self.trials.len();
         let evaluator = &outside.evaluator;
         let (Ok(costs), Ok(rule_share)) =
             (evaluator.cost(&genotype), evaluator.rule_share(&genotype))
         else {
-            return Ok(Some(f64::INFINITY));
+            let (violation, costs) = (f64::INFINITY, Costs::default());
+            return Ok(Some(Rejected { violation, costs }));
         };
         let violation = self.config.limits.violation(&costs);
         if violation > 0.0 || known {
-            return Ok(Some(violation));
+            return Ok(Some(Rejected { violation, costs }));
         }
         self.record(Event::Trial {
             trial: index,

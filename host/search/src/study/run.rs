@@ -28,6 +28,8 @@ pub enum Outcome {
 /// What a run tells its observer. `job` counts trainings from 1; `n_jobs` is their number if none fails.
 #[derive(Debug)]
 pub enum Progress<'a, G> {
+    /// As many candidates drawn for the next trial were known or beyond the limits.
+    Rejected(usize),
     /// A candidate was chosen (not told again on resume).
     Proposed(&'a Trial<G>),
     /// A training begins.
