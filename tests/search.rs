@@ -147,6 +147,7 @@ fn a_study_keeps_its_limits_and_halves_its_budgets() {
         let mut evaluator = Synthetic::default();
         let (mut proposed, mut started, mut finished) = (0, 0, 0);
         let mut count = |p: Progress<'_, Genotype>| match p {
+            Progress::Rejected(_) => {}
             Progress::Proposed(_) => proposed += 1,
             Progress::Started { n_jobs, .. } => {
                 assert_eq!(n_jobs, 8 + 1 + 1 + 1);
@@ -388,13 +389,8 @@ fn evolution_finds_a_more_accurate_network_than_random() {
             ..config(strategy)
         };
         let mut study = Study::create(dir.path(), c).unwrap();
-        study
-            .run(
-                &mut Synthetic::default(),
-                &AtomicBool::new(false),
-                &mut |_| {},
-            )
-            .unwrap();
+        let (mut evaluator, stop) = (Synthetic::default(), AtomicBool::new(false));
+        study.run(&mut evaluator, &stop, &mut |_| {}).unwrap();
         study.front()[0].accuracy().unwrap()
     };
     let (random, evolution) = (best(StrategyKind::Random), best(StrategyKind::Evolution));
