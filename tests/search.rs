@@ -310,7 +310,7 @@ fn a_study_guards_its_folder() {
     let dir = tempfile::tempdir().unwrap();
     let made = || Study::create(dir.path(), config(StrategyKind::Random));
     let study = made().unwrap();
-    assert!(matches!(made(), Err(SearchError::Exists { .. })));
+    assert!(matches!(made(), Err(SearchError::Locked { .. })));
     let open = || Study::<McuSpace>::open(dir.path());
     assert!(matches!(open(), Err(SearchError::Locked { .. })));
     assert!(study.check_dataset("abc").is_ok());
@@ -324,6 +324,7 @@ fn a_study_guards_its_folder() {
         .unwrap();
     assert_eq!(*open().unwrap().config(), config(StrategyKind::Random));
     assert_eq!(open().unwrap().trials().len(), 8);
+    assert!(matches!(made(), Err(SearchError::Exists { .. })));
     // Damage before the last line is not mended silently.
     let ledger = text(dir.path(), "ledger.jsonl");
     let damaged = ledger.replacen("\"trial\":2", "\"trail\":2", 1);
