@@ -1,13 +1,28 @@
 //! The figures of README.md and models/README.md are those of the files that the commands write. Reads files only.
 
 use crate::bench::{predictions, stored};
-use aplysia_deploy::Card;
 use aplysia_deploy::processor::{M0, M3, M4, M33, Processor};
+use aplysia_deploy::{Card, Costs};
+use aplysia_shared::Model;
 use serde_json::Value;
 
+macro_rules! released {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../models/", $name, "/card.toml")),
+            include_bytes!(concat!("../models/", $name, "/model.blob")),
+        )
+    };
+}
+
 const README: &str = include_str!("../README.md");
-const FLAGSHIP: &str = include_str!("../models/fashion-mnist-m4/card.toml");
-const MOST_ACCURATE: &str = include_str!("../models/fashion-mnist-usf/card.toml");
+/// The released models: name, card and blob; the flagship, then the most accurate ones.
+const RELEASED: [(&str, &str, &[u8]); 3] = [
+    released!("fashion-mnist-m4"),
+    released!("fashion-mnist-searched"),
+    released!("fashion-mnist-usf"),
+];
 const MODELS: &str = include_str!("../models/README.md");
 const ADAPTATION: &str = include_str!("../models/adapt/summary.json");
 const PAPER: &str = include_str!("../models/paper/summary.json");
@@ -68,9 +83,10 @@ fn networks_of_others_have_the_stored_counts() {
 
 #[test]
 fn models_of_ours_have_the_figures_of_their_cards() {
-    let card = Card::from_toml(FLAGSHIP).unwrap();
+    let [(name, card, _), most_accurate @ ..] = RELEASED;
+    let card = Card::from_toml(card).unwrap();
     let (costs, accuracy) = (card.costs, card.accuracy);
-    let (instructions, _) = counted(&M4, "fashion-mnist-m4");
+    let (instructions, _) = counted(&M4, name);
     let (mean, std) = (accuracy.int8_mean_pct, accuracy.int8_std_pct);
     told(&format!("int8, mean of 3 seeds | {mean:.2} % ± {std:.2} |"));
     let [flash, ram, macs] = [costs.flash_bytes, costs.ram_bytes, costs.macs].map(grouped);
@@ -83,16 +99,27 @@ fn models_of_ours_have_the_figures_of_their_cards() {
         grouped(instructions)
     ));
 
-    let card = Card::from_toml(MOST_ACCURATE).unwrap();
-    let (costs, accuracy) = (card.costs, card.accuracy);
-    let (instructions, _) = counted(&M4, "fashion-mnist-usf");
-    let (mean, std) = (accuracy.int8_mean_pct, accuracy.int8_std_pct);
-    told(&format!(
-        "{mean:.2} % ± {std:.2} int8 (3 seeds) with {} B of flash, {} B of RAM and {} instructions",
-        grouped(costs.flash_bytes),
-        grouped(costs.ram_bytes),
-        grouped(instructions)
-    ));
+    for (name, card, _) in most_accurate {
+        let card = Card::from_toml(card).unwrap();
+        let (costs, accuracy) = (card.costs, card.accuracy);
+        let (instructions, _) = counted(&M4, name);
+        let (mean, std) = (accuracy.int8_mean_pct, accuracy.int8_std_pct);
+        told(&format!(
+            "{mean:.2} % ± {std:.2} int8 (3 seeds) with {} B of flash, {} B of RAM and {} instructions",
+            grouped(costs.flash_bytes),
+            grouped(costs.ram_bytes),
+            grouped(instructions)
+        ));
+    }
+}
+
+#[test]
+fn cards_have_the_costs_of_their_blobs() {
+    for (name, card, blob) in RELEASED {
+        let model = Model::parse(blob).unwrap();
+        let costs = Card::from_toml(card).unwrap().costs;
+        assert_eq!(costs, Costs::of(&model), "{name}");
+    }
 }
 
 #[test]

@@ -229,7 +229,7 @@ fn wake_word() -> Result<Vec<u8>, DeployError> {
 }
 
 /// Everything that is measured.
-pub const CASES: [Case; 59] = [
+pub const CASES: [Case; 60] = [
     layer("conv3x3_28x28x1_16", || {
         conv([28, 28, 1], Taps::same(3, 1), [28, 28, 16])
     }),
@@ -366,5 +366,6 @@ pub const CASES: [Case; 59] = [
     network("ds_cnn.tflite", file!("kws-dscnn.tflite")),
     network("autoencoder.tflite", file!("ad-autoencoder.tflite")),
     released!("fashion-mnist-m4"),
+    released!("fashion-mnist-searched"),
     released!("fashion-mnist-usf"),
 ];
