@@ -227,6 +227,8 @@ mod gradient;
 mod local;
 /// Variance of the gradient between the batches of a run.
 mod noise;
+/// Momentum and the fall of the learning rate: what training moves under other settings.
+mod optimizer;
 /// Pooling and batch norm on their own against autodiff.
 mod pool_norm;
 /// A task small enough for tests of training.

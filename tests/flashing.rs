@@ -199,7 +199,8 @@ fn a_killed_update_leaves_a_whole_model_and_goes_on() {
     let started = Instant::now();
     install(&mut board.start(), &new, &mut all).unwrap();
     // About the length of an update with its start: where to kill, no measurement. As long as the last whole one, and
-    // a little more after each that was not whole, as less is sent after some than after others.
+    // a little more after each that was not whole, as less is sent after some than after others. Every second kill
+    // falls about the end of it, where the model is tried and confirmed.
     let mut span = started.elapsed();
     let (mut n_saved, mut n_done, mut n_old, mut n_new) = (0, 0, 0, 0);
     for round in 0..rounds {
@@ -208,7 +209,11 @@ fn a_killed_update_leaves_a_whole_model_and_goes_on() {
         let ids = [&old, &new].map(|blob| Model::parse(blob).unwrap().id());
         let emulator = board.emulator();
         let process = emulator.process_id().to_string();
-        let wait = span.mul_f64(rng.random());
+        let share = match round % 2 {
+            0 => rng.random(),
+            _ => rng.random_range(0.85..1.1),
+        };
+        let wait = span.mul_f64(share);
         let killer = thread::spawn(move || {
             let started = Instant::now();
             while started.elapsed() < wait {

@@ -176,6 +176,7 @@ fn train_command(args: &ExportArgs, run: &RunFolder, data: &TrainingImages) -> S
         batch,
         lr,
         warmup,
+        lr_decay,
         momentum,
         nesterov,
         weight_decay,
@@ -206,6 +207,7 @@ fn train_command(args: &ExportArgs, run: &RunFolder, data: &TrainingImages) -> S
     let usual = TrainConfig::default();
     for (flag, value, usual) in [
         ("--warmup", warmup, usual.warmup),
+        ("--lr-decay", lr_decay, usual.lr_decay),
         ("--momentum", momentum, usual.momentum),
         ("--clip-norm", clip_norm, usual.clip_norm),
         ("--label-smoothing", label_smoothing, usual.label_smoothing),

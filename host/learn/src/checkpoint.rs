@@ -38,6 +38,7 @@ impl Identity {
             batch,
             lr,
             warmup,
+            lr_decay,
             momentum,
             nesterov,
             weight_decay,
@@ -102,6 +103,7 @@ impl Identity {
             ),
             ("jitter", format!("{jitter:?}"), *jitter != [0.0; 4]),
             ("nesterov", nesterov.to_string(), !nesterov),
+            ("lr_decay", lr_decay.to_string(), *lr_decay > 0.0),
         ];
         let younger = younger.into_iter().filter(|(.., counts)| *counts);
         let all = entries

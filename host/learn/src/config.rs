@@ -20,6 +20,10 @@ pub struct TrainConfig {
     pub lr: f32,
     /// Share of the schedule spent warming up, 0 to 1.
     pub warmup: f32,
+    /// What the learning rate is multiplied by from each epoch to the next, above 0 to 1; 0: it falls to 0 in half a
+    /// cosine.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lr_decay: f32,
     /// Momentum, 0 to 1.
     pub momentum: f32,
     /// Whether a step looks ahead along the momentum (Nesterov).
@@ -48,9 +52,13 @@ pub struct TrainConfig {
     pub seed: u64,
 }
 
-/// Not written then: configurations of earlier versions stay as they are.
+/// Not written then: configurations of earlier versions stay as they are. So below.
 fn is_true(value: &bool) -> bool {
     *value
+}
+
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
 }
 
 impl Default for TrainConfig {
@@ -61,6 +69,7 @@ impl Default for TrainConfig {
             batch: 128,
             lr: 0.1,
             warmup: 0.05,
+            lr_decay: 0.0,
             momentum: 0.9,
             nesterov: true,
             weight_decay: 5e-4,
@@ -112,6 +121,12 @@ impl TrainConfig {
                 "warmup",
                 self.warmup.into(),
                 unit.contains(&self.warmup),
+                "0 to 1",
+            ),
+            (
+                "lr_decay",
+                self.lr_decay.into(),
+                unit.contains(&self.lr_decay),
                 "0 to 1",
             ),
             (

@@ -121,10 +121,23 @@ impl<B: LearnOps> Adam<B> {
 
 /// Learning-rate factor at `step`: linear up to 1 over `warmup` steps, then half a cosine down to 0 at
 /// `total`.
-pub(crate) fn schedule(step: u64, warmup: u64, total: u64) -> f32 {
+pub(crate) fn cosine(step: u64, warmup: u64, total: u64) -> f32 {
     if step < warmup {
-        return (step + 1) as f32 / warmup as f32;
+        return warming(step, warmup);
     }
     let progress = (step - warmup) as f64 / (total.max(warmup + 1) - warmup) as f64;
     (0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos())) as f32
+}
+
+/// Learning-rate factor at `step`: linear up to 1 over `warmup` steps, then `decay` to the power of the epochs done, of
+/// `epoch` steps each.
+pub(crate) fn exponential(step: u64, warmup: u64, (decay, epoch): (f32, u64)) -> f32 {
+    if step < warmup {
+        return warming(step, warmup);
+    }
+    decay.powf((step / epoch) as f32)
+}
+
+fn warming(step: u64, warmup: u64) -> f32 {
+    (step + 1) as f32 / warmup as f32
 }

@@ -5,7 +5,7 @@ use crate::checkpoint::{self, Checkpoint, Identity};
 use crate::evaluate::{Images, argmax, evaluate_model};
 use crate::network::{Model, Moment, Norms, Taped, check_operations, numbers_of};
 use crate::ops::{LearnOps, unwrap, wrap};
-use crate::optimizer::{Sgd, schedule};
+use crate::optimizer::{Sgd, cosine, exponential};
 use crate::{Alignment, Device, LearnError, TrainConfig};
 use aplysia_space::{Network, NetworkParams};
 use burn::backend::Autodiff;
@@ -262,8 +262,12 @@ impl<'a, B: LearnOps> Run<'a, B> {
 
     /// The schedule's factor of the learning rates.
     fn factor(&self) -> f32 {
-        let warmup = f64::from(self.job.config.warmup) * self.n_steps() as f64;
-        schedule(self.step, warmup as u64, self.n_steps())
+        let config = self.job.config;
+        let warmup = (f64::from(config.warmup) * self.n_steps() as f64) as u64;
+        match config.lr_decay {
+            0.0 => cosine(self.step, warmup, self.n_steps()),
+            decay => exponential(self.step, warmup, (decay, self.job.steps_per_epoch())),
+        }
     }
 
     fn optimizer(&self) -> Sgd {

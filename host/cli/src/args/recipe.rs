@@ -22,6 +22,10 @@ pub(crate) struct RecipeArgs {
     /// Share of the schedule spent warming up, 0 to 1.
     #[arg(long, default_value_t = 0.05)]
     pub(crate) warmup: f32,
+    /// What the learning rate is multiplied by from each epoch to the next, 0: it falls to 0 in half a cosine (always
+    /// in a supernet).
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) lr_decay: f32,
     /// Momentum.
     #[arg(long, default_value_t = 0.9)]
     pub(crate) momentum: f32,
@@ -81,6 +85,7 @@ impl RecipeArgs {
             batch: self.batch,
             lr: self.lr as f32,
             warmup: self.warmup,
+            lr_decay: self.lr_decay,
             momentum: self.momentum,
             nesterov: self.nesterov,
             weight_decay: self.weight_decay as f32,

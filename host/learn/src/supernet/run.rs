@@ -15,7 +15,7 @@ use crate::LearnError;
 use crate::ahead::ahead;
 use crate::checkpoint::{self, Identity};
 use crate::ops::LearnOps;
-use crate::optimizer::{Sgd, schedule};
+use crate::optimizer::{Sgd, cosine};
 use crate::random::{Purpose, stream};
 use aplysia_space::darts::Genotype;
 use aplysia_space::{Rule, darts};
@@ -345,7 +345,7 @@ impl<'a, B: LearnOps> Run<'a, B> {
 
     /// The schedule's factor of the learning rates.
     fn factor(&self) -> f32 {
-        schedule(self.state.step, 0, self.n_steps())
+        cosine(self.state.step, 0, self.n_steps())
     }
 
     fn lr(&self) -> f32 {
