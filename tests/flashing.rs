@@ -231,7 +231,7 @@ fn a_killed_update_leaves_a_whole_model_and_goes_on() {
         };
         span = match told {
             true => started.elapsed(),
-            false => span * 51 / 50,
+            false => span * 11 / 10,
         };
         killer.join().unwrap();
         drop(met);
