@@ -385,6 +385,8 @@ fn a_missing_emulator_is_named_with_the_way_to_get_it() {
     ];
     let words = ["qemu-system-arm not found", "apt-get install"];
     refused(aplysia(&args).env("PATH", ""), 2, &words);
+    let foreign = ["device", "emulate", blob, "--firmware", blob];
+    refused(&mut aplysia(&foreign), 1, &["is no program for Arm"]);
     // A study of hours says so at its start.
     let study = ["study", "paper", "here", args[3], args[4]];
     refused(aplysia(&study).env("PATH", ""), 2, &words);

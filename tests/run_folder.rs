@@ -59,6 +59,14 @@ fn damage_is_named_and_mended_by_the_same_command() {
         fs::write(path, &whole[..whole.len() / 2]).unwrap();
         whole
     };
+    let other = fs::File::open(&run).unwrap();
+    other.try_lock().unwrap();
+    let (done, _, errors) = train("");
+    assert!(
+        !done && errors.contains("no other process trains there"),
+        "{errors}"
+    );
+    drop(other);
     let whole = halve(&params);
     let (done, _, errors) = aplysia("evaluate PATH", &[&run]);
     assert!(!done, "half of the parameters");

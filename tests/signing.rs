@@ -45,7 +45,11 @@ fn a_signed_model_is_told_from_any_other() {
         .mode();
     assert_eq!((public.len(), mode & 0o777), (64, 0o600));
     assert_eq!(done(&folder, &["key", "show", "a.pem"]).trim(), public);
-    refused(&folder, &["key", "new", "a.pem"], "cannot make a.pem");
+    refused(
+        &folder,
+        &["key", "new", "a.pem"],
+        "a.pem is not overwritten",
+    );
     let other = done(&folder, &["key", "new", "b.pem"]);
     assert_ne!(other.trim(), public);
 

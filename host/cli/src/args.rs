@@ -218,7 +218,7 @@ pub(crate) struct ReportArgs {
 
 #[derive(Args)]
 pub(crate) struct EvaluateArgs {
-    /// A run folder (float) or a blob (int8).
+    /// A run folder (float), or a blob or the folder of an export (int8).
     pub(crate) what: PathBuf,
     #[command(flatten)]
     pub(crate) data: DataArgs,

@@ -18,9 +18,9 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     if let Some(corruption) = args.corruption {
         test = test.shifted(&images::shift(corruption, args.severity)?)?;
     }
-    // The folder that `export` wrote stands for its blob.
+    // The folder that `export` wrote stands for its blob, unless it is that of the run, too.
     let exported = args.what.join("model.blob");
-    let path = match exported.is_file() {
+    let path = match exported.is_file() && !args.what.join("run.json").is_file() {
         true => &exported,
         false if args.what.is_dir() => return float(args, &test),
         false => &args.what,

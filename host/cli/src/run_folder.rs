@@ -115,7 +115,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     })
 }
 
-/// Checks that [`write`] can write to `path`, before work is done for it.
+/// Checks that [`write()`] can write to `path`, before work is done for it.
 ///
 /// # Errors
 /// The folder is missing, or nobody may write there.

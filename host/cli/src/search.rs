@@ -247,7 +247,9 @@ fn report<G>(live: &mut Live, best: &mut f64, p: aplysia_search::Progress<'_, G>
             if n.is_multiple_of(1000) {
                 live.say(&about);
             }
-            live.about(about);
+            if n.is_multiple_of(100) {
+                live.about(about);
+            }
         }
         aplysia_search::Progress::Proposed(_) => {}
         aplysia_search::Progress::Started {

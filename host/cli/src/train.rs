@@ -266,7 +266,7 @@ fn prepare(args: &TrainArgs, design: &Design) -> Result<File> {
     let locked = File::open(&args.out)?;
     locked.try_lock().with_context(|| {
         format!(
-            "another process trains in {}: wait for its end, or choose another --out",
+            "cannot lock {}: wait until no other process trains there, or choose another --out",
             args.out.display()
         )
     })?;

@@ -70,7 +70,7 @@ pub enum SearchError {
     /// The limits leave nothing.
     #[error(
         "trial {trial}: none of {tries} candidates was new and within the limits; {nearest}: raise a limit or \
-         widen the space (before its first trial a study takes other settings in the same folder)"
+         widen the space (before its first trial a search takes other settings in the same folder)"
     )]
     NoCandidate {
         /// The trial that could not begin.

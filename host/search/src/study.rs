@@ -148,13 +148,18 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
         }
         let text = toml::to_string(&config).map_err(|e| faulty(e.to_string()))?;
         let ledger = dir.join("ledger.jsonl");
+        let is_empty = || std::fs::metadata(&ledger).is_ok_and(|file| file.len() == 0);
+        let mut locked = None;
         if path.exists() {
-            let is_empty = std::fs::metadata(&ledger).is_ok_and(|file| file.len() == 0);
-            if !is_empty || dir.join("trials").exists() {
-                return Err(SearchError::Exists { path: dir.into() });
+            let exists = || SearchError::Exists { path: dir.into() };
+            if !is_empty() || dir.join("trials").exists() {
+                return Err(exists());
             }
-            // Not while another process draws its first candidate.
-            Ledger::open::<S::Genotype>(&ledger)?;
+            // Not while another process draws its first candidate, or has just drawn it.
+            locked = Some(Ledger::open::<S::Genotype>(&ledger)?);
+            if !is_empty() {
+                return Err(exists());
+            }
         }
         let io = |source| SearchError::Io {
             path: dir.into(),
@@ -163,6 +168,7 @@ impl<S: Space + Clone + Serialize + DeserializeOwned + 'static> Study<S> {
         };
         std::fs::create_dir_all(dir).map_err(io)?;
         replace(&path, text.as_bytes())?;
+        drop(locked);
         Self::open(dir)
     }
 

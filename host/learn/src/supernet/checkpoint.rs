@@ -25,8 +25,20 @@ pub(super) fn identity(job: &SupernetJob) -> Identity {
         ("device", format!("{:?}", job.device)),
         ("supernet", hex(&network)),
         ("search", format!("{:?}", job.config)),
-        ("training", format!("{:?}", job.training)),
+        ("training", training(job)),
         ("number of images", job.images.len().to_string()),
         ("images", images_digest(&job.images)),
     ])
+}
+
+/// Settings of the weights' training; those added later only where they count, so that older checkpoints still match.
+fn training(job: &SupernetJob) -> String {
+    let training = job.training;
+    let all = format!("{training:?}");
+    // Nothing here follows it.
+    let without = all.replace(&format!(", lr_decay: {:?}", training.lr_decay), "");
+    match training.nesterov {
+        true => without.replace(", nesterov: true", ""),
+        false => without,
+    }
 }

@@ -151,6 +151,7 @@ fn check_program(elf: &Path) -> Result<(), DeviceError> {
     let mut header = [0; 20];
     let read = File::open(elf).and_then(|mut file| file.read_exact(&mut header));
     match read {
+        Err(e) if e.kind() != io::ErrorKind::UnexpectedEof => Err(DeviceError::Start(e)),
         Ok(()) if header.starts_with(b"\x7fELF\x01\x01") && header.ends_with(&ARM) => Ok(()),
         _ => Err(DeviceError::NoFirmware {
             path: elf.to_owned(),

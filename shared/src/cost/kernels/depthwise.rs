@@ -139,6 +139,8 @@ fn expanded(left: usize, n: usize) -> usize {
 fn outputs(cut: &Cut, n: usize, columns: usize, [rows, across]: [[bool; 2]; 2]) -> usize {
     let square = cut.windows.square();
     let count = usize::from;
+    // Of a single row that is both, one is left out.
+    let rows = [rows[0], rows[1] && !(n == 1 && rows[0])];
     // Of a turn and less where the first or the last row is left out, of a call, of another row.
     let (turn, without, call, next) = match square {
         Some([3, 1]) => (75 + 41, 19 * count(rows[0]) + 24 * count(rows[1]), 45, 12),

@@ -192,7 +192,6 @@ macro_rules! row_5_2 {
     };
 }
 
-/// A row of pixels that one of two outputs below each other reads, with its row `$row` of weights, of two
 /// Pixels that one of two outputs below each other reads, with weights of row `$row`, of two channels.
 macro_rules! one {
     ($op:literal, $which:tt, $c:tt, $row:tt + $w:literal, $x:literal) => {
