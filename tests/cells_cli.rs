@@ -71,7 +71,7 @@ fn a_search_of_cells_cut_and_resumed_equals_an_uninterrupted_one() {
 /// genotype.
 fn on_the_device(run: &Path, model: &Path) {
     finish("export PATH --out PATH --calibration 32", &[run, model]);
-    assert!(finish("evaluate PATH", &[&model]).starts_with("int8 accuracy"));
+    assert!(finish("evaluate PATH", &[model]).starts_with("int8 accuracy"));
     let blob = model.join("model.blob");
     let line = "device infer PATH --images 3 --firmware PATH";
     let story = finish(line, &[&blob, &firmware()]);

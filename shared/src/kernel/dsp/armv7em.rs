@@ -1,9 +1,9 @@
 //! The DSP extension of Armv7E-M and Armv8-M: Cortex-M4, M7 and M33.
 //!
 //! It owns every instruction written by hand and must not know layers: lengths and alignment are checked
-//! here, in front of each call, and what does not fit (of layers that `Model::parse` accepts only depthwise ones with a
-//! phase of columns in which there is no pixel) goes to the twin in plain Rust or is left alone. Registers: r0 to r7 accumulate, r8 to r11 hold operands, r12 and lr point; all
-//! callee-saved ones are restored.
+//! here, in front of each call, and what does not fit (of layers that `Model::parse` accepts only depthwise ones with
+//! a phase of columns in which there is no pixel) goes to the twin in plain Rust or is left alone. Registers: r0 to r7
+//! accumulate, r8 to r11 hold operands, r12 and lr point; all callee-saved ones are restored.
 #![allow(
     unsafe_code,
     reason = "the instructions exist in assembly only; each block says why it is sound"

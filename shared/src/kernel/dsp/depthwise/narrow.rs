@@ -229,8 +229,8 @@ impl Image for Over<'_> {
     }
 }
 
-/// Constants of the four values of a slice, whose channels are those of the image in turn. In this order all of them are
-/// aligned to 4, as kernels ask of them.
+/// Constants of the four values of a slice, whose channels are those of the image in turn. In this order all of them
+/// are aligned to 4, as kernels ask of them.
 #[repr(C)]
 struct Lanes {
     weights: heapless::Vec<[u8; BLOCK], MAX_TAPS>,
