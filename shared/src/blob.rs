@@ -25,7 +25,7 @@ pub(crate) use graph::HELD;
 
 use crate::kernel::dsp::Packed;
 use crate::kernel::dsp::packing;
-use crate::layer::{GraphV1, Layer, MAX_LAYERS, Op, Tensor};
+use crate::layer::{Cascade, GraphV1, Layer, MAX_CASCADES, MAX_LAYERS, Op, Tensor};
 use crate::quant::{Requant, i32_at};
 
 /// Bytes of the header; the graph follows.
@@ -38,8 +38,8 @@ pub const VERSION: u16 = 1;
 /// [`Op::PackedConv2d`], 3 [`Op::Softmax`], models whose last layer is not fully connected, classes
 /// without names, and the golden set, 4 [`Op::Place`], more than 48 tensors or layers,
 /// and outputs over inputs, 5 [`Op::PairedConv2d`], 6 packed convolutions of more than 1024 depths or of a row of more
-/// than 64 whose input channels are no multiple of 4, 7 weights of -128.
-pub const RUNTIME_ABI: u16 = 7;
+/// than 64 whose input channels are no multiple of 4, 7 weights of -128, 8 [cascades](crate::cascade).
+pub const RUNTIME_ABI: u16 = 8;
 /// Alignment of the data section in the blob and of the blob's length, in bytes.
 pub const ALIGN: usize = 16;
 
@@ -77,6 +77,17 @@ pub mod field {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 enum Blob {
     V1(GraphV1),
+    V2(GraphV1, heapless::Vec<Cascade, MAX_CASCADES>),
+}
+
+impl Blob {
+    /// In the first version that can hold it.
+    fn of(graph: &GraphV1) -> Self {
+        match graph.cascades.is_empty() {
+            true => Self::V1(graph.clone()),
+            false => Self::V2(graph.clone(), graph.cascades.clone()),
+        }
+    }
 }
 
 /// Constants of a weighted layer, as bytes of the blob.
@@ -219,6 +230,16 @@ impl<'a> Model<'a> {
         decoded: &'s mut Option<Tensor>,
     ) -> Option<&'s Tensor> {
         self.graph.tensor_in(index, decoded)
+    }
+    /// Layers that run together, in their order.
+    pub fn cascades(&self) -> &[Cascade] {
+        &self.graph.cascades
+    }
+    /// The cascade that layer `layer` is one of.
+    #[inline]
+    pub fn cascade_of(&self, layer: usize) -> Option<&Cascade> {
+        let mut cascades = self.graph.cascades.iter();
+        cascades.find(|cascade| cascade.layers().contains(&layer))
     }
     /// Layers in execution order.
     pub fn layers(&self) -> impl DoubleEndedIterator<Item = Layer> + use<'_, 'a> {

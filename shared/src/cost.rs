@@ -14,13 +14,17 @@ mod learning;
 
 use crate::blob::HELD;
 use crate::blob::Model;
-use crate::layer::{Layer, Op};
+use crate::cascade::{Stages, narrowed};
+use crate::layer::{Layer, Op, Tensor};
 use kernels::Work;
 
 /// Of a layer whose description is decoded when it runs, as in a graph of more than [`HELD`] tensors or
 /// layers; and of finding its weights.
 const DECODING: u64 = 430;
 const DECODING_WEIGHTS: u64 = 220;
+/// Of a layer each time that it runs on some rows, and of moving rows, beside the bytes.
+const BAND: u64 = 900;
+const MOVE: u64 = 60;
 
 /// Work of a layer or a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,24 +38,62 @@ pub struct Cost {
 impl Model<'_> {
     /// Cost of layer `layer`; zero if there is none.
     pub fn layer_cost(&self, layer: usize) -> Cost {
-        self.layer(layer)
-            .map_or(Cost::default(), |l| self.cost_of(&l))
+        let Some(l) = self.layer(layer) else {
+            return Cost::default();
+        };
+        let mut cost = self.cost_of(&l);
+        if let Some(instructions) = self.in_bands(layer) {
+            cost.instructions = instructions;
+        }
+        cost
     }
     /// Multiply-accumulates of one inference.
     pub fn macs(&self) -> u64 {
-        self.layers().map(|l| self.cost_of(&l).macs).sum()
+        self.costs().map(|cost| cost.macs).sum()
     }
     /// Estimated instructions of one inference.
     pub fn instructions(&self) -> u64 {
-        let cost = |l| self.cost_of(&l).instructions;
-        self.layers().map(cost).sum()
+        self.costs().map(|cost| cost.instructions).sum()
+    }
+
+    fn costs(&self) -> impl Iterator<Item = Cost> {
+        (0..self.n_layers()).map(|layer| self.layer_cost(layer))
+    }
+
+    /// Instructions of layer `layer` if it runs some rows at a time.
+    fn in_bands(&self, layer: usize) -> Option<u64> {
+        let cascade = self.cascade_of(layer)?;
+        let stages = Stages::new(cascade, |i| self.layer(i), |t| self.tensor(t))?;
+        let i = layer - cascade.layers().start;
+        let l = self.layer(layer)?;
+        let [first, second, output] = [l.inputs[0], l.inputs[1], l.output].map(|t| self.tensor(t));
+        let tensors = [&first?, &second?, &output?];
+        let row = u64::from(tensors[2].w) * u64::from(tensors[2].c);
+        let in_turn = |turn: usize| {
+            let kept = stages.kept(turn, i);
+            let moved = match kept.start {
+                0 => 0,
+                _ => MOVE + kept.len() as u64 * row / 4,
+            };
+            let band = stages.band(turn, i).map_or(0, |band| {
+                let (l, tensors) = narrowed(&l, tensors, (&stages, i, &band));
+                self.cost_on(&l, tensors.each_ref()).instructions + BAND
+            });
+            moved + band
+        };
+        Some((0..stages.turns()).map(in_turn).sum())
     }
 
     fn cost_of(&self, layer: &Layer) -> Cost {
         let tensor = |i: u8| self.tensor(i);
-        let (Some(src), Some(dst)) = (tensor(layer.inputs[0]), tensor(layer.output)) else {
+        let [first, second] = layer.inputs.map(tensor);
+        let (Some(first), Some(second), Some(dst)) = (first, second, tensor(layer.output)) else {
             return Cost::default();
         };
+        self.cost_on(layer, [&first, &second, &dst])
+    }
+
+    fn cost_on(&self, layer: &Layer, [src, second, dst]: [&Tensor; 3]) -> Cost {
         let outputs = dst.len() as u64;
         let macs = match &layer.op {
             Op::Conv2d(w) | Op::PackedConv2d(w) | Op::PairedConv2d(w) => {
@@ -61,13 +103,12 @@ impl Model<'_> {
             Op::FullyConnected => src.len() as u64 * outputs,
             _ => 0,
         };
-        let over = |input: u8| tensor(input).is_some_and(|t| t.offset == dst.offset);
         let work = Work {
             op: &layer.op,
-            src: &src,
-            dst: &dst,
+            src,
+            dst,
             clamp: layer.clamp,
-            over: layer.inputs.into_iter().any(over),
+            over: src.offset == dst.offset || second.offset == dst.offset,
         };
         let is_held = self.n_layers() <= HELD && self.tensors().count() <= HELD;
         let decoding = match layer.op.is_weighted() {

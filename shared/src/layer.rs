@@ -5,6 +5,8 @@
 //! length of a blob depends on its structure only. Blobs in the field hold these types: a changed
 //! field is a new version (`FORMAT.md`).
 
+use core::ops::Range;
+
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,10 @@ use serde::{Deserialize, Serialize};
 pub const MAX_TENSORS: usize = 254;
 /// Most layers of a graph.
 pub const MAX_LAYERS: usize = 254;
+/// Most cascades of a graph.
+pub const MAX_CASCADES: usize = 16;
+/// Most layers of a cascade.
+pub const MAX_STAGES: usize = 8;
 
 /// One activation tensor, NHWC with N = 1, `real = scale · (q − zero_point)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -228,6 +234,19 @@ impl Op {
         )
     }
 
+    /// The window, of a layer that has one.
+    pub(crate) fn window_mut(&mut self) -> Option<&mut Window> {
+        match self {
+            Self::Conv2d(window)
+            | Self::DepthwiseConv2d(window)
+            | Self::MaxPool(window)
+            | Self::AvgPool(window)
+            | Self::PackedConv2d(window)
+            | Self::PairedConv2d(window) => Some(window),
+            _ => None,
+        }
+    }
+
     /// The window of packed or paired weights, which lie in blocks behind their sums and reach.
     pub fn block_window(&self) -> Option<&Window> {
         match self {
@@ -257,6 +276,25 @@ pub struct Layer {
     pub homeostasis: Option<u32>,
 }
 
+/// Layers that run together, some rows at a time: see [`crate::cascade`]. From runtime interface 8 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cascade {
+    /// The first of them.
+    pub first: u8,
+    /// How many, 2 to [`MAX_STAGES`].
+    pub layers: u8,
+    /// Rows that the last one writes in a turn, at least 1.
+    pub rows: u8,
+}
+
+impl Cascade {
+    /// The layers.
+    pub fn layers(&self) -> Range<usize> {
+        let first = usize::from(self.first);
+        first..first + usize::from(self.layers)
+    }
+}
+
 /// Class names: UTF-8 text in the data section, separated by `\n`, one name per class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labels {
@@ -282,4 +320,7 @@ pub struct GraphV1 {
     pub prototypes: Option<u32>,
     /// Names of the classes; of length 0 if they have none (from runtime interface 3 on).
     pub labels: Labels,
+    /// Layers that run together, in their order. A graph with any is version 2, in which they stand at the end.
+    #[serde(skip)]
+    pub cascades: Vec<Cascade, MAX_CASCADES>,
 }

@@ -14,6 +14,7 @@
 pub mod adapt;
 pub mod blob;
 mod bytes;
+pub mod cascade;
 pub mod claims;
 pub mod cost;
 mod header;
@@ -30,7 +31,7 @@ pub mod update;
 
 pub use blob::{BlobError, Constants, Homeostasis, Model};
 pub use claims::{Claims, Unmet};
-pub use layer::{AddScales, Clamp, GraphV1, Labels, Layer, Op, Placing, Scaling, Tensor, Window};
+pub use layer::{AddScales, Cascade, Clamp, GraphV1, Labels, Layer, Op, Placing, Scaling, Tensor, Window};
 pub use network::{ArenaError, Hooks, LayerHooks, held, infer, infer_with, sums};
 pub use quant::Requant;
 pub use room::{Room, Unfit};

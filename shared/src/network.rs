@@ -13,6 +13,8 @@ use crate::kernel::{Dst, Over, Src, Weighted, generic};
 use crate::layer::{AddScales, Layer, Op, Tensor};
 use crate::quant::Requant;
 
+mod cascade;
+
 /// A caller's buffer has the wrong size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -52,7 +54,7 @@ pub enum ArenaError {
 
 /// What plasticity replaces of one layer. Each is used only if its length is that of the layer (`requant`: O
 /// entries each; `weights`: all, and none of a packed window above 1×1); only weighted layers look at it.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct LayerHooks<'a> {
     /// In place of the blob's requantization constants.
     pub requant: Option<Requant<'a>>,
@@ -62,12 +64,13 @@ pub struct LayerHooks<'a> {
 
 /// What plasticity may replace or see while a model runs. `()` implements it with no effect.
 pub trait Hooks {
-    /// Called once before layer `layer` runs, when what it reads is in `arena`: see [`held`] and [`sums`].
+    /// Called once before layer `layer` runs, when what it reads is in `arena`: see [`held`] and [`sums`]. Not for the
+    /// layers of a cascade behind its first, whose inputs never are.
     fn layer(&mut self, _layer: usize, _arena: &[i8]) -> LayerHooks<'_> {
         LayerHooks::default()
     }
     /// Called once behind layer `layer`, when what it wrote is in `arena`, and what it read if the output does
-    /// not lie over it: see [`held`].
+    /// not lie over it: see [`held`]. Not for the layers of a cascade.
     fn ran(&mut self, _layer: usize, _arena: &[i8]) {}
     /// Called once per inference with the input of the last layer, before that layer runs.
     fn features(&mut self, _features: &[i8]) {}
@@ -164,7 +167,16 @@ pub(crate) fn run<H: Hooks>(
     hooks: &mut H,
 ) -> Result<(), ArenaError> {
     let internal = |layer| ArenaError::Internal { layer };
-    for index in first..model.n_layers() {
+    let mut next = first;
+    while next < model.n_layers() {
+        let index = next;
+        next += 1;
+        if let Some(cascade) = model.cascade_of(index) {
+            let looked = hooks.layer(index, arena);
+            cascade::run(model, cascade, arena, looked).ok_or(internal(index))?;
+            next = cascade.layers().end;
+            continue;
+        }
         let mut decoded = None;
         let layer = model.layer_in(index, &mut decoded);
         let layer = layer.ok_or(internal(index))?;
@@ -241,8 +253,6 @@ fn place<'m>(arena: &'m mut [i8], tensor: &Tensor) -> Option<&'m mut [i8]> {
     arena.get_mut(start..start.checked_add(tensor.len())?)
 }
 
-/// The output is cut out of the arena; what is left on either side holds the inputs, unless the output lies
-/// over one of them.
 fn run_layer(
     model: &Model<'_>,
     (index, layer): (usize, &Layer),
@@ -254,6 +264,18 @@ fn run_layer(
     let output = model.tensor_in(layer.output, for_output)?;
     let first = model.tensor_in(layer.inputs[0], for_first)?;
     let second = model.tensor_in(layer.inputs[1], for_second)?;
+    run_on(model, (index, layer), arena, [first, second, output], hooks)
+}
+
+/// Runs a layer on its inputs and its output, or on some rows of them. The output is cut out of the arena; what is left
+/// on either side holds the inputs, unless the output lies over one of them.
+fn run_on(
+    model: &Model<'_>,
+    (index, layer): (usize, &Layer),
+    arena: &mut [i8],
+    [first, second, output]: [&Tensor; 3],
+    hooks: LayerHooks<'_>,
+) -> Option<()> {
     if first.offset == output.offset || second.offset == output.offset {
         return run_over(model, (index, layer), arena, [first, second, output], hooks);
     }

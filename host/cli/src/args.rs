@@ -8,6 +8,7 @@ pub(crate) mod device;
 mod domains;
 mod export;
 mod plan;
+mod ram;
 mod recipe;
 mod robust;
 mod run;
@@ -21,6 +22,7 @@ mod unused;
 
 pub(crate) use adapted::{AdaptedArgs, Labels};
 pub(crate) use export::{ExportArgs, GoldenArgs};
+pub(crate) use ram::RamArgs;
 pub(crate) use recipe::{RecipeArgs, SkeletonArgs};
 use robust::RobustArgs;
 pub(crate) use run::RunArgs;
@@ -255,6 +257,8 @@ pub(crate) struct ImportArgs {
     /// there, 3.6 times on the others.
     #[arg(long, default_value = "m4", value_name = "m4|m7|m33|m3|m0", value_parser = processor)]
     pub(crate) processor: Processor,
+    #[command(flatten)]
+    pub(crate) ram: RamArgs,
 }
 
 /// A processor by its short name.

@@ -123,7 +123,8 @@ fn quantize(
         golden: images::images(&golden)?,
         normalization: &data.normalization,
     };
-    int8::quantize(network, &run.params, from, content)
+    let made = int8::quantize(network, &run.params, from, content)?;
+    Ok(args.ram.apply(made)?)
 }
 
 /// Seed, float and int8 accuracy in percent on the test images.
@@ -270,6 +271,9 @@ fn commands(args: &ExportArgs, runs: &[RunFolder], data: &TrainingImages) -> Vec
     }
     if let Some(layers) = args.homeostasis {
         export += &format!(" --homeostasis {}", layers.name());
+    }
+    if let Some(flag) = args.ram.flag() {
+        export += &format!(" {flag}");
     }
     if let Some(n) = args.data.first_classes {
         export += &format!(" --first-classes {n}");

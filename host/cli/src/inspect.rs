@@ -5,6 +5,7 @@ use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob, genotype};
 use anyhow::{Context, Result};
 use aplysia_deploy::arena::Work;
+use aplysia_deploy::cascade::lifetimes_of;
 use aplysia_deploy::cost::untrained_blob;
 use aplysia_deploy::energy::CHIPS;
 use aplysia_deploy::plan::{Plan, memory_map};
@@ -13,6 +14,7 @@ use aplysia_deploy::{Costs, hex};
 use aplysia_live::adaptation::DOMAINS;
 use aplysia_shared::{Model, Op, Tensor};
 use aplysia_space::Design;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Prints layers and costs; of a blob the memory map, of a genotype the rules.
@@ -129,18 +131,27 @@ fn arena(model: &Model<'_>) -> String {
             names[output] = format!("{step} {}", kind(&layer.op));
         }
     }
-    let order: Vec<usize> = (0..model.n_layers()).collect();
-    let buffers = work.lifetimes(&order);
-    let best = work.arrange().plan;
+    // Of the best order, or of these cascades.
+    let (buffers, peak) = lifetimes_of(&model.graph());
+    let lower_bound_bytes = match model.cascades() {
+        [] => work.arrange().plan.lower_bound_bytes,
+        _ => peak,
+    };
     let arena_bytes = model.arena_bytes();
     let placed = Plan {
         offsets: tensors.iter().map(|t| t.offset as usize).collect(),
         arena_bytes,
-        optimal: arena_bytes <= best.lower_bound_bytes,
-        ..best
+        optimal: arena_bytes <= lower_bound_bytes,
+        lower_bound_bytes,
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    memory_map(&names, &buffers, &placed)
+    let mut map = memory_map(&names, &buffers, &placed);
+    for cascade in model.cascades() {
+        let (layers, rows) = (cascade.layers(), cascade.rows);
+        let (first, last) = (layers.start + 1, layers.end);
+        let _ = writeln!(map, "layers {first} to {last} run {rows} rows at a time");
+    }
+    map
 }
 
 fn kind(op: &Op) -> String {

@@ -15,7 +15,7 @@
 
 mod order;
 
-use crate::plan::{ALIGNMENT_BYTES, Buffer, Plan, plan_tied};
+use crate::plan::{Buffer, Plan, plan_tied};
 use aplysia_shared::kernel::over::{is_as_fast, may_lie_over};
 use aplysia_shared::{Layer, Model, Op, Tensor};
 
@@ -82,7 +82,7 @@ impl Work {
     pub fn arrange(&self) -> Arrangement {
         let (order, bound) = order::best(self);
         let buffers = self.lifetimes(&order);
-        let plan = self.place(&order, &buffers, bound);
+        let plan = place(&buffers, self.ties(&order, &buffers), bound);
         Arrangement {
             order,
             buffers,
@@ -126,29 +126,28 @@ impl Work {
         }
         ties
     }
+}
 
-    /// Offsets with as many tensors over others as helps.
-    fn place(&self, order: &[usize], buffers: &[Buffer], bound: usize) -> Plan {
-        let mut ties = self.ties(order, buffers);
-        let mut best = plan_tied(buffers, &ties);
-        for tensor in (0..ties.len()).rev().take(MOST_UNTIED) {
-            if best.arena_bytes <= bound {
-                break;
-            }
-            if let Some(tie) = ties[tensor].take() {
-                let without = plan_tied(buffers, &ties);
-                if without.arena_bytes < best.arena_bytes {
-                    best = without;
-                } else {
-                    ties[tensor] = Some(tie);
-                }
+/// Offsets with as many tensors over others, as `ties` allow, as helps.
+pub(crate) fn place(buffers: &[Buffer], mut ties: Vec<Option<usize>>, bound: usize) -> Plan {
+    let mut best = plan_tied(buffers, &ties);
+    for tensor in (0..ties.len()).rev().take(MOST_UNTIED) {
+        if best.arena_bytes <= bound {
+            break;
+        }
+        if let Some(tie) = ties[tensor].take() {
+            let without = plan_tied(buffers, &ties);
+            if without.arena_bytes < best.arena_bytes {
+                best = without;
+            } else {
+                ties[tensor] = Some(tie);
             }
         }
-        Plan {
-            lower_bound_bytes: bound,
-            optimal: best.arena_bytes <= bound,
-            ..best
-        }
+    }
+    Plan {
+        lower_bound_bytes: bound,
+        optimal: best.arena_bytes <= bound,
+        ..best
     }
 }
 
@@ -164,9 +163,4 @@ pub(crate) fn step(tensors: &[Tensor], op: &Op, reads: [usize; 2], writes: usize
         writes,
         over: over.map(|can| can && pays),
     }
-}
-
-/// Bytes as they are planned.
-fn planned(bytes: usize) -> usize {
-    bytes.next_multiple_of(ALIGNMENT_BYTES)
 }

@@ -13,7 +13,7 @@ use crate::golden::GoldenSpec;
 use crate::lowering::{Lowered, Step, StepOp, placing};
 use crate::pack::{PackedWeights, pack};
 use crate::parts::Parts;
-use crate::plan::{Plan, memory_map};
+use crate::plan::{Buffer, Plan};
 use crate::quantize::quantize_multiplier;
 use crate::quantize::{Activation, QuantizedNetwork, WeightedLayer};
 use crate::statistics::Statistics;
@@ -114,8 +114,9 @@ pub(crate) fn placeholder(network: &Network) -> Result<QuantizedNetwork, DeployE
 pub(crate) struct Assembly {
     pub(crate) parts: Parts,
     pub(crate) plan: Plan,
-    /// The memory map as text.
-    pub(crate) map: String,
+    /// Lifetimes and names of the activations.
+    pub(crate) buffers: Vec<Buffer>,
+    pub(crate) names: Vec<String>,
 }
 
 /// Assembles graph and data.
@@ -138,6 +139,7 @@ pub(crate) fn assemble(
         output: narrow("tensors", lowered.values.len() - 1)?,
         prototypes: None,
         labels: Labels { offset: 0, len: 0 },
+        cascades: heapless::Vec::new(),
     };
     for step in &lowered.steps {
         let [first, second] = step.inputs;
@@ -178,11 +180,11 @@ pub(crate) fn assemble(
         graph.prototypes = Some(data.section(prototypes.iter().flat_map(|p| p.to_le_bytes()))?);
     }
     graph.labels = data.labels(&content.class_names)?;
-    let name = |node: usize| network.nodes[node].name.as_str();
-    let names: Vec<&str> = lowered.values.iter().map(|v| name(v.node)).collect();
+    let name = |node: usize| network.nodes[node].name.clone();
     Ok(Assembly {
         parts: Parts::new(graph, data.bytes),
-        map: memory_map(&names, &buffers, &plan),
+        names: lowered.values.iter().map(|v| name(v.node)).collect(),
+        buffers,
         plan,
     })
 }

@@ -104,6 +104,14 @@ pub enum DeployError {
         #[source]
         fault: aplysia_shared::blob::BlobError,
     },
+    /// The model needs more RAM than it may have.
+    #[error("the model needs an arena of {least} bytes at least, {ram_bytes} are allowed")]
+    Ram {
+        /// Fewest bytes found.
+        least: usize,
+        /// Most that are allowed.
+        ram_bytes: usize,
+    },
     /// The arena is too small for the model.
     #[error("the model does not run in this arena")]
     Arena(#[from] aplysia_shared::ArenaError),

@@ -5,7 +5,7 @@
 
 use crate::assemble::{Assembly, Content, assemble};
 use crate::golden::GoldenSet;
-use crate::plan::Plan;
+use crate::plan::{Plan, memory_map};
 use crate::quantize::{InputNormalization, quantize};
 use crate::statistics::{Statistics, measure};
 use crate::{Costs, DeployError};
@@ -34,6 +34,8 @@ pub struct Export {
     pub blob: Vec<u8>,
     /// Where its activations live.
     pub plan: Plan,
+    /// Name of each activation.
+    pub names: Vec<String>,
     /// The memory map as text: every activation with its place and lifetime, by the node it comes from.
     pub map: String,
     /// What it costs; equals [`crate::cost_of_network`] of the untrained network.
@@ -53,8 +55,13 @@ impl Export {
         let (costs, model_id) = (Costs::of(&model), model.id());
         Ok(Self {
             blob,
+            map: memory_map(
+                &assembly.names.iter().map(String::as_str).collect::<Vec<_>>(),
+                &assembly.buffers,
+                &assembly.plan,
+            ),
             plan: assembly.plan,
-            map: assembly.map,
+            names: assembly.names,
             costs,
             model_id,
         })

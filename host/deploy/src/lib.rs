@@ -13,6 +13,7 @@
 //! params, ranges → quantize ─┤
 //!            arena, plan ───┴→ export → blob → statistics → blob with statistics
 //! .tflite ────────────────→ import → plain → blob → pair → blob of another form
+//! blob ───────────────────→ cascade → blob in less RAM
 //! blob, images ────────────→ golden → blob with a golden set
 //! genotype ────────────────→ cost (the same assembly, placeholder numbers)
 //! ```
@@ -21,6 +22,7 @@ pub mod arena;
 pub mod assemble;
 pub mod bench;
 pub mod card;
+pub mod cascade;
 pub mod cost;
 pub mod energy;
 mod error;

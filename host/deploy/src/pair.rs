@@ -6,7 +6,6 @@
 
 use crate::parts::Parts;
 use crate::{Costs, DeployError, Export};
-use aplysia_shared::blob::{HEADER_BYTES, field};
 use aplysia_shared::kernel::dsp::packing::{BLOCK, Depth, MAX_WHOLE};
 use aplysia_shared::kernel::dsp::paired::{is_split, swap};
 use aplysia_shared::{Model, Op, Tensor};
@@ -18,13 +17,7 @@ use aplysia_shared::{Model, Op, Tensor};
 /// The runtime refuses `blob`.
 pub fn pair(blob: &[u8]) -> Result<Vec<u8>, DeployError> {
     let model = Model::parse(blob)?;
-    let mut parts = Parts::new(model.graph(), model.data().to_vec());
-    parts.counter = model.counter();
-    let before = model.blob_bytes() - parts.data.len();
-    let golden = blob[field::GOLDEN..HEADER_BYTES].first_chunk();
-    let golden = u32::from_le_bytes(*golden.unwrap_or(&[0; 4])) as usize;
-    // In the data section, as parsing has checked.
-    parts.golden = golden.checked_sub(before).map(|at| at as u32);
+    let mut parts = Parts::of(&model, blob);
     let mut changed = false;
     for (i, layer) in parts.graph.layers.iter_mut().enumerate() {
         let (Op::PackedConv2d(window), Some(constants)) = (layer.op, model.constants(i)) else {

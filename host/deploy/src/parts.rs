@@ -6,8 +6,8 @@
 
 use crate::DeployError;
 use crate::golden::GoldenSet;
-use aplysia_shared::GraphV1;
-use aplysia_shared::blob::{self, HEADER_BYTES};
+use aplysia_shared::blob::{self, HEADER_BYTES, field};
+use aplysia_shared::{GraphV1, Model};
 use sha2::{Digest, Sha256};
 
 /// What [`blob::encode_with_golden`] takes.
@@ -29,6 +29,18 @@ impl Parts {
             golden: None,
             counter: 0,
         }
+    }
+
+    /// Those of a blob that exists.
+    pub(crate) fn of(model: &Model<'_>, blob: &[u8]) -> Self {
+        let mut parts = Self::new(model.graph(), model.data().to_vec());
+        parts.counter = model.counter();
+        let before = model.blob_bytes() - parts.data.len();
+        let golden = blob[field::GOLDEN..HEADER_BYTES].first_chunk();
+        let golden = u32::from_le_bytes(*golden.unwrap_or(&[0; 4])) as usize;
+        // In the data section, as parsing has checked.
+        parts.golden = golden.checked_sub(before).map(|at| at as u32);
+        parts
     }
 
     /// Puts `set` behind the data.

@@ -10,7 +10,6 @@ use crate::arena::{Arrangement, Work};
 use crate::assemble::{Assembly, Data, narrow};
 use crate::pack;
 use crate::parts::Parts;
-use crate::plan::memory_map;
 use crate::quantize::WeightedLayer;
 use crate::{DeployError, Export};
 use aplysia_shared::blob::BlobError;
@@ -115,12 +114,13 @@ impl Plain {
             output: self.output,
             prototypes: None,
             labels,
+            cascades: heapless::Vec::new(),
         };
         const { assert!(MAX_TENSORS < u8::MAX as usize) };
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         Ok(Assembly {
             parts: Parts::new(graph, data.bytes),
-            map: memory_map(&names, &buffers, &plan),
+            names: self.names,
+            buffers,
             plan,
         })
     }
@@ -164,6 +164,7 @@ fn layer_of(fault: &BlobError) -> Option<u8> {
         BlobError::TensorIndex { layer, .. }
         | BlobError::Order { layer, .. }
         | BlobError::Inputs { layer }
+        | BlobError::Cascade { layer }
         | BlobError::LayerShape { layer }
         | BlobError::Window { layer }
         | BlobError::PoolScale { layer }

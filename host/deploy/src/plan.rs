@@ -24,6 +24,11 @@ pub const ALIGNMENT_BYTES: usize = 16;
 /// more, whose nodes take longer, fewer in the square of their number.
 pub const NODE_BUDGET: usize = 4096;
 
+/// Bytes as they are planned.
+pub(crate) fn planned(bytes: usize) -> usize {
+    bytes.next_multiple_of(ALIGNMENT_BYTES)
+}
+
 fn node_budget(n_blocks: usize) -> usize {
     NODE_BUDGET * 400 / (n_blocks * n_blocks).max(400)
 }
@@ -45,7 +50,7 @@ impl Buffer {
     }
 
     fn planned_bytes(&self) -> usize {
-        self.bytes.next_multiple_of(ALIGNMENT_BYTES)
+        planned(self.bytes)
     }
 }
 

@@ -85,7 +85,7 @@ impl Shape {
 
 /// The shape of `layer` if it can learn below the head.
 pub(crate) fn shape(model: &Model<'_>, layer: usize) -> Option<Shape> {
-    if layer >= head_layer(model) {
+    if layer >= head_layer(model) || model.cascade_of(layer).is_some() {
         return None;
     }
     let at = model.layer(layer)?;

@@ -8,6 +8,7 @@ use crate::kernel::generic::MAX_SOFTMAX_CHANNELS;
 use crate::layer::{Layer, Op, Scaling, Tensor, Window};
 use crate::quant::i32_at;
 
+mod cascades;
 mod classes;
 mod lifetimes;
 mod packed;
@@ -93,9 +94,10 @@ pub(super) fn graph<'a>(
 ) -> Result<&'a str, BlobError> {
     for tensor in 0..=u8::MAX {
         let Some(t) = graph.tensor(tensor) else { break };
-        check_tensor(tensor, &t, arena_bytes as u64)?;
+        check_tensor(tensor, &t)?;
     }
-    lifetimes::check(graph)?;
+    let heights = cascades::check(graph)?;
+    lifetimes::check(graph, &heights, arena_bytes as u64)?;
     let n_layers = graph.n_layers();
     for index in 0..=u8::MAX {
         let Some(layer) = &graph.layer(index.into()) else {
@@ -126,21 +128,13 @@ pub(super) fn graph<'a>(
     classes::labels(graph, data, n_classes)
 }
 
-fn check_tensor(tensor: u8, t: &Tensor, arena_bytes: u64) -> Result<(), BlobError> {
+fn check_tensor(tensor: u8, t: &Tensor) -> Result<(), BlobError> {
     let (h, w, c) = (t.h, t.w, t.c);
     if h == 0 || w == 0 || c == 0 {
         return Err(BlobError::Shape { tensor, h, w, c });
     }
     if !(t.scale.is_finite() && t.scale > 0.0) {
         return Err(BlobError::Scale { tensor });
-    }
-    let end_bytes = t.end();
-    if end_bytes > arena_bytes {
-        return Err(BlobError::Arena {
-            tensor,
-            end_bytes,
-            arena_bytes,
-        });
     }
     Ok(())
 }

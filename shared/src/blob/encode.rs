@@ -7,11 +7,14 @@ use super::check::crc32;
 use super::golden::GOLDEN_ABI;
 use super::graph::HELD;
 use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, VERSION, field, total_len};
+use crate::cascade::heights;
 use crate::kernel::dsp::{packing, paired};
-use crate::layer::{GraphV1, Layer, Op, Window};
+use crate::layer::{GraphV1, Layer, MAX_TENSORS, Op, Tensor, Window};
 
 /// The first runtime interface that takes weights of -128.
 const LEAST_ABI: u16 = 7;
+/// The first that takes cascades.
+const CASCADE_ABI: u16 = 8;
 
 /// Bytes that [`encode`] writes for `graph` and a data section of `data_len` bytes.
 ///
@@ -60,7 +63,7 @@ pub fn encode_with_golden(
     })?;
     blob.fill(0);
     let data_offset = (HEADER_BYTES + graph_len).next_multiple_of(ALIGN);
-    let arena_bytes = graph.tensors.iter().map(|t| t.end()).max().unwrap_or(0);
+    let arena_bytes = arena_bytes(graph);
     let words = [
         (field::TOTAL_LEN, total as u64),
         (field::GRAPH_LEN, graph_len as u64),
@@ -86,12 +89,13 @@ pub fn encode_with_golden(
     put(blob, field::ID, &id);
     put(blob, field::COUNTER, &counter.to_le_bytes());
     put(blob, data_offset, data);
-    let body = Blob::V1(graph.clone());
+    let body = Blob::of(graph);
     if let Some(space) = blob.get_mut(HEADER_BYTES..HEADER_BYTES + graph_len) {
         postcard::to_slice(&body, space).map_err(|_| BlobError::GraphEncoding)?;
     }
     seal(blob);
-    if has_least(&Model::parse(blob)?) {
+    let model = Model::parse(blob)?;
+    if model.cascades().is_empty() && has_least(&model) {
         put(blob, field::MIN_ABI, &LEAST_ABI.to_le_bytes());
         seal(blob);
     }
@@ -119,7 +123,7 @@ fn seal(blob: &mut [u8]) {
 
 /// Encoded length of the graph and of the whole blob.
 fn layout(graph: &GraphV1, data_len: usize) -> Result<(usize, usize), BlobError> {
-    let body = Blob::V1(graph.clone());
+    let body = Blob::of(graph);
     let graph_len = postcard::serialize_with_flavor::<Blob, Size, usize>(&body, Size::default())
         .map_err(|_| BlobError::GraphEncoding)?;
     let data_offset = (HEADER_BYTES + graph_len).next_multiple_of(ALIGN);
@@ -142,6 +146,9 @@ fn min_abi(graph: &GraphV1, golden: bool) -> u16 {
         Op::PackedConv2d(_) => 2,
         _ => 1,
     };
+    if !graph.cascades.is_empty() {
+        return CASCADE_ABI;
+    }
     let headless = (graph.layers.last()).is_some_and(|l| l.op != Op::FullyConnected);
     let offset = |tensor: u8| graph.tensors.get(usize::from(tensor)).map(|t| t.offset);
     let lies_over = |l: &Layer| l.inputs.iter().any(|&i| offset(i) == offset(l.output));
@@ -174,6 +181,17 @@ fn has_least(model: &Model<'_>) -> bool {
         let mut places = fours.flat_map(|four| (0..16).map(move |i| (four, i / 4, i % 4)));
         places.any(|(four, k, lane)| weight(four, k, lane) == i8::MIN.into())
     })
+}
+
+/// End of the last tensor; 0 if a cascade is none, which parsing refuses.
+fn arena_bytes(graph: &GraphV1) -> u64 {
+    let layer = |index: usize| graph.layers.get(index).copied();
+    let tensor = |index: u8| graph.tensors.get(usize::from(index)).copied();
+    let heights = heights(&graph.cascades, layer, tensor).unwrap_or([0; MAX_TENSORS]);
+    let ends = graph.tensors.iter().zip(heights);
+    ends.map(|(t, h)| Tensor { h, ..*t }.end())
+        .max()
+        .unwrap_or(0)
 }
 
 fn too_long(want_bytes: u64) -> BlobError {

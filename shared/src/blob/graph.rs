@@ -7,12 +7,13 @@
 use serde::de::DeserializeOwned;
 
 use super::BlobError;
-use crate::layer::{GraphV1, Labels, Layer, MAX_LAYERS, MAX_TENSORS, Tensor};
+use crate::layer::{Cascade, GraphV1, Labels, Layer, MAX_CASCADES, MAX_LAYERS, MAX_TENSORS, Tensor};
 
 /// Most tensors, and most layers, that are held decoded. Runtimes below interface 4 take no more.
 pub(crate) const HELD: usize = 48;
-/// Version of the graph, the first byte.
+/// Versions of the graph, the first byte; the second has cascades behind the labels.
 const V1: u32 = 0;
+const V2: u32 = 1;
 
 /// A whole graph.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,8 @@ pub(super) struct Graph<'a> {
     pub(super) prototypes: Option<u32>,
     /// Class names.
     pub(super) labels: Labels,
+    /// Layers that run together.
+    pub(super) cascades: heapless::Vec<Cascade, MAX_CASCADES>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -96,13 +99,16 @@ impl<'a> Graph<'a> {
             output: 0,
             prototypes: None,
             labels: Labels::default(),
+            cascades: heapless::Vec::new(),
         })
     }
 
-    fn start(bytes: &'a [u8]) -> Result<Reader<'a>, BlobError> {
+    /// The graph behind its version, and whether that is one with cascades.
+    fn start(bytes: &'a [u8]) -> Result<(Reader<'a>, bool), BlobError> {
         let mut reader = Reader { rest: bytes };
         match reader.next::<u32>()? {
-            V1 => Ok(reader),
+            V1 => Ok((reader, false)),
+            V2 => Ok((reader, true)),
             _ => Err(BlobError::GraphEncoding),
         }
     }
@@ -110,7 +116,7 @@ impl<'a> Graph<'a> {
     /// Whether tensors and layers can be held.
     #[inline(never)]
     fn is_small(bytes: &'a [u8]) -> Result<bool, BlobError> {
-        let mut reader = Self::start(bytes)?;
+        let (mut reader, _) = Self::start(bytes)?;
         let (mut n_tensors, mut n_layers) = (0, 0);
         reader.each(|_, _: Tensor| {
             n_tensors += 1;
@@ -130,7 +136,7 @@ impl<'a> Graph<'a> {
     /// `bytes` are no graph, or a longer one than the format's.
     #[inline(never)]
     pub(super) fn fill(&mut self, bytes: &'a [u8]) -> Result<(), BlobError> {
-        let mut reader = Self::start(bytes)?;
+        let (mut reader, has_cascades) = Self::start(bytes)?;
         match &mut self.items {
             Items::Held { tensors, layers } => {
                 reader.each(|_, tensor| tensors.push(tensor).ok())?;
@@ -145,6 +151,10 @@ impl<'a> Graph<'a> {
             }
         }
         (self.input, self.output, self.prototypes, self.labels) = reader.next()?;
+        if has_cascades {
+            let cascades = &mut self.cascades;
+            reader.each(|_, cascade| cascades.push(cascade).ok())?;
+        }
         match reader.rest.len() {
             0 => Ok(()),
             unused_bytes => Err(BlobError::GraphLength { unused_bytes }),
@@ -228,6 +238,7 @@ impl<'a> Graph<'a> {
             output: self.output,
             prototypes: self.prototypes,
             labels: self.labels,
+            cascades: self.cascades.clone(),
         }
     }
 }

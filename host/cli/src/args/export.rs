@@ -1,6 +1,6 @@
 //! `aplysia export` and `aplysia golden`.
 
-use super::{DataArgs, at_least_one};
+use super::{DataArgs, RamArgs, at_least_one};
 use crate::int8::N_CALIBRATION;
 use aplysia_deploy::HomeostasisScope;
 use aplysia_deploy::golden::{DEFAULT_GOLDEN, GoldenSpec};
@@ -33,6 +33,8 @@ pub(crate) struct ExportArgs {
     /// channel, 17 of RAM while it learns [default: those that the genotype plans, else depthwise].
     #[arg(long, value_name = "LAYERS", value_enum)]
     pub(crate) homeostasis: Option<HomeostasisArg>,
+    #[command(flatten)]
+    pub(crate) ram: RamArgs,
 }
 
 /// See [`HomeostasisScope`].

@@ -10,7 +10,8 @@
 //! of that order never has more bytes alive, and no step needs more while it runs, because a tensor read for the
 //! last time is freed in both orders. So the chain costs nothing, and few sets are left.
 
-use super::{Step, Work, planned};
+use super::{Step, Work};
+use crate::plan::planned;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 

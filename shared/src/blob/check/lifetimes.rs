@@ -3,13 +3,15 @@
 
 use crate::blob::BlobError;
 use crate::blob::graph::Graph;
+use crate::cascade::Stages;
 use crate::kernel::over::may_lie_over;
-use crate::layer::{Layer, MAX_TENSORS, Op};
+use crate::layer::{Cascade, Layer, MAX_TENSORS, Op, Tensor};
 
 /// Of one tensor.
 #[derive(Clone, Copy)]
 struct Life {
-    /// Step that begins to write it: 0 for the input, else one more than the layer.
+    /// Step that begins to write it: 0 for the input, else one more than the layer, or than the first layer of its
+    /// cascade.
     from: u8,
     /// Last step that writes or reads it.
     to: u8,
@@ -19,8 +21,13 @@ struct Life {
 
 /// Every tensor is written once before it is read, or filled by placings channel by channel, and tensors that
 /// live at one time share no byte, unless one takes the place of the other. A tensor lives from the first layer
-/// that writes it to the last that writes or reads it, both included.
-pub(super) fn check(graph: &Graph<'_>) -> Result<(), BlobError> {
+/// that writes it to the last that writes or reads it, both included; layers of a cascade count as one. In the arena a
+/// tensor has as many rows as `heights` says.
+pub(super) fn check(
+    graph: &Graph<'_>,
+    heights: &[u16; MAX_TENSORS],
+    arena_bytes: u64,
+) -> Result<(), BlobError> {
     let n_tensors = graph.n_tensors();
     let mut lives = [None::<Life>; MAX_TENSORS];
     let channels = |tensor: u8| graph.tensor(tensor).map_or(0, |t| t.c);
@@ -35,7 +42,7 @@ pub(super) fn check(graph: &Graph<'_>) -> Result<(), BlobError> {
         filled: channels(graph.input),
     });
     for layer in 0..u8::MAX {
-        let now = layer + 1;
+        let now = cascade_of(graph, layer).map_or(layer, |cascade| cascade.first) + 1;
         let Some(l) = graph.layer(layer.into()) else {
             break;
         };
@@ -59,7 +66,12 @@ pub(super) fn check(graph: &Graph<'_>) -> Result<(), BlobError> {
             return Err(BlobError::Order { layer, tensor });
         }
     }
-    check_overlap(graph, &lives)
+    check_places(graph, &lives, heights, arena_bytes)
+}
+
+fn cascade_of<'g>(graph: &'g Graph<'_>, layer: u8) -> Option<&'g Cascade> {
+    let mut cascades = graph.cascades.iter();
+    cascades.find(|cascade| cascade.layers().contains(&usize::from(layer)))
 }
 
 /// The life of the output of `l` after step `now`; none if it may not write there.
@@ -92,8 +104,13 @@ fn lies_over(
     (b, b_start, b_life): (u8, u64, &Life),
 ) -> bool {
     let step = b_life.from;
-    let layer = step.checked_sub(1).and_then(|l| graph.layer(l.into()));
-    let Some(layer) = layer.filter(|_| a_start == b_start && a_life.to == step) else {
+    let index = step
+        .checked_sub(1)
+        .filter(|_| a_start == b_start && a_life.to == step);
+    if let Some(cascade) = index.and_then(|index| cascade_of(graph, index)) {
+        return cascade_lies_over(graph, cascade, a, b);
+    }
+    let Some(layer) = index.and_then(|index| graph.layer(index.into())) else {
         return false;
     };
     let [first, second] = layer.inputs;
@@ -107,12 +124,38 @@ fn lies_over(
     apart && ((a == first && can[0]) || (a == second && can[1]))
 }
 
-fn check_overlap(graph: &Graph<'_>, lives: &[Option<Life>; MAX_TENSORS]) -> Result<(), BlobError> {
+/// Whether the last layer of `cascade`, which reads `a` last, may write `b` where that lies.
+fn cascade_lies_over(graph: &Graph<'_>, cascade: &Cascade, a: u8, b: u8) -> bool {
+    let layer = |index: usize| graph.layer(index);
+    let last = cascade.layers().last().and_then(layer);
+    let rows = [a, b].map(|tensor| {
+        let row = |t: Tensor| usize::from(t.w) * usize::from(t.c);
+        graph.tensor(tensor).map_or(0, row)
+    });
+    let stages = Stages::new(cascade, layer, |t| graph.tensor(t));
+    let can = stages.is_some_and(|stages| stages.may_lie_over(cascade, layer, (a, rows)));
+    can && last.is_some_and(|last| last.output == b)
+}
+
+fn check_places(
+    graph: &Graph<'_>,
+    lives: &[Option<Life>; MAX_TENSORS],
+    heights: &[u16; MAX_TENSORS],
+    arena_bytes: u64,
+) -> Result<(), BlobError> {
     // Where each tensor lies: a large graph decodes a tensor each time it is asked for it.
     let mut places = [(0, 0); MAX_TENSORS];
-    for (place, tensor) in places.iter_mut().zip(0u8..) {
-        let t = graph.tensor(tensor);
-        *place = t.map_or((0, 0), |t| (u64::from(t.offset), t.end()));
+    for ((place, tensor), &h) in places.iter_mut().zip(0u8..).zip(heights) {
+        let Some(t) = graph.tensor(tensor) else { break };
+        *place = (u64::from(t.offset), Tensor { h, ..t }.end());
+        let (_, end_bytes) = *place;
+        if end_bytes > arena_bytes {
+            return Err(BlobError::Arena {
+                tensor,
+                end_bytes,
+                arena_bytes,
+            });
+        }
     }
     let placed = || (0u8..).zip(places.iter().zip(lives.iter().flatten()));
     for (lhs, ((a_start, a_end), a)) in placed() {

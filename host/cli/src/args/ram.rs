@@ -1,0 +1,49 @@
+//! `--ram-bytes` of `aplysia export` and `aplysia import`.
+
+use aplysia_deploy::{DeployError, Export};
+use clap::Args;
+
+/// How little RAM a blob is to need.
+#[derive(Args, Clone, Copy, Default)]
+pub(crate) struct RamArgs {
+    /// Most bytes of the arena, or `least`: as many layers as it takes run together, some rows at a time, with the same
+    /// bits in more instructions [default: each on its own, the fastest].
+    #[arg(long, value_name = "BYTES|least", value_parser = ram)]
+    ram_bytes: Option<Ram>,
+}
+
+/// A number of bytes, or the least.
+#[derive(Clone, Copy, Debug)]
+enum Ram {
+    Within(usize),
+    Least,
+}
+
+fn ram(text: &str) -> Result<Ram, String> {
+    match text {
+        "least" => Ok(Ram::Least),
+        bytes => bytes.parse().map(Ram::Within).map_err(|e| e.to_string()),
+    }
+}
+
+impl RamArgs {
+    /// `made` as the flag has it.
+    ///
+    /// # Errors
+    /// It needs more.
+    pub(crate) fn apply(&self, made: Export) -> Result<Export, DeployError> {
+        match self.ram_bytes {
+            None => Ok(made),
+            Some(Ram::Within(bytes)) => made.within(Some(bytes)),
+            Some(Ram::Least) => made.within(None),
+        }
+    }
+
+    /// The flag again, none if it was not given.
+    pub(crate) fn flag(&self) -> Option<String> {
+        self.ram_bytes.map(|ram| match ram {
+            Ram::Within(bytes) => format!("--ram-bytes {bytes}"),
+            Ram::Least => "--ram-bytes least".to_owned(),
+        })
+    }
+}

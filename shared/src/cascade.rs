@@ -1,0 +1,283 @@
+//! Layers that run together, a few rows at a time, so that what lies between them is never whole.
+//!
+//! It owns which rows of which layer run in which turn, and how many rows of a tensor are held meanwhile; it must not
+//! know kernels nor where tensors lie. The planner plans with it, parsing checks with it, inference runs by it.
+//!
+//! The layers of a [`Cascade`] each read what the one before wrote, which nobody else does. In a turn the last of them
+//! writes its next `rows` rows, the one before it as many as that needs beyond those it has written, and so on. A tensor
+//! in between holds only rows that are still needed, the oldest first: its place in the arena is as high as the most of
+//! them in any turn. At the start of a turn those that stay move to the front. No row is computed twice, and each by the
+//! layer's own kernel on an image of fewer rows, so that the bits are those of the layers one by one.
+//!
+//! Source: depth-first execution with rolling buffers, as Arm's Vela compiler does it for Ethos-U ("cascading"). It
+//! differs from the patches of MCUNetV2 (Lin et al. 2021), which compute again where they overlap.
+
+use core::array;
+use core::ops::Range;
+
+use crate::kernel::over::rows as reach;
+use crate::layer::{Cascade, Layer, MAX_STAGES, MAX_TENSORS, Op, Tensor};
+
+/// A layer's rows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stage {
+    stride: usize,
+    pad: usize,
+    /// Input rows from the first tap of a window to its last.
+    reach: usize,
+    n_inputs: usize,
+    n_outputs: usize,
+    /// Which of the layer's inputs comes row by row.
+    streamed: usize,
+}
+
+impl Stage {
+    /// Of a layer that computes each row from some rows of its input.
+    fn new(op: &Op, src: &Tensor, dst: &Tensor) -> Option<Self> {
+        let (stride, pad, reach) = match op {
+            Op::Add(_) => (1, 0, 1),
+            Op::Conv2d(w)
+            | Op::PackedConv2d(w)
+            | Op::DepthwiseConv2d(w)
+            | Op::MaxPool(w)
+            | Op::AvgPool(w) => (w.stride_h, w.pad_top, reach(w)),
+            _ => return None,
+        };
+        Some(Self {
+            stride: stride.into(),
+            pad: pad.into(),
+            reach,
+            n_inputs: src.h.into(),
+            n_outputs: dst.h.into(),
+            streamed: 0,
+        })
+    }
+
+    /// First input row that output row `y` and those below need.
+    fn first(&self, y: usize) -> usize {
+        match y < self.n_outputs {
+            true => (y * self.stride)
+                .saturating_sub(self.pad)
+                .min(self.n_inputs),
+            false => self.n_inputs,
+        }
+    }
+
+    /// Input rows that the first `n` output rows need, counted from the top.
+    fn needs(&self, n: usize) -> usize {
+        let bottom = n.checked_sub(1).map(|y| y * self.stride + self.reach);
+        let bottom = bottom.unwrap_or(0).saturating_sub(self.pad);
+        bottom.min(self.n_inputs)
+    }
+}
+
+/// The rows of a cascade.
+#[derive(Clone, Debug)]
+pub struct Stages {
+    rows: usize,
+    stages: heapless::Vec<Stage, MAX_STAGES>,
+}
+
+/// Output rows by layer, from the top.
+type Done = [usize; MAX_STAGES];
+
+/// What a layer does in a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Band {
+    /// Output rows.
+    pub outputs: Range<usize>,
+    /// Input rows that they need.
+    pub inputs: Range<usize>,
+    /// Rows of padding above these.
+    pub pad_top: u8,
+    /// Row of its place in the arena at which the first input row lies.
+    pub from: usize,
+    /// Row of its place in the arena at which the first output row will lie.
+    pub to: usize,
+}
+
+impl Stages {
+    /// Of the cascade of a graph with `layer`s and `tensor`s; none if these layers cannot be one.
+    pub fn new(
+        cascade: &Cascade,
+        layer: impl Fn(usize) -> Option<Layer>,
+        tensor: impl Fn(u8) -> Option<Tensor>,
+    ) -> Option<Self> {
+        let mut stages = heapless::Vec::new();
+        let mut before = None;
+        for index in cascade.layers() {
+            let layer = layer(index)?;
+            let streamed = match before {
+                None => 0,
+                Some(before) => layer.inputs.iter().position(|&input| input == before)?,
+            };
+            let twice = layer.inputs[0] == layer.inputs[1];
+            if before.is_some() && twice == matches!(layer.op, Op::Add(_)) {
+                return None;
+            }
+            let [src, dst] = [layer.inputs[streamed], layer.output].map(&tensor);
+            let stage = Stage::new(&layer.op, &src?, &dst?)?;
+            stages.push(Stage { streamed, ..stage }).ok()?;
+            before = Some(layer.output);
+        }
+        let rows = usize::from(cascade.rows);
+        (rows > 0 && stages.len() > 1).then_some(Self { rows, stages })
+    }
+
+    /// Turns of the cascade.
+    pub fn turns(&self) -> usize {
+        let last = self.stages.last().map_or(0, |stage| stage.n_outputs);
+        last.div_ceil(self.rows.max(1))
+    }
+
+    /// Output rows that are there after `turns` turns.
+    fn done(&self, turns: usize) -> Done {
+        let mut done = [0; MAX_STAGES];
+        let mut n = turns.saturating_mul(self.rows);
+        for (stage, done) in self.stages.iter().zip(&mut done).rev() {
+            *done = n.min(stage.n_outputs);
+            n = stage.needs(*done);
+        }
+        done
+    }
+
+    /// First row of what layer `i` wrote that is held after `turns` turns, `done` in number.
+    fn base(&self, i: usize, done: &Done) -> usize {
+        let at = |i: usize| done.get(i).copied().unwrap_or(0);
+        let reader = self.stages.get(i + 1);
+        let first = reader.map_or(0, |reader| reader.first(at(i + 1)));
+        first.min(at(i))
+    }
+
+    /// Rows that the output of each layer but the last holds.
+    pub fn held(&self) -> [usize; MAX_STAGES] {
+        let mut held = [0; MAX_STAGES];
+        let mut before = self.done(0);
+        for turns in 1..=self.turns() {
+            let done = self.done(turns);
+            for (i, held) in held.iter_mut().enumerate().take(self.stages.len() - 1) {
+                let rows = done.get(i).map_or(0, |done| done - self.base(i, &before));
+                *held = rows.max(*held);
+            }
+            before = done;
+        }
+        held
+    }
+
+    /// Rows of the place of the output of layer `i` that move to its front before turn `turn`, counted from 0.
+    pub fn kept(&self, turn: usize, i: usize) -> Range<usize> {
+        let Some(before) = turn.checked_sub(1) else {
+            return 0..0;
+        };
+        let (before, done) = (self.done(before), self.done(turn));
+        let base = self.base(i, &before);
+        let end = done.get(i).map_or(0, |done| done - base);
+        self.base(i, &done) - base..end
+    }
+
+    /// What layer `i` does in turn `turn`, counted from 0, if anything.
+    pub fn band(&self, turn: usize, i: usize) -> Option<Band> {
+        let stage = self.stages.get(i)?;
+        let (before, after) = (self.done(turn), self.done(turn + 1));
+        let outputs = *before.get(i)?..*after.get(i)?;
+        let inputs = stage.first(outputs.start)..stage.needs(outputs.end);
+        let pad_top = stage.pad.saturating_sub(outputs.start * stage.stride);
+        let is_last = i + 1 == self.stages.len();
+        let base = |i: usize| self.base(i, &before);
+        (!outputs.is_empty()).then(|| Band {
+            from: inputs.start - i.checked_sub(1).map_or(0, base),
+            to: outputs.start - if is_last { 0 } else { base(i) },
+            pad_top: u8::try_from(pad_top).unwrap_or(u8::MAX),
+            outputs,
+            inputs,
+        })
+    }
+
+    /// Whether the output, with rows of `row_bytes[1]`, can begin where tensor `under` with rows of `row_bytes[0]` does,
+    /// which the first layer reads or a sum adds: no row of that is overwritten before it was read for the last time.
+    pub fn may_lie_over(
+        &self,
+        cascade: &Cascade,
+        layer: impl Fn(usize) -> Option<Layer>,
+        (under, row_bytes): (u8, [usize; 2]),
+    ) -> bool {
+        let mut reads = [false; MAX_STAGES];
+        for ((reads, stage), index) in reads.iter_mut().zip(&self.stages).zip(cascade.layers()) {
+            let inputs = layer(index).map(|layer| layer.inputs);
+            let is_streamed = index == cascade.layers().start;
+            *reads = inputs.is_some_and(|inputs| {
+                (is_streamed && inputs[stage.streamed] == under)
+                    || (inputs[1 - stage.streamed] == under && inputs[0] != inputs[1])
+            });
+        }
+        // Behind the last turn nothing is read.
+        (1..self.turns()).all(|turns| {
+            let done = self.done(turns);
+            let written = done[self.stages.len() - 1].saturating_mul(row_bytes[1]);
+            let mut readers = self.stages.iter().zip(reads).zip(done).enumerate();
+            readers.all(|(i, ((stage, reads), done))| {
+                let next = match i {
+                    0 => stage.first(done),
+                    _ => done,
+                };
+                !reads || done == stage.n_outputs || written <= next.saturating_mul(row_bytes[0])
+            })
+        })
+    }
+}
+
+/// Layer `layer` of a cascade, with its inputs and its output, as it is in `band`.
+pub fn narrowed(
+    layer: &Layer,
+    [first, second, output]: [&Tensor; 3],
+    (stages, i, band): (&Stages, usize, &Band),
+) -> (Layer, [Tensor; 3]) {
+    let mut layer = *layer;
+    if let Some(window) = layer.op.window_mut() {
+        window.pad_top = band.pad_top;
+    }
+    let rows = |t: &Tensor, n: usize, at: usize| {
+        let bytes = at * usize::from(t.w) * usize::from(t.c);
+        Tensor {
+            h: u16::try_from(n).unwrap_or(t.h),
+            offset: t
+                .offset
+                .saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX)),
+            ..*t
+        }
+    };
+    let streamed = stages.stages.get(i).map_or(0, |stage| stage.streamed);
+    let sources: [Tensor; 2] = array::from_fn(|which| {
+        let tensor = if which == 0 { first } else { second };
+        match which == streamed || layer.inputs[0] == layer.inputs[1] {
+            true => rows(tensor, band.inputs.len(), band.from),
+            // Of a sum, whole in the arena.
+            false => rows(tensor, band.outputs.len(), band.outputs.start),
+        }
+    });
+    let [first, second] = sources;
+    let output = rows(output, band.outputs.len(), band.to);
+    (layer, [first, second, output])
+}
+
+/// Rows of each tensor that its place in the arena has: all, or those that a cascade holds; none if there is a cascade
+/// whose layers cannot be one.
+pub fn heights(
+    cascades: &[Cascade],
+    layer: impl Fn(usize) -> Option<Layer>,
+    tensor: impl Fn(u8) -> Option<Tensor>,
+) -> Option<[u16; MAX_TENSORS]> {
+    let mut heights = [0; MAX_TENSORS];
+    for (height, index) in heights.iter_mut().zip(0u8..) {
+        *height = tensor(index).map_or(0, |t| t.h);
+    }
+    for cascade in cascades {
+        let stages = Stages::new(cascade, &layer, &tensor)?;
+        let between = cascade.layers().take(stages.stages.len() - 1);
+        for (index, held) in between.zip(stages.held()) {
+            let height = heights.get_mut(usize::from(layer(index)?.output))?;
+            *height = u16::try_from(held).ok()?;
+        }
+    }
+    Some(heights)
+}

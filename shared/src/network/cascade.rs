@@ -1,0 +1,50 @@
+//! Layers that run together, some rows at a time. It owns the order of turns and the moving of rows; which rows they are
+//! is [`crate::cascade`]'s.
+
+use super::{LayerHooks, run_on};
+use crate::blob::Model;
+use crate::cascade::{Stages, narrowed};
+use crate::layer::Cascade;
+
+/// Runs `cascade` of `model`, with `hooks` in its first layer.
+#[inline(never)]
+pub(super) fn run(
+    model: &Model<'_>,
+    cascade: &Cascade,
+    arena: &mut [i8],
+    hooks: LayerHooks<'_>,
+) -> Option<()> {
+    let stages = Stages::new(cascade, |i| model.layer(i), |t| model.tensor(t))?;
+    for turn in 0..stages.turns() {
+        for (i, index) in cascade.layers().enumerate() {
+            let layer = model.layer(index)?;
+            let output = model.tensor(layer.output)?;
+            if i + 1 < usize::from(cascade.layers) {
+                let row = usize::from(output.w) * usize::from(output.c);
+                let kept = stages.kept(turn, i);
+                let (from, start) = (kept.start * row, usize::try_from(output.offset).ok()?);
+                if from > 0 {
+                    let end = start.checked_add(kept.end * row)?;
+                    slide(arena.get_mut(start..end)?, from);
+                }
+            }
+            let Some(band) = stages.band(turn, i) else {
+                continue;
+            };
+            let [first, second] = layer.inputs.map(|t| model.tensor(t));
+            let tensors = [&first?, &second?, &output];
+            let (layer, tensors) = narrowed(&layer, tensors, (&stages, i, &band));
+            let hooks = match i {
+                0 => hooks,
+                _ => LayerHooks::default(),
+            };
+            run_on(model, (index, &layer), arena, tensors.each_ref(), hooks)?;
+        }
+    }
+    Some(())
+}
+
+/// Moves what begins at `from` to the front.
+fn slide(place: &mut [i8], from: usize) {
+    place.copy_within(from.min(place.len()).., 0);
+}
