@@ -28,6 +28,8 @@ mod update;
 
 /// Orders of layers against all orders, what lies over what, the same scores.
 mod arena;
+/// Layers that run together, some rows at a time: the same scores in less RAM.
+mod cascade;
 /// Export: int8 follows float, predicted costs equal exported costs, statistics, evaluation.
 mod deploy;
 /// Slow float networks, the oracle of quantization.

@@ -2,19 +2,20 @@
 //!
 //! It owns a tiny model with every operator. A damaged blob is refused or runs; it never panics. The
 //! golden file `blobs/v1-tiny.blob` is format version 1 as it was first written, `blobs/v1-packed.blob`
-//! the same model for runtime interface 2.
+//! the same model for runtime interface 2, `blobs/v1-cascade.blob` that with a cascade for interface 8.
 
 use aplysia_deploy::pack::{PackedWeights, pack};
 use aplysia_shared::blob::{self, Aligned, HEADER_BYTES, field};
 use aplysia_shared::kernel::dsp::packing::Depth;
 use aplysia_shared::{
-    AddScales, BlobError, Clamp, GraphV1, Hooks, Labels, Layer, Model, Op, Scaling, Tensor, Window,
-    include_blob, infer_with,
+    AddScales, BlobError, Cascade, Clamp, GraphV1, Hooks, Labels, Layer, Model, Op, Scaling,
+    Tensor, Window, include_blob, infer_with,
 };
 use proptest::prelude::*;
 
 const GOLDEN: &[u8] = include_blob!("blobs/v1-tiny.blob");
 const PACKED: &[u8] = include_blob!("blobs/v1-packed.blob");
+const CASCADED: &[u8] = include_blob!("blobs/v1-cascade.blob");
 const ID: [u8; 16] = *b"tiny model, v1..";
 
 /// Graph and data section under construction.
@@ -90,6 +91,7 @@ pub(crate) fn tiny() -> (GraphV1, Vec<u8>) {
             output: 8,
             prototypes: None,
             labels: Labels { offset: 0, len: 0 },
+            cascades: heapless_vec(),
         },
         data: vec![],
     };
@@ -154,6 +156,24 @@ pub(crate) fn packed() -> (GraphV1, Vec<u8>) {
         data.resize(data.len().next_multiple_of(4), 0);
         (layer.op, layer.params) = (Op::PackedConv2d(window), data.len() as u32);
         data.extend(section);
+    }
+    (graph, data)
+}
+
+/// [`packed`] with the layers from its second convolution to its average pool together, one row at a time.
+pub(crate) fn cascaded() -> (GraphV1, Vec<u8>) {
+    let (mut graph, data) = packed();
+    let cascade = Cascade {
+        first: 2,
+        layers: 4,
+        rows: 1,
+    };
+    graph.cascades.push(cascade).unwrap();
+    // Of the convolution and of the sum 4 rows are held, of the largest values 2.
+    let mut end = 0;
+    for (tensor, held) in graph.tensors.iter_mut().zip([6, 6, 6, 4, 4, 2, 2, 1, 1]) {
+        tensor.offset = end;
+        end = Tensor { h: held, ..*tensor }.end() as u32;
     }
     (graph, data)
 }
@@ -267,6 +287,22 @@ fn the_packed_golden_blob_reads_and_runs_alike() {
     assert_eq!(model.constants(0).unwrap().fan_in, 18);
 }
 
+#[test]
+fn the_golden_blob_with_a_cascade_reads_and_runs_alike() {
+    let (graph, data) = cascaded();
+    assert_eq!(encoded(&graph, &data).unwrap(), CASCADED);
+    assert_eq!((CASCADED[field::MIN_ABI], CASCADED[HEADER_BYTES]), (8, 1));
+    let (plain, model) = (
+        Model::parse(PACKED).unwrap(),
+        Model::parse(CASCADED).unwrap(),
+    );
+    assert_eq!(model.graph(), graph);
+    assert_eq!(run(&model, &mut ()), run(&plain, &mut ()));
+    assert_eq!(model.macs(), plain.macs());
+    assert_eq!(model.cascade_of(5), Some(&graph.cascades[0]));
+    assert_eq!(model.cascade_of(6), None);
+}
+
 /// Any change of packed weights, sums or reach contradicts the rest, or moves a weight into padding.
 #[test]
 fn inconsistent_packing_is_refused() {
@@ -353,7 +389,7 @@ proptest! {
     fn sealed_damage_is_refused_or_runs(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
-        for golden in [GOLDEN, PACKED] {
+        for golden in [GOLDEN, PACKED, CASCADED] {
             let mut blob = golden.to_vec();
             let len = blob.len() - HEADER_BYTES;
             for (at, value) in &changes {

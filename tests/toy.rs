@@ -121,6 +121,7 @@ pub(crate) fn network(seed: u64, statistics: &[Vec<(i32, i32)>; 2]) -> Vec<u8> {
         output: 4,
         prototypes: Some(prototypes),
         labels,
+        cascades: Default::default(),
     };
     let mut blob = vec![0; 8192];
     let id = [seed as u8; 16];

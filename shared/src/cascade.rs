@@ -81,6 +81,14 @@ pub struct Stages {
 /// Output rows by layer, from the top.
 type Done = [usize; MAX_STAGES];
 
+/// A turn: output rows that were there two turns before, at its start, and at its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Turn {
+    past: Done,
+    before: Done,
+    after: Done,
+}
+
 /// What a layer does in a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Band {
@@ -124,8 +132,7 @@ impl Stages {
         (rows > 0 && stages.len() > 1).then_some(Self { rows, stages })
     }
 
-    /// Turns of the cascade.
-    pub fn turns(&self) -> usize {
+    fn n_turns(&self) -> usize {
         let last = self.stages.last().map_or(0, |stage| stage.n_outputs);
         last.div_ceil(self.rows.max(1))
     }
@@ -141,7 +148,7 @@ impl Stages {
         done
     }
 
-    /// First row of what layer `i` wrote that is held after `turns` turns, `done` in number.
+    /// First row of what layer `i` wrote that is held after turns that left `done` rows.
     fn base(&self, i: usize, done: &Done) -> usize {
         let at = |i: usize| done.get(i).copied().unwrap_or(0);
         let reader = self.stages.get(i + 1);
@@ -149,42 +156,49 @@ impl Stages {
         first.min(at(i))
     }
 
+    /// The turns of the cascade, in their order.
+    pub fn turns(&self) -> impl Iterator<Item = Turn> + use<'_> {
+        let mut turn = Turn::default();
+        (1..=self.n_turns()).map(move |turns| {
+            turn = Turn {
+                past: turn.before,
+                before: turn.after,
+                after: self.done(turns),
+            };
+            turn
+        })
+    }
+
     /// Rows that the output of each layer but the last holds.
     pub fn held(&self) -> [usize; MAX_STAGES] {
         let mut held = [0; MAX_STAGES];
-        let mut before = self.done(0);
-        for turns in 1..=self.turns() {
-            let done = self.done(turns);
-            for (i, held) in held.iter_mut().enumerate().take(self.stages.len() - 1) {
-                let rows = done.get(i).map_or(0, |done| done - self.base(i, &before));
-                *held = rows.max(*held);
+        for Turn { before, after, .. } in self.turns() {
+            for (i, (held, done)) in held.iter_mut().zip(after).enumerate() {
+                *held = (done - self.base(i, &before)).max(*held);
             }
-            before = done;
         }
         held
     }
 
-    /// Rows of the place of the output of layer `i` that move to its front before turn `turn`, counted from 0.
-    pub fn kept(&self, turn: usize, i: usize) -> Range<usize> {
-        let Some(before) = turn.checked_sub(1) else {
-            return 0..0;
-        };
-        let (before, done) = (self.done(before), self.done(turn));
-        let base = self.base(i, &before);
-        let end = done.get(i).map_or(0, |done| done - base);
-        self.base(i, &done) - base..end
+    /// Rows of the place of the output of layer `i` that move to its front before `turn`.
+    pub fn kept(&self, turn: &Turn, i: usize) -> Range<usize> {
+        let base = self.base(i, &turn.past);
+        let end = turn.before.get(i).map_or(0, |done| done - base);
+        self.base(i, &turn.before) - base..end
     }
 
-    /// What layer `i` does in turn `turn`, counted from 0, if anything.
-    pub fn band(&self, turn: usize, i: usize) -> Option<Band> {
+    /// What layer `i` does in `turn`, if anything.
+    pub fn band(&self, turn: &Turn, i: usize) -> Option<Band> {
         let stage = self.stages.get(i)?;
-        let (before, after) = (self.done(turn), self.done(turn + 1));
-        let outputs = *before.get(i)?..*after.get(i)?;
+        let outputs = *turn.before.get(i)?..*turn.after.get(i)?;
+        if outputs.is_empty() {
+            return None;
+        }
         let inputs = stage.first(outputs.start)..stage.needs(outputs.end);
         let pad_top = stage.pad.saturating_sub(outputs.start * stage.stride);
+        let base = |i: usize| self.base(i, &turn.before);
         let is_last = i + 1 == self.stages.len();
-        let base = |i: usize| self.base(i, &before);
-        (!outputs.is_empty()).then(|| Band {
+        Some(Band {
             from: inputs.start - i.checked_sub(1).map_or(0, base),
             to: outputs.start - if is_last { 0 } else { base(i) },
             pad_top: u8::try_from(pad_top).unwrap_or(u8::MAX),
@@ -211,7 +225,7 @@ impl Stages {
             });
         }
         // Behind the last turn nothing is read.
-        (1..self.turns()).all(|turns| {
+        (1..self.n_turns()).all(|turns| {
             let done = self.done(turns);
             let written = done[self.stages.len() - 1].saturating_mul(row_bytes[1]);
             let mut readers = self.stages.iter().zip(reads).zip(done).enumerate();

@@ -14,7 +14,7 @@ mod learning;
 
 use crate::blob::HELD;
 use crate::blob::Model;
-use crate::cascade::{Stages, narrowed};
+use crate::cascade::{Stages, Turn, narrowed};
 use crate::layer::{Layer, Op, Tensor};
 use kernels::Work;
 
@@ -69,19 +69,19 @@ impl Model<'_> {
         let [first, second, output] = [l.inputs[0], l.inputs[1], l.output].map(|t| self.tensor(t));
         let tensors = [&first?, &second?, &output?];
         let row = u64::from(tensors[2].w) * u64::from(tensors[2].c);
-        let in_turn = |turn: usize| {
-            let kept = stages.kept(turn, i);
+        let in_turn = |turn: Turn| {
+            let kept = stages.kept(&turn, i);
             let moved = match kept.start {
                 0 => 0,
                 _ => MOVE + kept.len() as u64 * row / 4,
             };
-            let band = stages.band(turn, i).map_or(0, |band| {
+            let band = stages.band(&turn, i).map_or(0, |band| {
                 let (l, tensors) = narrowed(&l, tensors, (&stages, i, &band));
                 self.cost_on(&l, tensors.each_ref()).instructions + BAND
             });
             moved + band
         };
-        Some((0..stages.turns()).map(in_turn).sum())
+        Some(stages.turns().map(in_turn).sum())
     }
 
     fn cost_of(&self, layer: &Layer) -> Cost {

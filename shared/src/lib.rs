@@ -31,7 +31,9 @@ pub mod update;
 
 pub use blob::{BlobError, Constants, Homeostasis, Model};
 pub use claims::{Claims, Unmet};
-pub use layer::{AddScales, Cascade, Clamp, GraphV1, Labels, Layer, Op, Placing, Scaling, Tensor, Window};
+pub use layer::{
+    AddScales, Cascade, Clamp, GraphV1, Labels, Layer, Op, Placing, Scaling, Tensor, Window,
+};
 pub use network::{ArenaError, Hooks, LayerHooks, held, infer, infer_with, sums};
 pub use quant::Requant;
 pub use room::{Room, Unfit};

@@ -8,7 +8,7 @@ use aplysia_shared::adapt::guard::{Guard, Learner, Limits};
 use aplysia_shared::adapt::{Config, Head, Plastic, state_bytes};
 use aplysia_shared::blob::{ALIGN, HEADER_BYTES, MAGIC, RUNTIME_ABI, VERSION, field};
 use aplysia_shared::store::Store;
-use aplysia_shared::{GraphV1, Model, infer};
+use aplysia_shared::{Cascade, GraphV1, Model, infer};
 
 /// A network beyond one of these is costed, not run.
 const MAX_ARENA_BYTES: usize = 1 << 20;
@@ -43,11 +43,12 @@ pub(crate) fn run(bytes: &[u8]) {
 
 /// The blobs that are kept for ever.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let kept: [&[u8]; 4] = [
+    let kept: [&[u8]; 5] = [
         include_bytes!("../blobs/v1-tiny.blob"),
         include_bytes!("../blobs/v1-packed.blob"),
         include_bytes!("../blobs/v1-golden.blob"),
         include_bytes!("../blobs/v1-paired.blob"),
+        include_bytes!("../blobs/v1-cascade.blob"),
     ];
     kept.map(<[u8]>::to_vec).into()
 }
@@ -157,14 +158,19 @@ const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 fn reassembled(bytes: &[u8]) -> Option<Vec<u8>> {
     let word = |at: usize| u32::from_le_bytes(*bytes[at..].first_chunk().expect("in the header"));
     let (header, body) = bytes.split_at_checked(HEADER_BYTES)?;
-    let (_, graph) = body.split_first()?;
-    let (_, rest) = postcard::take_from_bytes::<GraphV1>(graph).ok()?;
+    let (version, graph) = body.split_first()?;
+    // The second has cascades behind the rest.
+    let version = version & 1;
+    let (_, mut rest) = postcard::take_from_bytes::<GraphV1>(graph).ok()?;
+    if version == 1 {
+        rest = postcard::take_from_bytes::<Vec<Cascade>>(rest).ok()?.1;
+    }
     let graph_bytes = body.len() - rest.len();
     // The zeros behind the graph are as many as its former length asks for.
     let zeros = (word(field::GRAPH_LEN) as usize).wrapping_neg() % ALIGN;
     let data = rest.get(zeros..).unwrap_or_default();
     let mut blob = header.to_vec();
-    blob.push(0);
+    blob.push(version);
     blob.extend(&body[1..graph_bytes]);
     blob.resize(blob.len().next_multiple_of(ALIGN), 0);
     let start = blob.len();

@@ -33,7 +33,7 @@ static mut BUFFERS: Buffers = Buffers {
     ticks: [0; MAX_LAYERS + 1],
 };
 
-/// Notes the time in front of every layer.
+/// Notes the time in front of every layer; of layers that run together, all of it is the first one's.
 struct Stopwatch<'t> {
     timer: &'t Timer,
     ticks: &'t mut [u32],
@@ -41,18 +41,19 @@ struct Stopwatch<'t> {
 }
 
 impl Stopwatch<'_> {
-    fn note(&mut self) {
-        if let Some(ticks) = self.ticks.get_mut(self.n) {
-            *ticks = self.timer.ticks();
+    fn note(&mut self, layer: usize) {
+        let now = self.timer.ticks();
+        if let Some(ticks) = self.ticks.get_mut(self.n..=layer) {
+            ticks.fill(now);
         }
-        self.n += 1;
+        self.n = layer + 1;
     }
 }
 
 impl Hooks for Stopwatch<'_> {
     #[inline]
-    fn layer(&mut self, _layer: usize, _arena: &[i8]) -> LayerHooks<'_> {
-        self.note();
+    fn layer(&mut self, layer: usize, _arena: &[i8]) -> LayerHooks<'_> {
+        self.note(layer);
         LayerHooks::default()
     }
 }
@@ -109,7 +110,7 @@ fn main() -> ! {
         hprintln!("{}", error);
         fail()
     }
-    watch.note();
+    watch.note(n);
     for pair in watch.ticks.windows(2).take(n) {
         let ticks = pair[1].wrapping_sub(pair[0]);
         let _ = writeln!(line, "{}", timer.instructions(ticks));

@@ -141,7 +141,10 @@ impl Candidate {
         let bytes = |(t, &h): (&Tensor, &u16)| Tensor { h, ..*t }.len();
         let bytes: Vec<usize> = graph.tensors.iter().zip(&heights).map(bytes).collect();
         let whole = graph.tensors.iter().map(Tensor::len);
-        let held = bytes.iter().zip(whole).filter(|(held, whole)| *held < whole);
+        let held = bytes
+            .iter()
+            .zip(whole)
+            .filter(|(held, whole)| *held < whole);
         let held = held.map(|(&held, _)| held).sum();
         let mut found = Self {
             buffers: lifetimes(graph, cascades, &bytes),
@@ -151,7 +154,9 @@ impl Candidate {
             cascades: cascades.to_vec(),
         };
         found.tie(graph);
-        found.alive = (0..=graph.layers.len()).map(|now| found.alive(now)).collect();
+        found.alive = (0..=graph.layers.len())
+            .map(|now| found.alive(now))
+            .collect();
         Some(found)
     }
 
@@ -171,7 +176,8 @@ impl Candidate {
                 let layers = c.layers();
                 layers.end <= range.start || range.end <= layers.start
             };
-            let inside = |c: &Cascade| range.start <= c.layers().start && c.layers().end <= range.end;
+            let inside =
+                |c: &Cascade| range.start <= c.layers().start && c.layers().end <= range.end;
             if !cascades.iter().all(|c| other(&c) || inside(c)) {
                 return None;
             }
@@ -251,7 +257,10 @@ impl Candidate {
     fn peak(&self, enough: usize) -> (usize, usize) {
         let peak = self.alive.iter().copied().max().unwrap_or(0);
         match peak > enough {
-            true => (peak, self.alive.iter().filter(|&&alive| alive == peak).count()),
+            true => (
+                peak,
+                self.alive.iter().filter(|&&alive| alive == peak).count(),
+            ),
             false => (enough, 0),
         }
     }

@@ -56,7 +56,11 @@ impl Export {
         Ok(Self {
             blob,
             map: memory_map(
-                &assembly.names.iter().map(String::as_str).collect::<Vec<_>>(),
+                &assembly
+                    .names
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>(),
                 &assembly.buffers,
                 &assembly.plan,
             ),

@@ -69,9 +69,7 @@ pub enum BlobError {
     #[error("layer {layer}: tensor {tensor} is not written exactly once before it is read")]
     Order { layer: u8, tensor: u8 },
     /// Layers that run together cannot.
-    #[error(
-        "the layers from {layer} on cannot run a few rows at a time: export the model again"
-    )]
+    #[error("the layers from {layer} on cannot run a few rows at a time: export the model again")]
     Cascade { layer: u8 },
     /// An op with one input names two.
     #[error("layer {layer} reads one tensor but names two")]

@@ -7,7 +7,9 @@
 use serde::de::DeserializeOwned;
 
 use super::BlobError;
-use crate::layer::{Cascade, GraphV1, Labels, Layer, MAX_CASCADES, MAX_LAYERS, MAX_TENSORS, Tensor};
+use crate::layer::{
+    Cascade, GraphV1, Labels, Layer, MAX_CASCADES, MAX_LAYERS, MAX_TENSORS, Tensor,
+};
 
 /// Most tensors, and most layers, that are held decoded. Runtimes below interface 4 take no more.
 pub(crate) const HELD: usize = 48;

@@ -15,20 +15,20 @@ pub(super) fn run(
     hooks: LayerHooks<'_>,
 ) -> Option<()> {
     let stages = Stages::new(cascade, |i| model.layer(i), |t| model.tensor(t))?;
-    for turn in 0..stages.turns() {
+    for turn in stages.turns() {
         for (i, index) in cascade.layers().enumerate() {
             let layer = model.layer(index)?;
             let output = model.tensor(layer.output)?;
             if i + 1 < usize::from(cascade.layers) {
                 let row = usize::from(output.w) * usize::from(output.c);
-                let kept = stages.kept(turn, i);
+                let kept = stages.kept(&turn, i);
                 let (from, start) = (kept.start * row, usize::try_from(output.offset).ok()?);
                 if from > 0 {
                     let end = start.checked_add(kept.end * row)?;
                     slide(arena.get_mut(start..end)?, from);
                 }
             }
-            let Some(band) = stages.band(turn, i) else {
+            let Some(band) = stages.band(&turn, i) else {
                 continue;
             };
             let [first, second] = layer.inputs.map(|t| model.tensor(t));
