@@ -6,6 +6,7 @@
 
 mod aligned;
 mod check;
+mod constants;
 mod encode;
 mod error;
 mod golden;
@@ -20,12 +21,11 @@ pub use lead::Lead;
 
 use serde::Serialize;
 
+use constants::{constants, homeostasis, section};
 use graph::Graph;
-pub(crate) use graph::HELD;
 
 use crate::kernel::dsp::Packed;
-use crate::kernel::dsp::packing;
-use crate::layer::{Cascade, GraphV1, Layer, MAX_CASCADES, MAX_LAYERS, Op, Tensor};
+use crate::layer::{Cascade, GraphV1, Layer, MAX_CASCADES, MAX_LAYERS, Tensor};
 use crate::quant::{Requant, i32_at};
 
 /// Bytes of the header; the graph follows.
@@ -34,11 +34,11 @@ pub const HEADER_BYTES: usize = 128;
 pub const MAGIC: [u8; 8] = *b"APLYSIA\0";
 /// Format version this crate writes and reads.
 pub const VERSION: u16 = 1;
-/// Runtime interface this crate offers; a blob asks for at least a certain one. 2 adds
-/// [`Op::PackedConv2d`], 3 [`Op::Softmax`], models whose last layer is not fully connected, classes
-/// without names, and the golden set, 4 [`Op::Place`], more than 48 tensors or layers,
-/// and outputs over inputs, 5 [`Op::PairedConv2d`], 6 packed convolutions of more than 1024 depths or of a row of more
-/// than 64 whose input channels are no multiple of 4, 7 weights of -128, 8 [cascades](crate::cascade).
+/// Runtime interface this crate offers; a blob asks for at least a certain one. 2 adds [`crate::Op::PackedConv2d`], 3
+/// [`crate::Op::Softmax`], models whose last layer is not fully connected, classes without names, and the golden set, 4
+/// [`crate::Op::Place`], more than 48 tensors or layers, and outputs over inputs, 5 [`crate::Op::PairedConv2d`], 6
+/// packed convolutions of more than 1024 depths or of a row of more than 64 whose input channels are no multiple of 4,
+/// 7 weights of -128, 8 [cascades](crate::cascade).
 pub const RUNTIME_ABI: u16 = 8;
 /// Alignment of the data section in the blob and of the blob's length, in bytes.
 pub const ALIGN: usize = 16;
@@ -203,6 +203,10 @@ impl<'a> Model<'a> {
     pub fn graph(&self) -> GraphV1 {
         self.graph.to_owned()
     }
+    /// Whether tensors and layers are held decoded.
+    pub(crate) fn is_held(&self) -> bool {
+        self.graph.is_held()
+    }
     /// Number of layers.
     #[inline]
     pub fn n_layers(&self) -> usize {
@@ -238,8 +242,7 @@ impl<'a> Model<'a> {
     /// The cascade that layer `layer` is one of.
     #[inline]
     pub fn cascade_of(&self, layer: usize) -> Option<&Cascade> {
-        let mut cascades = self.graph.cascades.iter();
-        cascades.find(|cascade| cascade.layers().contains(&layer))
+        Cascade::of(&self.graph.cascades, layer)
     }
     /// Layers in execution order.
     pub fn layers(&self) -> impl DoubleEndedIterator<Item = Layer> + use<'_, 'a> {
@@ -344,77 +347,4 @@ pub fn total_len(bytes: &[u8]) -> Result<usize, BlobError> {
         true => Ok(len),
         false => Err(truncated(len.max(HEADER_BYTES))),
     }
-}
-
-/// `len` bytes of `data` from `offset` on, a multiple of 4.
-fn section(data: &[u8], offset: u32, len: usize) -> Option<&[u8]> {
-    let start = usize::try_from(offset).ok()?;
-    let end = start.checked_add(len)?;
-    start
-        .is_multiple_of(4)
-        .then(|| data.get(start..end))
-        .flatten()
-}
-
-/// Weights of one output channel of `layer`; 0 without any, none if the graph lacks its tensors or they
-/// are absurdly many.
-fn fan_in(graph: &Graph<'_>, layer: &Layer) -> Option<usize> {
-    let mut decoded = None;
-    let src = graph.tensor_in(layer.inputs[0], &mut decoded)?;
-    match &layer.op {
-        Op::Conv2d(window) | Op::PackedConv2d(window) | Op::PairedConv2d(window) => {
-            window.taps().checked_mul(usize::from(src.c))
-        }
-        Op::DepthwiseConv2d(window) => Some(window.taps()),
-        Op::FullyConnected => Some(src.len()),
-        _ => Some(0),
-    }
-}
-
-/// Layout of the packed filters of `layer`.
-fn depth(graph: &Graph<'_>, layer: &Layer) -> Option<packing::Depth> {
-    let src = graph.tensor(layer.inputs[0])?;
-    let window = layer.op.block_window()?;
-    Some(packing::Depth::new(window, src.c.into()))
-}
-
-fn constants<'a>(graph: &Graph<'_>, data: &'a [u8], layer: &Layer) -> Option<Constants<'a>> {
-    if !layer.op.is_weighted() {
-        return None;
-    }
-    let fan_in = fan_in(graph, layer)?;
-    let mut decoded = None;
-    let n = usize::from(graph.tensor_in(layer.output, &mut decoded)?.c);
-    let (n_weights, n_extra) = match depth(graph, layer) {
-        Some(depth) => (depth.packed_bytes(n), 4 * n + 4),
-        None => (fan_in.checked_mul(n)?, 0),
-    };
-    let fixed = 8 * n + n.next_multiple_of(4);
-    let before = fixed + n_extra;
-    let len = n_weights.checked_next_multiple_of(4)?.checked_add(before)?;
-    let all = section(data, layer.params, len)?;
-    let (bias, rest) = all.split_at_checked(4 * n)?;
-    let (multiplier, rest) = rest.split_at_checked(4 * n)?;
-    let packed = (n_extra > 0).then(|| Packed {
-        sums: all.get(fixed..fixed + 4 * n).unwrap_or_default(),
-        reach: packing::Reach(i32_at(all, fixed / 4 + n).cast_unsigned()),
-        exact: false,
-    });
-    Some(Constants {
-        weights: all.get(before..before + n_weights)?,
-        requant: Requant {
-            bias,
-            multiplier,
-            shift: rest.get(..n)?,
-        },
-        fan_in,
-        packed,
-    })
-}
-
-fn homeostasis<'a>(graph: &Graph<'_>, data: &'a [u8], layer: &Layer) -> Option<Homeostasis<'a>> {
-    let n = usize::from(graph.tensor(layer.output)?.c);
-    let both = section(data, layer.homeostasis?, 8 * n)?;
-    let (mean, deviation) = both.split_at_checked(4 * n)?;
-    Some(Homeostasis { mean, deviation })
 }

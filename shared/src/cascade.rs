@@ -4,10 +4,11 @@
 //! know kernels nor where tensors lie. The planner plans with it, parsing checks with it, inference runs by it.
 //!
 //! The layers of a [`Cascade`] each read what the one before wrote, which nobody else does. In a turn the last of them
-//! writes its next `rows` rows, the one before it as many as that needs beyond those it has written, and so on. A tensor
-//! in between holds only rows that are still needed, the oldest first: its place in the arena is as high as the most of
-//! them in any turn. At the start of a turn those that stay move to the front. No row is computed twice, and each by the
-//! layer's own kernel on an image of fewer rows, so that the bits are those of the layers one by one.
+//! writes its next `rows` rows, the one before it as many as that needs beyond those that it has written, and so on. A
+//! tensor in between holds only rows that are still needed, the oldest first, in a rolling buffer: its place in the
+//! arena is as high as the most of them in any turn. At the start of a turn those that stay move to the front. No row
+//! is computed twice, and each by the layer's own kernel, on an image of fewer rows: the bits are those of the layers
+//! one by one.
 //!
 //! Source: depth-first execution with rolling buffers, as Arm's Vela compiler does it for Ethos-U ("cascading"). It
 //! differs from the patches of MCUNetV2 (Lin et al. 2021), which compute again where they overlap.
@@ -16,7 +17,10 @@ use core::array;
 use core::ops::Range;
 
 use crate::kernel::over::rows as reach;
-use crate::layer::{Cascade, Layer, MAX_STAGES, MAX_TENSORS, Op, Tensor};
+use crate::layer::{Cascade, Layer, MAX_STAGES, Op, Tensor};
+
+/// Most turns of a cascade: what checks and estimates take grows with them.
+pub const MAX_TURNS: usize = 1024;
 
 /// A layer's rows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,7 +95,7 @@ pub struct Turn {
 
 /// What a layer does in a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Band {
+pub struct Stripe {
     /// Output rows.
     pub outputs: Range<usize>,
     /// Input rows that they need.
@@ -129,7 +133,9 @@ impl Stages {
             before = Some(layer.output);
         }
         let rows = usize::from(cascade.rows);
-        (rows > 0 && stages.len() > 1).then_some(Self { rows, stages })
+        let found = Self { rows, stages };
+        let some = rows > 0 && found.stages.len() > 1;
+        (some && found.n_turns() <= MAX_TURNS).then_some(found)
     }
 
     fn n_turns(&self) -> usize {
@@ -188,7 +194,7 @@ impl Stages {
     }
 
     /// What layer `i` does in `turn`, if anything.
-    pub fn band(&self, turn: &Turn, i: usize) -> Option<Band> {
+    pub fn stripe(&self, turn: &Turn, i: usize) -> Option<Stripe> {
         let stage = self.stages.get(i)?;
         let outputs = *turn.before.get(i)?..*turn.after.get(i)?;
         if outputs.is_empty() {
@@ -198,7 +204,7 @@ impl Stages {
         let pad_top = stage.pad.saturating_sub(outputs.start * stage.stride);
         let base = |i: usize| self.base(i, &turn.before);
         let is_last = i + 1 == self.stages.len();
-        Some(Band {
+        Some(Stripe {
             from: inputs.start - i.checked_sub(1).map_or(0, base),
             to: outputs.start - if is_last { 0 } else { base(i) },
             pad_top: u8::try_from(pad_top).unwrap_or(u8::MAX),
@@ -207,51 +213,59 @@ impl Stages {
         })
     }
 
-    /// Whether the output, with rows of `row_bytes[1]`, can begin where tensor `under` with rows of `row_bytes[0]` does,
-    /// which the first layer reads or a sum adds: no row of that is overwritten before it was read for the last time.
+    /// Whether the output can begin where tensor `under` does, which the first layer reads or a sum adds: at the end of
+    /// no turn a row of that is overwritten that will still be read.
     pub fn may_lie_over(
         &self,
         cascade: &Cascade,
         layer: impl Fn(usize) -> Option<Layer>,
-        (under, row_bytes): (u8, [usize; 2]),
+        tensor: impl Fn(u8) -> Option<Tensor>,
+        under: u8,
     ) -> bool {
         let mut reads = [false; MAX_STAGES];
+        let mut output = under;
         for ((reads, stage), index) in reads.iter_mut().zip(&self.stages).zip(cascade.layers()) {
-            let inputs = layer(index).map(|layer| layer.inputs);
+            let Some(layer) = layer(index) else {
+                return false;
+            };
             let is_streamed = index == cascade.layers().start;
-            *reads = inputs.is_some_and(|inputs| {
-                (is_streamed && inputs[stage.streamed] == under)
-                    || (inputs[1 - stage.streamed] == under && inputs[0] != inputs[1])
-            });
+            let [first, second] = layer.inputs;
+            *reads = (is_streamed && layer.inputs[stage.streamed] == under)
+                || (layer.inputs[1 - stage.streamed] == under && first != second);
+            output = layer.output;
         }
+        let row = |index: u8| tensor(index).map_or(0, |t| t.row_len());
+        let (row, written_row) = (row(under), row(output));
         // Behind the last turn nothing is read.
-        (1..self.n_turns()).all(|turns| {
+        let stays = (1..self.n_turns()).all(|turns| {
             let done = self.done(turns);
-            let written = done[self.stages.len() - 1].saturating_mul(row_bytes[1]);
+            let last = done.get(self.stages.len() - 1).copied().unwrap_or(0);
             let mut readers = self.stages.iter().zip(reads).zip(done).enumerate();
             readers.all(|(i, ((stage, reads), done))| {
                 let next = match i {
                     0 => stage.first(done),
                     _ => done,
                 };
-                !reads || done == stage.n_outputs || written <= next.saturating_mul(row_bytes[0])
+                let written = last.saturating_mul(written_row);
+                !reads || done == stage.n_outputs || written <= next.saturating_mul(row)
             })
-        })
+        });
+        stays && reads.contains(&true)
     }
 }
 
-/// Layer `layer` of a cascade, with its inputs and its output, as it is in `band`.
+/// Layer `layer` of a cascade, with its inputs and its output, as it is in `stripe`.
 pub fn narrowed(
     layer: &Layer,
     [first, second, output]: [&Tensor; 3],
-    (stages, i, band): (&Stages, usize, &Band),
+    (stages, i, stripe): (&Stages, usize, &Stripe),
 ) -> (Layer, [Tensor; 3]) {
     let mut layer = *layer;
     if let Some(window) = layer.op.window_mut() {
-        window.pad_top = band.pad_top;
+        window.pad_top = stripe.pad_top;
     }
     let rows = |t: &Tensor, n: usize, at: usize| {
-        let bytes = at * usize::from(t.w) * usize::from(t.c);
+        let bytes = at * t.row_len();
         Tensor {
             h: u16::try_from(n).unwrap_or(t.h),
             offset: t
@@ -264,34 +278,28 @@ pub fn narrowed(
     let sources: [Tensor; 2] = array::from_fn(|which| {
         let tensor = if which == 0 { first } else { second };
         match which == streamed || layer.inputs[0] == layer.inputs[1] {
-            true => rows(tensor, band.inputs.len(), band.from),
+            true => rows(tensor, stripe.inputs.len(), stripe.from),
             // Of a sum, whole in the arena.
-            false => rows(tensor, band.outputs.len(), band.outputs.start),
+            false => rows(tensor, stripe.outputs.len(), stripe.outputs.start),
         }
     });
     let [first, second] = sources;
-    let output = rows(output, band.outputs.len(), band.to);
+    let output = rows(output, stripe.outputs.len(), stripe.to);
     (layer, [first, second, output])
 }
 
-/// Rows of each tensor that its place in the arena has: all, or those that a cascade holds; none if there is a cascade
-/// whose layers cannot be one.
-pub fn heights(
-    cascades: &[Cascade],
+/// Shows `see` each tensor between two layers of `cascade` and how many rows of it are held; none if its layers cannot
+/// be a cascade.
+pub fn held(
+    cascade: &Cascade,
     layer: impl Fn(usize) -> Option<Layer>,
     tensor: impl Fn(u8) -> Option<Tensor>,
-) -> Option<[u16; MAX_TENSORS]> {
-    let mut heights = [0; MAX_TENSORS];
-    for (height, index) in heights.iter_mut().zip(0u8..) {
-        *height = tensor(index).map_or(0, |t| t.h);
+    mut see: impl FnMut(u8, u16),
+) -> Option<()> {
+    let stages = Stages::new(cascade, &layer, tensor)?;
+    let between = cascade.layers().take(stages.stages.len() - 1);
+    for (index, held) in between.zip(stages.held()) {
+        see(layer(index)?.output, u16::try_from(held).ok()?);
     }
-    for cascade in cascades {
-        let stages = Stages::new(cascade, &layer, &tensor)?;
-        let between = cascade.layers().take(stages.stages.len() - 1);
-        for (index, held) in between.zip(stages.held()) {
-            let height = heights.get_mut(usize::from(layer(index)?.output))?;
-            *height = u16::try_from(held).ok()?;
-        }
-    }
-    Some(heights)
+    Some(())
 }

@@ -12,18 +12,18 @@
 mod kernels;
 mod learning;
 
-use crate::blob::HELD;
 use crate::blob::Model;
 use crate::cascade::{Stages, Turn, narrowed};
 use crate::layer::{Layer, Op, Tensor};
 use kernels::Work;
 
-/// Of a layer whose description is decoded when it runs, as in a graph of more than [`HELD`] tensors or
+/// Of a layer whose description is decoded when it runs, as in a graph of more than 48 tensors or
 /// layers; and of finding its weights.
 const DECODING: u64 = 430;
 const DECODING_WEIGHTS: u64 = 220;
-/// Of a layer each time that it runs on some rows, and of moving rows, beside the bytes.
-const BAND: u64 = 900;
+/// Of a layer each time that it runs on some rows, and of moving rows, beside the bytes: fitted to one network in two
+/// cascades each.
+const STRIPE: u64 = 1300;
 const MOVE: u64 = 60;
 
 /// Work of a layer or a model.
@@ -42,44 +42,41 @@ impl Model<'_> {
             return Cost::default();
         };
         let mut cost = self.cost_of(&l);
-        if let Some(instructions) = self.in_bands(layer) {
+        if let Some(instructions) = self.in_stripes(layer) {
             cost.instructions = instructions;
         }
         cost
     }
     /// Multiply-accumulates of one inference.
     pub fn macs(&self) -> u64 {
-        self.costs().map(|cost| cost.macs).sum()
+        self.layers().map(|layer| self.cost_of(&layer).macs).sum()
     }
     /// Estimated instructions of one inference.
     pub fn instructions(&self) -> u64 {
-        self.costs().map(|cost| cost.instructions).sum()
-    }
-
-    fn costs(&self) -> impl Iterator<Item = Cost> {
-        (0..self.n_layers()).map(|layer| self.layer_cost(layer))
+        let cost = |layer| self.layer_cost(layer).instructions;
+        (0..self.n_layers()).map(cost).sum()
     }
 
     /// Instructions of layer `layer` if it runs some rows at a time.
-    fn in_bands(&self, layer: usize) -> Option<u64> {
+    fn in_stripes(&self, layer: usize) -> Option<u64> {
         let cascade = self.cascade_of(layer)?;
         let stages = Stages::new(cascade, |i| self.layer(i), |t| self.tensor(t))?;
         let i = layer - cascade.layers().start;
         let l = self.layer(layer)?;
         let [first, second, output] = [l.inputs[0], l.inputs[1], l.output].map(|t| self.tensor(t));
         let tensors = [&first?, &second?, &output?];
-        let row = u64::from(tensors[2].w) * u64::from(tensors[2].c);
+        let row = tensors[2].row_len() as u64;
         let in_turn = |turn: Turn| {
             let kept = stages.kept(&turn, i);
             let moved = match kept.start {
                 0 => 0,
                 _ => MOVE + kept.len() as u64 * row / 4,
             };
-            let band = stages.band(&turn, i).map_or(0, |band| {
-                let (l, tensors) = narrowed(&l, tensors, (&stages, i, &band));
-                self.cost_on(&l, tensors.each_ref()).instructions + BAND
+            let stripe = stages.stripe(&turn, i).map_or(0, |stripe| {
+                let (l, tensors) = narrowed(&l, tensors, (&stages, i, &stripe));
+                self.cost_on(&l, tensors.each_ref()).instructions + STRIPE
             });
-            moved + band
+            moved + stripe
         };
         Some(stages.turns().map(in_turn).sum())
     }
@@ -110,9 +107,8 @@ impl Model<'_> {
             clamp: layer.clamp,
             over: src.offset == dst.offset || second.offset == dst.offset,
         };
-        let is_held = self.n_layers() <= HELD && self.tensors().count() <= HELD;
         let decoding = match layer.op.is_weighted() {
-            _ if is_held => 0,
+            _ if self.is_held() => 0,
             true => DECODING + DECODING_WEIGHTS,
             false => DECODING,
         };

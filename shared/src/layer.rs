@@ -47,6 +47,10 @@ impl Tensor {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Elements of one row, which is their number of bytes.
+    pub fn row_len(&self) -> usize {
+        usize::from(self.w) * usize::from(self.c)
+    }
     /// First byte behind the tensor in the arena.
     pub fn end(&self) -> u64 {
         u64::from(self.offset)
@@ -293,6 +297,13 @@ impl Cascade {
         let first = usize::from(self.first);
         first..first + usize::from(self.layers)
     }
+
+    /// The one of `cascades` that layer `layer` is in.
+    #[inline]
+    pub fn of(cascades: &[Self], layer: usize) -> Option<&Self> {
+        let mut cascades = cascades.iter();
+        cascades.find(|cascade| cascade.layers().contains(&layer))
+    }
 }
 
 /// Class names: UTF-8 text in the data section, separated by `\n`, one name per class.
@@ -304,7 +315,7 @@ pub struct Labels {
     pub len: u16,
 }
 
-/// A whole graph, format version 1.
+/// A whole graph, format version 1: what graph versions 1 and 2 have in common, and the cascades of the latter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GraphV1 {
     /// Activations and their places in the arena.

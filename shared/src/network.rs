@@ -1,4 +1,4 @@
-//! Execution of a parsed model, layer by layer, in a caller-given arena.
+//! Execution of a parsed model, layer by layer or cascade by cascade, in a caller-given arena.
 //!
 //! It owns the order of the work and the places where plasticity may look or reach in ([`Hooks`]);
 //! it must not know the arithmetic (kernels) nor any learning rule. Flow: `Model::parse` → `infer`.
@@ -14,6 +14,9 @@ use crate::layer::{AddScales, Layer, Op, Tensor};
 use crate::quant::Requant;
 
 mod cascade;
+mod hooks;
+
+pub use hooks::{Hooks, LayerHooks};
 
 /// A caller's buffer has the wrong size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,32 +54,6 @@ pub enum ArenaError {
         layer: usize,
     },
 }
-
-/// What plasticity replaces of one layer. Each is used only if its length is that of the layer (`requant`: O
-/// entries each; `weights`: all, and none of a packed window above 1×1); only weighted layers look at it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LayerHooks<'a> {
-    /// In place of the blob's requantization constants.
-    pub requant: Option<Requant<'a>>,
-    /// In place of the blob's weights, same layout; of a packed pointwise convolution `[out_ch][in_ch]`.
-    pub weights: Option<&'a [u8]>,
-}
-
-/// What plasticity may replace or see while a model runs. `()` implements it with no effect.
-pub trait Hooks {
-    /// Called once before layer `layer` runs, when what it reads is in `arena`: see [`held`] and [`sums`]. Not for the
-    /// layers of a cascade behind its first, whose inputs never are.
-    fn layer(&mut self, _layer: usize, _arena: &[i8]) -> LayerHooks<'_> {
-        LayerHooks::default()
-    }
-    /// Called once behind layer `layer`, when what it wrote is in `arena`, and what it read if the output does
-    /// not lie over it: see [`held`]. Not for the layers of a cascade.
-    fn ran(&mut self, _layer: usize, _arena: &[i8]) {}
-    /// Called once per inference with the input of the last layer, before that layer runs.
-    fn features(&mut self, _features: &[i8]) {}
-}
-
-impl Hooks for () {}
 
 /// Runs `model` on `input` (NHWC i8) and writes one i8 score per class to `output`.
 ///

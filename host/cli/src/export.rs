@@ -124,7 +124,8 @@ fn quantize(
         normalization: &data.normalization,
     };
     let made = int8::quantize(network, &run.params, from, content)?;
-    Ok(args.ram.apply(made)?)
+    let planned = plasticity::config(&run.design);
+    Ok(args.ram.apply(made, planned.as_ref())?)
 }
 
 /// Seed, float and int8 accuracy in percent on the test images.

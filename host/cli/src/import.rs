@@ -16,7 +16,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
         true => imported,
         false => imported.paired()?,
     };
-    let imported = args.ram.apply(imported)?;
+    let imported = args.ram.apply(imported, None)?;
     run_folder::write(&args.out, &imported.blob)?;
     say!("model {}", imported.model_id_hex());
     inspect::costs(&mut std::io::stdout().lock(), imported.costs)?;

@@ -141,7 +141,7 @@ fn arena(model: &Model<'_>) -> String {
     let placed = Plan {
         offsets: tensors.iter().map(|t| t.offset as usize).collect(),
         arena_bytes,
-        optimal: arena_bytes <= lower_bound_bytes,
+        optimal: arena_bytes <= lower_bound_bytes && model.cascades().is_empty(),
         lower_bound_bytes,
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -18,6 +18,7 @@ use aplysia_learn::{FeedbackScale, TrainConfig};
 use aplysia_search::{Halving, Limits, Study, StudyConfig, Trial};
 use aplysia_space::{DartsSpace, Design, McuSpace, NasBench201Space, Rule};
 use serde::{Deserialize, Serialize};
+use spaces::DeviceLimits;
 pub(crate) use spaces::Searched;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -41,6 +42,9 @@ struct Settings {
     /// How candidates are tried on shifted images, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     adapted: Option<Adapted>,
+    /// Whether layers run together where a candidate needs more RAM than it may have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    cascades: bool,
 }
 
 /// Runs or resumes the study, then prints the front.
@@ -169,6 +173,7 @@ pub(crate) fn advance<S: Searched>(
             .adapted
             .map(|objective| Shifted::new(&objective, data))
             .transpose()?,
+        within: settings.cascades.then_some(study.config().limits.ram_bytes),
         schedule_epochs: budgets.last().copied().unwrap_or(1) as usize,
         settings: TrainConfig {
             feedback_scale: settings.feedback_scale,
@@ -205,6 +210,7 @@ pub(crate) fn config<S: Searched>(
         training: Some(training).filter(|c| *c != TrainConfig::default()),
         supernet: is_learned.then(|| args.supernet.settings(strategy)),
         adapted: Adapted::new(&args.adapted),
+        cascades: args.cascades,
     };
     let part = &data.splits.train;
     let mut space = S::new(args, images::shape(part), part.n_classes())?;
@@ -216,6 +222,11 @@ pub(crate) fn config<S: Searched>(
     }
     let energy = args.chip.zip(args.energy_uj);
     let usual = S::LIMITS;
+    let ram_bytes = args.ram_bytes.unwrap_or(usual.ram_bytes);
+    ensure!(
+        !args.cascades || ram_bytes < DeviceLimits::NONE.ram_bytes,
+        "--cascades lets layers run together to keep a limit of RAM, and there is none: give --ram-bytes"
+    );
     let within = energy.map_or(u64::MAX, |(chip, uj)| chip.instructions_within(uj));
     Ok(StudyConfig {
         seed: args.seed,
@@ -229,7 +240,7 @@ pub(crate) fn config<S: Searched>(
         },
         limits: Limits {
             flash_bytes: args.flash_bytes.unwrap_or(usual.flash_bytes),
-            ram_bytes: args.ram_bytes.unwrap_or(usual.ram_bytes),
+            ram_bytes,
             instructions: args.instructions.unwrap_or(usual.instructions).min(within),
             params: args.params,
             macs: args.macs,
@@ -329,6 +340,10 @@ fn print_front<S: Searched>(study: &Study<S>, train: &Dataset) -> Result<()> {
         say!("{plan}");
     }
     say!("wrote {}", path.display());
+    if settings.cascades {
+        let arena_bytes = best.costs.ram_bytes;
+        say!("its costs are those of `aplysia export --ram-bytes {arena_bytes}`");
+    }
     Ok(())
 }
 

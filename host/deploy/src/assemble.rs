@@ -13,7 +13,7 @@ use crate::golden::GoldenSpec;
 use crate::lowering::{Lowered, Step, StepOp, placing};
 use crate::pack::{PackedWeights, pack};
 use crate::parts::Parts;
-use crate::plan::{Buffer, Plan};
+use crate::plan::{Buffer, Plan, memory_map};
 use crate::quantize::quantize_multiplier;
 use crate::quantize::{Activation, QuantizedNetwork, WeightedLayer};
 use crate::statistics::Statistics;
@@ -117,6 +117,14 @@ pub(crate) struct Assembly {
     /// Lifetimes and names of the activations.
     pub(crate) buffers: Vec<Buffer>,
     pub(crate) names: Vec<String>,
+}
+
+impl Assembly {
+    /// The memory map as text.
+    pub(crate) fn map(&self) -> String {
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        memory_map(&names, &self.buffers, &self.plan)
+    }
 }
 
 /// Assembles graph and data.

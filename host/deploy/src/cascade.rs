@@ -6,28 +6,34 @@
 //! Flow: [`mod@crate::export`], [`mod@crate::import`], an untrained blob → **`cascade`** → blob.
 //!
 //! The choice is greedy: as long as some step holds more bytes than wanted, that cascade is taken which brings the most
-//! bytes alive down furthest, the shortest of several that are low enough. At last each cascade takes as many rows a turn
-//! as the wanted bytes allow.
+//! bytes alive down furthest, the shortest of several that are low enough. At last each cascade takes as many rows a
+//! turn as the wanted bytes allow.
 
 use crate::arena::{place, step};
 use crate::assemble::narrow;
 use crate::parts::Parts;
 use crate::plan::{Buffer, Plan, memory_map, planned};
 use crate::{Costs, DeployError, Export};
-use aplysia_shared::cascade::{Stages, heights};
+use aplysia_shared::adapt::Config;
+use aplysia_shared::adapt::deep::choose;
+use aplysia_shared::cascade::{MAX_TURNS, Stages, held};
 use aplysia_shared::layer::{MAX_CASCADES, MAX_STAGES};
 use aplysia_shared::{Cascade, GraphV1, Layer, Model, Tensor};
 use std::ops::Range;
 
-/// `blob` with an arena of at most `ram_bytes`, or of the fewest that are found if that is fewer than possible. It stays
-/// as it is if it fits already; else it is another model, unsigned.
+/// `blob` with an arena of at most `ram_bytes`, or of the fewest that are found if those are more. It stays as it is if
+/// it fits already, or if no cascade helps; else it is another model, unsigned. Layers that learn on the device by
+/// `learning` stay apart.
 ///
 /// # Errors
 /// The runtime refuses `blob`.
-pub fn within(blob: &[u8], ram_bytes: usize) -> Result<Vec<u8>, DeployError> {
+pub fn within(
+    blob: &[u8],
+    ram_bytes: usize,
+    learning: Option<&Config>,
+) -> Result<Vec<u8>, DeployError> {
     let model = Model::parse(blob)?;
-    let found = cascaded(&model.graph(), model.arena_bytes(), ram_bytes)?;
-    match found {
+    match cascaded(&model, ram_bytes, learning)? {
         Some(found) => found.blob(&model, blob),
         None => Ok(blob.to_vec()),
     }
@@ -38,10 +44,13 @@ impl Export {
     ///
     /// # Errors
     /// [`DeployError::Ram`] if it needs more; the runtime refuses the blob.
-    pub fn within(mut self, ram_bytes: Option<usize>) -> Result<Self, DeployError> {
+    pub fn within(
+        mut self,
+        ram_bytes: Option<usize>,
+        learning: Option<&Config>,
+    ) -> Result<Self, DeployError> {
         let model = Model::parse(&self.blob)?;
-        let wanted = ram_bytes.unwrap_or(0);
-        if let Some(found) = cascaded(&model.graph(), model.arena_bytes(), wanted)? {
+        if let Some(found) = cascaded(&model, ram_bytes.unwrap_or(0), learning)? {
             let blob = found.blob(&model, &self.blob)?;
             let model = Model::parse(&blob)?;
             let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
@@ -49,8 +58,8 @@ impl Export {
             self.map = memory_map(&names, &found.buffers, &found.plan);
             (self.plan, self.blob) = (found.plan, blob);
         }
-        let least = self.plan.arena_bytes;
-        match ram_bytes.filter(|&ram_bytes| least > ram_bytes) {
+        let least = self.costs.ram_bytes;
+        match ram_bytes.filter(|&ram_bytes| least > ram_bytes as u64) {
             Some(ram_bytes) => Err(DeployError::Ram { least, ram_bytes }),
             None => Ok(self),
         }
@@ -82,46 +91,125 @@ impl Cascaded {
     }
 }
 
-/// `graph` with cascades; none if its arena of `arena_bytes` is small enough, or does not shrink.
+/// The graph of `model` with cascades; none if its arena is small enough, or does not shrink.
 fn cascaded(
-    graph: &GraphV1,
-    arena_bytes: usize,
+    model: &Model<'_>,
     ram_bytes: usize,
+    learning: Option<&Config>,
 ) -> Result<Option<Cascaded>, DeployError> {
-    let mut plain = graph.clone();
-    plain.cascades.clear();
-    let best = Candidate::of(&plain, &[]).filter(|_| arena_bytes > ram_bytes);
-    let Some(mut best) = best else {
+    if model.arena_bytes() <= ram_bytes {
         return Ok(None);
+    }
+    let mut graph = model.graph();
+    graph.cascades.clear();
+    let learns = learning.map_or(0, |config| choose(model, config));
+    let search = Search {
+        graph: &graph,
+        learns: (0..graph.layers.len())
+            .map(|layer| layer < 64 && learns >> layer & 1 == 1)
+            .collect(),
+        ram_bytes,
     };
-    while best.peak(ram_bytes) > (ram_bytes, 0) && best.cascades.len() < MAX_CASCADES {
-        let next = Candidate::next(&plain, &best.cascades);
-        let next = next.min_by_key(|next| (next.peak(ram_bytes), next.cost));
-        match next.filter(|next| next.peak(ram_bytes) < best.peak(ram_bytes)) {
-            Some(next) => best = next,
-            None => break,
+    // Bytes that are few enough in every step may still find no place together.
+    let mut found = search.run(ram_bytes);
+    if found.arena_bytes() > ram_bytes && ram_bytes > 0 {
+        let least = search.run(0);
+        if least.arena_bytes() < found.arena_bytes() {
+            found = least;
         }
     }
-    let most = best.plan().arena_bytes.max(ram_bytes);
-    for i in 0..best.cascades.len() {
-        best = best.with_more_rows(&plain, i, most);
-    }
-    let plan = best.plan();
-    if plan.arena_bytes >= arena_bytes {
+    let plan = found.plan();
+    let Candidate {
+        buffers, cascades, ..
+    } = found;
+    if plan.arena_bytes >= model.arena_bytes() {
         return Ok(None);
     }
-    for (tensor, &offset) in plain.tensors.iter_mut().zip(&plan.offsets) {
+    for (tensor, &offset) in graph.tensors.iter_mut().zip(&plan.offsets) {
         tensor.offset = narrow("arena bytes", offset)?;
     }
-    plain.cascades = best.cascades.iter().copied().collect();
+    graph.cascades = cascades.into_iter().collect();
     Ok(Some(Cascaded {
-        graph: plain,
-        buffers: best.buffers,
+        graph,
+        buffers,
         plan,
     }))
 }
 
+/// Where cascades are looked for.
+struct Search<'g> {
+    graph: &'g GraphV1,
+    /// Layers below the head that learn on the device.
+    learns: Vec<bool>,
+    ram_bytes: usize,
+}
+
+impl Search<'_> {
+    /// Cascades for at most `alive` bytes in a step if possible, in as few turns as the RAM allows.
+    fn run(&self, alive: usize) -> Candidate {
+        let mut best = Candidate::of(self.graph, &[]).unwrap_or_default();
+        while best.peak(alive) > (alive, 0) {
+            let next = self.next(&best);
+            let next = next.min_by_key(|next| (next.peak(alive), next.cost));
+            match next.filter(|next| next.peak(alive) < best.peak(alive)) {
+                Some(next) => best = next,
+                None => break,
+            }
+        }
+        let most = best.arena_bytes().max(self.ram_bytes);
+        for i in 0..best.cascades.len() {
+            best = self.with_more_rows(best, i, most);
+        }
+        best
+    }
+
+    /// All that have one cascade more than `from`, or a longer one, where the most bytes are alive.
+    fn next(&self, from: &Candidate) -> impl Iterator<Item = Candidate> {
+        let n = self.graph.layers.len().saturating_sub(1);
+        let peak = from.peak(0).0;
+        let ranges = (0..n).flat_map(move |start| {
+            let ends = start + 2..=n.min(start + MAX_STAGES);
+            let linked = ends.take_while(move |&end| self.is_linked(end - 1));
+            linked.map(move |end| start..end)
+        });
+        // Layer `i` runs in step `i + 1`.
+        let ranges = ranges.filter(move |range| {
+            let mut steps = from.alive.iter().skip(range.start + 1).take(range.len());
+            steps.any(|&alive| alive == peak)
+        });
+        ranges.filter_map(move |range| from.with(self.graph, range))
+    }
+
+    /// Whether layer `index` can take what the one before it writes row by row: it alone reads that, and neither of the
+    /// two learns from a whole image.
+    fn is_linked(&self, index: usize) -> bool {
+        let layers = &self.graph.layers;
+        let between = layers[index - 1].output;
+        let readers = layers.iter().filter(|l| l.inputs.contains(&between));
+        let reads = layers[index].inputs.contains(&between);
+        let learns = self.learns[index - 1] || self.learns[index];
+        reads && readers.count() == 1 && layers[index].homeostasis.is_none() && !learns
+    }
+
+    /// `from` with cascade `i` in as few turns as an arena of `most` bytes allows.
+    fn with_more_rows(&self, from: Candidate, i: usize, most: usize) -> Candidate {
+        let last = from.cascades[i].layers().last();
+        let output = last.and_then(layer_of(self.graph)).map(|l| l.output);
+        let height = output.and_then(tensor_of(self.graph)).map_or(1, |t| t.h);
+        let mut rows: Vec<u16> = (1..=height).map(|turns| height.div_ceil(turns)).collect();
+        rows.dedup();
+        let more = rows.into_iter().find_map(|rows| {
+            let mut cascades = from.cascades.clone();
+            cascades[i].rows = u8::try_from(rows).ok()?;
+            let found = Candidate::of(self.graph, &cascades)?;
+            (found.arena_bytes() <= most).then_some(found)
+        });
+        more.unwrap_or(from)
+    }
+}
+
 /// A choice of cascades.
+#[derive(Default)]
 struct Candidate {
     cascades: Vec<Cascade>,
     buffers: Vec<Buffer>,
@@ -137,20 +225,23 @@ impl Candidate {
     /// None if some of `cascades` cannot be one.
     fn of(graph: &GraphV1, cascades: &[Cascade]) -> Option<Self> {
         let (layer, tensor) = (layer_of(graph), tensor_of(graph));
-        let heights = heights(cascades, layer, tensor)?;
-        let bytes = |(t, &h): (&Tensor, &u16)| Tensor { h, ..*t }.len();
-        let bytes: Vec<usize> = graph.tensors.iter().zip(&heights).map(bytes).collect();
-        let whole = graph.tensors.iter().map(Tensor::len);
-        let held = bytes
-            .iter()
-            .zip(whole)
-            .filter(|(held, whole)| *held < whole);
-        let held = held.map(|(&held, _)| held).sum();
+        let mut bytes: Vec<usize> = graph.tensors.iter().map(Tensor::len).collect();
+        let mut held_bytes = 0;
+        for cascade in cascades {
+            held(cascade, layer, tensor, |index, h| {
+                let t = graph.tensors[usize::from(index)];
+                bytes[usize::from(index)] = Tensor { h, ..t }.len();
+                held_bytes += bytes[usize::from(index)];
+            })?;
+        }
         let mut found = Self {
             buffers: lifetimes(graph, cascades, &bytes),
             ties: vec![None; bytes.len()],
             alive: vec![],
-            cost: (cascades.iter().map(|c| usize::from(c.layers)).sum(), held),
+            cost: (
+                cascades.iter().map(|c| usize::from(c.layers)).sum(),
+                held_bytes,
+            ),
             cascades: cascades.to_vec(),
         };
         found.tie(graph);
@@ -160,42 +251,39 @@ impl Candidate {
         Some(found)
     }
 
-    /// All that have one cascade more than `cascades`, or a longer one.
-    fn next<'g>(
-        graph: &'g GraphV1,
-        cascades: &'g [Cascade],
-    ) -> impl Iterator<Item = Self> + use<'g> {
-        let n = graph.layers.len().saturating_sub(1);
-        let ranges = (0..n).flat_map(move |start| {
-            let ends = start + 2..=n.min(start + MAX_STAGES);
-            let linked = ends.take_while(move |&end| is_linked(graph, end - 1));
-            linked.map(move |end| start..end)
-        });
-        ranges.filter_map(move |range: Range<usize>| {
-            let other = |c: &&Cascade| {
-                let layers = c.layers();
-                layers.end <= range.start || range.end <= layers.start
-            };
-            let inside =
-                |c: &Cascade| range.start <= c.layers().start && c.layers().end <= range.end;
-            if !cascades.iter().all(|c| other(&c) || inside(c)) {
-                return None;
+    /// With the layers of `range` together; none if they cannot be, or only with a part of another cascade.
+    fn with(&self, graph: &GraphV1, range: Range<usize>) -> Option<Self> {
+        let apart = |c: &&Cascade| {
+            let layers = c.layers();
+            layers.end <= range.start || range.end <= layers.start
+        };
+        let inside = |c: &Cascade| range.start <= c.layers().start && c.layers().end <= range.end;
+        let mut cascades = vec![];
+        for cascade in &self.cascades {
+            match apart(&cascade) {
+                true => cascades.push(*cascade),
+                false if inside(cascade) => {}
+                false => return None,
             }
-            let mut all: Vec<Cascade> = cascades.iter().filter(other).copied().collect();
-            all.push(Cascade {
-                first: u8::try_from(range.start).ok()?,
-                layers: u8::try_from(range.len()).ok()?,
-                rows: 1,
-            });
-            all.sort_by_key(|c| c.first);
-            Self::of(graph, &all)
-        })
+        }
+        let last = graph.layers.get(range.end - 1)?;
+        let height = usize::from(tensor_of(graph)(last.output)?.h);
+        cascades.push(Cascade {
+            first: u8::try_from(range.start).ok()?,
+            layers: u8::try_from(range.len()).ok()?,
+            rows: u8::try_from(height.div_ceil(MAX_TURNS)).ok()?,
+        });
+        cascades.sort_by_key(|cascade| cascade.first);
+        if cascades.len() > MAX_CASCADES {
+            return None;
+        }
+        Self::of(graph, &cascades)
     }
 
     /// Which outputs may lie over inputs, as parsing has it.
     fn tie(&mut self, graph: &GraphV1) {
         for (now, layer) in (1..).zip(&graph.layers) {
-            if cascade_of(&self.cascades, now - 1).is_some() {
+            if Cascade::of(&self.cascades, now - 1).is_some() {
                 continue;
             }
             let reads = layer.inputs.map(usize::from);
@@ -209,14 +297,8 @@ impl Candidate {
             };
             let layers = graph.layers.get(cascade.layers()).unwrap_or_default();
             let Some(last) = layers.last() else { continue };
-            let row = |t: u8| {
-                let t = &graph.tensors[usize::from(t)];
-                usize::from(t.w) * usize::from(t.c)
-            };
-            let can = |&read: &u8| {
-                let rows = [row(read), row(last.output)];
-                stages.may_lie_over(&cascade, layer_of(graph), (read, rows))
-            };
+            let can =
+                |&read: &u8| stages.may_lie_over(&cascade, layer_of(graph), tensor_of(graph), read);
             let reads = layers.iter().flat_map(|l| l.inputs).filter(can);
             let reads: Vec<usize> = reads.map(usize::from).collect();
             let now = usize::from(cascade.first) + 1;
@@ -265,23 +347,18 @@ impl Candidate {
         }
     }
 
-    fn plan(&self) -> Plan {
-        place(&self.buffers, self.ties.clone(), self.peak(0).0)
+    /// End of the last tensor.
+    fn arena_bytes(&self) -> usize {
+        self.plan().arena_bytes
     }
 
-    /// With cascade `i` in as few turns as an arena of `most` bytes allows.
-    fn with_more_rows(self, graph: &GraphV1, i: usize, most: usize) -> Self {
-        let last = self.cascades[i].layers().last();
-        let output = last.and_then(layer_of(graph)).map(|l| l.output);
-        let height = output.and_then(tensor_of(graph)).map_or(1, |t| t.h);
-        let mut rows = (1..=height).map(|turns| height.div_ceil(turns));
-        let more = rows.find_map(|rows| {
-            let mut cascades = self.cascades.clone();
-            cascades[i].rows = u8::try_from(rows).ok()?;
-            let found = Self::of(graph, &cascades)?;
-            (found.plan().arena_bytes <= most).then_some(found)
-        });
-        more.unwrap_or(self)
+    fn plan(&self) -> Plan {
+        let plan = place(&self.buffers, self.ties.clone(), self.peak(0).0);
+        Plan {
+            // Others might do with less.
+            optimal: plan.optimal && self.cascades.is_empty(),
+            ..plan
+        }
     }
 }
 
@@ -291,19 +368,6 @@ fn layer_of(graph: &GraphV1) -> impl Fn(usize) -> Option<Layer> + Copy {
 
 fn tensor_of(graph: &GraphV1) -> impl Fn(u8) -> Option<Tensor> + Copy {
     |index| graph.tensors.get(usize::from(index)).copied()
-}
-
-fn cascade_of(cascades: &[Cascade], layer: usize) -> Option<&Cascade> {
-    cascades.iter().find(|c| c.layers().contains(&layer))
-}
-
-/// Whether layer `index` can take what the one before it writes row by row: it alone reads that, and learns nothing.
-fn is_linked(graph: &GraphV1, index: usize) -> bool {
-    let layers = &graph.layers;
-    let between = layers[index - 1].output;
-    let readers = layers.iter().filter(|l| l.inputs.contains(&between));
-    let reads = layers[index].inputs.contains(&between);
-    reads && readers.count() == 1 && layers[index].homeostasis.is_none()
 }
 
 /// As parsing has them: layer `i` runs in step `i + 1`, those of a cascade in that of its first.
@@ -316,7 +380,7 @@ fn lifetimes(graph: &GraphV1, cascades: &[Cascade], bytes: &[usize]) -> Vec<Buff
     let mut buffers: Vec<Buffer> = bytes.iter().map(buffer).collect();
     buffers[usize::from(graph.input)].first = 0;
     for (index, layer) in graph.layers.iter().enumerate() {
-        let now = cascade_of(cascades, index).map_or(index, |c| c.first.into()) + 1;
+        let now = Cascade::of(cascades, index).map_or(index, |c| c.first.into()) + 1;
         for tensor in layer.inputs.into_iter().chain([layer.output]) {
             let life = &mut buffers[usize::from(tensor)];
             (life.first, life.last) = (life.first.min(now), life.last.max(now));

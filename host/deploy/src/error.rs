@@ -108,7 +108,7 @@ pub enum DeployError {
     #[error("the model needs an arena of {least} bytes at least, {ram_bytes} are allowed")]
     Ram {
         /// Fewest bytes found.
-        least: usize,
+        least: u64,
         /// Most that are allowed.
         ram_bytes: usize,
     },

@@ -5,7 +5,7 @@
 
 use crate::assemble::{Assembly, Content, assemble};
 use crate::golden::GoldenSet;
-use crate::plan::{Plan, memory_map};
+use crate::plan::Plan;
 use crate::quantize::{InputNormalization, quantize};
 use crate::statistics::{Statistics, measure};
 use crate::{Costs, DeployError};
@@ -55,15 +55,7 @@ impl Export {
         let (costs, model_id) = (Costs::of(&model), model.id());
         Ok(Self {
             blob,
-            map: memory_map(
-                &assembly
-                    .names
-                    .iter()
-                    .map(String::as_str)
-                    .collect::<Vec<_>>(),
-                &assembly.buffers,
-                &assembly.plan,
-            ),
+            map: assembly.map(),
             plan: assembly.plan,
             names: assembly.names,
             costs,

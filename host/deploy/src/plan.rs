@@ -80,13 +80,21 @@ pub fn plan(buffers: &[Buffer]) -> Plan {
     plan_tied(buffers, &vec![None; buffers.len()])
 }
 
-/// Places `buffers`, of which buffer `i` starts where buffer `ties[i]`, an earlier one, does, and may overlap
-/// it. The bound and `Plan::optimal` are those of these ties.
+/// Places `buffers`, of which buffer `i` starts where buffer `ties[i]` does, and may overlap it. The bound and
+/// `Plan::optimal` are those of these ties.
 pub fn plan_tied(buffers: &[Buffer], ties: &[Option<usize>]) -> Plan {
     let mut block_of: Vec<usize> = Vec::with_capacity(buffers.len());
     let mut blocks: Vec<Block> = vec![];
-    for (buffer, tie) in buffers.iter().zip(ties) {
-        let block = tie.map_or(blocks.len(), |earlier| block_of[earlier]);
+    let mut roots: Vec<usize> = vec![];
+    for (i, buffer) in buffers.iter().enumerate() {
+        let root = core::iter::successors(Some(i), |&at| ties[at])
+            .last()
+            .unwrap_or(i);
+        let known = roots.iter().position(|&known| known == root);
+        let block = known.unwrap_or(blocks.len());
+        if known.is_none() {
+            roots.push(root);
+        }
         match blocks.get_mut(block) {
             Some(block) => block.buffers.push(*buffer),
             None => blocks.push(Block {

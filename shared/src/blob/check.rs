@@ -96,8 +96,8 @@ pub(super) fn graph<'a>(
         let Some(t) = graph.tensor(tensor) else { break };
         check_tensor(tensor, &t)?;
     }
-    let heights = cascades::check(graph)?;
-    lifetimes::check(graph, &heights, arena_bytes as u64)?;
+    cascades::check(graph)?;
+    lifetimes::check(graph, arena_bytes as u64)?;
     let n_layers = graph.n_layers();
     for index in 0..=u8::MAX {
         let Some(layer) = &graph.layer(index.into()) else {

@@ -7,9 +7,9 @@ use super::check::crc32;
 use super::golden::GOLDEN_ABI;
 use super::graph::HELD;
 use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, VERSION, field, total_len};
-use crate::cascade::heights;
+use crate::cascade;
 use crate::kernel::dsp::{packing, paired};
-use crate::layer::{GraphV1, Layer, MAX_TENSORS, Op, Tensor, Window};
+use crate::layer::{GraphV1, Layer, Op, Tensor, Window};
 
 /// The first runtime interface that takes weights of -128.
 const LEAST_ABI: u16 = 7;
@@ -183,15 +183,20 @@ fn has_least(model: &Model<'_>) -> bool {
     })
 }
 
-/// End of the last tensor; 0 if a cascade is none, which parsing refuses.
+/// End of the last tensor.
 fn arena_bytes(graph: &GraphV1) -> u64 {
     let layer = |index: usize| graph.layers.get(index).copied();
     let tensor = |index: u8| graph.tensors.get(usize::from(index)).copied();
-    let heights = heights(&graph.cascades, layer, tensor).unwrap_or([0; MAX_TENSORS]);
-    let ends = graph.tensors.iter().zip(heights);
-    ends.map(|(t, h)| Tensor { h, ..*t }.end())
-        .max()
-        .unwrap_or(0)
+    let mut tensors = graph.tensors.clone();
+    for cascade in &graph.cascades {
+        // Parsing refuses what is none.
+        let _ = cascade::held(cascade, layer, tensor, |index, h| {
+            if let Some(tensor) = tensors.get_mut(usize::from(index)) {
+                tensor.h = h;
+            }
+        });
+    }
+    tensors.iter().map(Tensor::end).max().unwrap_or(0)
 }
 
 fn too_long(want_bytes: u64) -> BlobError {

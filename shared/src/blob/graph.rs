@@ -156,11 +156,20 @@ impl<'a> Graph<'a> {
         if has_cascades {
             let cascades = &mut self.cascades;
             reader.each(|_, cascade| cascades.push(cascade).ok())?;
+            // Without any it would have two encodings.
+            if cascades.is_empty() {
+                return Err(BlobError::GraphEncoding);
+            }
         }
         match reader.rest.len() {
             0 => Ok(()),
             unused_bytes => Err(BlobError::GraphLength { unused_bytes }),
         }
+    }
+
+    /// Whether tensors and layers are held decoded.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.items, Items::Held { .. })
     }
 
     /// Number of tensors.

@@ -1,5 +1,5 @@
-//! Layers that run together, some rows at a time. It owns the order of turns and the moving of rows; which rows they are
-//! is [`crate::cascade`]'s.
+//! Layers that run together, some rows at a time. It owns the order of the work and the moving of rows; which rows they
+//! are is [`crate::cascade`]'s.
 
 use super::{LayerHooks, run_on};
 use crate::blob::Model;
@@ -20,7 +20,7 @@ pub(super) fn run(
             let layer = model.layer(index)?;
             let output = model.tensor(layer.output)?;
             if i + 1 < usize::from(cascade.layers) {
-                let row = usize::from(output.w) * usize::from(output.c);
+                let row = output.row_len();
                 let kept = stages.kept(&turn, i);
                 let (from, start) = (kept.start * row, usize::try_from(output.offset).ok()?);
                 if from > 0 {
@@ -28,12 +28,12 @@ pub(super) fn run(
                     slide(arena.get_mut(start..end)?, from);
                 }
             }
-            let Some(band) = stages.band(&turn, i) else {
+            let Some(stripe) = stages.stripe(&turn, i) else {
                 continue;
             };
             let [first, second] = layer.inputs.map(|t| model.tensor(t));
             let tensors = [&first?, &second?, &output];
-            let (layer, tensors) = narrowed(&layer, tensors, (&stages, i, &band));
+            let (layer, tensors) = narrowed(&layer, tensors, (&stages, i, &stripe));
             let hooks = match i {
                 0 => hooks,
                 _ => LayerHooks::default(),

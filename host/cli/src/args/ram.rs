@@ -1,13 +1,15 @@
 //! `--ram-bytes` of `aplysia export` and `aplysia import`.
 
 use aplysia_deploy::{DeployError, Export};
+use aplysia_shared::adapt::Config;
 use clap::Args;
 
 /// How little RAM a blob is to need.
 #[derive(Args, Clone, Copy, Default)]
 pub(crate) struct RamArgs {
     /// Most bytes of the arena, or `least`: as many layers as it takes run together, some rows at a time, with the same
-    /// bits in more instructions [default: each on its own, the fastest].
+    /// bits in more instructions. Of these layers none learns on the device, but for the statistics of the first
+    /// [default: each on its own, the fastest].
     #[arg(long, value_name = "BYTES|least", value_parser = ram)]
     ram_bytes: Option<Ram>,
 }
@@ -27,15 +29,19 @@ fn ram(text: &str) -> Result<Ram, String> {
 }
 
 impl RamArgs {
-    /// `made` as the flag has it.
+    /// `made` as the flag has it, where layers that learn by `learning` stay apart.
     ///
     /// # Errors
     /// It needs more.
-    pub(crate) fn apply(&self, made: Export) -> Result<Export, DeployError> {
+    pub(crate) fn apply(
+        &self,
+        made: Export,
+        learning: Option<&Config>,
+    ) -> Result<Export, DeployError> {
         match self.ram_bytes {
             None => Ok(made),
-            Some(Ram::Within(bytes)) => made.within(Some(bytes)),
-            Some(Ram::Least) => made.within(None),
+            Some(Ram::Within(bytes)) => made.within(Some(bytes), learning),
+            Some(Ram::Least) => made.within(None, learning),
         }
     }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 /// The flags that a study keeps.
-const SETTINGS: [&str; 23] = [
+const SETTINGS: [&str; 24] = [
     "preset",
     "strategy",
     "trials",
@@ -19,6 +19,7 @@ const SETTINGS: [&str; 23] = [
     "seed",
     "flash_bytes",
     "ram_bytes",
+    "cascades",
     "instructions",
     "energy_uj",
     "chip",
@@ -75,6 +76,10 @@ pub(crate) struct SearchArgs {
     /// 32768 in the space mcu, none in the others].
     #[arg(long)]
     pub(crate) ram_bytes: Option<u64>,
+    /// Let layers run together, some rows at a time, where a candidate needs more bytes than that: the same bits in
+    /// more instructions, as of `aplysia export --ram-bytes`.
+    #[arg(long)]
+    pub(crate) cascades: bool,
     /// Limit: estimated instructions of one inference [default: 40 million in the space mcu, none in the
     /// others].
     #[arg(long)]

@@ -3,6 +3,7 @@
 use crate::args::SearchArgs;
 use crate::blob;
 use anyhow::{Context, Result};
+use aplysia_deploy::cascade::within;
 use aplysia_deploy::cost::untrained_blob;
 use aplysia_deploy::plasticity::Learning;
 use aplysia_deploy::{Content, Costs as DeviceCosts, DeployError};
@@ -31,7 +32,7 @@ pub(crate) trait Searched:
     fn design(&self, genotype: &Self::Genotype) -> Design;
     /// The learning rules that candidates are made of.
     fn rules(&self) -> &[Rule];
-    /// What a network without what training alone needs costs, learning by `planned` on the device included.
+    /// What a network without what training alone needs costs on the device.
     ///
     /// # Errors
     /// The blob format does not hold it, or it cannot learn so.
@@ -39,7 +40,7 @@ pub(crate) trait Searched:
         &self,
         network: &Network,
         content: &Content,
-        planned: Option<&Config>,
+        how: Deployment<'_>,
     ) -> Result<Costs, String>;
     /// The same space with plans of learning on the device in its genotypes.
     ///
@@ -81,26 +82,40 @@ pub(crate) struct DeviceLimits {
 
 impl DeviceLimits {
     /// No limit: the largest number that a study's TOML holds.
-    const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         flash_bytes: i64::MAX as u64,
         ram_bytes: i64::MAX as u64,
         instructions: i64::MAX as u64,
     };
 }
 
+/// How a candidate would live on a device.
+#[derive(Clone, Copy)]
+pub(crate) struct Deployment<'a> {
+    /// What it learns there.
+    pub(crate) planned: Option<&'a Config>,
+    /// Bytes of RAM, what it learns included, that layers run together for.
+    pub(crate) within: Option<u64>,
+}
+
 /// Costs on a device.
 fn on_device(
     network: &Network,
     content: &Content,
-    planned: Option<&Config>,
+    how: Deployment<'_>,
 ) -> Result<Costs, DeployError> {
-    let blob = untrained_blob(network, content)?;
+    let learning = |model: &Model<'_>| {
+        let learning = how.planned.map(|config| Learning::of(model, config));
+        learning.transpose().map(Option::unwrap_or_default)
+    };
+    let mut blob = untrained_blob(network, content)?;
+    if let Some(ram_bytes) = how.within {
+        let learned = learning(&Model::parse(&blob)?)?.state_bytes;
+        let arena = usize::try_from(ram_bytes.saturating_sub(learned));
+        blob = within(&blob, arena.unwrap_or(usize::MAX), how.planned)?;
+    }
     let model = Model::parse(&blob)?;
-    let learning = planned.map(|config| Learning::of(&model, config));
-    let (c, learning) = (
-        DeviceCosts::of(&model),
-        learning.transpose()?.unwrap_or_default(),
-    );
+    let (c, learning) = (DeviceCosts::of(&model), learning(&model)?);
     Ok(Costs {
         flash_bytes: c.flash_bytes,
         ram_bytes: c.ram_bytes,
@@ -140,9 +155,9 @@ impl Searched for McuSpace {
         &self,
         network: &Network,
         content: &Content,
-        planned: Option<&Config>,
+        how: Deployment<'_>,
     ) -> Result<Costs, String> {
-        on_device(network, content, planned).map_err(|e| e.to_string())
+        on_device(network, content, how).map_err(|e| e.to_string())
     }
 
     fn plastic(self, bounds: PlasticityBounds) -> Result<Self> {
@@ -178,10 +193,10 @@ macro_rules! searched {
                 &self,
                 network: &Network,
                 content: &Content,
-                planned: Option<&Config>,
+                how: Deployment<'_>,
             ) -> Result<Costs, String> {
                 let costs = match self.skeleton.n_cells <= $cells {
-                    true => on_device(network, content, planned).map_err(|e| e.to_string())?,
+                    true => on_device(network, content, how).map_err(|e| e.to_string())?,
                     // Most have more layers than a blob holds.
                     false => Costs {
                         macs: network.macs(),

@@ -2,6 +2,7 @@
 
 use super::Searched;
 use super::adapted::Shifted;
+use super::spaces::Deployment;
 use crate::{blob, images, progress, run_folder, train};
 use aplysia_data::{Dataset, Normalization};
 use aplysia_deploy::plasticity;
@@ -18,6 +19,8 @@ pub(super) struct Trainer<'a, S> {
     pub(super) normalization: &'a Normalization,
     /// How candidates are tried on shifted images, if the study asks for it.
     pub(super) shifted: Option<Shifted>,
+    /// Bytes of RAM that layers of a candidate run together for, if they may.
+    pub(super) within: Option<u64>,
     pub(super) schedule_epochs: usize,
     pub(super) settings: TrainConfig,
     /// Where candidates are learned.
@@ -64,7 +67,11 @@ impl<S: Searched> Evaluate<S::Genotype> for Trainer<'_, S> {
         let design = self.space.design(genotype);
         let content = plasticity::content(&design, &self.train.class_names);
         let planned = plasticity::config(&design);
-        self.space.cost(&network, &content, planned.as_ref())
+        let how = Deployment {
+            planned: planned.as_ref(),
+            within: self.within,
+        };
+        self.space.cost(&network, &content, how)
     }
 
     fn rule_share(&self, genotype: &S::Genotype) -> Result<RuleShare, String> {

@@ -56,7 +56,7 @@ impl Case {
     pub fn blob(&self, processor: &Processor) -> Result<Vec<u8>, BenchError> {
         let blob = match self.build {
             Build::Made(make) => make()?,
-            Build::Least(make) => within(&make()?, 0)?,
+            Build::Least(make) => within(&make()?, 0, None)?,
             Build::File(file) => import(file, &[])?.blob,
             Build::Blob(blob) => return Ok(blob.to_vec()),
         };

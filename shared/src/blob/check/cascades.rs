@@ -2,33 +2,31 @@
 
 use crate::blob::BlobError;
 use crate::blob::graph::Graph;
-use crate::cascade::heights;
-use crate::layer::{Cascade, MAX_TENSORS};
+use crate::cascade::Stages;
+use crate::layer::Cascade;
 
 /// Cascades follow each other without sharing a layer, the last layer is in none, and what lies between two layers of
-/// one is read by the second alone. Returns the rows of every tensor that its place in the arena has.
-pub(super) fn check(graph: &Graph<'_>) -> Result<[u16; MAX_TENSORS], BlobError> {
+/// one is read by the second alone.
+// Not in the frame of parsing, which most graphs have no cascades for.
+#[inline(never)]
+pub(super) fn check(graph: &Graph<'_>) -> Result<(), BlobError> {
     let mut end = 0;
     for cascade in &graph.cascades {
         let layers = cascade.layers();
-        if layers.start < end || layers.end >= graph.n_layers() || !is_apart(graph, cascade) {
-            return Err(fault(cascade));
+        let stages = Stages::new(cascade, |i| graph.layer(i), |t| graph.tensor(t));
+        let fits = layers.start >= end && layers.end < graph.n_layers();
+        if !fits || stages.is_none() || !is_apart(graph, cascade) {
+            return Err(BlobError::Cascade {
+                layer: cascade.first,
+            });
         }
         end = layers.end;
     }
-    let all = heights(&graph.cascades, |i| graph.layer(i), |t| graph.tensor(t));
-    all.ok_or_else(|| {
-        let alone = |cascade: &&Cascade| {
-            let only = core::slice::from_ref(*cascade);
-            heights(only, |i| graph.layer(i), |t| graph.tensor(t)).is_none()
-        };
-        let first = graph.cascades.iter().find(alone);
-        first.map_or(BlobError::GraphEncoding, fault)
-    })
+    Ok(())
 }
 
-/// Whether nothing else knows of what is between its layers: their outputs, and none of them learns but the first, whose
-/// input is there as a whole.
+/// Whether nothing else reads what is between its layers, and none of them learns but the first, whose input is there
+/// as a whole.
 fn is_apart(graph: &Graph<'_>, cascade: &Cascade) -> bool {
     let layers = cascade.layers();
     layers.clone().skip(1).all(|reader| {
@@ -43,10 +41,4 @@ fn is_apart(graph: &Graph<'_>, cascade: &Cascade) -> bool {
         };
         !learns && !others.any(read)
     })
-}
-
-fn fault(cascade: &Cascade) -> BlobError {
-    BlobError::Cascade {
-        layer: cascade.first,
-    }
 }

@@ -3,7 +3,7 @@
 
 use crate::blob::BlobError;
 use crate::blob::graph::Graph;
-use crate::cascade::Stages;
+use crate::cascade::{self, Stages};
 use crate::kernel::over::may_lie_over;
 use crate::layer::{Cascade, Layer, MAX_TENSORS, Op, Tensor};
 
@@ -21,13 +21,8 @@ struct Life {
 
 /// Every tensor is written once before it is read, or filled by placings channel by channel, and tensors that
 /// live at one time share no byte, unless one takes the place of the other. A tensor lives from the first layer
-/// that writes it to the last that writes or reads it, both included; layers of a cascade count as one. In the arena a
-/// tensor has as many rows as `heights` says.
-pub(super) fn check(
-    graph: &Graph<'_>,
-    heights: &[u16; MAX_TENSORS],
-    arena_bytes: u64,
-) -> Result<(), BlobError> {
+/// that writes it to the last that writes or reads it, both included; layers of a cascade count as one.
+pub(super) fn check(graph: &Graph<'_>, arena_bytes: u64) -> Result<(), BlobError> {
     let n_tensors = graph.n_tensors();
     let mut lives = [None::<Life>; MAX_TENSORS];
     let channels = |tensor: u8| graph.tensor(tensor).map_or(0, |t| t.c);
@@ -42,7 +37,8 @@ pub(super) fn check(
         filled: channels(graph.input),
     });
     for layer in 0..u8::MAX {
-        let now = cascade_of(graph, layer).map_or(layer, |cascade| cascade.first) + 1;
+        let cascade = Cascade::of(&graph.cascades, layer.into());
+        let now = cascade.map_or(layer, |cascade| cascade.first) + 1;
         let Some(l) = graph.layer(layer.into()) else {
             break;
         };
@@ -66,12 +62,7 @@ pub(super) fn check(
             return Err(BlobError::Order { layer, tensor });
         }
     }
-    check_places(graph, &lives, heights, arena_bytes)
-}
-
-fn cascade_of<'g>(graph: &'g Graph<'_>, layer: u8) -> Option<&'g Cascade> {
-    let mut cascades = graph.cascades.iter();
-    cascades.find(|cascade| cascade.layers().contains(&usize::from(layer)))
+    check_places(graph, &lives, arena_bytes)
 }
 
 /// The life of the output of `l` after step `now`; none if it may not write there.
@@ -100,14 +91,14 @@ fn written(graph: &Graph<'_>, l: &Layer, now: u8, life: Option<Life>) -> Option<
 /// Whether tensor `b` takes the place of tensor `a` in the step that reads `a` last and writes `b`.
 fn lies_over(
     graph: &Graph<'_>,
-    (a, a_start, a_life): (u8, u64, &Life),
-    (b, b_start, b_life): (u8, u64, &Life),
+    (a, a_start, a_life): (u8, u32, &Life),
+    (b, b_start, b_life): (u8, u32, &Life),
 ) -> bool {
     let step = b_life.from;
     let index = step
         .checked_sub(1)
-        .filter(|_| a_start == b_start && a_life.to == step);
-    if let Some(cascade) = index.and_then(|index| cascade_of(graph, index)) {
+        .filter(|_| a_start == b_start && a_life.from < step && a_life.to == step);
+    if let Some(cascade) = index.and_then(|index| Cascade::of(&graph.cascades, index.into())) {
         return cascade_lies_over(graph, cascade, a, b);
     }
     let Some(layer) = index.and_then(|index| graph.layer(index.into())) else {
@@ -125,37 +116,60 @@ fn lies_over(
 }
 
 /// Whether the last layer of `cascade`, which reads `a` last, may write `b` where that lies.
+#[inline(never)]
 fn cascade_lies_over(graph: &Graph<'_>, cascade: &Cascade, a: u8, b: u8) -> bool {
-    let layer = |index: usize| graph.layer(index);
+    let (layer, tensor) = (|index| graph.layer(index), |index| graph.tensor(index));
     let last = cascade.layers().last().and_then(layer);
-    let rows = [a, b].map(|tensor| {
-        let row = |t: Tensor| usize::from(t.w) * usize::from(t.c);
-        graph.tensor(tensor).map_or(0, row)
-    });
-    let stages = Stages::new(cascade, layer, |t| graph.tensor(t));
-    let can = stages.is_some_and(|stages| stages.may_lie_over(cascade, layer, (a, rows)));
+    let stages = Stages::new(cascade, layer, tensor);
+    let can = stages.is_some_and(|stages| stages.may_lie_over(cascade, layer, tensor, a));
     can && last.is_some_and(|last| last.output == b)
+}
+
+/// First byte behind a tensor; the largest number if that is more, which no arena has.
+fn end_of(tensor: &Tensor) -> u32 {
+    u32::try_from(tensor.end()).unwrap_or(u32::MAX)
+}
+
+/// Ends what lies between the layers of `cascade` behind the rows that are held of it.
+#[inline(never)]
+fn shorten(
+    graph: &Graph<'_>,
+    cascade: &Cascade,
+    places: &mut [(u32, u32); MAX_TENSORS],
+) -> Option<()> {
+    let held = |tensor: u8, h: u16| {
+        let place = places.get_mut(usize::from(tensor));
+        if let (Some((_, end)), Some(t)) = (place, graph.tensor(tensor)) {
+            *end = end_of(&Tensor { h, ..t });
+        }
+    };
+    cascade::held(cascade, |i| graph.layer(i), |t| graph.tensor(t), held)
 }
 
 fn check_places(
     graph: &Graph<'_>,
     lives: &[Option<Life>; MAX_TENSORS],
-    heights: &[u16; MAX_TENSORS],
     arena_bytes: u64,
 ) -> Result<(), BlobError> {
     // Where each tensor lies: a large graph decodes a tensor each time it is asked for it.
     let mut places = [(0, 0); MAX_TENSORS];
-    for ((place, tensor), &h) in places.iter_mut().zip(0u8..).zip(heights) {
-        let Some(t) = graph.tensor(tensor) else { break };
-        *place = (u64::from(t.offset), Tensor { h, ..t }.end());
-        let (_, end_bytes) = *place;
-        if end_bytes > arena_bytes {
-            return Err(BlobError::Arena {
-                tensor,
-                end_bytes,
-                arena_bytes,
-            });
-        }
+    for (place, tensor) in places.iter_mut().zip(0u8..) {
+        let t = graph.tensor(tensor);
+        *place = t.map_or((0, 0), |t| (t.offset, end_of(&t)));
+    }
+    for cascade in &graph.cascades {
+        let layer = cascade.first;
+        shorten(graph, cascade, &mut places).ok_or(BlobError::Cascade { layer })?;
+    }
+    let out =
+        |&(_, (_, end)): &(u8, &(u32, u32))| *end == u32::MAX || u64::from(*end) > arena_bytes;
+    if let Some((tensor, (_, end))) = (0u8..).zip(&places).find(out) {
+        let end_bytes = u64::from(*end);
+        return Err(BlobError::Arena {
+            tensor,
+            end_bytes,
+            arena_bytes,
+        });
     }
     let placed = || (0u8..).zip(places.iter().zip(lives.iter().flatten()));
     for (lhs, ((a_start, a_end), a)) in placed() {
