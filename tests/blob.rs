@@ -329,7 +329,6 @@ fn every_flipped_bit_is_refused_but_in_the_signature() {
 #[test]
 fn every_sealed_byte_is_refused_or_runs() {
     for golden in [GOLDEN, CASCADED] {
-        // Of either graph less than 256 bytes.
         let graph = HEADER_BYTES..HEADER_BYTES + usize::from(golden[field::GRAPH_LEN]);
         let mut accepted = 0;
         for at in (0..field::SIGNATURE).chain(graph) {

@@ -42,11 +42,9 @@ fn scores(blob: &[u8]) -> Vec<i8> {
 
 /// `graph` with every tensor, as high as it is held, in bytes of its own; none if parsing would say so.
 fn apart(mut graph: GraphV1) -> Option<GraphV1> {
-    let layer = |i: usize| graph.layers.get(i).copied();
-    let tensor = |t: u8| graph.tensors.get(usize::from(t)).copied();
     let mut heights: Vec<u16> = graph.tensors.iter().map(|t| t.h).collect();
     for cascade in &graph.cascades {
-        held(cascade, layer, tensor, |t, h| heights[usize::from(t)] = h)?;
+        held(cascade, &graph, |t, h| heights[usize::from(t)] = h)?;
     }
     let mut end = 0;
     for (tensor, h) in graph.tensors.iter_mut().zip(heights) {

@@ -8,24 +8,26 @@ use serde_json::Value;
 use std::fs;
 
 const README: &str = include_str!("../README.md");
-/// The released models, name and card: the flagship, then the most accurate ones.
-const RELEASED: [(&str, &str); 3] = [
-    (
-        "fashion-mnist-m4",
-        include_str!("../models/fashion-mnist-m4/card.toml"),
-    ),
-    (
-        "fashion-mnist-searched",
-        include_str!("../models/fashion-mnist-searched/card.toml"),
-    ),
-    (
-        "fashion-mnist-usf",
-        include_str!("../models/fashion-mnist-usf/card.toml"),
-    ),
+/// The released models: the flagship, then the most accurate ones.
+const RELEASED: [&str; 3] = [
+    "fashion-mnist-m4",
+    "fashion-mnist-searched",
+    "fashion-mnist-usf",
 ];
 const MODELS: &str = include_str!("../models/README.md");
 const ADAPTATION: &str = include_str!("../models/adapt/summary.json");
 const PAPER: &str = include_str!("../models/paper/summary.json");
+
+/// A file of the released model `name`.
+fn released(name: &str, file: &str) -> Vec<u8> {
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
+    fs::read(format!("{models}/{name}/{file}")).unwrap()
+}
+
+fn card(name: &str) -> Card {
+    let text = String::from_utf8(released(name, "card.toml")).unwrap();
+    Card::from_toml(&text).unwrap()
+}
 
 /// `1234567` as `1,234,567`.
 fn grouped(n: u64) -> String {
@@ -81,11 +83,32 @@ fn networks_of_others_have_the_stored_counts() {
     ));
 }
 
+/// Arena and instructions of networks whose layers run together in the least RAM, as words.
+#[test]
+fn less_ram_has_the_stored_counts() {
+    let records = stored(&M4);
+    let of = |name: &str| records.iter().find(|record| record.name == name).unwrap();
+    for (words, name) in [
+        ("ResNet8", "resnet8"),
+        ("shapes of visual wake words", "vww"),
+    ] {
+        let (alone, together) = (of(name), of(&format!("{name}_least")));
+        let more = together.instructions as f64 / alone.instructions as f64 - 1.0;
+        told(&format!(
+            "{words} from {} to {} bytes for {:.1} % more instructions",
+            grouped(alone.ram_bytes),
+            grouped(together.ram_bytes),
+            100.0 * more
+        ));
+    }
+}
+
 #[test]
 fn models_of_ours_have_the_figures_of_their_cards() {
-    let [(name, card), most_accurate @ ..] = RELEASED;
-    let card = Card::from_toml(card).unwrap();
-    let (costs, accuracy) = (card.costs, card.accuracy);
+    let [name, most_accurate @ ..] = RELEASED;
+    let Card {
+        costs, accuracy, ..
+    } = card(name);
     let (instructions, _) = counted(&M4, name);
     let (mean, std) = (accuracy.int8_mean_pct, accuracy.int8_std_pct);
     told(&format!("int8, mean of 3 seeds | {mean:.2} % ± {std:.2} |"));
@@ -99,9 +122,10 @@ fn models_of_ours_have_the_figures_of_their_cards() {
         grouped(instructions)
     ));
 
-    for (name, card) in most_accurate {
-        let card = Card::from_toml(card).unwrap();
-        let (costs, accuracy) = (card.costs, card.accuracy);
+    for name in most_accurate {
+        let Card {
+            costs, accuracy, ..
+        } = card(name);
         let (instructions, _) = counted(&M4, name);
         let (mean, std) = (accuracy.int8_mean_pct, accuracy.int8_std_pct);
         told(&format!(
@@ -115,12 +139,10 @@ fn models_of_ours_have_the_figures_of_their_cards() {
 
 #[test]
 fn cards_have_the_costs_of_their_blobs() {
-    for (name, card) in RELEASED {
-        let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
-        let blob = fs::read(format!("{models}/{name}/model.blob")).unwrap();
+    for name in RELEASED {
+        let blob = released(name, "model.blob");
         let model = Model::parse(&blob).unwrap();
-        let costs = Card::from_toml(card).unwrap().costs;
-        assert_eq!(costs, Costs::of(&model), "{name}");
+        assert_eq!(card(name).costs, Costs::of(&model), "{name}");
     }
 }
 

@@ -24,6 +24,7 @@ use serde::Serialize;
 use constants::{constants, homeostasis, section};
 use graph::Graph;
 
+use crate::cascade::Stages;
 use crate::kernel::dsp::Packed;
 use crate::layer::{Cascade, GraphV1, Layer, MAX_CASCADES, MAX_LAYERS, Tensor};
 use crate::quant::{Requant, i32_at};
@@ -243,6 +244,10 @@ impl<'a> Model<'a> {
     #[inline]
     pub fn cascade_of(&self, layer: usize) -> Option<&Cascade> {
         Cascade::of(&self.graph.cascades, layer)
+    }
+    /// The rows of `cascade`, one of this model's.
+    pub(crate) fn stages(&self, cascade: &Cascade) -> Option<Stages> {
+        Stages::new(cascade, &self.graph)
     }
     /// Layers in execution order.
     pub fn layers(&self) -> impl DoubleEndedIterator<Item = Layer> + use<'_, 'a> {

@@ -13,14 +13,30 @@
 //! Source: depth-first execution with rolling buffers, as Arm's Vela compiler does it for Ethos-U ("cascading"). It
 //! differs from the patches of MCUNetV2 (Lin et al. 2021), which compute again where they overlap.
 
-use core::array;
 use core::ops::Range;
 
 use crate::kernel::over::rows as reach;
-use crate::layer::{Cascade, Layer, MAX_STAGES, Op, Tensor};
+use crate::layer::{Cascade, GraphV1, Layer, MAX_STAGES, Op, Tensor};
 
 /// Most turns of a cascade: what checks and estimates take grows with them.
 pub const MAX_TURNS: usize = 1024;
+
+/// What is asked of a graph.
+pub trait Lookup {
+    /// Layer `index`, if there is one.
+    fn layer(&self, index: usize) -> Option<Layer>;
+    /// Tensor `index`, if there is one.
+    fn tensor(&self, index: u8) -> Option<Tensor>;
+}
+
+impl Lookup for GraphV1 {
+    fn layer(&self, index: usize) -> Option<Layer> {
+        self.layers.get(index).copied()
+    }
+    fn tensor(&self, index: u8) -> Option<Tensor> {
+        self.tensors.get(usize::from(index)).copied()
+    }
+}
 
 /// A layer's rows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,8 +47,16 @@ struct Stage {
     reach: usize,
     n_inputs: usize,
     n_outputs: usize,
-    /// Which of the layer's inputs comes row by row.
-    streamed: usize,
+    /// Whether it is the second of the layer's inputs that comes row by row.
+    second: bool,
+}
+
+/// The input that comes row by row, and the other one.
+fn parted([first, other]: [u8; 2], second: bool) -> (u8, u8) {
+    match second {
+        false => (first, other),
+        true => (other, first),
+    }
 }
 
 impl Stage {
@@ -53,7 +77,7 @@ impl Stage {
             reach,
             n_inputs: src.h.into(),
             n_outputs: dst.h.into(),
-            streamed: 0,
+            second: false,
         })
     }
 
@@ -109,27 +133,25 @@ pub struct Stripe {
 }
 
 impl Stages {
-    /// Of the cascade of a graph with `layer`s and `tensor`s; none if these layers cannot be one.
-    pub fn new(
-        cascade: &Cascade,
-        layer: impl Fn(usize) -> Option<Layer>,
-        tensor: impl Fn(u8) -> Option<Tensor>,
-    ) -> Option<Self> {
+    /// Of `cascade` of `graph`; none if these layers cannot be one.
+    #[inline(never)]
+    pub fn new(cascade: &Cascade, graph: &impl Lookup) -> Option<Self> {
         let mut stages = heapless::Vec::new();
         let mut before = None;
         for index in cascade.layers() {
-            let layer = layer(index)?;
-            let streamed = match before {
-                None => 0,
-                Some(before) => layer.inputs.iter().position(|&input| input == before)?,
-            };
-            let twice = layer.inputs[0] == layer.inputs[1];
-            if before.is_some() && twice == matches!(layer.op, Op::Add(_)) {
+            let layer = graph.layer(index)?;
+            let [first, other] = layer.inputs;
+            let second = before.is_some_and(|before| before != first);
+            let (streamed, _) = parted(layer.inputs, second);
+            let is_linked = before.is_none_or(|before| before == streamed);
+            let twice = first == other;
+            if !is_linked || (before.is_some() && twice == matches!(layer.op, Op::Add(_))) {
                 return None;
             }
-            let [src, dst] = [layer.inputs[streamed], layer.output].map(&tensor);
-            let stage = Stage::new(&layer.op, &src?, &dst?)?;
-            stages.push(Stage { streamed, ..stage }).ok()?;
+            let src = graph.tensor(streamed)?;
+            let dst = graph.tensor(layer.output)?;
+            let stage = Stage::new(&layer.op, &src, &dst)?;
+            stages.push(Stage { second, ..stage }).ok()?;
             before = Some(layer.output);
         }
         let rows = usize::from(cascade.rows);
@@ -144,6 +166,7 @@ impl Stages {
     }
 
     /// Output rows that are there after `turns` turns.
+    #[inline(never)]
     fn done(&self, turns: usize) -> Done {
         let mut done = [0; MAX_STAGES];
         let mut n = turns.saturating_mul(self.rows);
@@ -176,6 +199,7 @@ impl Stages {
     }
 
     /// Rows that the output of each layer but the last holds.
+    #[inline(never)]
     pub fn held(&self) -> [usize; MAX_STAGES] {
         let mut held = [0; MAX_STAGES];
         for Turn { before, after, .. } in self.turns() {
@@ -187,6 +211,7 @@ impl Stages {
     }
 
     /// Rows of the place of the output of layer `i` that move to its front before `turn`.
+    #[inline(never)]
     pub fn kept(&self, turn: &Turn, i: usize) -> Range<usize> {
         let base = self.base(i, &turn.past);
         let end = turn.before.get(i).map_or(0, |done| done - base);
@@ -194,6 +219,7 @@ impl Stages {
     }
 
     /// What layer `i` does in `turn`, if anything.
+    #[inline(never)]
     pub fn stripe(&self, turn: &Turn, i: usize) -> Option<Stripe> {
         let stage = self.stages.get(i)?;
         let outputs = *turn.before.get(i)?..*turn.after.get(i)?;
@@ -215,26 +241,20 @@ impl Stages {
 
     /// Whether the output can begin where tensor `under` does, which the first layer reads or a sum adds: at the end of
     /// no turn a row of that is overwritten that will still be read.
-    pub fn may_lie_over(
-        &self,
-        cascade: &Cascade,
-        layer: impl Fn(usize) -> Option<Layer>,
-        tensor: impl Fn(u8) -> Option<Tensor>,
-        under: u8,
-    ) -> bool {
+    #[inline(never)]
+    pub fn may_lie_over(&self, cascade: &Cascade, graph: &impl Lookup, under: u8) -> bool {
         let mut reads = [false; MAX_STAGES];
         let mut output = under;
         for ((reads, stage), index) in reads.iter_mut().zip(&self.stages).zip(cascade.layers()) {
-            let Some(layer) = layer(index) else {
+            let Some(layer) = graph.layer(index) else {
                 return false;
             };
-            let is_streamed = index == cascade.layers().start;
-            let [first, second] = layer.inputs;
-            *reads = (is_streamed && layer.inputs[stage.streamed] == under)
-                || (layer.inputs[1 - stage.streamed] == under && first != second);
+            let is_first = index == cascade.layers().start;
+            let (streamed, other) = parted(layer.inputs, stage.second);
+            *reads = (is_first && streamed == under) || (other == under && streamed != other);
             output = layer.output;
         }
-        let row = |index: u8| tensor(index).map_or(0, |t| t.row_len());
+        let row = |index: u8| graph.tensor(index).map_or(0, |t| t.row_len());
         let (row, written_row) = (row(under), row(output));
         // Behind the last turn nothing is read.
         let stays = (1..self.n_turns()).all(|turns| {
@@ -274,32 +294,25 @@ pub fn narrowed(
             ..*t
         }
     };
-    let streamed = stages.stages.get(i).map_or(0, |stage| stage.streamed);
-    let sources: [Tensor; 2] = array::from_fn(|which| {
-        let tensor = if which == 0 { first } else { second };
-        match which == streamed || layer.inputs[0] == layer.inputs[1] {
-            true => rows(tensor, stripe.inputs.len(), stripe.from),
-            // Of a sum, whole in the arena.
-            false => rows(tensor, stripe.outputs.len(), stripe.outputs.start),
-        }
-    });
-    let [first, second] = sources;
+    let twice = layer.inputs[0] == layer.inputs[1];
+    let is_second = stages.stages.get(i).is_some_and(|stage| stage.second);
+    let source = |tensor: &Tensor, streamed: bool| match streamed || twice {
+        true => rows(tensor, stripe.inputs.len(), stripe.from),
+        // Of a sum, whole in the arena.
+        false => rows(tensor, stripe.outputs.len(), stripe.outputs.start),
+    };
+    let (first, second) = (source(first, !is_second), source(second, is_second));
     let output = rows(output, stripe.outputs.len(), stripe.to);
     (layer, [first, second, output])
 }
 
 /// Shows `see` each tensor between two layers of `cascade` and how many rows of it are held; none if its layers cannot
 /// be a cascade.
-pub fn held(
-    cascade: &Cascade,
-    layer: impl Fn(usize) -> Option<Layer>,
-    tensor: impl Fn(u8) -> Option<Tensor>,
-    mut see: impl FnMut(u8, u16),
-) -> Option<()> {
-    let stages = Stages::new(cascade, &layer, tensor)?;
+pub fn held(cascade: &Cascade, graph: &impl Lookup, mut see: impl FnMut(u8, u16)) -> Option<()> {
+    let stages = Stages::new(cascade, graph)?;
     let between = cascade.layers().take(stages.stages.len() - 1);
     for (index, held) in between.zip(stages.held()) {
-        see(layer(index)?.output, u16::try_from(held).ok()?);
+        see(graph.layer(index)?.output, u16::try_from(held).ok()?);
     }
     Some(())
 }

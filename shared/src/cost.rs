@@ -13,7 +13,7 @@ mod kernels;
 mod learning;
 
 use crate::blob::Model;
-use crate::cascade::{Stages, Turn, narrowed};
+use crate::cascade::{Turn, narrowed};
 use crate::layer::{Layer, Op, Tensor};
 use kernels::Work;
 
@@ -60,7 +60,7 @@ impl Model<'_> {
     /// Instructions of layer `layer` if it runs some rows at a time.
     fn in_stripes(&self, layer: usize) -> Option<u64> {
         let cascade = self.cascade_of(layer)?;
-        let stages = Stages::new(cascade, |i| self.layer(i), |t| self.tensor(t))?;
+        let stages = self.stages(cascade)?;
         let i = layer - cascade.layers().start;
         let l = self.layer(layer)?;
         let [first, second, output] = [l.inputs[0], l.inputs[1], l.output].map(|t| self.tensor(t));

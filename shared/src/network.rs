@@ -144,14 +144,17 @@ pub(crate) fn run<H: Hooks>(
     hooks: &mut H,
 ) -> Result<(), ArenaError> {
     let internal = |layer| ArenaError::Internal { layer };
+    let mut cascades = model.cascades().iter();
+    let mut cascade = cascades.next();
     let mut next = first;
     while next < model.n_layers() {
         let index = next;
         next += 1;
-        if let Some(cascade) = model.cascade_of(index) {
+        if let Some(first) = cascade.filter(|cascade| usize::from(cascade.first) == index) {
             let looked = hooks.layer(index, arena);
-            cascade::run(model, cascade, arena, looked).ok_or(internal(index))?;
-            next = cascade.layers().end;
+            cascade::run(model, first, arena, &looked).ok_or(internal(index))?;
+            next = first.layers().end;
+            cascade = cascades.next();
             continue;
         }
         let mut decoded = None;
@@ -164,7 +167,7 @@ pub(crate) fn run<H: Hooks>(
             hooks.features(features.ok_or(internal(index))?);
         }
         let looked = hooks.layer(index, arena);
-        run_layer(model, (index, layer), arena, looked).ok_or(internal(index))?;
+        run_layer(model, (index, layer), arena, &looked).ok_or(internal(index))?;
         hooks.ran(index, arena);
     }
     let scores = place(arena, &model.output()).ok_or(internal(model.n_layers()))?;
@@ -230,11 +233,12 @@ fn place<'m>(arena: &'m mut [i8], tensor: &Tensor) -> Option<&'m mut [i8]> {
     arena.get_mut(start..start.checked_add(tensor.len())?)
 }
 
+#[inline(always)]
 fn run_layer(
     model: &Model<'_>,
     (index, layer): (usize, &Layer),
     arena: &mut [i8],
-    hooks: LayerHooks<'_>,
+    hooks: &LayerHooks<'_>,
 ) -> Option<()> {
     let mut decoded = [None; 3];
     let [for_output, for_first, for_second] = &mut decoded;
@@ -246,12 +250,13 @@ fn run_layer(
 
 /// Runs a layer on its inputs and its output, or on some rows of them. The output is cut out of the arena; what is left
 /// on either side holds the inputs, unless the output lies over one of them.
+#[inline(never)]
 fn run_on(
     model: &Model<'_>,
     (index, layer): (usize, &Layer),
     arena: &mut [i8],
     [first, second, output]: [&Tensor; 3],
-    hooks: LayerHooks<'_>,
+    hooks: &LayerHooks<'_>,
 ) -> Option<()> {
     if first.offset == output.offset || second.offset == output.offset {
         return run_over(model, (index, layer), arena, [first, second, output], hooks);
@@ -300,7 +305,7 @@ fn run_over(
     (index, layer): (usize, &Layer),
     arena: &mut [i8],
     [first, second, output]: [&Tensor; 3],
-    hooks: LayerHooks<'_>,
+    hooks: &LayerHooks<'_>,
 ) -> Option<()> {
     let is_first = first.offset == output.offset;
     let (own, other) = if is_first {
@@ -364,7 +369,7 @@ impl<'m> Rest<'m> {
 fn choose<'a>(
     model: &Model<'a>,
     (index, layer): (usize, &Layer),
-    hooks: LayerHooks<'a>,
+    hooks: &LayerHooks<'a>,
 ) -> Option<(Weighted<'a>, Option<Packed<'a>>)> {
     let base = model.constants_of(index, layer)?;
     let lengths = |r: &Requant<'_>| (r.bias.len(), r.multiplier.len(), r.shift.len());

@@ -16,9 +16,9 @@ use crate::plan::{Buffer, Plan, memory_map, planned};
 use crate::{Costs, DeployError, Export};
 use aplysia_shared::adapt::Config;
 use aplysia_shared::adapt::deep::choose;
-use aplysia_shared::cascade::{MAX_TURNS, Stages, held};
+use aplysia_shared::cascade::{Lookup, MAX_TURNS, Stages, held};
 use aplysia_shared::layer::{MAX_CASCADES, MAX_STAGES};
-use aplysia_shared::{Cascade, GraphV1, Layer, Model, Tensor};
+use aplysia_shared::{Cascade, GraphV1, Model, Tensor};
 use std::ops::Range;
 
 /// `blob` with an arena of at most `ram_bytes`, or of the fewest that are found if those are more. It stays as it is if
@@ -194,8 +194,10 @@ impl Search<'_> {
     /// `from` with cascade `i` in as few turns as an arena of `most` bytes allows.
     fn with_more_rows(&self, from: Candidate, i: usize, most: usize) -> Candidate {
         let last = from.cascades[i].layers().last();
-        let output = last.and_then(layer_of(self.graph)).map(|l| l.output);
-        let height = output.and_then(tensor_of(self.graph)).map_or(1, |t| t.h);
+        let output = last
+            .and_then(|last| self.graph.layer(last))
+            .map(|l| l.output);
+        let height = output.and_then(|t| self.graph.tensor(t)).map_or(1, |t| t.h);
         let mut rows: Vec<u16> = (1..=height).map(|turns| height.div_ceil(turns)).collect();
         rows.dedup();
         let more = rows.into_iter().find_map(|rows| {
@@ -224,11 +226,10 @@ struct Candidate {
 impl Candidate {
     /// None if some of `cascades` cannot be one.
     fn of(graph: &GraphV1, cascades: &[Cascade]) -> Option<Self> {
-        let (layer, tensor) = (layer_of(graph), tensor_of(graph));
         let mut bytes: Vec<usize> = graph.tensors.iter().map(Tensor::len).collect();
         let mut held_bytes = 0;
         for cascade in cascades {
-            held(cascade, layer, tensor, |index, h| {
+            held(cascade, graph, |index, h| {
                 let t = graph.tensors[usize::from(index)];
                 bytes[usize::from(index)] = Tensor { h, ..t }.len();
                 held_bytes += bytes[usize::from(index)];
@@ -267,7 +268,7 @@ impl Candidate {
             }
         }
         let last = graph.layers.get(range.end - 1)?;
-        let height = usize::from(tensor_of(graph)(last.output)?.h);
+        let height = usize::from(graph.tensor(last.output)?.h);
         cascades.push(Cascade {
             first: u8::try_from(range.start).ok()?,
             layers: u8::try_from(range.len()).ok()?,
@@ -292,13 +293,12 @@ impl Candidate {
             self.tie_to(graph, step.writes, now, can.map(|(read, _)| read));
         }
         for cascade in self.cascades.clone() {
-            let Some(stages) = Stages::new(&cascade, layer_of(graph), tensor_of(graph)) else {
+            let Some(stages) = Stages::new(&cascade, graph) else {
                 continue;
             };
             let layers = graph.layers.get(cascade.layers()).unwrap_or_default();
             let Some(last) = layers.last() else { continue };
-            let can =
-                |&read: &u8| stages.may_lie_over(&cascade, layer_of(graph), tensor_of(graph), read);
+            let can = |&read: &u8| stages.may_lie_over(&cascade, graph, read);
             let reads = layers.iter().flat_map(|l| l.inputs).filter(can);
             let reads: Vec<usize> = reads.map(usize::from).collect();
             let now = usize::from(cascade.first) + 1;
@@ -360,14 +360,6 @@ impl Candidate {
             ..plan
         }
     }
-}
-
-fn layer_of(graph: &GraphV1) -> impl Fn(usize) -> Option<Layer> + Copy {
-    |index| graph.layers.get(index).copied()
-}
-
-fn tensor_of(graph: &GraphV1) -> impl Fn(u8) -> Option<Tensor> + Copy {
-    |index| graph.tensors.get(usize::from(index)).copied()
 }
 
 /// As parsing has them: layer `i` runs in step `i + 1`, those of a cascade in that of its first.

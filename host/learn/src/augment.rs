@@ -34,7 +34,7 @@ pub struct Augment {
     pub jitter: [f32; 4],
 }
 
-fn is_zero(share: &f32) -> bool {
+pub(crate) fn is_zero(share: &f32) -> bool {
     *share == 0.0
 }
 

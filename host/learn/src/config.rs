@@ -1,5 +1,6 @@
 //! Settings of a training run, as they stand in a configuration file.
 
+use crate::augment::is_zero;
 use crate::{Augment, FeedbackScale, LearnError, LocalConfig, RuleOptions};
 use aplysia_space::Rule;
 use serde::{Deserialize, Serialize};
@@ -55,10 +56,6 @@ pub struct TrainConfig {
 /// Not written then: configurations of earlier versions stay as they are. So below.
 fn is_true(value: &bool) -> bool {
     *value
-}
-
-fn is_zero(value: &f32) -> bool {
-    *value == 0.0
 }
 
 impl Default for TrainConfig {

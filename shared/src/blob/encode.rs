@@ -185,12 +185,10 @@ fn has_least(model: &Model<'_>) -> bool {
 
 /// End of the last tensor.
 fn arena_bytes(graph: &GraphV1) -> u64 {
-    let layer = |index: usize| graph.layers.get(index).copied();
-    let tensor = |index: u8| graph.tensors.get(usize::from(index)).copied();
     let mut tensors = graph.tensors.clone();
     for cascade in &graph.cascades {
         // Parsing refuses what is none.
-        let _ = cascade::held(cascade, layer, tensor, |index, h| {
+        let _ = cascade::held(cascade, graph, |index, h| {
             if let Some(tensor) = tensors.get_mut(usize::from(index)) {
                 tensor.h = h;
             }

@@ -7,6 +7,7 @@
 use serde::de::DeserializeOwned;
 
 use super::BlobError;
+use crate::cascade::Lookup;
 use crate::layer::{
     Cascade, GraphV1, Labels, Layer, MAX_CASCADES, MAX_LAYERS, MAX_TENSORS, Tensor,
 };
@@ -251,6 +252,15 @@ impl<'a> Graph<'a> {
             labels: self.labels,
             cascades: self.cascades.clone(),
         }
+    }
+}
+
+impl Lookup for Graph<'_> {
+    fn layer(&self, index: usize) -> Option<Layer> {
+        Graph::layer(self, index)
+    }
+    fn tensor(&self, index: u8) -> Option<Tensor> {
+        Graph::tensor(self, index)
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) fn check(graph: &Graph<'_>) -> Result<(), BlobError> {
     let mut end = 0;
     for cascade in &graph.cascades {
         let layers = cascade.layers();
-        let stages = Stages::new(cascade, |i| graph.layer(i), |t| graph.tensor(t));
+        let stages = Stages::new(cascade, graph);
         let fits = layers.start >= end && layers.end < graph.n_layers();
         if !fits || stages.is_none() || !is_apart(graph, cascade) {
             return Err(BlobError::Cascade {

@@ -118,10 +118,9 @@ fn lies_over(
 /// Whether the last layer of `cascade`, which reads `a` last, may write `b` where that lies.
 #[inline(never)]
 fn cascade_lies_over(graph: &Graph<'_>, cascade: &Cascade, a: u8, b: u8) -> bool {
-    let (layer, tensor) = (|index| graph.layer(index), |index| graph.tensor(index));
-    let last = cascade.layers().last().and_then(layer);
-    let stages = Stages::new(cascade, layer, tensor);
-    let can = stages.is_some_and(|stages| stages.may_lie_over(cascade, layer, tensor, a));
+    let last = cascade.layers().last().and_then(|last| graph.layer(last));
+    let stages = Stages::new(cascade, graph);
+    let can = stages.is_some_and(|stages| stages.may_lie_over(cascade, graph, a));
     can && last.is_some_and(|last| last.output == b)
 }
 
@@ -143,7 +142,7 @@ fn shorten(
             *end = end_of(&Tensor { h, ..t });
         }
     };
-    cascade::held(cascade, |i| graph.layer(i), |t| graph.tensor(t), held)
+    cascade::held(cascade, graph, held)
 }
 
 fn check_places(
