@@ -19,7 +19,7 @@ use kernels::Work;
 
 /// Of a layer whose description is decoded when it runs, as in a graph of more than 48 tensors or
 /// layers; and of finding its weights.
-const DECODING: u64 = 430;
+const DECODING: u64 = 465;
 const DECODING_WEIGHTS: u64 = 220;
 /// Of a layer each time that it runs on some rows, and of moving rows, beside the bytes: fitted to one network in two
 /// cascades each.
