@@ -109,7 +109,7 @@ pub struct Stages {
 /// Output rows by layer, from the top.
 type Done = [usize; MAX_STAGES];
 
-/// A turn: output rows that were there two turns before, at its start, and at its end.
+/// A turn: output rows that are there when the turn before begins, when it begins, and when it ends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Turn {
     past: Done,
