@@ -15,7 +15,6 @@
 
 use core::ops::Range;
 
-use crate::kernel::over::rows as reach;
 use crate::layer::{Cascade, GraphV1, Layer, MAX_STAGES, Op, Tensor};
 
 /// Most turns of a cascade: what checks and estimates take grows with them.
@@ -68,7 +67,7 @@ impl Stage {
             | Op::PackedConv2d(w)
             | Op::DepthwiseConv2d(w)
             | Op::MaxPool(w)
-            | Op::AvgPool(w) => (w.stride_h, w.pad_top, reach(w)),
+            | Op::AvgPool(w) => (w.stride_h, w.pad_top, w.reach()[0]),
             _ => return None,
         };
         Some(Self {

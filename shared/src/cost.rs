@@ -21,8 +21,8 @@ use kernels::Work;
 /// layers; and of finding its weights.
 const DECODING: u64 = 465;
 const DECODING_WEIGHTS: u64 = 220;
-/// Of a layer each time that it runs on some rows, and of moving rows, beside the bytes: fitted to one network in two
-/// cascades each.
+/// Of a layer each time that it runs on some rows, and of moving rows, beside the bytes: fitted to the released model
+/// `fashion-mnist-searched` within 13,312 bytes and in the least RAM.
 const STRIPE: u64 = 1300;
 const MOVE: u64 = 60;
 

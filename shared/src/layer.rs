@@ -107,6 +107,16 @@ impl Window {
             ..Self::square(1, 1, 0)
         })
     }
+    /// Rows and columns from the first tap of one window to its last: `(kernel − 1)·dilation + 1`.
+    pub fn reach(&self) -> [usize; 2] {
+        let axis = |kernel: u8, dilation: u8| {
+            usize::from(kernel.saturating_sub(1)) * usize::from(dilation) + 1
+        };
+        [
+            axis(self.kernel_h, self.dilation_h),
+            axis(self.kernel_w, self.dilation_w),
+        ]
+    }
     /// Taps of one window.
     pub fn taps(&self) -> usize {
         usize::from(self.kernel_h) * usize::from(self.kernel_w)

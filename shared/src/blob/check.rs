@@ -205,18 +205,18 @@ fn check_softmax(layer: u8, scaling: Scaling, dst: &Tensor) -> Result<(), BlobEr
 /// Padding is less than the window's reach and the last window starts inside the image, so that
 /// without dilation every window has a tap inside.
 fn check_window(layer: u8, w: &Window, src: &Tensor, dst: &Tensor) -> Result<(), BlobError> {
-    let axis = |kernel: u8, [stride, dilation, pad]: [u8; 3], size: u16, out: u16| {
-        let reach = u32::from(kernel.saturating_sub(1)) * u32::from(dilation);
+    let axis = |[kernel, stride, dilation, pad]: [u8; 4], reach: usize, size: u16, out: u16| {
         let last = u32::from(out - 1) * u32::from(stride);
         kernel > 0
             && stride > 0
             && dilation > 0
-            && u32::from(pad) <= reach
+            && usize::from(pad) < reach
             && last < u32::from(size) + u32::from(pad)
     };
-    let rows = [w.stride_h, w.dilation_h, w.pad_top];
-    let columns = [w.stride_w, w.dilation_w, w.pad_left];
-    if axis(w.kernel_h, rows, src.h, dst.h) && axis(w.kernel_w, columns, src.w, dst.w) {
+    let [down, right] = w.reach();
+    let rows = [w.kernel_h, w.stride_h, w.dilation_h, w.pad_top];
+    let columns = [w.kernel_w, w.stride_w, w.dilation_w, w.pad_left];
+    if axis(rows, down, src.h, dst.h) && axis(columns, right, src.w, dst.w) {
         return Ok(());
     }
     Err(BlobError::Window { layer })

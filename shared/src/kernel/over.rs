@@ -5,7 +5,7 @@
 //! overwrite it.
 
 use crate::kernel::dsp::Cut;
-use crate::layer::{Op, Tensor, Window};
+use crate::layer::{Op, Tensor};
 
 /// Values of rows that a depthwise convolution keeps while it overwrites them.
 pub(crate) const KEPT: usize = 4096;
@@ -21,7 +21,7 @@ pub fn may_lie_over(op: &Op, [lhs, rhs]: [&Tensor; 2], dst: &Tensor) -> [bool; 2
         }
         Op::DepthwiseConv2d(window) => {
             let shrinks = dst.h <= lhs.h && dst.w <= lhs.w && dst.c == lhs.c;
-            [shrinks && rows(window) * usize::from(lhs.w) <= KEPT; 2]
+            [shrinks && window.reach()[0] * usize::from(lhs.w) <= KEPT; 2]
         }
         _ => [false; 2],
     }
@@ -36,9 +36,4 @@ pub fn is_as_fast(op: &Op, src: &Tensor, dst: &Tensor) -> bool {
     let (c, size) = (src.c.into(), |t: &Tensor| [t.h, t.w].map(usize::from));
     let cut = Cut::new(c, size(dst), window);
     cut.is_none_or(|cut| cut.over(c, size(src), size(dst)).is_some())
-}
-
-/// Rows of the image from the first tap of a window to its last.
-pub(crate) fn rows(window: &Window) -> usize {
-    usize::from(window.kernel_h.saturating_sub(1)) * usize::from(window.dilation_h) + 1
 }

@@ -196,7 +196,7 @@ fn generic_over(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
     let Inside { pixels, rows, taps } = Inside::new(window, src, dst);
     let (h, c) = (u64::from(dst.h), u64::from(dst.c));
     let inputs = u64::from(src.h) * u64::from(src.w);
-    let kept = over::rows(window) * usize::from(src.w);
+    let kept = window.reach()[0] * usize::from(src.w);
     let pass = (over::KEPT / kept.max(1)).clamp(1, PASS as usize);
     let passes = c.div_ceil(pass as u64);
     c * (49 * taps + 41 * rows + 152 * pixels + 9 * inputs) / 2

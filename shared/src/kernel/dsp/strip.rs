@@ -28,13 +28,7 @@ impl Strip {
     /// Of an image `[h, w, c]` for outputs `[h, w]`; none if no window has an edge, or no strip is
     /// small enough.
     pub(crate) fn new(src: [usize; 3], dst: [usize; 2], window: &Window) -> Option<Self> {
-        let reach = |kernel: u8, dilation: u8| {
-            usize::from(kernel.saturating_sub(1)) * usize::from(dilation) + 1
-        };
-        let [down, right] = [
-            reach(window.kernel_h, window.dilation_h),
-            reach(window.kernel_w, window.dilation_w),
-        ];
+        let [down, right] = window.reach();
         let [step_h, step_w] = [window.stride_h, window.stride_w].map(usize::from);
         let h = dst[0].checked_sub(1)? * step_h + down;
         let w = dst[1].checked_sub(1)? * step_w + right;

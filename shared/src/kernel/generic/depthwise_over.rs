@@ -1,7 +1,7 @@
 //! Depthwise convolution whose output lies over its input. It owns this operator only and must not know
 //! the graph around it.
 
-use crate::kernel::over::{KEPT, rows};
+use crate::kernel::over::KEPT;
 use crate::kernel::{Over, Weighted, axes};
 use crate::layer::Window;
 
@@ -23,7 +23,7 @@ pub fn depthwise_conv2d_over_s8(
     window: &Window,
     constants: &Weighted<'_>,
 ) {
-    let reach = rows(window);
+    let [reach, _] = window.reach();
     let row = (reach * image.from[1]).max(1);
     let block = (KEPT / row).min(BLOCK);
     if block == 0 {

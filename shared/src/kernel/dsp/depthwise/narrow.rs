@@ -41,13 +41,7 @@ impl Narrow {
     /// Of a convolution of `c` channels to an output of `[h, w]` that there is room for.
     #[inline(never)]
     pub(crate) fn new(c: usize, [h, w]: [usize; 2], window: &Window) -> Option<Self> {
-        let reach = |kernel: u8, dilation: u8| {
-            usize::from(kernel.saturating_sub(1)) * usize::from(dilation) + 1
-        };
-        let [down, right] = [
-            reach(window.kernel_h, window.dilation_h),
-            reach(window.kernel_w, window.dilation_w),
-        ];
+        let [down, right] = window.reach();
         let [step, across] = [window.stride_h, window.stride_w].map(usize::from);
         let beside = match (c, window.stride_w, window.dilation_w) {
             (1, 1, 1) => 4,
