@@ -5,7 +5,7 @@ use crate::images::{self, TrainingImages};
 use crate::{Outcome, blob, genotype};
 use anyhow::{Context, Result};
 use aplysia_deploy::arena::Work;
-use aplysia_deploy::cascade::lifetimes_of;
+use aplysia_deploy::cascade::{describe, lifetimes_of};
 use aplysia_deploy::cost::untrained_blob;
 use aplysia_deploy::energy::CHIPS;
 use aplysia_deploy::plan::{Plan, memory_map};
@@ -14,7 +14,6 @@ use aplysia_deploy::{Costs, hex};
 use aplysia_live::adaptation::DOMAINS;
 use aplysia_shared::{Model, Op, Tensor};
 use aplysia_space::Design;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Prints layers and costs; of a blob the memory map, of a genotype the rules.
@@ -55,6 +54,10 @@ fn design(out: &mut impl Write, design: &Design, data: &DataArgs) -> Result<()> 
     let model = Model::parse(&blob)?;
     let cost = Costs::of(&model);
     costs(out, cost)?;
+    writeln!(
+        out,
+        "              of layers one by one: `export --ram-bytes` takes less RAM for more instructions"
+    )?;
     if let Some((plan, config)) =
         plasticity::describe(design, &network).zip(plasticity::config(design))
     {
@@ -141,17 +144,11 @@ fn arena(model: &Model<'_>) -> String {
     let placed = Plan {
         offsets: tensors.iter().map(|t| t.offset as usize).collect(),
         arena_bytes,
-        optimal: arena_bytes <= lower_bound_bytes && model.cascades().is_empty(),
+        optimal: arena_bytes <= lower_bound_bytes,
         lower_bound_bytes,
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut map = memory_map(&names, &buffers, &placed);
-    for cascade in model.cascades() {
-        let (layers, rows) = (cascade.layers(), cascade.rows);
-        let (first, last) = (layers.start + 1, layers.end);
-        let _ = writeln!(map, "layers {first} to {last} run {rows} rows at a time");
-    }
-    map
+    memory_map(&names, &buffers, &placed) + &describe(model)
 }
 
 fn kind(op: &Op) -> String {

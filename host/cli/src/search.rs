@@ -341,8 +341,10 @@ fn print_front<S: Searched>(study: &Study<S>, train: &Dataset) -> Result<()> {
     }
     say!("wrote {}", path.display());
     if settings.cascades {
-        let arena_bytes = best.costs.ram_bytes;
-        say!("its costs are those of `aplysia export --ram-bytes {arena_bytes}`");
+        let ram_bytes = study.config().limits.ram_bytes - best.costs.learned_bytes;
+        say!(
+            "once it is trained, `aplysia export RUN --golden 0 --ram-bytes {ram_bytes}` makes a blob of these costs"
+        );
     }
     Ok(())
 }

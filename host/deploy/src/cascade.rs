@@ -6,8 +6,9 @@
 //! Flow: [`mod@crate::export`], [`mod@crate::import`], an untrained blob → **`cascade`** → blob.
 //!
 //! The choice is greedy: as long as some step holds more bytes than wanted, that cascade is taken which brings the most
-//! bytes alive down furthest, the shortest of several that are low enough. At last each cascade takes as many rows a
-//! turn as the wanted bytes allow.
+//! bytes alive down furthest, the shortest of several that are low enough. Then each cascade takes as many rows a turn
+//! as the RAM allows. So it is done for several numbers of bytes, as fewer bytes may leave room for more rows; of what
+//! fits the fewest predicted instructions count, else the smallest arena.
 
 use crate::arena::{place, step};
 use crate::assemble::narrow;
@@ -32,11 +33,8 @@ pub fn within(
     ram_bytes: usize,
     learning: Option<&Config>,
 ) -> Result<Vec<u8>, DeployError> {
-    let model = Model::parse(blob)?;
-    match cascaded(&model, ram_bytes, learning)? {
-        Some(found) => found.blob(&model, blob),
-        None => Ok(blob.to_vec()),
-    }
+    let found = cascaded(&Model::parse(blob)?, blob, ram_bytes, learning)?;
+    Ok(found.map_or_else(|| blob.to_vec(), |found| found.blob))
 }
 
 impl Export {
@@ -50,13 +48,12 @@ impl Export {
         learning: Option<&Config>,
     ) -> Result<Self, DeployError> {
         let model = Model::parse(&self.blob)?;
-        if let Some(found) = cascaded(&model, ram_bytes.unwrap_or(0), learning)? {
-            let blob = found.blob(&model, &self.blob)?;
-            let model = Model::parse(&blob)?;
+        if let Some(found) = cascaded(&model, &self.blob, ram_bytes.unwrap_or(0), learning)? {
+            let model = Model::parse(&found.blob)?;
             let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
             (self.costs, self.model_id) = (Costs::of(&model), model.id());
-            self.map = memory_map(&names, &found.buffers, &found.plan);
-            (self.plan, self.blob) = (found.plan, blob);
+            self.map = memory_map(&names, &found.buffers, &found.plan) + &describe(&model);
+            (self.plan, self.blob) = (found.plan, found.blob);
         }
         let least = self.costs.ram_bytes;
         match ram_bytes.filter(|&ram_bytes| least > ram_bytes as u64) {
@@ -64,6 +61,16 @@ impl Export {
             None => Ok(self),
         }
     }
+}
+
+/// The cascades of `model`, one a line; layers count from 1, as steps do.
+pub fn describe(model: &Model<'_>) -> String {
+    let line = |cascade: &Cascade| {
+        let (layers, rows) = (cascade.layers(), cascade.rows);
+        let (first, last) = (layers.start + 1, layers.end);
+        format!("layers {first} to {last} run together, rows of layer {last} a turn: {rows}\n")
+    };
+    model.cascades().iter().map(line).collect()
 }
 
 /// Lifetimes of the tensors of a graph in its order, cascades included, and the most bytes alive.
@@ -75,25 +82,17 @@ pub fn lifetimes_of(graph: &GraphV1) -> (Vec<Buffer>, usize) {
     })
 }
 
-/// A graph with cascades.
+/// A model with cascades.
 struct Cascaded {
-    graph: GraphV1,
+    blob: Vec<u8>,
     buffers: Vec<Buffer>,
     plan: Plan,
 }
 
-impl Cascaded {
-    /// In place of the graph of `model`, which is `blob`.
-    fn blob(&self, model: &Model<'_>, blob: &[u8]) -> Result<Vec<u8>, DeployError> {
-        let mut parts = Parts::of(model, blob);
-        parts.graph = self.graph.clone();
-        parts.blob()
-    }
-}
-
-/// The graph of `model` with cascades; none if its arena is small enough, or does not shrink.
+/// `model`, which is `blob`, with cascades; none if its arena is small enough, or does not shrink.
 fn cascaded(
     model: &Model<'_>,
+    blob: &[u8],
     ram_bytes: usize,
     learning: Option<&Config>,
 ) -> Result<Option<Cascaded>, DeployError> {
@@ -110,30 +109,40 @@ fn cascaded(
             .collect(),
         ram_bytes,
     };
-    // Bytes that are few enough in every step may still find no place together.
-    let mut found = search.run(ram_bytes);
-    if found.arena_bytes() > ram_bytes && ram_bytes > 0 {
-        let least = search.run(0);
-        if least.arena_bytes() < found.arena_bytes() {
-            found = least;
+    let mut parts = Parts::of(model, blob);
+    let mut best: Option<((usize, u64), Cascaded)> = None;
+    let mut tried: Vec<Vec<Cascade>> = vec![];
+    for eighths in (0..=8).rev().take(if ram_bytes == 0 { 1 } else { 9 }) {
+        let found = search.run(ram_bytes / 8 * eighths);
+        let plan = found.plan();
+        if plan.arena_bytes >= model.arena_bytes() || tried.contains(&found.cascades) {
+            continue;
+        }
+        parts.graph = graph.clone();
+        for (tensor, &offset) in parts.graph.tensors.iter_mut().zip(&plan.offsets) {
+            tensor.offset = narrow("arena bytes", offset)?;
+        }
+        parts.graph.cascades = found.cascades.iter().copied().collect();
+        let blob = parts.blob()?;
+        let costs = Costs::of(&Model::parse(&blob)?);
+        let rank = (
+            (costs.ram_bytes as usize).max(ram_bytes),
+            costs.instructions,
+        );
+        tried.push(found.cascades);
+        if best.as_ref().is_none_or(|(least, _)| rank < *least) {
+            let buffers = found.buffers;
+            best = Some((
+                rank,
+                Cascaded {
+                    blob,
+                    buffers,
+                    plan,
+                },
+            ));
         }
     }
-    let plan = found.plan();
-    let Candidate {
-        buffers, cascades, ..
-    } = found;
-    if plan.arena_bytes >= model.arena_bytes() {
-        return Ok(None);
-    }
-    for (tensor, &offset) in graph.tensors.iter_mut().zip(&plan.offsets) {
-        tensor.offset = narrow("arena bytes", offset)?;
-    }
-    graph.cascades = cascades.into_iter().collect();
-    Ok(Some(Cascaded {
-        graph,
-        buffers,
-        plan,
-    }))
+    Ok(best.map(|(_, best)| best))
 }
 
 /// Where cascades are looked for.
@@ -353,12 +362,7 @@ impl Candidate {
     }
 
     fn plan(&self) -> Plan {
-        let plan = place(&self.buffers, self.ties.clone(), self.peak(0).0);
-        Plan {
-            // Others might do with less.
-            optimal: plan.optimal && self.cascades.is_empty(),
-            ..plan
-        }
+        place(&self.buffers, self.ties.clone(), self.peak(0).0)
     }
 }
 

@@ -105,7 +105,9 @@ pub enum DeployError {
         fault: aplysia_shared::blob::BlobError,
     },
     /// The model needs more RAM than it may have.
-    #[error("the model needs an arena of {least} bytes at least, {ram_bytes} are allowed")]
+    #[error(
+        "the model needs an arena of {least} bytes, the least that was found, {ram_bytes} are allowed: allow more, or `least`"
+    )]
     Ram {
         /// Fewest bytes found.
         least: u64,

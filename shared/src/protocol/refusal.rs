@@ -85,7 +85,9 @@ pub enum Refusal {
     #[error("the head learns from labels: send the label, or configure the head `reward`")]
     NeedsLabel,
     /// No layer below the head can learn in the RAM of the configuration.
-    #[error("no layer below the head learns in the RAM given: give more, or use the head `delta`")]
+    #[error(
+        "no layer below the head learns so: give more RAM, the feedback `random`, or use the head `delta`"
+    )]
     NoDeep,
     /// The device broke its own invariant.
     #[error("internal error of the device: report it with the model's blob")]

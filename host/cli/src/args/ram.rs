@@ -1,6 +1,8 @@
 //! `--ram-bytes` of `aplysia export` and `aplysia import`.
 
-use aplysia_deploy::{DeployError, Export};
+use aplysia_deploy::Export;
+use aplysia_deploy::cascade::describe;
+use aplysia_shared::Model;
 use aplysia_shared::adapt::Config;
 use clap::Args;
 
@@ -24,7 +26,10 @@ enum Ram {
 fn ram(text: &str) -> Result<Ram, String> {
     match text {
         "least" => Ok(Ram::Least),
-        bytes => bytes.parse().map(Ram::Within).map_err(|e| e.to_string()),
+        bytes => {
+            let bytes = bytes.parse().map(Ram::Within);
+            bytes.map_err(|_| "a number of bytes, or `least`".to_owned())
+        }
     }
 }
 
@@ -33,16 +38,24 @@ impl RamArgs {
     ///
     /// # Errors
     /// It needs more.
-    pub(crate) fn apply(
-        &self,
-        made: Export,
-        learning: Option<&Config>,
-    ) -> Result<Export, DeployError> {
-        match self.ram_bytes {
-            None => Ok(made),
-            Some(Ram::Within(bytes)) => made.within(Some(bytes), learning),
-            Some(Ram::Least) => made.within(None, learning),
+    pub(crate) fn apply(&self, made: Export, learning: Option<&Config>) -> anyhow::Result<Export> {
+        let alone = made.costs;
+        let made = match self.ram_bytes {
+            None => return Ok(made),
+            Some(Ram::Within(bytes)) => made.within(Some(bytes), learning)?,
+            Some(Ram::Least) => made.within(None, learning)?,
+        };
+        if made.costs != alone {
+            let more = made.costs.instructions as f64 / alone.instructions as f64 - 1.0;
+            say!(
+                "{}an arena of {} bytes in place of {}, {:.1} % more instructions, as predicted",
+                describe(&Model::parse(&made.blob)?),
+                made.costs.ram_bytes,
+                alone.ram_bytes,
+                100.0 * more
+            );
         }
+        Ok(made)
     }
 
     /// The flag again, none if it was not given.
