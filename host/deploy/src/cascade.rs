@@ -213,7 +213,8 @@ impl Search<'_> {
             let mut cascades = from.cascades.clone();
             cascades[i].rows = u8::try_from(rows).ok()?;
             let found = Candidate::of(self.graph, &cascades)?;
-            (found.arena_bytes() <= most).then_some(found)
+            // No plan has fewer bytes than are alive.
+            (found.peak(0).0 <= most && found.arena_bytes() <= most).then_some(found)
         });
         more.unwrap_or(from)
     }
