@@ -18,13 +18,7 @@ struct Builder {
 impl Builder {
     fn new(seed: u64) -> Self {
         let mut builder = Self {
-            net: Plain {
-                tensors: vec![],
-                names: vec![],
-                layers: vec![],
-                input: 0,
-                output: 0,
-            },
+            net: Plain::default(),
             rng: ChaCha8Rng::seed_from_u64(seed),
         };
         let shape = [1, 2, 3].map(|most| builder.rng.random_range(3..6 + most));

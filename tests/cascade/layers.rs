@@ -16,13 +16,7 @@ struct Builder {
 impl Builder {
     fn new(seed: u64) -> Self {
         let mut builder = Self {
-            net: Plain {
-                tensors: vec![],
-                names: vec![],
-                layers: vec![],
-                input: 0,
-                output: 0,
-            },
+            net: Plain::default(),
             rng: ChaCha8Rng::seed_from_u64(seed),
         };
         let [h, w, c] = [5..24, 1..12, 1..9].map(|range| builder.rng.random_range(range));

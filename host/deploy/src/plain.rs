@@ -27,7 +27,7 @@ pub struct PlainLayer {
 }
 
 /// A network; the runtime's parser has the last word on it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plain {
     /// Activations; where they lie is still open.
     pub tensors: Vec<Tensor>,

@@ -64,13 +64,7 @@ impl Builder {
     /// Begins with the input; other seeds give other numbers.
     pub(super) fn seeded(input: [u16; 3], state: u32) -> Self {
         let mut builder = Self {
-            net: Plain {
-                tensors: vec![],
-                names: vec![],
-                layers: vec![],
-                input: 0,
-                output: 0,
-            },
+            net: Plain::default(),
             zero_point: -5,
             state,
             wild: false,
