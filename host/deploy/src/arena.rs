@@ -92,20 +92,11 @@ impl Work {
 
     /// Lifetimes if the steps run in `order`.
     pub fn lifetimes(&self, order: &[usize]) -> Vec<Buffer> {
-        let buffer = |&bytes: &usize| Buffer {
-            bytes,
-            first: usize::MAX,
-            last: 0,
-        };
-        let mut buffers: Vec<Buffer> = self.bytes.iter().map(buffer).collect();
-        buffers[self.input].first = 0;
-        for (now, &step) in (1..).zip(order) {
+        let uses = (1..).zip(order).map(|(now, &step)| {
             let Step { reads, writes, .. } = self.steps[step];
-            for tensor in reads.into_iter().chain([writes]) {
-                let life = &mut buffers[tensor];
-                (life.first, life.last) = (life.first.min(now), now);
-            }
-        }
+            (now, [reads[0], reads[1], writes])
+        });
+        let mut buffers = lifetimes(&self.bytes, self.input, uses);
         buffers[self.output].last = order.len();
         buffers
     }
@@ -115,17 +106,56 @@ impl Work {
         let mut ties = vec![None; self.bytes.len()];
         for (now, &step) in (1..).zip(order) {
             let step = &self.steps[step];
-            let begins = buffers[step.writes].first == now;
-            let ends = |&(&tensor, &can): &(&usize, &bool)| {
-                can && buffers[tensor].last == now && tensor != self.output
-            };
-            let mut candidates = step.reads.iter().zip(&step.over).filter(ends);
-            if begins {
-                ties[step.writes] = candidates.next().map(|(&tensor, _)| tensor);
+            let over = step.over().filter(|&read| read != self.output);
+            if let Some(read) = tie(buffers, now, step.writes, over) {
+                ties[step.writes] = Some(read);
             }
         }
         ties
     }
+}
+
+impl Step {
+    /// What the output may lie over.
+    pub(crate) fn over(&self) -> impl Iterator<Item = usize> + use<> {
+        let over = self.reads.into_iter().zip(self.over);
+        over.filter_map(|(read, can)| can.then_some(read))
+    }
+}
+
+/// Lifetimes of tensors of `bytes`: `uses` are steps, in their order, each with what it reads and writes. The input is
+/// there from step 0.
+pub(crate) fn lifetimes(
+    bytes: &[usize],
+    input: usize,
+    uses: impl Iterator<Item = (usize, [usize; 3])>,
+) -> Vec<Buffer> {
+    let buffer = |&bytes: &usize| Buffer {
+        bytes,
+        first: usize::MAX,
+        last: 0,
+    };
+    let mut buffers: Vec<Buffer> = bytes.iter().map(buffer).collect();
+    buffers[input].first = 0;
+    for (now, tensors) in uses {
+        for tensor in tensors {
+            let life = &mut buffers[tensor];
+            (life.first, life.last) = (life.first.min(now), now);
+        }
+    }
+    buffers
+}
+
+/// The first of `reads` whose place `writes`, which begins in step `now`, may take: it was there before, and ends.
+pub(crate) fn tie(
+    buffers: &[Buffer],
+    now: usize,
+    writes: usize,
+    mut reads: impl Iterator<Item = usize>,
+) -> Option<usize> {
+    let ends = |&read: &usize| buffers[read].first < now && buffers[read].last == now;
+    let begins = buffers[writes].first == now;
+    reads.find(|read| begins && ends(read))
 }
 
 /// Offsets with as many tensors over others, as `ties` allow, as helps.

@@ -10,7 +10,7 @@
 //! as the RAM allows. So it is done for several numbers of bytes, as fewer bytes may leave room for more rows; of what
 //! fits the fewest predicted instructions count, else the smallest arena.
 
-use crate::arena::{place, step};
+use crate::arena::{lifetimes, place, step, tie};
 use crate::assemble::narrow;
 use crate::parts::Parts;
 use crate::plan::{Buffer, Plan, memory_map, planned};
@@ -104,16 +104,30 @@ fn cascaded(
     let learns = learning.map_or(0, |config| choose(model, config));
     let search = Search {
         graph: &graph,
-        learns: (0..graph.layers.len())
-            .map(|layer| layer < 64 && learns >> layer & 1 == 1)
+        linked: (0..graph.layers.len())
+            .map(|index| is_linked(&graph, learns, index))
             .collect(),
         ram_bytes,
     };
+    let least = search.run(0);
+    if least.cascades.is_empty() {
+        return Ok(None);
+    }
+    // What does not fit when as few bytes are alive as can be does not fit otherwise.
+    let others = match least.peak(0).0 > ram_bytes {
+        true => 1..1,
+        false => 1..9,
+    };
+    let others = others
+        .rev()
+        .map(|eighths| search.run(ram_bytes / 8 * eighths));
     let mut parts = Parts::of(model, blob);
     let mut best: Option<((usize, u64), Cascaded)> = None;
     let mut tried: Vec<Vec<Cascade>> = vec![];
-    for eighths in (0..=8).rev().take(if ram_bytes == 0 { 1 } else { 9 }) {
-        let found = search.run(ram_bytes / 8 * eighths);
+    for found in others.chain([least]) {
+        if found.cascades.is_empty() {
+            continue;
+        }
         let plan = found.plan();
         if plan.arena_bytes >= model.arena_bytes() || tried.contains(&found.cascades) {
             continue;
@@ -148,15 +162,17 @@ fn cascaded(
 /// Where cascades are looked for.
 struct Search<'g> {
     graph: &'g GraphV1,
-    /// Layers below the head that learn on the device.
-    learns: Vec<bool>,
+    /// Which layers can take what the one before them writes row by row.
+    linked: Vec<bool>,
     ram_bytes: usize,
 }
 
 impl Search<'_> {
     /// Cascades for at most `alive` bytes in a step if possible, in as few turns as the RAM allows.
     fn run(&self, alive: usize) -> Candidate {
-        let mut best = Candidate::of(self.graph, &[]).unwrap_or_default();
+        let none = Candidate::of(self.graph, &[]).unwrap_or_default();
+        let most = none.peak(0).0;
+        let mut best = none;
         while best.peak(alive) > (alive, 0) {
             let next = self.next(&best);
             let next = next.min_by_key(|next| (next.peak(alive), next.cost));
@@ -164,6 +180,9 @@ impl Search<'_> {
                 Some(next) => best = next,
                 None => break,
             }
+        }
+        if best.peak(0).0 == most {
+            return Candidate::default();
         }
         let most = best.arena_bytes().max(self.ram_bytes);
         for i in 0..best.cascades.len() {
@@ -178,7 +197,7 @@ impl Search<'_> {
         let peak = from.peak(0).0;
         let ranges = (0..n).flat_map(move |start| {
             let ends = start + 2..=n.min(start + MAX_STAGES);
-            let linked = ends.take_while(move |&end| self.is_linked(end - 1));
+            let linked = ends.take_while(move |&end| self.linked[end - 1]);
             linked.map(move |end| start..end)
         });
         // Layer `i` runs in step `i + 1`.
@@ -187,17 +206,6 @@ impl Search<'_> {
             steps.any(|&alive| alive == peak)
         });
         ranges.filter_map(move |range| from.with(self.graph, range))
-    }
-
-    /// Whether layer `index` can take what the one before it writes row by row: it alone reads that, and neither of the
-    /// two learns from a whole image.
-    fn is_linked(&self, index: usize) -> bool {
-        let layers = &self.graph.layers;
-        let between = layers[index - 1].output;
-        let readers = layers.iter().filter(|l| l.inputs.contains(&between));
-        let reads = layers[index].inputs.contains(&between);
-        let learns = self.learns[index - 1] || self.learns[index];
-        reads && readers.count() == 1 && layers[index].homeostasis.is_none() && !learns
     }
 
     /// `from` with cascade `i` in as few turns as an arena of `most` bytes allows.
@@ -218,6 +226,21 @@ impl Search<'_> {
         });
         more.unwrap_or(from)
     }
+}
+
+/// Whether layer `index` can take what the one before it writes row by row: it alone reads that, and neither of the two
+/// learns from a whole image; bit `i` of `learns` is set if layer `i`, below the head, does.
+fn is_linked(graph: &GraphV1, learns: u64, index: usize) -> bool {
+    let layers = &graph.layers;
+    let Some(before) = index.checked_sub(1) else {
+        return false;
+    };
+    let learns = |index: usize| index < 64 && learns >> index & 1 == 1;
+    let between = layers[before].output;
+    let readers = layers.iter().filter(|l| l.inputs.contains(&between));
+    let reads = layers[index].inputs.contains(&between);
+    let whole = layers[index].homeostasis.is_some() || learns(before) || learns(index);
+    reads && readers.count() == 1 && !whole
 }
 
 /// A choice of cascades.
@@ -245,8 +268,16 @@ impl Candidate {
                 held_bytes += bytes[usize::from(index)];
             })?;
         }
+        // Layer `i` runs in step `i + 1`, those of a cascade in that of its first, as parsing has it.
+        let uses = graph.layers.iter().enumerate().map(|(index, layer)| {
+            let now = Cascade::of(cascades, index).map_or(index, |c| c.first.into()) + 1;
+            let [lhs, rhs] = layer.inputs;
+            (now, [lhs, rhs, layer.output].map(usize::from))
+        });
+        let mut buffers = lifetimes(&bytes, graph.input.into(), uses);
+        buffers[usize::from(graph.output)].last = graph.layers.len();
         let mut found = Self {
-            buffers: lifetimes(graph, cascades, &bytes),
+            buffers,
             ties: vec![None; bytes.len()],
             alive: vec![],
             cost: (
@@ -256,9 +287,7 @@ impl Candidate {
             cascades: cascades.to_vec(),
         };
         found.tie(graph);
-        found.alive = (0..=graph.layers.len())
-            .map(|now| found.alive(now))
-            .collect();
+        found.alive = found.alive(graph.layers.len() + 1);
         Some(found)
     }
 
@@ -299,8 +328,7 @@ impl Candidate {
             }
             let reads = layer.inputs.map(usize::from);
             let step = step(&graph.tensors, &layer.op, reads, layer.output.into());
-            let can = reads.into_iter().zip(step.over).filter(|(_, can)| *can);
-            self.tie_to(graph, step.writes, now, can.map(|(read, _)| read));
+            self.tie_to(graph, step.writes, now, step.over());
         }
         for cascade in self.cascades.clone() {
             let Some(stages) = Stages::new(&cascade, graph) else {
@@ -324,25 +352,26 @@ impl Candidate {
         now: usize,
         reads: impl IntoIterator<Item = usize>,
     ) {
-        let buffers = &self.buffers;
-        let mut ending = reads.into_iter().filter(|&read| {
-            let is_whole = buffers[read].first < now;
-            is_whole && buffers[read].last == now && read != usize::from(graph.output)
-        });
-        if buffers[writes].first == now {
-            self.ties[writes] = ending.next();
+        let reads = reads.into_iter();
+        let reads = reads.filter(|&read| read != usize::from(graph.output));
+        if let Some(read) = tie(&self.buffers, now, writes, reads) {
+            self.ties[writes] = Some(read);
         }
     }
 
-    fn alive(&self, now: usize) -> usize {
-        let alive = |b: &Buffer| b.first <= now && now <= b.last;
-        let all = self.buffers.iter().zip(&self.ties);
-        let bytes = all.filter(|(b, _)| alive(b)).map(|(b, tie)| {
-            let under = tie.map(|tie| &self.buffers[tie]).filter(|b| alive(b));
-            let saved = under.map_or(0, |under| planned(under.bytes).min(planned(b.bytes)));
-            planned(b.bytes) - saved
-        });
-        bytes.sum()
+    /// Bytes alive in each of `n_steps` steps; what lies over another tensor counts once in the step of both.
+    fn alive(&self, n_steps: usize) -> Vec<usize> {
+        let mut alive = vec![0; n_steps];
+        for (buffer, tie) in self.buffers.iter().zip(&self.ties) {
+            let bytes = planned(buffer.bytes);
+            for now in buffer.first..=buffer.last {
+                alive[now] += bytes;
+            }
+            if let Some(under) = tie.map(|tie| &self.buffers[tie]) {
+                alive[buffer.first] -= planned(under.bytes).min(bytes);
+            }
+        }
+        alive
     }
 
     /// The most bytes alive, or `enough` if that is more, and in how many steps.
@@ -365,24 +394,4 @@ impl Candidate {
     fn plan(&self) -> Plan {
         place(&self.buffers, self.ties.clone(), self.peak(0).0)
     }
-}
-
-/// As parsing has them: layer `i` runs in step `i + 1`, those of a cascade in that of its first.
-fn lifetimes(graph: &GraphV1, cascades: &[Cascade], bytes: &[usize]) -> Vec<Buffer> {
-    let buffer = |&bytes: &usize| Buffer {
-        bytes,
-        first: usize::MAX,
-        last: 0,
-    };
-    let mut buffers: Vec<Buffer> = bytes.iter().map(buffer).collect();
-    buffers[usize::from(graph.input)].first = 0;
-    for (index, layer) in graph.layers.iter().enumerate() {
-        let now = Cascade::of(cascades, index).map_or(index, |c| c.first.into()) + 1;
-        for tensor in layer.inputs.into_iter().chain([layer.output]) {
-            let life = &mut buffers[usize::from(tensor)];
-            (life.first, life.last) = (life.first.min(now), life.last.max(now));
-        }
-    }
-    buffers[usize::from(graph.output)].last = graph.layers.len();
-    buffers
 }
