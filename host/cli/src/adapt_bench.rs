@@ -13,8 +13,8 @@ use crate::args::adapt_bench::{AdaptBenchArgs, Part};
 use crate::images::{self, TrainingImages};
 use crate::lines::Lines;
 use crate::pools::{Place, Pools};
-use crate::{Outcome, blob, progress};
-use anyhow::{Context, Result};
+use crate::{Outcome, blob, progress, run_folder};
+use anyhow::Result;
 use aplysia_data::Corruption;
 use aplysia_deploy::hex;
 use aplysia_live::adapt_bench::summary::{Entry, Group};
@@ -69,8 +69,7 @@ pub(crate) fn run(args: &AdaptBenchArgs) -> Result<Outcome> {
     let pools = load_pools(args)?;
     let load = |dir| FloatRun::load(dir, pools.normalization.clone(), &model, &pools.test);
     let float = args.run.as_deref().map(load).transpose()?;
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make {}", args.out.display()))?;
+    run_folder::make(&args.out)?;
     let own = METHODS.iter().map(|method| method.entry(&model));
     let mut entries: Vec<Entry> = own.collect::<Result<_, _>>()?;
     entries.extend(float.iter().flat_map(|_| FloatRun::entries()));

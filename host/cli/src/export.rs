@@ -92,8 +92,7 @@ pub(crate) fn write(args: &ExportArgs, data: &TrainingImages, test: &Dataset) ->
     }
     let accuracy = AccuracyCard::new(&measured);
     let card = card(args, &runs, data, test, &network, &content, &made, accuracy);
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make {}", args.out.display()))?;
+    run_folder::make(&args.out)?;
     run_folder::write(
         &args.out.join("genotype.toml"),
         run.design.to_toml().as_bytes(),

@@ -19,6 +19,10 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
     let imported = args.ram.apply(imported, None)?;
     run_folder::write(&args.out, &imported.blob)?;
     say!("model {}", imported.model_id_hex());
-    inspect::costs(&mut std::io::stdout().lock(), imported.costs)?;
+    let out = &mut std::io::stdout().lock();
+    match args.processor.dsp {
+        true => inspect::costs(out, imported.costs)?,
+        false => inspect::sizes(out, imported.costs)?,
+    }
     Ok(Outcome::Done)
 }

@@ -162,6 +162,17 @@ fn kind(op: &Op) -> String {
 /// # Errors
 /// The output cannot be written.
 pub(crate) fn costs(out: &mut impl Write, c: Costs) -> Result<()> {
+    sizes(out, c)?;
+    let n = c.instructions;
+    writeln!(out, "instructions  {n:>10} (estimated, Cortex-M4)")?;
+    Ok(())
+}
+
+/// As [`costs`], for a processor whose instructions are not estimated.
+///
+/// # Errors
+/// The output cannot be written.
+pub(crate) fn sizes(out: &mut impl Write, c: Costs) -> Result<()> {
     writeln!(out, "flash         {:>10} bytes (the blob)", c.flash_bytes)?;
     match c.golden_bytes {
         0 => writeln!(out, "golden set          none")?,
@@ -169,7 +180,5 @@ pub(crate) fn costs(out: &mut impl Write, c: Costs) -> Result<()> {
     }
     writeln!(out, "RAM           {:>10} bytes (the arena)", c.ram_bytes)?;
     writeln!(out, "work          {:>10} multiply-accumulates", c.macs)?;
-    let n = c.instructions;
-    writeln!(out, "instructions  {n:>10} (estimated, Cortex-M4)")?;
     Ok(())
 }

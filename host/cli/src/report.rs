@@ -67,7 +67,7 @@ fn write(args: &ReportArgs, html: &str, figures: &[Figure]) -> Result<()> {
     run_folder::write(&out, html.as_bytes())?;
     say!("wrote {}", out.display());
     if let Some(dir) = &args.svg {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        run_folder::make(dir)?;
         for figure in figures {
             let path = dir.join(format!("{}.svg", figure.name));
             run_folder::write(&path, figure.file().as_bytes())?;

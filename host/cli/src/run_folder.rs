@@ -10,6 +10,7 @@ use aplysia_space::{Design, NetworkParams, RuleShare};
 use atomic_write_file::AtomicWriteFile;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -115,20 +116,44 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     })
 }
 
+/// Makes a folder for results, and those that it is in.
+///
+/// # Errors
+/// It cannot be made, or something else has its name.
+pub(crate) fn make(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| {
+        format!(
+            "cannot make the folder {}: give another one, or mend the cause",
+            dir.display()
+        )
+    })
+}
+
 /// Checks that [`write()`] can write to `path`, before work is done for it.
 ///
 /// # Errors
 /// The folder is missing, or nobody may write there.
 pub(crate) fn check_writable(path: &Path) -> Result<()> {
     // Never committed: what is there stays.
-    AtomicWriteFile::open(path)
-        .map(drop)
-        .with_context(|| format!("cannot write {}", path.display()))
+    let writable = match is_device(path) {
+        true => File::options().write(true).open(path).map(drop),
+        false => AtomicWriteFile::open(path).map(drop),
+    };
+    writable.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Writes a file whole or not at all.
+/// Whether `path` is neither a file nor a folder, but `/dev/stdout`, a pipe, ..., which a file must not replace.
+fn is_device(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|there| !there.is_file() && !there.is_dir())
+}
+
+/// Writes a file whole or not at all; to a device as it comes.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || {
+        if is_device(path) {
+            return File::options().write(true).open(path)?.write_all(bytes);
+        }
         let mut file = AtomicWriteFile::open(path)?;
         file.write_all(bytes)?;
         file.commit()

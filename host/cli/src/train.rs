@@ -261,8 +261,7 @@ fn design(args: &TrainArgs, part: &Dataset) -> Result<Design> {
 
 /// Makes the run folder, or checks that the one there belongs to the same genotype, and locks it.
 fn prepare(args: &TrainArgs, design: &Design) -> Result<File> {
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make {}", args.out.display()))?;
+    run_folder::make(&args.out)?;
     let locked = File::open(&args.out)?;
     locked.try_lock().with_context(|| {
         format!(

@@ -26,7 +26,10 @@ pub enum SearchError {
         path: PathBuf,
     },
     /// The folder already holds a study.
-    #[error("{path} already holds a study; resume it, or choose another folder", path = path.display())]
+    #[error(
+        "{path} already holds a study: give the folder and --resume alone to go on with it, or choose another folder",
+        path = path.display()
+    )]
     Exists {
         /// The folder.
         path: PathBuf,

@@ -41,7 +41,9 @@ pub enum Refusal {
         n_classes: u16,
     },
     /// The learned state of this configuration does not fit.
-    #[error("learning needs {need_bytes} bytes of state, the device has {have_bytes}")]
+    #[error(
+        "learning needs {need_bytes} bytes of state, the device has {have_bytes}: give it fewer domain slots or layers"
+    )]
     StateTooSmall {
         /// Needed by the configuration.
         need_bytes: u32,

@@ -1,6 +1,7 @@
 //! The files of a robustness evaluation: finished cells to go on from, and the summary.
 
 use crate::lines::Lines;
+use crate::run_folder;
 use anyhow::{Context, Result, ensure};
 use aplysia_attack::{Outcome, Protocol, Summary};
 use aplysia_deploy::hex;
@@ -122,7 +123,7 @@ pub(crate) fn digest(params: &NetworkParams) -> Result<String> {
 /// # Errors
 /// Cells of other settings or images, a damaged line, a full disk.
 pub(crate) fn cells(dir: &Path, settings: &Settings) -> Result<Lines<Outcome>> {
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    run_folder::make(dir)?;
     let path = dir.join("cells.jsonl");
     let cells: Lines<Outcome> = Lines::open(path.clone(), settings)?;
     let n = settings.n_images;

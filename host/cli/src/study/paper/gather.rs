@@ -138,7 +138,7 @@ impl Study<'_> {
         let evidence = self.evidence(networks)?;
         let results = self.args.results.clone();
         let dir = results.unwrap_or_else(|| self.args.out.join("results"));
-        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        run_folder::make(&dir)?;
         let figures = arms::all(&evidence);
         for figure in &figures {
             let path = dir.join(format!("{}.svg", figure.name));

@@ -3,6 +3,7 @@
 use crate::args::DataArgs;
 use crate::images::TrainingImages;
 use crate::lines::Lines;
+use crate::run_folder;
 use anyhow::{Context, Result};
 use aplysia_deploy::hex;
 use serde::de::DeserializeOwned;
@@ -59,7 +60,7 @@ impl Units {
     /// # Errors
     /// Units of other images, a damaged line, a full disk.
     pub(super) fn open(dir: &Path, args: &DataArgs, data: &TrainingImages) -> Result<Self> {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        run_folder::make(dir)?;
         let common = Common {
             dataset: args.dataset.to_string(),
             images: data.splits.train.digest.clone(),
