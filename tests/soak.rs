@@ -23,7 +23,7 @@ const BATCH: usize = 16;
 /// Of `v1-golden.blob`.
 const IMAGE_BYTES: usize = 72;
 /// Most stack that any request may take; `firmware/README.md` states it.
-pub(crate) const STACK_BYTES: u32 = 25 * 1024;
+pub(crate) const STACK_BYTES: u32 = 18 * 1024;
 const HELLO: [u8; 1] = [0];
 const STATS: [u8; 1] = [5];
 

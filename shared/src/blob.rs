@@ -12,21 +12,24 @@ mod error;
 mod golden;
 mod graph;
 mod lead;
+mod memory;
 
 pub use aligned::{Aligned, MEMORY_ALIGN};
 pub use encode::{encode, encode_with_golden, encoded_len, set_counter, set_signature};
 pub use error::BlobError;
 pub use golden::{Golden, GoldenKind, MAX_GOLDEN};
 pub use lead::Lead;
+pub use memory::ModelMemory;
 
 use serde::Serialize;
 
 use constants::{constants, homeostasis, section};
 use graph::Graph;
+use memory::Flags;
 
 use crate::cascade::Stages;
 use crate::kernel::dsp::Packed;
-use crate::layer::{Cascade, GraphV1, Layer, MAX_CASCADES, MAX_LAYERS, Tensor};
+use crate::layer::{Cascade, GraphV1, Layer, MAX_CASCADES, Tensor};
 use crate::quant::{Requant, i32_at};
 
 /// Bytes of the header; the graph follows.
@@ -120,8 +123,8 @@ pub struct Homeostasis<'a> {
     pub deviation: &'a [u8],
 }
 
-/// A blob that passed every check. It borrows the constants and holds the decoded graph (about 3 KiB), or,
-/// of more than 48 tensors or layers, where they lie.
+/// A blob that passed every check. It borrows the constants and holds the decoded graph (1.7 KiB), or,
+/// of more than 32 tensors or layers, where they lie.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model<'a> {
     graph: Graph<'a>,
@@ -133,53 +136,10 @@ pub struct Model<'a> {
     labels: &'a str,
     golden: Option<Golden<'a>>,
     /// Packed layers whose constants the fast kernels take without a further look.
-    exact: [bool; MAX_LAYERS],
+    exact: Flags,
 }
 
 impl<'a> Model<'a> {
-    /// Checks everything once: header, address, CRC, graph, shapes, windows, arena places of tensors that live
-    /// at one time, data ranges, and that no accumulator can leave 32 bits.
-    ///
-    /// `blob` may be longer than the model (a flash slot) and lies at a multiple of [`MEMORY_ALIGN`] bytes
-    /// ([`include_blob!`](crate::include_blob)); the signature is not verified here.
-    ///
-    /// # Errors
-    /// The first check that fails, with its numbers.
-    // Not in the caller's frame: the copies of the graph made here would stay on the stack as long as it.
-    #[inline(never)]
-    pub fn parse(blob: &'a [u8]) -> Result<Self, BlobError> {
-        let header = check::Header::read(blob)?;
-        let mut model = Self {
-            graph: Graph::with_room_for(header.graph)?,
-            data: header.data,
-            blob_bytes: header.total_len,
-            arena_bytes: header.arena_bytes,
-            id: header.id,
-            counter: header.counter,
-            labels: "",
-            golden: None,
-            exact: [false; MAX_LAYERS],
-        };
-        model.graph.fill(header.graph)?;
-        model.labels = check::graph(&model.graph, header.data, header.arena_bytes)?;
-        for layer in 0..model.n_layers() {
-            let exact = model.is_exact(layer);
-            if let (Some(slot), Some(exact)) = (model.exact.get_mut(layer), exact) {
-                *slot = exact;
-            }
-        }
-        if let Some(at) = header.golden {
-            let offset = at as usize;
-            let start = model.blob_bytes - header.data.len();
-            let offset = offset
-                .checked_sub(start)
-                .ok_or(BlobError::Golden { offset })?;
-            let tensors = [model.input(), model.features(), model.output()];
-            model.golden = Some(Golden::read(header.data, offset, tensors.each_ref())?);
-        }
-        Ok(model)
-    }
-
     /// Bytes of arena one inference needs.
     pub fn arena_bytes(&self) -> usize {
         self.arena_bytes
@@ -291,7 +251,7 @@ impl<'a> Model<'a> {
     pub(crate) fn constants_of(&self, index: usize, layer: &Layer) -> Option<Constants<'a>> {
         let mut found = constants(&self.graph, self.data, layer)?;
         if let Some(packed) = &mut found.packed {
-            packed.exact = self.exact.get(index).copied().unwrap_or(false);
+            packed.exact = self.exact.get(index);
         }
         Some(found)
     }

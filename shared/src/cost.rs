@@ -17,7 +17,7 @@ use crate::cascade::{Turn, narrowed};
 use crate::layer::{Layer, Op, Tensor};
 use kernels::Work;
 
-/// Of a layer whose description is decoded when it runs, as in a graph of more than 48 tensors or
+/// Of a layer whose description is decoded when it runs, as in a graph of more than 32 tensors or
 /// layers; and of finding its weights.
 const DECODING: u64 = 465;
 const DECODING_WEIGHTS: u64 = 220;

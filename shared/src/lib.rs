@@ -25,11 +25,12 @@ pub mod protocol;
 pub mod quant;
 pub mod rng;
 pub mod room;
+mod scratch;
 pub mod signature;
 pub mod store;
 pub mod update;
 
-pub use blob::{BlobError, Constants, Homeostasis, Model};
+pub use blob::{BlobError, Constants, Homeostasis, Model, ModelMemory};
 pub use claims::{Claims, Unmet};
 pub use layer::{
     AddScales, Cascade, Clamp, GraphV1, Labels, Layer, Op, Placing, Scaling, Tensor, Window,

@@ -6,7 +6,7 @@
 use aplysia_firmware::board::{Timer, Uart};
 use aplysia_firmware::{fail, memory, stack};
 use aplysia_shared::layer::MAX_LAYERS;
-use aplysia_shared::{Hooks, LayerHooks, Model, infer_with};
+use aplysia_shared::{Hooks, LayerHooks, ModelMemory, infer_with};
 use core::fmt::Write as _;
 use core::ptr::addr_of_mut;
 use cortex_m_rt::entry;
@@ -79,7 +79,8 @@ fn main() -> ! {
     stack::paint();
     let timer = Timer::new();
     let mut line = Line(Uart::new());
-    let model = match Model::parse(memory::built_in()) {
+    let mut parsed = ModelMemory::new();
+    let model = match parsed.parse(memory::built_in()) {
         Ok(model) => model,
         Err(error) => {
             hprintln!("no model: {}", error);
@@ -106,7 +107,7 @@ fn main() -> ! {
         .scores
         .get_mut(..model.n_classes())
         .unwrap_or_default();
-    if let Err(error) = infer_with(&model, arena, input, scores, &mut watch) {
+    if let Err(error) = infer_with(model, arena, input, scores, &mut watch) {
         hprintln!("{}", error);
         fail()
     }

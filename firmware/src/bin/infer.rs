@@ -8,7 +8,7 @@
 use aplysia_firmware::board::Uart;
 use aplysia_firmware::memory::ARENA_BYTES;
 use aplysia_firmware::{fail, memory};
-use aplysia_shared::{Model, infer};
+use aplysia_shared::{ModelMemory, infer};
 use core::ptr::addr_of_mut;
 use cortex_m_rt::entry;
 
@@ -31,7 +31,8 @@ static mut BUFFERS: Buffers = Buffers {
 
 #[entry]
 fn main() -> ! {
-    let Ok(model) = Model::parse(memory::built_in()) else {
+    let mut memory = ModelMemory::new();
+    let Ok(model) = memory.parse(memory::built_in()) else {
         fail()
     };
     // SAFETY: `main` runs once, and nothing else names the static.
@@ -47,7 +48,7 @@ fn main() -> ! {
         for q in &mut *input {
             *q = uart.read().cast_signed();
         }
-        if infer(&model, arena, input, scores).is_err() {
+        if infer(model, arena, input, scores).is_err() {
             fail()
         }
         for score in &*scores {

@@ -12,7 +12,7 @@ use aplysia_shared::protocol::{
 use aplysia_shared::signature::{Trust, TrustError};
 use aplysia_shared::store::Store;
 use aplysia_shared::update::{Layout, Policy, Updater};
-use aplysia_shared::{Model, Room};
+use aplysia_shared::{Model, ModelMemory, Room};
 use cortex_m::peripheral::SCB;
 use cortex_m_rt::entry;
 use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash as _};
@@ -61,8 +61,8 @@ impl Machine for Board {
 fn built_in(room: &Room) -> Result<(Lead, Option<[u16; 3]>), TrustError> {
     let bytes = memory::built_in();
     TRUST.verify(bytes)?;
-    let parsed = Model::parse(bytes);
-    let model = parsed.as_ref().map_err(|&error| error)?;
+    let mut memory = ModelMemory::new();
+    let model = memory.parse(bytes)?;
     let input = model.input();
     let fits = room.holds(model).is_ok();
     Ok((
@@ -119,7 +119,7 @@ fn choose(slots: Flash, room: Room) -> (Receiver<Flash>, Result<&'static [u8], T
 /// Not in the frame of `main`, where the copies made here would stay on the stack for ever.
 #[inline(never)]
 fn server<'a>(
-    model: &'a Result<Model<'a>, TrustError>,
+    model: Result<&'a Model<'a>, TrustError>,
     buffers: Buffers<'a>,
     flash: Flash,
     transfers: &'a mut dyn Transfers,
@@ -144,7 +144,7 @@ fn server<'a>(
             }
         },
         Err(error) => {
-            log::no_model(error);
+            log::no_model(&error);
             Server::without_model(machine).receiving(transfers, buffers.arena)
         }
     }
@@ -163,8 +163,9 @@ fn main() -> ! {
     // SAFETY: as above.
     let flashes = unsafe { Flashes::take() };
     let (mut receiver, blob) = choose(flashes.slots, buffers.room());
-    let model = blob.and_then(|blob| Ok(Model::parse(blob)?));
-    let mut server = server(&model, buffers, flashes.store, &mut receiver, failed_starts);
+    let mut model = ModelMemory::new();
+    let model = blob.and_then(|blob| Ok(model.parse(blob)?));
+    let mut server = server(model, buffers, flashes.store, &mut receiver, failed_starts);
     server.resume();
     loop {
         let byte = uart.read();

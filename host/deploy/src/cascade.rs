@@ -364,8 +364,10 @@ impl Candidate {
         let mut alive = vec![0; n_steps];
         for (buffer, tie) in self.buffers.iter().zip(&self.ties) {
             let bytes = planned(buffer.bytes);
-            for now in buffer.first..=buffer.last {
-                alive[now] += bytes;
+            // A tensor that no layer uses lives nowhere.
+            let steps = alive.get_mut(buffer.first..=buffer.last);
+            for alive in steps.unwrap_or_default() {
+                *alive += bytes;
             }
             if let Some(under) = tie.map(|tie| &self.buffers[tie]) {
                 alive[buffer.first] -= planned(under.bytes).min(bytes);

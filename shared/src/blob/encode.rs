@@ -5,7 +5,6 @@ use postcard::ser_flavors::Size;
 
 use super::check::crc32;
 use super::golden::GOLDEN_ABI;
-use super::graph::HELD;
 use super::{ALIGN, Blob, BlobError, HEADER_BYTES, MAGIC, Model, VERSION, field, total_len};
 use crate::cascade;
 use crate::kernel::dsp::{packing, paired};
@@ -15,6 +14,8 @@ use crate::layer::{GraphV1, Layer, Op, Tensor, Window};
 const LEAST_ABI: u16 = 7;
 /// The first that takes cascades.
 const CASCADE_ABI: u16 = 8;
+/// Most tensors, and most layers, of runtimes below interface 4.
+const MOST_BELOW_4: usize = 48;
 
 /// Bytes that [`encode`] writes for `graph` and a data section of `data_len` bytes.
 ///
@@ -152,7 +153,7 @@ fn min_abi(graph: &GraphV1, golden: bool) -> u16 {
     let headless = (graph.layers.last()).is_some_and(|l| l.op != Op::FullyConnected);
     let offset = |tensor: u8| graph.tensors.get(usize::from(tensor)).map(|t| t.offset);
     let lies_over = |l: &Layer| l.inputs.iter().any(|&i| offset(i) == offset(l.output));
-    let large = graph.tensors.len().max(graph.layers.len()) > HELD;
+    let large = graph.tensors.len().max(graph.layers.len()) > MOST_BELOW_4;
     let least = if large || graph.layers.iter().any(lies_over) {
         4
     } else if golden {

@@ -12,8 +12,8 @@ use crate::layer::{
     Cascade, GraphV1, Labels, Layer, MAX_CASCADES, MAX_LAYERS, MAX_TENSORS, Tensor,
 };
 
-/// Most tensors, and most layers, that are held decoded. Runtimes below interface 4 take no more.
-pub(crate) const HELD: usize = 48;
+/// Most tensors, and most layers, that are held decoded.
+const HELD: usize = 32;
 /// Versions of the graph, the first byte; the second has cascades behind the labels.
 const V1: u32 = 0;
 const V2: u32 = 1;
@@ -79,32 +79,18 @@ impl Reader<'_> {
 }
 
 impl<'a> Graph<'a> {
-    /// Nothing yet, with room for the graph in `bytes`: see [`Graph::fill`].
-    ///
-    /// # Errors
-    /// `bytes` are no graph.
-    #[inline]
-    pub(super) fn with_room_for(bytes: &'a [u8]) -> Result<Self, BlobError> {
-        let items = match Self::is_small(bytes)? {
-            true => Items::Held {
-                tensors: heapless::Vec::new(),
-                layers: heapless::Vec::new(),
-            },
-            false => Items::Lying {
-                bytes,
-                tensors: heapless::Vec::new(),
-                layers: heapless::Vec::new(),
-            },
-        };
-        Ok(Self {
-            items,
-            input: 0,
-            output: 0,
-            prototypes: None,
-            labels: Labels::default(),
-            cascades: heapless::Vec::new(),
-        })
-    }
+    /// Nothing yet: see [`Graph::fill`].
+    pub(super) const EMPTY: Self = Self {
+        items: Items::Held {
+            tensors: heapless::Vec::new(),
+            layers: heapless::Vec::new(),
+        },
+        input: 0,
+        output: 0,
+        prototypes: None,
+        labels: Labels { offset: 0, len: 0 },
+        cascades: heapless::Vec::new(),
+    };
 
     /// The graph behind its version, and whether that is one with cascades.
     fn start(bytes: &'a [u8]) -> Result<(Reader<'a>, bool), BlobError> {
@@ -132,13 +118,21 @@ impl<'a> Graph<'a> {
         Ok(n_tensors <= HELD && n_layers <= HELD)
     }
 
-    /// Decodes `bytes`, all of which are the graph, where this is: a graph that is handed on would lie on
-    /// the stack several times.
+    /// Decodes `bytes`, all of which are the graph, in the place of what was here.
     ///
     /// # Errors
     /// `bytes` are no graph, or a longer one than the format's.
     #[inline(never)]
     pub(super) fn fill(&mut self, bytes: &'a [u8]) -> Result<(), BlobError> {
+        self.items = match Self::is_small(bytes)? {
+            true => Self::EMPTY.items,
+            false => Items::Lying {
+                bytes,
+                tensors: heapless::Vec::new(),
+                layers: heapless::Vec::new(),
+            },
+        };
+        self.cascades.clear();
         let (mut reader, has_cascades) = Self::start(bytes)?;
         match &mut self.items {
             Items::Held { tensors, layers } => {

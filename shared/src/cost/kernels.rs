@@ -79,8 +79,8 @@ impl Work<'_> {
                 } else {
                     0
                 };
-                let value = if self.over { 141 } else { 144 };
-                value * outputs / 10 + copied + 6920
+                let (value, tables) = if self.over { (141, 6920) } else { (135, 6200) };
+                value * outputs / 10 + copied + tables
             }
             // Three requantizations.
             Op::Add(_) => (if self.over { 102 } else { 59 }) * outputs + 220,

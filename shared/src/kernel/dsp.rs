@@ -1,13 +1,12 @@
-//! The fast kernels: SIMD within 32-bit registers (Armv7E-M DSP), multiplications one by one on the
-//! smaller Cortex-M, SSE2 on x86-64, plain Rust elsewhere.
+//! The fast kernels: SIMD within 32-bit registers (Armv7E-M DSP), multiplications one by one on the smaller Cortex-M,
+//! SSE2 on x86-64, plain Rust elsewhere.
 //!
 //! It owns the choice of the instruction set and the algorithms that all of them share; it must not know the graph.
 //! Every kernel is generic over [`Simd`], so that one algorithm runs with [`Native`] on the device and on the host, and
 //! with [`Portable`], its twin in plain Rust, in the tests. All of them give the bits of [`super::generic`].
 //!
-//! Sources: Arm DDI 0403E (Armv7-M Architecture Reference Manual), chapter A7; L. Lai, N. Suda, V.
-//! Chandra, "CMSIS-NN: Efficient Neural Network Kernels for Arm Cortex-M CPUs", 2018 (halfword pairs
-//! and two pixels at a time). Differs from it: two output channels share one halfword ([`packing`]).
+//! Sources: Arm DDI 0403E (Armv7-M ARM), chapter A7; L. Lai, N. Suda, V. Chandra, "CMSIS-NN: Efficient Neural Network
+//! Kernels for Arm Cortex-M CPUs", 2018 (two pixels at a time). Differs: two channels share a halfword ([`packing`]).
 
 mod add;
 mod columns;
@@ -54,10 +53,11 @@ pub(crate) use slices::MAX_PAIRS;
 pub use slices::Slices;
 pub(crate) use strip::Strip as PaddedStrip;
 pub use vector::Proved;
-pub(crate) use vector::{Words, fill};
+pub(crate) use vector::fill;
 
 use super::Dst;
 use crate::layer::Clamp;
+use heapless::VecView;
 use packing::Epilogue;
 
 /// What this build runs on.
@@ -72,7 +72,7 @@ pub use sse2::Sse2 as Native;
 
 /// Blocks of a packed convolution that share gathered windows.
 pub(crate) const GROUP: usize = 16;
-/// Words of scratch on the stack of a convolution.
+/// Most words of scratch of a convolution.
 pub(crate) const SCRATCH_WORDS: usize = 1024;
 
 /// The blocks of packed `weights` that are as deep as `columns`; none without columns.
@@ -327,7 +327,7 @@ pub trait Simd: Sized {
 
     /// Appends fours of bytes as [pairs](mod@paired): bytes 0 and 2, then 1 and 3, as far as there is room.
     #[inline]
-    fn pair_up<const N: usize>(src: &[i8], to: &mut heapless::Vec<[u32; 2], N>) {
+    fn pair_up(src: &[i8], to: &mut VecView<[u32; 2]>) {
         paired::append(src, to);
     }
 
@@ -369,7 +369,7 @@ pub trait Simd: Sized {
 
     /// Appends fours of bytes, if there is room for all: bytes 0 and 2, 1 and 3 as halfwords.
     #[inline]
-    fn spread<const N: usize>(src: &[i8], to: &mut heapless::Vec<[u32; 2], N>) {
+    fn spread(src: &[i8], to: &mut VecView<[u32; 2]>) {
         let (fours, at) = (src.as_chunks::<4>().0, to.len());
         if to.resize(at + fours.len(), [0; 2]).is_ok() {
             for (to, bytes) in to.iter_mut().skip(at).zip(fours) {

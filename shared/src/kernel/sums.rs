@@ -7,13 +7,15 @@ use core::array;
 use core::iter::StepBy;
 use core::ops::Range;
 
+use super::dsp::packing::MAX_WHOLE;
 use super::dsp::packing::{BLOCK, Depth, PART, first_channel};
-use super::dsp::{Columns, SCRATCH_WORDS, Simd, Words, fill, paired};
+use super::dsp::{Columns, Simd, fill, paired};
 use super::generic::conv2d_sum;
 use super::{Src, Taps, axes};
 use crate::blob::Constants;
 use crate::layer::{Op, Tensor, Window};
 use crate::quant::i32_at;
+use crate::scratch::with_room;
 
 /// Most channels looked at together: they share what is gathered of the input.
 pub const CHANNELS: usize = 8 * BLOCK;
@@ -117,8 +119,8 @@ impl<'a> Sums<'a> {
     /// Adds what the channels from `first`, a multiple of [`CHANNELS`], sum up at the pixels of `lattice` to
     /// `stats`, at most as many; gives the number of pixels.
     ///
-    /// Never panics. Cost: MACs as the layer's for these pixels and channels; packed 4.3 KiB of
-    /// stack, of more than 1024 weights a channel up to 6.5 KiB.
+    /// Never panics. Cost: MACs as the layer's for these pixels and channels; packed 4 bytes of stack for a weight of a
+    /// channel, of more than 1024 of them 2.8 KiB.
     pub fn add<S: Simd>(&self, first: usize, lattice: Lattice, stats: &mut [ChannelStat]) -> usize {
         let pixels = lattice.pixels(self.n_pixels());
         let n = pixels.len();
@@ -164,23 +166,26 @@ impl<'a> Sums<'a> {
     ) {
         let depth = Depth::new(&self.window, self.src.c);
         let bytes = depth.block_bytes();
-        let mut words = heapless::Vec::<u32, SCRATCH_WORDS>::new();
-        if words.resize(depth.len(), 0).is_err() {
+        if depth.len() > MAX_WHOLE {
             return self.in_parts::<S>(first, places, sums, stats);
         }
-        let mut columns = Columns::new(&self.src, &self.window, &mut words);
-        while let Some(one) = places.next() {
-            let other = places.next();
-            columns.fill::<S>(&self.src, &self.window, [one, other.unwrap_or(one)]);
-            let blocks = stats.chunks_mut(BLOCK).zip(first / BLOCK..);
-            for (stats, block) in blocks {
-                let weights = self.weights.get(block * bytes..(block + 1) * bytes);
-                let raw = S::raw_block(columns.words(), weights.unwrap_or_default());
-                for raw in raw.into_iter().take(1 + usize::from(other.is_some())) {
-                    add(stats, self.of_block(raw, block, sums));
+        with_room(depth.len(), &mut |words| {
+            // There is room.
+            let _ = words.resize(depth.len(), 0);
+            let mut columns = Columns::new(&self.src, &self.window, words);
+            while let Some(one) = places.next() {
+                let other = places.next();
+                columns.fill::<S>(&self.src, &self.window, [one, other.unwrap_or(one)]);
+                let blocks = stats.chunks_mut(BLOCK).zip(first / BLOCK..);
+                for (stats, block) in blocks {
+                    let weights = self.weights.get(block * bytes..(block + 1) * bytes);
+                    let raw = S::raw_block(columns.words(), weights.unwrap_or_default());
+                    for raw in raw.into_iter().take(1 + usize::from(other.is_some())) {
+                        add(stats, self.of_block(raw, block, sums));
+                    }
                 }
             }
-        }
+        });
     }
 
     /// [`Sums::packed`] of more depths than fit into the scratch.
@@ -236,13 +241,14 @@ impl<'a> Sums<'a> {
     fn paired<S: Simd>(&self, first: usize, sums: &[u8], stats: &mut [ChannelStat]) {
         let depth = Depth::new(&self.window, self.src.c);
         let bytes = depth.block_bytes();
-        let mut pairs = Words::new();
-        fill(self.src.data, depth, &mut pairs, S::pair_up);
-        for (stats, block) in stats.chunks_mut(BLOCK).zip(first / BLOCK..) {
-            let weights = self.weights.get(block * bytes..(block + 1) * bytes);
-            let raw = paired::sums(&pairs, weights.unwrap_or_default());
-            add(stats, self.of_block(raw, block, sums));
-        }
+        with_room(depth.len() / 2, &mut |pairs| {
+            fill(self.src.data, depth, pairs, S::pair_up);
+            for (stats, block) in stats.chunks_mut(BLOCK).zip(first / BLOCK..) {
+                let weights = self.weights.get(block * bytes..(block + 1) * bytes);
+                let raw = paired::sums(pairs, weights.unwrap_or_default());
+                add(stats, self.of_block(raw, block, sums));
+            }
+        });
     }
 }
 

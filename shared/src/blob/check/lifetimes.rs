@@ -5,7 +5,8 @@ use crate::blob::BlobError;
 use crate::blob::graph::Graph;
 use crate::cascade::{self, Stages};
 use crate::kernel::over::may_lie_over;
-use crate::layer::{Cascade, Layer, MAX_TENSORS, Op, Tensor};
+use crate::layer::{Cascade, Layer, Op, Tensor};
+use crate::scratch::with_room;
 
 /// Of one tensor.
 #[derive(Clone, Copy)]
@@ -23,8 +24,18 @@ struct Life {
 /// live at one time share no byte, unless one takes the place of the other. A tensor lives from the first layer
 /// that writes it to the last that writes or reads it, both included; layers of a cascade count as one.
 pub(super) fn check(graph: &Graph<'_>, arena_bytes: u64) -> Result<(), BlobError> {
+    let mut checked = Ok(());
+    with_room(graph.n_tensors(), &mut |lives| {
+        // There is room.
+        let _ = lives.resize(graph.n_tensors(), None);
+        checked = check_lives(graph, lives).and_then(|()| check_places(graph, lives, arena_bytes));
+    });
+    checked
+}
+
+/// Fills `lives`, one for each tensor, which live nowhere yet.
+fn check_lives(graph: &Graph<'_>, lives: &mut [Option<Life>]) -> Result<(), BlobError> {
     let n_tensors = graph.n_tensors();
-    let mut lives = [None::<Life>; MAX_TENSORS];
     let channels = |tensor: u8| graph.tensor(tensor).map_or(0, |t| t.c);
     let input = lives.get_mut(usize::from(graph.input));
     *input.ok_or(BlobError::TensorIndex {
@@ -56,13 +67,13 @@ pub(super) fn check(graph: &Graph<'_>, arena_bytes: u64) -> Result<(), BlobError
     let last_layer = u8::try_from(graph.n_layers())
         .unwrap_or(u8::MAX)
         .saturating_sub(1);
-    for (tensor, life) in (0u8..).zip(lives.iter().take(n_tensors)) {
+    for (tensor, life) in (0u8..).zip(lives.iter()) {
         if life.is_none_or(|life| life.filled != channels(tensor)) {
             let layer = last_layer;
             return Err(BlobError::Order { layer, tensor });
         }
     }
-    check_places(graph, &lives, arena_bytes)
+    Ok(())
 }
 
 /// The life of the output of `l` after step `now`; none if it may not write there.
@@ -131,11 +142,7 @@ fn end_of(tensor: &Tensor) -> u32 {
 
 /// Ends what lies between the layers of `cascade` behind the rows that are held of it.
 #[inline(never)]
-fn shorten(
-    graph: &Graph<'_>,
-    cascade: &Cascade,
-    places: &mut [(u32, u32); MAX_TENSORS],
-) -> Option<()> {
+fn shorten(graph: &Graph<'_>, cascade: &Cascade, places: &mut [(u32, u32)]) -> Option<()> {
     let held = |tensor: u8, h: u16| {
         let place = places.get_mut(usize::from(tensor));
         if let (Some((_, end)), Some(t)) = (place, graph.tensor(tensor)) {
@@ -147,22 +154,34 @@ fn shorten(
 
 fn check_places(
     graph: &Graph<'_>,
-    lives: &[Option<Life>; MAX_TENSORS],
+    lives: &[Option<Life>],
     arena_bytes: u64,
 ) -> Result<(), BlobError> {
-    // Where each tensor lies: a large graph decodes a tensor each time it is asked for it.
-    let mut places = [(0, 0); MAX_TENSORS];
-    for (place, tensor) in places.iter_mut().zip(0u8..) {
-        let t = graph.tensor(tensor);
-        *place = t.map_or((0, 0), |t| (t.offset, end_of(&t)));
-    }
+    let mut checked = Ok(());
+    with_room(graph.n_tensors(), &mut |places| {
+        // Where each tensor lies: a large graph decodes a tensor each time it is asked for it. There is room.
+        let tensors = (0..=u8::MAX).map_while(|tensor| graph.tensor(tensor));
+        for t in tensors {
+            let _ = places.push((t.offset, end_of(&t)));
+        }
+        checked = check_placed(graph, lives, places, arena_bytes);
+    });
+    checked
+}
+
+fn check_placed(
+    graph: &Graph<'_>,
+    lives: &[Option<Life>],
+    places: &mut [(u32, u32)],
+    arena_bytes: u64,
+) -> Result<(), BlobError> {
     for cascade in &graph.cascades {
         let layer = cascade.first;
-        shorten(graph, cascade, &mut places).ok_or(BlobError::Cascade { layer })?;
+        shorten(graph, cascade, places).ok_or(BlobError::Cascade { layer })?;
     }
     let out =
         |&(_, (_, end)): &(u8, &(u32, u32))| *end == u32::MAX || u64::from(*end) > arena_bytes;
-    if let Some((tensor, (_, end))) = (0u8..).zip(&places).find(out) {
+    if let Some((tensor, (_, end))) = (0u8..).zip(&*places).find(out) {
         let end_bytes = u64::from(*end);
         return Err(BlobError::Arena {
             tensor,

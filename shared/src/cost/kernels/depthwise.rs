@@ -74,7 +74,7 @@ fn fast(cut: &Cut, [src, dst]: [&Tensor; 2], is_over: bool) -> u64 {
     };
     // With the checks of a block on its own.
     let alone = weights + 220;
-    let (mut total, mut kept) = (1400, 0);
+    let (mut total, mut kept) = (1490, 0);
     for top in (0..h).step_by(cut.rows.get()) {
         let rows = cut.rows.get().min(h - top);
         let (moved, all) = (kept * cut.line, cut.lines(rows) * cut.line);

@@ -73,7 +73,7 @@ pub(super) fn instructions(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
     }
     let groups = blocks.div_ceil(GROUP) as u64;
     let line = copy(src_w * src_c) + 89;
-    let around = groups * (lines as u64 * line + strips * 1230 + 527) + 36 * c as u64 + 750;
+    let around = groups * (lines as u64 * line + strips * 290 + 527) + 36 * c as u64 + 850;
     if in_parts {
         return around + pairs_in_parts(depth, &walk, (groups, blocks as u64), edges as u64);
     }
@@ -135,7 +135,7 @@ fn copy(n: usize) -> u64 {
 /// A window that is all of the input: four channels take 27 a group of eight depths, 3 a turn of four
 /// groups and 62 around it; expanding the input 6 for four.
 fn vector(k: u64, blocks: u64) -> u64 {
-    blocks * (eights(k) + 62) + 3 * k / 2 + 550
+    blocks * (eights(k) + 62) + 3 * k / 2 + 595
 }
 
 /// Of four channels of one pixel: `k` depths, eight at a time.
@@ -149,5 +149,5 @@ fn eights(k: u64) -> u64 {
 pub(super) fn paired(window: &Window, src: &Tensor, dst: &Tensor) -> u64 {
     let k = Depth::new(window, src.c.into()).len() as u64;
     let blocks = usize::from(dst.c).div_ceil(BLOCK) as u64;
-    blocks * (127 * k / 10 + 256) + 6 * k + 640
+    blocks * (127 * k / 10 + 256) + 6 * k + 690
 }

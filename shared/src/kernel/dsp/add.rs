@@ -24,8 +24,8 @@ pub fn add_s8<S: Simd>(lhs: &Src<'_>, rhs: &Src<'_>, dst: &mut Dst<'_>, scales: 
     let (Some(output), true) = (output, dst.data.len() >= MIN_ELEMENTS) else {
         return generic::add_s8(lhs, rhs, dst, scales);
     };
-    let tables = [(lhs, scales.lhs), (rhs, scales.rhs)];
-    let [left, right] = tables.map(|(src, scaling)| table::<S>(src.zero_point, scaling));
+    let left = table::<S>(lhs.zero_point, scales.lhs);
+    let right = table::<S>(rhs.zero_point, scales.rhs);
     let (fours, tail) = dst.data.as_chunks_mut::<4>();
     let (ls, l_tail) = lhs.data.as_chunks::<4>();
     let (rs, r_tail) = rhs.data.as_chunks::<4>();
@@ -45,6 +45,8 @@ pub fn add_s8<S: Simd>(lhs: &Src<'_>, rhs: &Src<'_>, dst: &mut Dst<'_>, scales: 
 
 /// [`add_s8`] where the first input is `image` and the output takes its place: bit for bit
 /// [`generic::add_over_s8`]. The first values are copied out, 256 at a time.
+// Apart, as its tables would lie below the scratch of other layers.
+#[inline(never)]
 pub fn add_over_s8<S: Simd>(image: &mut Over<'_>, rhs: &Src<'_>, scales: &AddScales) {
     let [lhs_zero, dst_zero] = image.zero_points;
     let output = Output::new(scales, dst_zero);

@@ -15,6 +15,7 @@ use super::packing::{BLOCK, Epilogue};
 use super::{Area, Batch, Portable, Proved, Rows, Simd, Sum, Sums};
 use bytes::{Gather, copy, expand, spread};
 use elements::{Add, Pool, add, pool};
+use heapless::VecView;
 use matrix::{Dot4, Gemm, Pairs, dot4, gemm, gemv, pairs};
 use parts::{Part, accumulate, accumulate_one};
 use vector::{Vector, vector};
@@ -262,9 +263,9 @@ impl Simd for Armv7em {
 
     /// Without zeros in front of what is written.
     #[inline]
-    fn spread<const N: usize>(src: &[i8], to: &mut heapless::Vec<[u32; 2], N>) {
+    fn spread(src: &[i8], to: &mut VecView<[u32; 2]>) {
         let (n, at) = (src.len() / 4, to.len());
-        if n == 0 || N.checked_sub(at).is_none_or(|room| room < n) {
+        if n == 0 || to.capacity().checked_sub(at).is_none_or(|room| room < n) {
             return;
         }
         // Behind the check, so that the compiler sees that it cannot panic.

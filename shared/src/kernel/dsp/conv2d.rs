@@ -4,15 +4,16 @@ use core::ops::Range;
 
 use super::columns::Columns;
 use super::packing::{
-    BLOCK, Channel, Depth, Epilogue, MAX_WHOLE, Reach, block_channels, channel, first_channel,
-    four_words,
+    BLOCK, Channel, Depth, Epilogue, MAX_WHOLE, PART, Reach, block_channels, channel,
+    first_channel, four_words,
 };
-use super::strip::{STRIP_BYTES, Strip};
+use super::strip::Strip;
 use super::vector::vector;
-use super::{Batch, GROUP, SCRATCH_WORDS, Simd, limit, parts};
+use super::{Batch, GROUP, Simd, limit, parts};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::{Clamp, Window};
 use crate::quant::{Requant, i32_at, saturate};
+use crate::scratch::with_room;
 
 /// What a packed layer has beside [`Weighted`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,9 @@ impl Packed<'_> {
 /// Two pixels and four channels at a time; both pixels' windows are gathered once for up to 64
 /// channels. A window that is all of the input is one vector, whose constants are read where they lie.
 /// More than 1024 depths, and constants that [`Channel::is_exact`] refuses, are computed in [parts](mod@parts). Never
-/// panics if `Model::parse` accepted the blob. Cost: 10 KiB of stack; instructions in [`crate::cost`].
+/// panics if `Model::parse` accepted the blob. Cost: 4 bytes of stack a depth, and, with padding, up to 2 KiB of
+/// rows, 4 KiB where one row of outputs reads more, both in [frames](crate::scratch) of the next size, and 2 KiB;
+/// instructions in [`crate::cost`].
 pub fn packed_conv2d_s8<S: Simd>(
     src: &Src<'_>,
     dst: &mut Dst<'_>,
@@ -72,47 +75,48 @@ pub fn packed_conv2d_s8<S: Simd>(
         Strip::new([src.h, src.w, src.c], [dst.h, dst.w], window),
         dst.h,
     );
-    // Zeros for as much as is filled only.
-    let mut words = heapless::Vec::<u32, SCRATCH_WORDS>::new();
-    if words.resize(depth.len().min(SCRATCH_WORDS), 0).is_err() {
-        return;
-    }
-    for first in (0..n_blocks).step_by(GROUP) {
-        let n = GROUP.min(n_blocks - first);
-        let weights = weights.get(first * bytes..(first + n) * bytes);
-        let group = Group {
-            first,
-            n,
-            weights: weights.unwrap_or_default(),
-            packed,
-        };
-        let mut epilogues = heapless::Vec::new();
-        let mut proved = |in_parts| {
-            let fits = group.epilogues(&mut epilogues, (src.zero_point, in_parts), dst, constants);
-            if !fits {
-                epilogues.clear();
+    let n_words = if is_whole { depth.len() } else { PART };
+    with_room(n_words, &mut |words| {
+        // There is room.
+        let _ = words.resize(n_words, 0);
+        for first in (0..n_blocks).step_by(GROUP) {
+            let n = GROUP.min(n_blocks - first);
+            let weights = weights.get(first * bytes..(first + n) * bytes);
+            let group = Group {
+                first,
+                n,
+                weights: weights.unwrap_or_default(),
+                packed,
+            };
+            let mut epilogues = heapless::Vec::new();
+            let mut proved = |in_parts| {
+                let to = (src.zero_point, in_parts);
+                let fits = group.epilogues(&mut epilogues, to, dst, constants);
+                if !fits {
+                    epilogues.clear();
+                }
+                fits
+            };
+            let fast = is_whole && proved(false);
+            if !fast {
+                proved(true);
             }
-            fits
-        };
-        let fast = is_whole && proved(false);
-        if !fast {
-            proved(true);
+            let runs = fast.then(|| group.runs(bytes, &epilogues, dst.c));
+            let mut work = Work {
+                group: &group,
+                runs,
+                epilogues: &epilogues,
+                dst: &mut *dst,
+                constants,
+                words,
+            };
+            match &strip {
+                Some(strip) => work.strips::<S>(src, window, strip),
+                None => work.rows::<S>(src, window, 0..h),
+            }
         }
-        let runs = fast.then(|| group.runs(bytes, &epilogues, dst.c));
-        let mut work = Work {
-            group: &group,
-            runs,
-            epilogues: &epilogues,
-            dst: &mut *dst,
-            constants,
-            words: &mut words,
-        };
-        match &strip {
-            Some(strip) => work.strips::<S>(src, window, strip),
-            None => work.rows::<S>(src, window, 0..h),
-        }
-    }
-    limit::<S>(dst);
+        limit::<S>(dst);
+    });
 }
 
 /// Output channels of one group, pixel by pixel.
@@ -131,17 +135,22 @@ impl Work<'_, '_, '_> {
     /// Strip by strip of the image with its padding, so that no window has an edge.
     #[inline(never)]
     fn strips<S: Simd>(&mut self, src: &Src<'_>, window: &Window, strip: &Strip) {
-        let mut bytes = [saturate(src.zero_point, Clamp::FULL); STRIP_BYTES];
         let inner = Window {
             pad_top: 0,
             pad_left: 0,
             ..*window
         };
-        for top in (0..self.dst.h).step_by(strip.rows.max(1)) {
-            let n = strip.rows.min(self.dst.h - top);
-            let padded = strip.fill::<S>(src, top, n, &mut bytes);
-            self.rows::<S>(&padded, &inner, top..top + n);
-        }
+        let n_fours = strip.bytes(src.c, self.dst.h).div_ceil(4);
+        with_room(n_fours, &mut |fours| {
+            // There is room.
+            let _ = fours.resize(n_fours, [saturate(src.zero_point, Clamp::FULL); 4]);
+            let bytes = fours.as_flattened_mut();
+            for top in (0..self.dst.h).step_by(strip.rows.max(1)) {
+                let n = strip.rows.min(self.dst.h - top);
+                let padded = strip.fill::<S>(src, top, n, bytes);
+                self.rows::<S>(&padded, &inner, top..top + n);
+            }
+        });
     }
 
     /// Output rows `rows`, the first of which has its window at the top of `src`.

@@ -2,15 +2,18 @@
 
 mod cut;
 mod narrow;
+mod outputs;
 
 use super::packing::{BLOCK, Epilogue, Reach};
-use super::{Slice, Slices, Strip, div_ceil, limit};
+use super::{Slice, Slices, limit};
 use crate::kernel::{Dst, Over, Src, Weighted, generic};
 use crate::layer::Window;
+use crate::scratch::with_room;
 pub(crate) use cut::Cut;
-use cut::WORDS;
+use heapless::VecView;
 use narrow::Apart;
 pub(crate) use narrow::Narrow;
+pub use outputs::Outputs;
 
 /// Depthwise 2-D convolution: bit for bit
 /// [`generic::depthwise_conv2d_s8`], which it calls for windows and constants it does not know.
@@ -30,8 +33,8 @@ pub(crate) use narrow::Narrow;
 /// all, of fewer than four channels 64 (and a stride four times as long of one channel, twice of two), with either a
 /// stride or a dilation in each direction, where the scratch takes the rows of a window: of fewer than four channels
 /// 1.5 kB of rows with padding, else of at least four outputs side by side. Never panics if
-/// `Model::parse` accepted the blob. Cost: 6.2 KiB of stack, of fewer than four channels 12.1 KiB; instructions in
-/// [`crate::cost`].
+/// `Model::parse` accepted the blob. Cost: stack for a strip, at most 4.7 KiB, in a [frame](crate::scratch) of the next
+/// size, and 1.5 KiB, of fewer than four channels 3.6 KiB more; instructions in [`crate::cost`].
 pub fn depthwise_conv2d_s8<S: Slices>(
     src: &Src<'_>,
     dst: &mut Dst<'_>,
@@ -57,8 +60,7 @@ pub fn depthwise_conv2d_s8<S: Slices>(
 /// know.
 ///
 /// Rows that two strips share stay expanded, so that none is read after it was overwritten. Never panics if
-/// `Model::parse` accepted the blob. Cost: 6.9 KiB of stack, of fewer than four channels 12.1 KiB; instructions in
-/// [`crate::cost`].
+/// `Model::parse` accepted the blob. Cost: stack as [`depthwise_conv2d_s8`]; instructions in [`crate::cost`].
 pub fn depthwise_conv2d_over_s8<S: Slices>(
     image: &mut Over<'_>,
     window: &Window,
@@ -108,8 +110,27 @@ impl Cut {
     // Apart, as its scratch would be twice on the stack; so below.
     #[inline(never)]
     fn run<S: Slices>(&self, src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) -> bool {
+        let mut known = false;
+        with_room(self.words(dst), &mut |scratch| {
+            known = self.run_in::<S>(scratch, src, dst, constants);
+        });
+        known
+    }
+
+    /// Words of scratch for an output `dst`.
+    fn words(&self, dst: &Dst<'_>) -> usize {
+        let [h, _] = self.turn([dst.h, dst.w]);
+        self.windows.taps_len() + self.lines(self.rows.get().min(h)) * self.line
+    }
+
+    fn run_in<S: Slices>(
+        &self,
+        scratch: &mut VecView<u32>,
+        src: &Src<'_>,
+        dst: &mut Dst<'_>,
+        constants: &Weighted<'_>,
+    ) -> bool {
         // Weights, and padding for as many pixels as are read only.
-        let mut scratch = heapless::Vec::<u32, WORDS>::new();
         let n_taps = self.windows.taps_len();
         let weights_of = self.weights(src.c.max(BLOCK));
         let plan = S::Taps::from(weights_of);
@@ -125,7 +146,7 @@ impl Cut {
                 let rows = self.rows.get().min(h - top);
                 let words = self.lines(rows) * self.line;
                 scratch.truncate(n_taps);
-                if !S::lengthen(&mut scratch, n_taps + words, padding) {
+                if !S::lengthen(scratch, n_taps + words, padding) {
                     return false;
                 }
                 let Some((taps, pixels)) = scratch.split_at_mut_checked(n_taps) else {
@@ -154,7 +175,19 @@ impl Cut {
     /// block whose constants need the generic kernel, where it stopped.
     #[inline(never)]
     fn run_over<S: Slices>(&self, image: &mut Over<'_>, constants: &Weighted<'_>) -> Option<usize> {
-        let mut scratch = heapless::Vec::<u32, WORDS>::new();
+        let mut unknown = Some(0);
+        with_room(self.words(&image.dst()), &mut |scratch| {
+            unknown = self.run_over_in::<S>(scratch, image, constants);
+        });
+        unknown
+    }
+
+    fn run_over_in<S: Slices>(
+        &self,
+        scratch: &mut VecView<u32>,
+        image: &mut Over<'_>,
+        constants: &Weighted<'_>,
+    ) -> Option<usize> {
         let n_taps = self.windows.taps_len();
         let plan = S::Taps::from(self.weights(image.c));
         let reach = self.reach();
@@ -166,7 +199,7 @@ impl Cut {
         let strips = h.div_ceil(self.rows.get());
         if phases == 1 && strips == 1 {
             // A strip that is all of the image is the same for every block.
-            S::lengthen(&mut scratch, n_taps + self.lines(h) * self.line, padding);
+            S::lengthen(scratch, n_taps + self.lines(h) * self.line, padding);
             let Some((taps, pixels)) = scratch.split_at_mut_checked(n_taps) else {
                 return Some(0);
             };
@@ -183,7 +216,7 @@ impl Cut {
         }
         let mut epilogue = Epilogue::default();
         // They fit, as `Cut::rows` says; so do the pixels.
-        S::lengthen(&mut scratch, n_taps, padding);
+        S::lengthen(scratch, n_taps, padding);
         for first in (0..image.c).step_by(BLOCK) {
             let taps = scratch.get_mut(..n_taps).unwrap_or_default();
             let weights_of = (&plan, taps, reach);
@@ -200,7 +233,7 @@ impl Cut {
                 if strips > 1 || first == 0 {
                     scratch.truncate(n_taps + n_kept * self.line);
                     let words = n_taps + self.lines(rows) * self.line;
-                    S::lengthen(&mut scratch, words, padding);
+                    S::lengthen(scratch, words, padding);
                 }
                 let Some((taps, pixels)) = scratch.split_at_mut_checked(n_taps) else {
                     return Some(first);
@@ -314,85 +347,5 @@ impl<S: Slices> Shared<'_, S> {
             outputs.write(out, &slice, first);
         }
         None
-    }
-}
-
-/// The outputs of one phase of columns of a strip, or of a piece of it, for slice after slice.
-pub struct Outputs<S: Slices> {
-    /// A phase of rows.
-    strip: S::Rows,
-    /// One with a row less, if there is any.
-    fewer: Option<S::Rows>,
-    /// Phases of rows, and how many of them are no row short.
-    phases: [usize; 2],
-    /// Words before the first row of a phase, and from one phase to the next.
-    words: [usize; 2],
-    /// Values before its outputs, and from one to the next.
-    out: [usize; 2],
-}
-
-impl<S: Slices> Outputs<S> {
-    /// From output column `first` on, in `rows` output rows from `top` on of `dst`; `from` is the input's size, turned.
-    #[inline(never)]
-    fn new(cut: &Cut, dst: &Dst<'_>, from: [usize; 2], [first, top, rows]: [usize; 3]) -> Self {
-        let [down, right] = cut.dilation;
-        let [_, w] = cut.turn([dst.h, dst.w]);
-        let [line, step] = cut.turn([dst.w * dst.c, dst.c]);
-        let n = cut.outputs(w, first);
-        let padding = cut.padding(0, from[0], [top, rows]);
-        let [_, padding_right] = cut.padding(1, from[1], [first, n]);
-        let strip = |n_rows: usize| {
-            S::Rows::from(Strip {
-                pitch: down.get() * cut.line,
-                windows: cut.windows,
-                n: [n_rows, n],
-                step: [down.get() * line, right.get() * step],
-                padding,
-                padding_right,
-            })
-        };
-        let (each, rest) = (rows / down, rows % down);
-        let whole = if rest > 0 { rest } else { down.get() };
-        let phases = down.get().min(rows);
-        let mut outputs = Self {
-            strip: strip(div_ceil(rows, down)),
-            fewer: None,
-            phases: [phases, whole],
-            words: [cut.before(first), cut.line],
-            out: [top * line + first * step, line],
-        };
-        if whole < phases {
-            outputs.fewer = Some(strip(each));
-        }
-        outputs
-    }
-
-    /// Calls `run` with the strip of each phase of rows, its first word and its first output.
-    #[cfg(dsp)]
-    #[inline(always)]
-    pub(super) fn each(&self, mut run: impl FnMut(&S::Rows, usize, usize)) {
-        let ([phases, whole], [word, words], [value, values]) = (self.phases, self.words, self.out);
-        run(&self.strip, word, value);
-        for row in 1..phases {
-            let short = self.fewer.as_ref().filter(|_| row >= whole);
-            let strip = short.unwrap_or(&self.strip);
-            run(strip, word + row * words, value + row * values);
-        }
-    }
-
-    /// Those of the four channels from `first` on.
-    // As `each`, in one place.
-    #[inline(always)]
-    fn write(&self, out: &mut [i8], slice: &Slice<'_>, first: usize) {
-        let [phases, whole] = self.phases;
-        for row in 0..phases {
-            let short = self.fewer.as_ref().filter(|_| row >= whole);
-            let from = self.words[0] + row * self.words[1];
-            let to = self.out[0] + row * self.out[1] + first;
-            let pixels = slice.pixels.get(from..).unwrap_or_default();
-            let slice = Slice { pixels, ..*slice };
-            let out = out.get_mut(to..).unwrap_or_default();
-            S::rows(short.unwrap_or(&self.strip), &slice, out);
-        }
     }
 }

@@ -2,14 +2,13 @@
 
 use super::{GROUP, SCRATCH_WORDS, Simd};
 use crate::kernel::{Dst, Src, Weighted, dot};
+use crate::scratch::with_room;
+use heapless::VecView;
 
 /// Rows of weights that share one pass over the input.
 const ROWS: usize = 4;
 /// Values that the scratch takes.
 const PART: usize = 2 * SCRATCH_WORDS;
-
-/// The input expanded, without its last one to three values.
-type Words = heapless::Vec<u32, SCRATCH_WORDS>;
 
 /// Matrix-vector product: bit for bit [`fully_connected_s8`](crate::kernel::generic::fully_connected_s8).
 ///
@@ -20,16 +19,28 @@ type Words = heapless::Vec<u32, SCRATCH_WORDS>;
 /// | `constants.weights` | `[out][in]` | i8 |
 ///
 /// The input is expanded, its zero point taken off, once if it has up to 2048 values, else in parts of as many for each
-/// 64 outputs; four rows of weights are read at a time. Never panics if `Model::parse` accepted the blob. Cost: 4 KiB
-/// of stack, on Armv6-M 8.8 KiB for more than 2048 inputs; instructions in [`crate::cost`].
+/// 64 outputs; four rows of weights are read at a time. Never panics if `Model::parse` accepted the blob. Cost: 2 bytes
+/// of stack an input, in a [frame](crate::scratch) of the next size, for more than 2048 inputs 4.6 KiB; instructions in
+/// [`crate::cost`].
 pub fn fully_connected_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) {
     let n = src.data.len();
     if n > PART {
         return in_parts::<S>(src, dst, constants);
     }
-    let mut words = Words::new();
-    let tail = expand::<S>(src.data, src.zero_point, &mut words);
-    let input = words.as_slice();
+    with_room(n / 2, &mut |words| {
+        let tail = expand::<S>(src.data, src.zero_point, words);
+        expanded::<S>((words, tail), src, dst, constants);
+    });
+}
+
+/// Of the input in words, but for its last one to three values.
+fn expanded<S: Simd>(
+    (input, tail): (&[u32], &[i8]),
+    src: &Src<'_>,
+    dst: &mut Dst<'_>,
+    constants: &Weighted<'_>,
+) {
+    let n = src.data.len();
     let to = (dst.zero_point, dst.clamp);
     let weights = constants.weights;
     let groups = weights.chunks((ROWS * n).max(1));
@@ -54,7 +65,7 @@ pub fn fully_connected_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: 
 
 /// Fills `words` with whole fours of `values`, zero point taken off, and gives the rest.
 #[inline(always)]
-fn expand<'a, S: Simd>(values: &'a [i8], zero_point: i32, words: &mut Words) -> &'a [i8] {
+fn expand<'a, S: Simd>(values: &'a [i8], zero_point: i32, words: &mut VecView<u32>) -> &'a [i8] {
     let (fours, tail) = values.as_chunks::<4>();
     words.clear();
     // Zeros for as much as is filled only; there is room.
@@ -80,7 +91,7 @@ fn in_parts<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>)
     let to = (dst.zero_point, dst.clamp);
     let weights = constants.weights.chunks((GROUP * ROWS * n).max(1));
     let outputs = dst.data.chunks_mut(GROUP * ROWS);
-    let mut words = Words::new();
+    let mut words = heapless::Vec::<u32, SCRATCH_WORDS>::new();
     for (group, (outputs, weights)) in outputs.zip(weights).enumerate() {
         let mut sums = [[0i32; ROWS]; GROUP];
         for (part, values) in src.data.chunks(PART).enumerate() {

@@ -21,6 +21,7 @@ mod slices;
 use super::packing::{BLOCK, Epilogue};
 use super::parts::fit;
 use super::{Batch, Portable, Proved, Rows, Simd, Sums, parts, portable};
+use heapless::VecView;
 
 /// Cortex-M0, M3.
 #[derive(Clone, Copy, Debug)]
@@ -181,9 +182,9 @@ impl Simd for Multiply {
 
     /// Without zeros in front of what is written.
     #[inline]
-    fn spread<const N: usize>(src: &[i8], to: &mut heapless::Vec<[u32; 2], N>) {
+    fn spread(src: &[i8], to: &mut VecView<[u32; 2]>) {
         let (n, at) = (src.len() / 4, to.len());
-        if n == 0 || N.checked_sub(at).is_none_or(|room| room < n) {
+        if n == 0 || to.capacity().checked_sub(at).is_none_or(|room| room < n) {
             return;
         }
         // Behind the check, so that the compiler sees that it cannot panic.
@@ -222,9 +223,14 @@ impl Simd for Multiply {
     }
 
     #[inline]
-    fn pair_up<const N: usize>(src: &[i8], to: &mut heapless::Vec<[u32; 2], N>) {
+    fn pair_up(src: &[i8], to: &mut VecView<[u32; 2]>) {
         let (n, at) = (src.len() / 4, to.len());
-        if n == 0 || N.checked_sub(at).is_none_or(|room| room < 2 * n) {
+        if n == 0
+            || to
+                .capacity()
+                .checked_sub(at)
+                .is_none_or(|room| room < 2 * n)
+        {
             return;
         }
         let spare = to.spare_capacity_mut();

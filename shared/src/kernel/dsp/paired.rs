@@ -20,10 +20,12 @@
 
 use super::conv2d::Packed;
 use super::packing::{BLOCK, Depth, first_channel, four_words, halfword};
-use super::vector::{Proved, Words, fill, runs};
+use super::vector::{Proved, fill, runs};
 use super::{Portable, Simd, blocks_of, limit};
 use crate::kernel::{Dst, Src, Weighted};
 use crate::layer::Window;
+use crate::scratch::with_room;
+use heapless::VecView;
 
 /// The two weights of one channel in a word of two.
 const MASK: u32 = 0x00FF_00FF;
@@ -64,7 +66,8 @@ pub fn swap(weights: &mut [u8]) {
 /// | `constants.weights` | [paired](self) | u8 |
 ///
 /// Where [`Channel::is_exact`](super::packing::Channel::is_exact) refuses the constants, sums are requantized one by
-/// one. Never panics if `Model::parse` accepted the blob. Cost: 4 KiB of stack; instructions in [`crate::cost`],
+/// one. Never panics if `Model::parse` accepted the blob. Cost: 4 bytes of stack an input, in a
+/// [frame](crate::scratch) of the next size; instructions in [`crate::cost`],
 /// and a MAC takes 1.8 on a Cortex-M3, 3.1 on an M0, 3.2 on an M4.
 pub fn paired_conv2d_s8<S: Simd>(
     src: &Src<'_>,
@@ -74,33 +77,34 @@ pub fn paired_conv2d_s8<S: Simd>(
     packed: Packed<'_>,
 ) {
     let depth = Depth::new(window, src.c);
-    let mut pairs = Words::new();
-    fill(src.data, depth, &mut pairs, S::pair_up);
-    if packed.exact && dst.c >= BLOCK {
-        let zero_points = [src.zero_point, dst.zero_point];
-        let proved = Proved::new(constants, packed.sums, zero_points);
-        runs(dst, depth, constants.weights, proved, |w, proved, out| {
-            S::paired(&pairs, w, proved, out);
-        });
-        return limit::<S>(dst);
-    }
-    let to = (dst.zero_point, dst.clamp);
-    let blocks = blocks_of(constants.weights, pairs.as_flattened());
-    for (block, weights) in blocks.enumerate() {
-        let first = first_channel(block, dst.c);
-        let shift = four_words(packed.sums, first).unwrap_or_default();
-        for (lane, sum) in sums(&pairs, weights).into_iter().enumerate() {
-            let raw = sum.wrapping_sub(src.zero_point.wrapping_mul(shift[lane]));
-            if let Some(out) = dst.data.get_mut(first + lane) {
-                *out = constants.finish(first + lane, raw, to);
+    with_room(depth.len() / 2, &mut |pairs| {
+        fill(src.data, depth, pairs, S::pair_up);
+        if packed.exact && dst.c >= BLOCK {
+            let zero_points = [src.zero_point, dst.zero_point];
+            let proved = Proved::new(constants, packed.sums, zero_points);
+            runs(dst, depth, constants.weights, proved, |w, proved, out| {
+                S::paired(pairs, w, proved, out);
+            });
+            return limit::<S>(dst);
+        }
+        let to = (dst.zero_point, dst.clamp);
+        let blocks = blocks_of(constants.weights, pairs.as_flattened());
+        for (block, weights) in blocks.enumerate() {
+            let first = first_channel(block, dst.c);
+            let shift = four_words(packed.sums, first).unwrap_or_default();
+            for (lane, sum) in sums(pairs, weights).into_iter().enumerate() {
+                let raw = sum.wrapping_sub(src.zero_point.wrapping_mul(shift[lane]));
+                if let Some(out) = dst.data.get_mut(first + lane) {
+                    *out = constants.finish(first + lane, raw, to);
+                }
             }
         }
-    }
+    });
 }
 
 /// [`Simd::pair_up`] in plain Rust.
 #[inline]
-pub(super) fn append<const N: usize>(src: &[i8], to: &mut heapless::Vec<Pair, N>) {
+pub(super) fn append(src: &[i8], to: &mut VecView<Pair>) {
     for &[a, b, c, d] in src.as_chunks().0 {
         if to.extend_from_slice(&[pair(a, c), pair(b, d)]).is_err() {
             return;

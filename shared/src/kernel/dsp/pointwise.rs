@@ -14,7 +14,7 @@ use crate::kernel::{Dst, Src, Weighted, generic};
 /// | `constants.weights` | `[out_ch][in_ch]` | i8 |
 ///
 /// Each pixel is a [`fully_connected_s8`], from four outputs on, below which that is no faster. Never panics. Cost:
-/// 4 KiB of stack; about twice the instructions of the packed convolution, a third of the generic one.
+/// stack as of that; about twice the instructions of the packed convolution, a third of the generic one.
 pub fn pointwise_conv2d_s8<S: Simd>(src: &Src<'_>, dst: &mut Dst<'_>, constants: &Weighted<'_>) {
     if dst.c < BLOCK {
         return generic::pointwise_conv2d_s8(src, dst, constants);

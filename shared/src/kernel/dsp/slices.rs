@@ -7,6 +7,7 @@ use core::num::NonZeroUsize;
 use super::packing::{BLOCK, Epilogue, Reach, are_exact, block_channels};
 use super::{Lines, Shared, Simd, Slice, Strip, Weights, Windows, div_ceil, halves, word};
 use crate::quant::Requant;
+use heapless::VecView;
 
 /// Most pairs of pixels of a row that an instruction set has to take at a time.
 pub(crate) const MAX_PAIRS: usize = 6;
@@ -40,7 +41,7 @@ pub trait Slices: Simd {
 
     /// Appends a word until there are `len`; false, and nothing done, if there is no room for all.
     #[inline]
-    fn lengthen<const N: usize>(to: &mut heapless::Vec<u32, N>, len: usize, word: u32) -> bool {
+    fn lengthen(to: &mut VecView<u32>, len: usize, word: u32) -> bool {
         to.resize(len.max(to.len()), word).is_ok()
     }
 

@@ -8,8 +8,9 @@ use crate::kernel::Src;
 use crate::layer::Window;
 use crate::quant::saturate;
 
-/// Bytes of a strip, on the stack.
-pub(crate) const STRIP_BYTES: usize = 4096;
+/// Most bytes of a strip, on the stack, and of one that is higher than for a single output row.
+const MOST_BYTES: usize = 4096;
+const USUAL_BYTES: usize = 2048;
 /// What reading whole words may take behind the last pixel.
 const SLACK: usize = 3;
 
@@ -36,14 +37,22 @@ impl Strip {
         if pad == [0, 0] && h <= src[0] && w <= src[1] {
             return None;
         }
-        let fitting = (STRIP_BYTES - SLACK) / (w * src[2]).max(1);
-        let rows = fitting.checked_sub(down)? / step_h.max(1) + 1;
+        let fitting = |bytes: usize| ((bytes - SLACK) / (w * src[2]).max(1)).checked_sub(down);
+        let rows = match fitting(USUAL_BYTES) {
+            Some(more) => more / step_h.max(1) + 1,
+            None => fitting(MOST_BYTES).map(|_| 1)?,
+        };
         Some(Self {
             rows,
             reach: [down, step_h],
             pad,
             w,
         })
+    }
+
+    /// Bytes of a strip of an image of `c` channels and `h` output rows.
+    pub(super) fn bytes(&self, c: usize, h: usize) -> usize {
+        self.lines(self.rows.min(h)) * self.w * c + SLACK
     }
 
     /// Input rows that `n` output rows read.
@@ -57,7 +66,7 @@ impl Strip {
         src: &Src<'_>,
         top: usize,
         n: usize,
-        bytes: &'b mut [i8; STRIP_BYTES],
+        bytes: &'b mut [i8],
     ) -> Src<'b> {
         let h = self.lines(n);
         let line = self.w * src.c;

@@ -3,13 +3,12 @@
 //!
 //! It owns the one column and must not know the graph around it.
 
+use super::Simd;
 use super::conv2d::Packed;
 use super::packing::{BLOCK, Channel, Depth, first_channel, four, join};
-use super::{SCRATCH_WORDS, Simd};
 use crate::kernel::{Dst, Src, Weighted};
-
-/// A column.
-pub(crate) type Words = heapless::Vec<[u32; 2], { SCRATCH_WORDS / 2 }>;
+use crate::scratch::with_room;
+use heapless::VecView;
 
 /// Constants of channels as they lie in the blob, of which [`Channel::is_exact`] holds.
 #[derive(Clone, Copy, Debug)]
@@ -85,12 +84,13 @@ pub(super) fn vector<S: Simd>(
     constants: &Weighted<'_>,
     packed: Packed<'_>,
 ) {
-    let mut column = Words::new();
-    fill(src.data, depth, &mut column, S::spread);
-    let zero_points = [src.zero_point, dst.zero_point];
-    let proved = Proved::new(constants, packed.sums, zero_points);
-    runs(dst, depth, constants.weights, proved, |w, proved, out| {
-        S::vector(&column, w, proved, out);
+    with_room(depth.len() / 4, &mut |column| {
+        fill(src.data, depth, column, S::spread);
+        let zero_points = [src.zero_point, dst.zero_point];
+        let proved = Proved::new(constants, packed.sums, zero_points);
+        runs(dst, depth, constants.weights, proved, |w, proved, out| {
+            S::vector(column, w, proved, out);
+        });
     });
 }
 
@@ -121,11 +121,11 @@ pub(super) fn runs(
 
 /// Expands the rows of an image by `spread`, each padded to whole words, as far as there is room.
 #[inline]
-pub(crate) fn fill<const N: usize>(
+pub(crate) fn fill(
     src: &[i8],
     depth: Depth,
-    to: &mut heapless::Vec<[u32; 2], N>,
-    spread: impl Fn(&[i8], &mut heapless::Vec<[u32; 2], N>),
+    to: &mut VecView<[u32; 2]>,
+    spread: impl Fn(&[i8], &mut VecView<[u32; 2]>),
 ) {
     if depth.run == depth.row() {
         return spread(src, to);

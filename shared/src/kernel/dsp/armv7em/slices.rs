@@ -11,6 +11,7 @@ use super::weights::Taps;
 use crate::kernel::dsp::packing::{BLOCK, Epilogue, Reach};
 use crate::kernel::dsp::{Shared, Slice, Slices};
 use crate::quant::Requant;
+use heapless::VecView;
 
 impl Slices for Armv7em {
     type Taps = Taps;
@@ -18,8 +19,8 @@ impl Slices for Armv7em {
     type Rows = Rows;
 
     #[inline]
-    fn lengthen<const N: usize>(to: &mut heapless::Vec<u32, N>, len: usize, word: u32) -> bool {
-        if len > N {
+    fn lengthen(to: &mut VecView<u32>, len: usize, word: u32) -> bool {
+        if len > to.capacity() {
             return false;
         }
         let Some(n) = len.checked_sub(to.len()) else {

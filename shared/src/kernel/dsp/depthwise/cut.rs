@@ -4,13 +4,16 @@
 use core::num::NonZeroUsize;
 
 use super::super::packing::{BLOCK, Reach};
-use super::super::slices::{MAX_PAIRS, TAPS_WORDS};
+use super::super::slices::MAX_PAIRS;
+use super::super::slices::TAPS_WORDS;
 use super::super::{Lines, SCRATCH_WORDS, Weights, Windows, div_ceil};
 use crate::kernel::Src;
 use crate::layer::Window;
+use crate::scratch::MOST;
 
 /// Words of scratch: weights, then pixels.
-pub(super) const WORDS: usize = SCRATCH_WORDS + TAPS_WORDS;
+const WORDS: usize = SCRATCH_WORDS + TAPS_WORDS;
+const _: () = assert!(WORDS <= MOST);
 /// Most taps of a window: their weights' sum fits in a halfword.
 const MAX_TAPS: usize = 256;
 
@@ -131,6 +134,7 @@ impl Cut {
 
     /// With rows of `line` words, as many as fit.
     fn with_line(self, line: usize) -> Option<Self> {
+        // Weights, then pixels.
         let room = WORDS
             .checked_sub(self.windows.taps_len())?
             .min(SCRATCH_WORDS);
