@@ -12,6 +12,8 @@ use aplysia_live::samples::{Samples, SamplesError, real};
 use aplysia_shared::{Model, Tensor};
 use proptest::prelude::*;
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -343,4 +345,26 @@ fn the_device_gives_the_scores_of_a_file_too() {
     );
     let file = |name: &str| fs::read(place.path(name)).unwrap();
     assert_eq!(file("host.npy"), file("device.npy"));
+}
+
+/// What is written goes where links lead, and takes the place of nothing that is no file.
+#[test]
+fn files_replace_files_only() {
+    let place = place();
+    place.write("net.blob", &import(DIGESTS[2].1, &[]).unwrap().blob);
+    place.write("some.npy", &write_i8(&[2, 640], &inputs(640)[..2 * 640]));
+    place.write("scores.npy", b"old");
+    symlink("scores.npy", place.path("link")).unwrap();
+    place.said("run net.blob --input some.npy --output link");
+    assert!(place.path("link").is_symlink());
+    assert!(fs::read(place.path("scores.npy")).unwrap().len() > 128);
+
+    // A socket, and a link to one, as /dev/stdout may be.
+    let _socket = UnixListener::bind(place.path("socket")).unwrap();
+    symlink("socket", place.path("out")).unwrap();
+    for name in ["socket", "out"] {
+        let line = format!("run net.blob --input some.npy --output {name}");
+        place.refused(&line, &[&format!("cannot write {name}"), "the name of one"]);
+        assert!(!place.path(name).is_file());
+    }
 }

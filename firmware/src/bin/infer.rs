@@ -31,8 +31,8 @@ static mut BUFFERS: Buffers = Buffers {
 
 #[entry]
 fn main() -> ! {
-    let mut memory = ModelMemory::new();
-    let Ok(model) = memory.parse(memory::built_in()) else {
+    let mut parsed = ModelMemory::new();
+    let Ok(model) = parsed.parse(memory::built_in()) else {
         fail()
     };
     // SAFETY: `main` runs once, and nothing else names the static.

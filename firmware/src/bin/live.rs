@@ -61,8 +61,8 @@ impl Machine for Board {
 fn built_in(room: &Room) -> Result<(Lead, Option<[u16; 3]>), TrustError> {
     let bytes = memory::built_in();
     TRUST.verify(bytes)?;
-    let mut memory = ModelMemory::new();
-    let model = memory.parse(bytes)?;
+    let mut parsed = ModelMemory::new();
+    let model = parsed.parse(bytes)?;
     let input = model.input();
     let fits = room.holds(model).is_ok();
     Ok((

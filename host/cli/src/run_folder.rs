@@ -10,8 +10,7 @@ use aplysia_space::{Design, NetworkParams, RuleShare};
 use atomic_write_file::AtomicWriteFile;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A finished run.
@@ -135,26 +134,25 @@ pub(crate) fn make(dir: &Path) -> Result<()> {
 /// The folder is missing, or nobody may write there.
 pub(crate) fn check_writable(path: &Path) -> Result<()> {
     // Never committed: what is there stays.
-    let writable = match is_device(path) {
-        true => File::options().write(true).open(path).map(drop),
-        false => AtomicWriteFile::open(path).map(drop),
-    };
-    writable.with_context(|| format!("cannot write {}", path.display()))
+    open(path)
+        .map(drop)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Whether `path` is neither a file nor a folder, but `/dev/stdout`, a pipe, ..., which a file must not replace.
-fn is_device(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|there| !there.is_file() && !there.is_dir())
+/// Begins a file in the place of `path`, or of what that leads to. Of a device, a pipe or `/dev/stdout` nothing is
+/// replaced: they are no files.
+fn open(path: &Path) -> io::Result<AtomicWriteFile> {
+    match path.canonicalize() {
+        Ok(there) if there.is_file() => AtomicWriteFile::open(there),
+        Ok(_) => Err(io::Error::other("it is no file: give the name of one")),
+        Err(_) => AtomicWriteFile::open(path),
+    }
 }
 
-/// Writes a file whole or not at all; to a device as it comes.
+/// Writes a file whole or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || {
-        if is_device(path) {
-            return File::options().write(true).open(path)?.write_all(bytes);
-        }
-        let mut file = AtomicWriteFile::open(path)?;
+        let mut file = open(path)?;
         file.write_all(bytes)?;
         file.commit()
     };

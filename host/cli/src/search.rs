@@ -333,9 +333,9 @@ fn print_front<S: Searched>(study: &Study<S>, train: &Dataset) -> Result<()> {
     }
     let (path, best) = write_winner(study)?;
     let design = study.config().space.design(&best.genotype);
-    // As the front counts it.
-    let network = design.lower(images::shape(train), train.n_classes())?;
-    let network = network.inference().0;
+    let trained = design.lower(images::shape(train), train.n_classes())?;
+    // Without what only training needs: the front has the costs of this one.
+    let network = trained.inference().0;
     let by = adapted.map_or(String::new(), |_| " after learning on the device".into());
     say!("\nthe most accurate{by}:\n{}", network.draw());
     if let Some(plan) = plasticity::describe(&design, &network) {

@@ -107,27 +107,21 @@ fn cascaded(
         linked: (0..graph.layers.len())
             .map(|index| is_linked(&graph, learns, index))
             .collect(),
+        is_loose: model.arena_bytes() > lifetimes_of(&graph).1,
         ram_bytes,
     };
-    let least = search.run(0);
-    if least.cascades.is_empty() {
+    let Some(least) = search.within(0) else {
         return Ok(None);
-    }
-    // What does not fit when as few bytes are alive as can be does not fit otherwise.
-    let others = match least.peak(0).0 > ram_bytes {
-        true => 1..1,
-        false => 1..9,
     };
-    let others = others
-        .rev()
-        .map(|eighths| search.run(ram_bytes / 8 * eighths));
+    // What does not fit when as few bytes are alive as can be does not fit otherwise.
+    let fits = least.peak(0).0 <= ram_bytes;
+    let others = (1..=8).rev().filter(|_| fits);
+    let others = others.filter_map(|eighths| search.within(ram_bytes / 8 * eighths));
     let mut parts = Parts::of(model, blob);
     let mut best: Option<((usize, u64), Cascaded)> = None;
     let mut tried: Vec<Vec<Cascade>> = vec![];
     for found in others.chain([least]) {
-        if found.cascades.is_empty() {
-            continue;
-        }
+        let found = search.in_few_turns(found);
         let plan = found.plan();
         if plan.arena_bytes >= model.arena_bytes() || tried.contains(&found.cascades) {
             continue;
@@ -164,15 +158,16 @@ struct Search<'g> {
     graph: &'g GraphV1,
     /// Which layers can take what the one before them writes row by row.
     linked: Vec<bool>,
+    /// Whether the arena without cascades is larger than what is alive in it.
+    is_loose: bool,
     ram_bytes: usize,
 }
 
 impl Search<'_> {
-    /// Cascades for at most `alive` bytes in a step if possible, in as few turns as the RAM allows.
-    fn run(&self, alive: usize) -> Candidate {
-        let none = Candidate::of(self.graph, &[]).unwrap_or_default();
-        let most = none.peak(0).0;
-        let mut best = none;
+    /// Cascades for at most `alive` bytes in a step, or for fewer than without if that cannot be; none if neither can.
+    fn within(&self, alive: usize) -> Option<Candidate> {
+        let mut best = Candidate::of(self.graph, &[])?;
+        let alone = best.peak(0).0;
         while best.peak(alive) > (alive, 0) {
             let next = self.next(&best);
             let next = next.min_by_key(|next| (next.peak(alive), next.cost));
@@ -181,14 +176,18 @@ impl Search<'_> {
                 None => break,
             }
         }
-        if best.peak(0).0 == most {
-            return Candidate::default();
+        // An arena can be larger than what is alive in it: then fewer steps that have as much may do.
+        let helps = best.peak(0).0 < alone || self.is_loose;
+        (helps && !best.cascades.is_empty()).then_some(best)
+    }
+
+    /// `from` in as few turns as the RAM allows.
+    fn in_few_turns(&self, mut from: Candidate) -> Candidate {
+        let most = from.arena_bytes().max(self.ram_bytes);
+        for i in 0..from.cascades.len() {
+            from = self.with_more_rows(from, i, most);
         }
-        let most = best.arena_bytes().max(self.ram_bytes);
-        for i in 0..best.cascades.len() {
-            best = self.with_more_rows(best, i, most);
-        }
-        best
+        from
     }
 
     /// All that have one cascade more than `from`, or a longer one, where the most bytes are alive.

@@ -7,8 +7,7 @@ use core::array;
 use core::iter::StepBy;
 use core::ops::Range;
 
-use super::dsp::packing::MAX_WHOLE;
-use super::dsp::packing::{BLOCK, Depth, PART, first_channel};
+use super::dsp::packing::{BLOCK, Depth, MAX_WHOLE, PART, first_channel};
 use super::dsp::{Columns, Simd, fill, paired};
 use super::generic::conv2d_sum;
 use super::{Src, Taps, axes};

@@ -223,7 +223,7 @@ impl Study<'_> {
         let how = self.settings.training(&network.search.of);
         let (genotype, epochs) = (dir.with_extension("toml"), how.epochs);
         if !self.units.has(&key) {
-            std::fs::create_dir_all(self.args.out.join("run"))?;
+            run_folder::make(&self.args.out.join("run"))?;
             run_folder::write(&genotype, network.design.to_toml().as_bytes())?;
         }
         let args = call::train(&genotype, &dir, &how.flags, &self.args.data)?;

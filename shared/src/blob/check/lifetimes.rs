@@ -24,25 +24,27 @@ struct Life {
 /// live at one time share no byte, unless one takes the place of the other. A tensor lives from the first layer
 /// that writes it to the last that writes or reads it, both included; layers of a cascade count as one.
 pub(super) fn check(graph: &Graph<'_>, arena_bytes: u64) -> Result<(), BlobError> {
-    let mut checked = Ok(());
+    // Without room, which there is.
+    let mut checked = Err(BlobError::GraphEncoding);
     with_room(graph.n_tensors(), &mut |lives| {
-        // There is room.
-        let _ = lives.resize(graph.n_tensors(), None);
-        checked = check_lives(graph, lives).and_then(|()| check_places(graph, lives, arena_bytes));
+        if lives.resize(graph.n_tensors(), None).is_ok() {
+            checked =
+                check_lives(graph, lives).and_then(|()| check_places(graph, lives, arena_bytes));
+        }
     });
     checked
 }
 
 /// Fills `lives`, one for each tensor, which live nowhere yet.
 fn check_lives(graph: &Graph<'_>, lives: &mut [Option<Life>]) -> Result<(), BlobError> {
-    let n_tensors = graph.n_tensors();
+    let missing = |layer, tensor| BlobError::TensorIndex {
+        layer,
+        tensor,
+        n_tensors: graph.n_tensors(),
+    };
     let channels = |tensor: u8| graph.tensor(tensor).map_or(0, |t| t.c);
     let input = lives.get_mut(usize::from(graph.input));
-    *input.ok_or(BlobError::TensorIndex {
-        layer: 0,
-        tensor: graph.input,
-        n_tensors,
-    })? = Some(Life {
+    *input.ok_or(missing(0, graph.input))? = Some(Life {
         from: 0,
         to: 0,
         filled: channels(graph.input),
@@ -61,7 +63,7 @@ fn check_lives(graph: &Graph<'_>, lives: &mut [Option<Life>]) -> Result<(), Blob
         }
         let tensor = l.output;
         let life = lives.get_mut(usize::from(tensor));
-        let life = life.ok_or(BlobError::Order { layer, tensor })?;
+        let life = life.ok_or(missing(layer, tensor))?;
         *life = Some(written(graph, &l, now, *life).ok_or(BlobError::Order { layer, tensor })?);
     }
     let last_layer = u8::try_from(graph.n_layers())
@@ -157,14 +159,14 @@ fn check_places(
     lives: &[Option<Life>],
     arena_bytes: u64,
 ) -> Result<(), BlobError> {
-    let mut checked = Ok(());
+    // As above.
+    let mut checked = Err(BlobError::GraphEncoding);
     with_room(graph.n_tensors(), &mut |places| {
-        // Where each tensor lies: a large graph decodes a tensor each time it is asked for it. There is room.
-        let tensors = (0..=u8::MAX).map_while(|tensor| graph.tensor(tensor));
-        for t in tensors {
-            let _ = places.push((t.offset, end_of(&t)));
+        // Where each tensor lies: a large graph decodes a tensor each time it is asked for it.
+        let mut tensors = (0..=u8::MAX).map_while(|tensor| graph.tensor(tensor));
+        if tensors.all(|t| places.push((t.offset, end_of(&t))).is_ok()) {
+            checked = check_placed(graph, lives, places, arena_bytes);
         }
-        checked = check_placed(graph, lives, places, arena_bytes);
     });
     checked
 }

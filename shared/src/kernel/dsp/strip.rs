@@ -8,8 +8,9 @@ use crate::kernel::Src;
 use crate::layer::Window;
 use crate::quant::saturate;
 
-/// Most bytes of a strip, on the stack, and of one that is higher than for a single output row.
+/// Most bytes of a strip, on the stack.
 const MOST_BYTES: usize = 4096;
+/// Most bytes of a strip for more than one row of outputs.
 const USUAL_BYTES: usize = 2048;
 /// What reading whole words may take behind the last pixel.
 const SLACK: usize = 3;

@@ -4,8 +4,7 @@
 use core::num::NonZeroUsize;
 
 use super::super::packing::{BLOCK, Reach};
-use super::super::slices::MAX_PAIRS;
-use super::super::slices::TAPS_WORDS;
+use super::super::slices::{MAX_PAIRS, TAPS_WORDS};
 use super::super::{Lines, SCRATCH_WORDS, Weights, Windows, div_ceil};
 use crate::kernel::Src;
 use crate::layer::Window;
@@ -134,7 +133,6 @@ impl Cut {
 
     /// With rows of `line` words, as many as fit.
     fn with_line(self, line: usize) -> Option<Self> {
-        // Weights, then pixels.
         let room = WORDS
             .checked_sub(self.windows.taps_len())?
             .min(SCRATCH_WORDS);
