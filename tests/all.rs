@@ -62,6 +62,8 @@ mod pointwise;
 /// Every rule of parsing, broken one at a time.
 mod refusal;
 mod sums;
+/// Winograd's form of 3×3 convolutions: the generic kernel's bits, what parsing refuses, networks in more flash.
+mod winograd;
 
 /// Means compared: Welch's test and Holm's correction.
 mod comparison;

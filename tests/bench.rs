@@ -5,7 +5,7 @@
 //! are measured again, on those whose program is built.
 
 use aplysia_deploy::bench::{CASES, GENOTYPES, Prediction, Record};
-use aplysia_deploy::bench::{extreme_sample, sample, smallest, wide_sample};
+use aplysia_deploy::bench::{cases, extreme_sample, sample, smallest, square_sample, wide_sample};
 use aplysia_deploy::bench::{measure, narrow_sample, predict, record};
 use aplysia_deploy::pair::pair;
 use aplysia_deploy::processor::{M0, M3, M4, M7, M33, PROCESSORS, Processor};
@@ -55,7 +55,8 @@ fn random_layers_have_the_hosts_bits() {
             .map(sample)
             .chain(seeds.clone().take(30).map(wide_sample))
             .chain(seeds.clone().take(60).map(narrow_sample))
-            .chain(seeds.take(60).map(extreme_sample));
+            .chain(seeds.clone().take(60).map(extreme_sample))
+            .chain(seeds.take(60).map(square_sample));
         for (seed, blob) in blobs.enumerate() {
             let blob = blob.unwrap();
             let paired = pair(&blob).unwrap();
@@ -113,13 +114,14 @@ fn paired_weights_run_on_an_m4() {
 fn counts_are_the_stored_ones() {
     for processor in &PROCESSORS {
         let stored = stored(processor);
-        assert_eq!(stored.len(), CASES.len(), "{}", processor.name);
+        let n = cases(processor).count();
+        assert_eq!(stored.len(), n, "{}", processor.name);
         let elf = program(processor);
         if *processor != M4 && !elf.is_file() {
             eprintln!("{} left out: no program {}", processor.name, elf.display());
             continue;
         }
-        for (case, stored) in CASES.iter().zip(stored) {
+        for (case, stored) in cases(processor).zip(stored) {
             if case.whole || *processor == M4 {
                 let now = record(processor, &elf, case).unwrap();
                 check(processor, &now, &stored);
@@ -199,7 +201,11 @@ fn the_cost_model_predicts_networks_of_random_genotypes() {
 
 /// At most this share of CMSIS-NN's instructions, for rows that begin so, the first that fits; none where no target was
 /// set.
-const TARGETS: [(&str, Option<f64>); 18] = [
+const TARGETS: [(&str, Option<f64>); 21] = [
+    // No target was set: what it comes to.
+    ("conv3x3_32x32x16_16_winograd", Some(0.23)),
+    ("conv3x3_8x8x64_64_winograd", Some(0.22)),
+    ("resnet8_winograd", Some(0.27)),
     // Missed: what they come to at most.
     ("dw3x3_7x7x64_s2", Some(0.365)),
     ("conv10x4_49x10x1_64_s2", Some(0.305)),
@@ -242,8 +248,11 @@ fn the_stored_counts_meet_the_targets() {
             .unwrap();
         held(&r, *limit, "M4");
     }
-    for (case, processor) in CASES.iter().flat_map(|case| [(case, M3), (case, M0)]) {
-        let stored = stored(&processor);
+    let smaller = [M3, M0]
+        .iter()
+        .flat_map(|p| cases(p).map(move |case| (case, p)));
+    for (case, processor) in smaller {
+        let stored = stored(processor);
         let r = stored.iter().find(|r| r.name == case.name).unwrap();
         // In the least RAM a network may take more.
         let limit = case.whole && !r.name.ends_with("_least");

@@ -2,7 +2,7 @@
 //!
 //! It owns the hooks of the tests and must not know how a blob is laid out.
 
-use aplysia_shared::kernel::dsp::{Native, packing, paired};
+use aplysia_shared::kernel::dsp::{Native, packing, paired, winograd};
 use aplysia_shared::kernel::sums::{ChannelStat, Lattice};
 use aplysia_shared::quant::i32_at;
 use aplysia_shared::{
@@ -52,13 +52,14 @@ fn numbers(
     (to, weights)
 }
 
-/// Packed or paired weights as `[out_ch][depth]`.
+/// Weights in blocks as `[out_ch][depth]`.
 pub(crate) fn unpacked(c: &Constants<'_>, layer: &Layer, in_ch: usize) -> Vec<i8> {
     let Some(window) = layer.op.block_window() else {
         return vec![];
     };
     let of_block = match layer.op {
         Op::PairedConv2d(_) => paired::weight,
+        Op::WinogradConv2d(_) => return restored(c, in_ch),
         _ => packing::weight,
     };
     let depth = packing::Depth::new(window, in_ch);
@@ -70,6 +71,17 @@ pub(crate) fn unpacked(c: &Constants<'_>, layer: &Layer, in_ch: usize) -> Vec<i8
         of_block(bytes, depth.of(k), o - packing::first_channel(block, n)) as i8
     };
     (0..n * c.fan_in).map(weight).collect()
+}
+
+/// Transformed weights as `[out_ch][3][3][in_ch]`.
+fn restored(c: &Constants<'_>, in_ch: usize) -> Vec<i8> {
+    let weight = |i: usize| {
+        let (o, tap, channel) = (i / c.fan_in, i % c.fan_in / in_ch, i % in_ch);
+        let block = &c.weights[o / packing::BLOCK * winograd::block_bytes(in_ch)..];
+        let filter = winograd::filter(block, (channel, in_ch), o % packing::BLOCK);
+        filter.unwrap()[tap]
+    };
+    (0..c.n_channels() * c.fan_in).map(weight).collect()
 }
 
 /// Every tensor of a model, one behind the other, by the references alone.
@@ -101,9 +113,10 @@ pub(crate) fn tensors(model: &Model<'_>, input: Vec<i8>) -> Vec<Image> {
         let (to, w) = numbers(model.constants(i), &layer, (in_ch, dst.zero_point));
         let [src, other] = layer.inputs.map(|t| &images[usize::from(t)]);
         let data = match &layer.op {
-            Op::Conv2d(window) | Op::PackedConv2d(window) | Op::PairedConv2d(window) => {
-                oracle::conv2d(src, &geometry(window, out), &w, &to)
-            }
+            Op::Conv2d(window)
+            | Op::PackedConv2d(window)
+            | Op::PairedConv2d(window)
+            | Op::WinogradConv2d(window) => oracle::conv2d(src, &geometry(window, out), &w, &to),
             Op::DepthwiseConv2d(window) => oracle::depthwise(src, &geometry(window, out), &w, &to),
             Op::FullyConnected => oracle::fully_connected(src, &w, &to),
             Op::Add(s) => {

@@ -42,8 +42,8 @@ pub const VERSION: u16 = 1;
 /// [`crate::Op::Softmax`], models whose last layer is not fully connected, classes without names, and the golden set, 4
 /// [`crate::Op::Place`], more than 48 tensors or layers, and outputs over inputs, 5 [`crate::Op::PairedConv2d`], 6
 /// packed convolutions of more than 1024 depths or of a row of more than 64 whose input channels are no multiple of 4,
-/// 7 weights of -128, 8 [cascades](crate::cascade).
-pub const RUNTIME_ABI: u16 = 8;
+/// 7 weights of -128, 8 [cascades](crate::cascade), 9 [`crate::Op::WinogradConv2d`].
+pub const RUNTIME_ABI: u16 = 9;
 /// Alignment of the data section in the blob and of the blob's length, in bytes.
 pub const ALIGN: usize = 16;
 
@@ -103,7 +103,7 @@ pub struct Constants<'a> {
     pub requant: Requant<'a>,
     /// Weights of one output channel.
     pub fan_in: usize,
-    /// Of a packed layer.
+    /// Of a layer whose weights lie in blocks.
     pub packed: Option<Packed<'a>>,
 }
 

@@ -93,7 +93,7 @@ impl Model<'_> {
     fn cost_on(&self, layer: &Layer, [src, second, dst]: [&Tensor; 3]) -> Cost {
         let outputs = dst.len() as u64;
         let macs = match &layer.op {
-            Op::Conv2d(w) | Op::PackedConv2d(w) | Op::PairedConv2d(w) => {
+            Op::Conv2d(w) | Op::PackedConv2d(w) | Op::PairedConv2d(w) | Op::WinogradConv2d(w) => {
                 outputs * w.taps() as u64 * u64::from(src.c)
             }
             Op::DepthwiseConv2d(w) => outputs * w.taps() as u64,

@@ -233,6 +233,9 @@ pub enum Op {
     /// [paired](mod@crate::kernel::dsp::paired) for processors that multiply one number at a time. From runtime
     /// interface 5 on.
     PairedConv2d(Window),
+    /// As [`Op::Conv2d`] of 3×3 with stride 1, weights [transformed](crate::kernel::dsp::winograd) for fewer
+    /// products, in 3.6 times the bytes. From runtime interface 9 on.
+    WinogradConv2d(Window),
 }
 
 impl Op {
@@ -245,6 +248,7 @@ impl Op {
                 | Self::FullyConnected
                 | Self::PackedConv2d(_)
                 | Self::PairedConv2d(_)
+                | Self::WinogradConv2d(_)
         )
     }
 
@@ -256,15 +260,18 @@ impl Op {
             | Self::MaxPool(window)
             | Self::AvgPool(window)
             | Self::PackedConv2d(window)
-            | Self::PairedConv2d(window) => Some(window),
+            | Self::PairedConv2d(window)
+            | Self::WinogradConv2d(window) => Some(window),
             _ => None,
         }
     }
 
-    /// The window of packed or paired weights, which lie in blocks behind their sums and reach.
+    /// The window of packed, paired or transformed weights, which lie in blocks behind their sums and reach.
     pub fn block_window(&self) -> Option<&Window> {
         match self {
-            Self::PackedConv2d(window) | Self::PairedConv2d(window) => Some(window),
+            Self::PackedConv2d(window)
+            | Self::PairedConv2d(window)
+            | Self::WinogradConv2d(window) => Some(window),
             _ => None,
         }
     }
@@ -282,8 +289,8 @@ pub struct Layer {
     /// Fused activation.
     pub clamp: Clamp,
     /// Weighted layers: offset in the data section, a multiple of 4, of bias i32 × O, multiplier
-    /// i32 × O, shift i8 × O, weights i8, each padded to 4 bytes; if packed or paired, the sum of the weights
-    /// i32 × O and the reach u32 come before the weights; without weights 0.
+    /// i32 × O, shift i8 × O, weights i8, each padded to 4 bytes; if they lie in blocks, the sum of the weights
+    /// i32 × O and the reach u32 come before them; without weights 0.
     pub params: u32,
     /// Weighted layers, optional: offset in the data section, a multiple of 4, of the mean i32 × O and
     /// the mean absolute deviation i32 × O (at least 1) of the bias-free accumulators in training.

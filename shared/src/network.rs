@@ -284,6 +284,9 @@ fn run_on(
                 Op::PairedConv2d(window) => {
                     dsp::paired_conv2d_s8::<Native>(src, dst, window, constants, packed?);
                 }
+                Op::WinogradConv2d(window) => {
+                    dsp::winograd_conv2d_s8::<Native>(src, dst, window, constants, packed?);
+                }
                 Op::Conv2d(window) if window.is_pointwise() => {
                     dsp::pointwise_conv2d_s8::<Native>(src, dst, constants);
                 }
@@ -376,7 +379,7 @@ fn choose<'a>(
     let n = base.requant.shift.len();
     let unpacked = match layer.op {
         Op::PackedConv2d(window) if window.is_pointwise() => n * base.fan_in,
-        Op::PackedConv2d(_) | Op::PairedConv2d(_) => usize::MAX,
+        Op::PackedConv2d(_) | Op::PairedConv2d(_) | Op::WinogradConv2d(_) => usize::MAX,
         _ => base.weights.len(),
     };
     let learned = hooks.weights.filter(|w| w.len() == unpacked);
@@ -388,6 +391,8 @@ fn choose<'a>(
         weights: learned.unwrap_or(base.weights),
         requant: hooks
             .requant
+            // Parsing has proved the kernel exact with the blob's.
+            .filter(|_| !matches!(layer.op, Op::WinogradConv2d(_)))
             .filter(|r| lengths(r) == lengths(&base.requant))
             .unwrap_or(base.requant),
     };

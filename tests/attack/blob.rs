@@ -43,12 +43,13 @@ pub(crate) fn run(bytes: &[u8]) {
 
 /// The blobs that are kept for ever.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let kept: [&[u8]; 5] = [
+    let kept: [&[u8]; 6] = [
         include_bytes!("../blobs/v1-tiny.blob"),
         include_bytes!("../blobs/v1-packed.blob"),
         include_bytes!("../blobs/v1-golden.blob"),
         include_bytes!("../blobs/v1-paired.blob"),
         include_bytes!("../blobs/v1-cascade.blob"),
+        include_bytes!("../blobs/v1-winograd.blob"),
     ];
     kept.map(<[u8]>::to_vec).into()
 }

@@ -7,8 +7,8 @@ pub(crate) mod demo;
 pub(crate) mod device;
 mod domains;
 mod export;
+mod memory;
 mod plan;
-mod ram;
 mod recipe;
 mod robust;
 mod run;
@@ -22,7 +22,7 @@ mod unused;
 
 pub(crate) use adapted::{AdaptedArgs, Labels};
 pub(crate) use export::{ExportArgs, GoldenArgs};
-pub(crate) use ram::RamArgs;
+pub(crate) use memory::MemoryArgs;
 pub(crate) use recipe::{RecipeArgs, SkeletonArgs};
 use robust::RobustArgs;
 pub(crate) use run::RunArgs;
@@ -258,7 +258,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, default_value = "m4", value_name = "m4|m7|m33|m3|m0", value_parser = processor)]
     pub(crate) processor: Processor,
     #[command(flatten)]
-    pub(crate) ram: RamArgs,
+    pub(crate) memory: MemoryArgs,
 }
 
 /// A processor by its short name.

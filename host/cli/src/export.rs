@@ -124,7 +124,7 @@ fn quantize(
     };
     let made = int8::quantize(network, &run.params, from, content)?;
     let planned = plasticity::config(&run.design);
-    args.ram.apply(made, planned.as_ref())
+    args.memory.apply(made, planned.as_ref())
 }
 
 /// Seed, float and int8 accuracy in percent on the test images.
@@ -272,7 +272,7 @@ fn commands(args: &ExportArgs, runs: &[RunFolder], data: &TrainingImages) -> Vec
     if let Some(layers) = args.homeostasis {
         export += &format!(" --homeostasis {}", layers.name());
     }
-    if let Some(flag) = args.ram.flag() {
+    for flag in args.memory.flags() {
         export += &format!(" {flag}");
     }
     if let Some(n) = args.data.first_classes {

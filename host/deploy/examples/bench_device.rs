@@ -2,7 +2,7 @@
 //! looks for it in `BUILT/TARGET/release/bench`, with `infer` beside it, and writes `FOLDER/m4.json`,
 //! `FOLDER/m4.md` and so on. `cargo xtask bench-device` calls it.
 
-use aplysia_deploy::bench::{CASES, program_bytes, record, table, toolchain};
+use aplysia_deploy::bench::{cases, program_bytes, record, table, toolchain};
 use aplysia_deploy::processor::{PROCESSORS, Processor};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measured(processor: &Processor, elf: &Path, folder: &Path) -> Result<String, Box<dyn Error>> {
     let toolchain = toolchain(&std::fs::read(elf)?).ok_or("the firmware names no compiler")?;
     let infer = program_bytes(&std::fs::read(elf.with_file_name("infer"))?).ok_or("no program")?;
-    let records = CASES.iter().map(|case| record(processor, elf, case));
+    let records = cases(processor).map(|case| record(processor, elf, case));
     let records = records.collect::<Result<Vec<_>, _>>()?;
     let file = |extension| folder.join(processor.name).with_extension(extension);
     std::fs::write(file("json"), serde_json::to_string_pretty(&records)? + "\n")?;

@@ -8,15 +8,16 @@
 mod cases;
 mod genotypes;
 mod model;
+mod networks;
 mod peers;
 mod program;
 mod sample;
 mod vww;
 
-pub use cases::{CASES, Case};
+pub use cases::{CASES, Case, cases};
 pub use genotypes::{GENOTYPES, Prediction, predict, predictions_table};
 pub use program::{program_bytes, toolchain};
-pub use sample::{extreme_sample, narrow_sample, sample, smallest, wide_sample};
+pub use sample::{extreme_sample, narrow_sample, sample, smallest, square_sample, wide_sample};
 
 use crate::DeployError;
 use crate::import::ImportError;
@@ -190,7 +191,8 @@ pub fn table(
          in QEMU, board {machine}, `-icount {ICOUNT}`; a layer includes the interpreter's work around it, a \
          network is the sum of its layers, one \
          with `.tflite` MLPerf Tiny's own model imported, `fashion-mnist-…` a released model, the others the same \
-         shapes with random numbers, `vww_dead` with as many filters of zeros as MLPerf Tiny's model has. `ratio` is \
+         shapes with random numbers, `vww_dead` with as many filters of zeros as MLPerf Tiny's model has; `…_least` runs layers together in the least \
+         RAM, `…_winograd` has Winograd's form of 3×3 convolutions in more flash. `ratio` is \
          instructions over those of CMSIS-NN, `cycles` an \
          estimate, {} per instruction ({} to {}: `host/deploy/src/processor.rs`), `predicted` the cost \
          model's count, which is of the M4, `bits` whether every byte of the arena is the host's. Bytes: the \

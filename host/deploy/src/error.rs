@@ -114,6 +114,14 @@ pub enum DeployError {
         /// Most that are allowed.
         ram_bytes: usize,
     },
+    /// The blob needs more flash than it may have.
+    #[error("the blob takes {got} bytes, {flash_bytes} are allowed: allow more")]
+    Flash {
+        /// Its bytes.
+        got: usize,
+        /// Most that are allowed.
+        flash_bytes: usize,
+    },
     /// The arena is too small for the model.
     #[error("the model does not run in this arena")]
     Arena(#[from] aplysia_shared::ArenaError),

@@ -14,6 +14,7 @@
 //!            arena, plan ───┴→ export → blob → statistics → blob with statistics
 //! .tflite ────────────────→ import → plain → blob → pair → blob of another form
 //! blob ───────────────────→ cascade → blob in less RAM
+//! blob ───────────────────→ winograd → blob in fewer instructions, more flash
 //! blob, images ────────────→ golden → blob with a golden set
 //! genotype ────────────────→ cost (the same assembly, placeholder numbers)
 //! ```
@@ -40,6 +41,7 @@ pub mod processor;
 pub mod quantize;
 pub mod sign;
 pub mod statistics;
+pub mod winograd;
 
 pub use assemble::{Content, HomeostasisScope};
 pub use card::Card;

@@ -9,6 +9,7 @@ use crate::golden::GoldenSet;
 use aplysia_shared::blob::{self, HEADER_BYTES, field};
 use aplysia_shared::{GraphV1, Model};
 use sha2::{Digest, Sha256};
+use std::ops::Range;
 
 /// What [`blob::encode_with_golden`] takes.
 pub(crate) struct Parts {
@@ -41,6 +42,40 @@ impl Parts {
         // In the data section, as parsing has checked.
         parts.golden = golden.checked_sub(before).map(|at| at as u32);
         parts
+    }
+
+    /// Puts `bytes` in place of those at `range` of the data, not fewer, and more by a multiple of 16; moves what lies
+    /// behind them.
+    ///
+    /// # Errors
+    /// The data section would exceed 4 GiB.
+    pub(crate) fn replace(&mut self, range: Range<usize>, bytes: &[u8]) -> Result<(), DeployError> {
+        let more = bytes.len() - range.len();
+        let (got, limit) = (self.data.len() + more, u32::MAX as usize);
+        let part = "data bytes";
+        if got > limit {
+            return Err(DeployError::Capacity { part, got, limit });
+        }
+        let graph = &mut self.graph;
+        let mut places = vec![&mut graph.labels.offset];
+        places.extend(
+            graph
+                .prototypes
+                .as_mut()
+                .into_iter()
+                .chain(&mut self.golden),
+        );
+        for layer in &mut graph.layers {
+            places.push(&mut layer.params);
+            places.extend(&mut layer.homeostasis);
+        }
+        for place in places {
+            if *place as usize > range.start {
+                *place += more as u32;
+            }
+        }
+        self.data.splice(range, bytes.iter().copied());
+        Ok(())
     }
 
     /// Puts `set` behind the data.

@@ -3,7 +3,7 @@
 
 use super::graph::Graph;
 use super::{ALIGN, BlobError, HEADER_BYTES, Lead, aligned, constants, field, golden, homeostasis};
-use crate::kernel::dsp::{packing, paired};
+use crate::kernel::dsp::{packing, paired, winograd};
 use crate::kernel::generic::MAX_SOFTMAX_CHANNELS;
 use crate::layer::{Layer, Op, Scaling, Tensor, Window};
 use crate::quant::i32_at;
@@ -159,6 +159,7 @@ fn check_geometry(
             let size = |t: &Tensor| [t.h, t.w].map(usize::from);
             window.is_whole(size(lhs), size(dst))
         }
+        Op::WinogradConv2d(window) => winograd::takes(window, lhs, dst),
         Op::DepthwiseConv2d(_) | Op::MaxPool(_) | Op::AvgPool(_) => lhs.c == dst.c,
         Op::FullyConnected => (dst.h, dst.w) == (1, 1),
         Op::Add(_) => shape(lhs) == shape(dst) && shape(rhs) == shape(dst),
@@ -177,6 +178,7 @@ fn check_geometry(
         Op::Conv2d(window)
         | Op::PackedConv2d(window)
         | Op::PairedConv2d(window)
+        | Op::WinogradConv2d(window)
         | Op::DepthwiseConv2d(window) => check_window(layer, window, lhs, dst),
         Op::MaxPool(window) | Op::AvgPool(window) => {
             if (window.dilation_h, window.dilation_w) != (1, 1) {
@@ -231,7 +233,8 @@ fn check_constants(
 ) -> Result<(), BlobError> {
     if l.homeostasis.is_some() {
         let fault = BlobError::Homeostasis { layer };
-        let stats = homeostasis(graph, data, l).filter(|_| l.op.is_weighted());
+        let has = l.op.is_weighted() && !matches!(l.op, Op::WinogradConv2d(_));
+        let stats = homeostasis(graph, data, l).filter(|_| has);
         let deviation = stats.ok_or(fault)?.deviation;
         if (0..deviation.len() / 4).any(|c| i32_at(deviation, c) < 1) {
             return Err(fault);
@@ -265,6 +268,10 @@ fn check_weights(
 ) -> Result<(), BlobError> {
     let offset = l.params;
     let found = constants(graph, data, l).ok_or(BlobError::Data { layer, offset })?;
+    if let (Some(packed), Op::WinogradConv2d(_)) = (found.packed, l.op) {
+        let zero_point = graph.tensor(l.inputs[0]).map_or(0, |t| t.zero_point.into());
+        return packed::transformed(layer, &found, packed, zero_point);
+    }
     if let (Some(packed), Some(window)) = (found.packed, l.op.block_window()) {
         let form: packed::Form = match l.op {
             Op::PairedConv2d(_) => (paired::weight, paired::is_split, packing::MAX_WHOLE),

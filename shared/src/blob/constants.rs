@@ -3,7 +3,7 @@
 use super::graph::Graph;
 use super::{Constants, Homeostasis};
 use crate::kernel::dsp::Packed;
-use crate::kernel::dsp::packing;
+use crate::kernel::dsp::{packing, winograd};
 use crate::layer::{Layer, Op};
 use crate::quant::{Requant, i32_at};
 
@@ -23,20 +23,25 @@ fn fan_in(graph: &Graph<'_>, layer: &Layer) -> Option<usize> {
     let mut decoded = None;
     let src = graph.tensor_in(layer.inputs[0], &mut decoded)?;
     match &layer.op {
-        Op::Conv2d(window) | Op::PackedConv2d(window) | Op::PairedConv2d(window) => {
-            window.taps().checked_mul(usize::from(src.c))
-        }
+        Op::Conv2d(window)
+        | Op::PackedConv2d(window)
+        | Op::PairedConv2d(window)
+        | Op::WinogradConv2d(window) => window.taps().checked_mul(usize::from(src.c)),
         Op::DepthwiseConv2d(window) => Some(window.taps()),
         Op::FullyConnected => Some(src.len()),
         _ => Some(0),
     }
 }
 
-/// Layout of the packed filters of `layer`.
-fn depth(graph: &Graph<'_>, layer: &Layer) -> Option<packing::Depth> {
+/// Bytes of four filters of `layer` that lie in a block.
+fn block_bytes(graph: &Graph<'_>, layer: &Layer) -> Option<usize> {
     let src = graph.tensor(layer.inputs[0])?;
     let window = layer.op.block_window()?;
-    Some(packing::Depth::new(window, src.c.into()))
+    let in_ch = usize::from(src.c);
+    Some(match layer.op {
+        Op::WinogradConv2d(_) => winograd::block_bytes(in_ch),
+        _ => packing::Depth::new(window, in_ch).block_bytes(),
+    })
 }
 
 pub(super) fn constants<'a>(
@@ -50,8 +55,8 @@ pub(super) fn constants<'a>(
     let fan_in = fan_in(graph, layer)?;
     let mut decoded = None;
     let n = usize::from(graph.tensor_in(layer.output, &mut decoded)?.c);
-    let (n_weights, n_extra) = match depth(graph, layer) {
-        Some(depth) => (depth.packed_bytes(n), 4 * n + 4),
+    let (n_weights, n_extra) = match block_bytes(graph, layer) {
+        Some(bytes) => (bytes.checked_mul(n.div_ceil(packing::BLOCK))?, 4 * n + 4),
         None => (fan_in.checked_mul(n)?, 0),
     };
     let fixed = 8 * n + n.next_multiple_of(4);

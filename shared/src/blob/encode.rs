@@ -82,11 +82,8 @@ pub fn encode_with_golden(
     }
     put(blob, field::MAGIC, &MAGIC);
     put(blob, field::VERSION, &VERSION.to_le_bytes());
-    put(
-        blob,
-        field::MIN_ABI,
-        &min_abi(graph, golden.is_some()).to_le_bytes(),
-    );
+    let abi = min_abi(graph, golden.is_some());
+    put(blob, field::MIN_ABI, &abi.to_le_bytes());
     put(blob, field::ID, &id);
     put(blob, field::COUNTER, &counter.to_le_bytes());
     put(blob, data_offset, data);
@@ -96,7 +93,7 @@ pub fn encode_with_golden(
     }
     seal(blob);
     let model = Model::parse(blob)?;
-    if model.cascades().is_empty() && has_least(&model) {
+    if abi < LEAST_ABI && has_least(&model) {
         put(blob, field::MIN_ABI, &LEAST_ABI.to_le_bytes());
         seal(blob);
     }
@@ -140,6 +137,7 @@ fn min_abi(graph: &GraphV1, golden: bool) -> u16 {
     let channels = |l: &Layer| graph.tensors.get(usize::from(l.inputs[0])).map(|t| t.c);
     let wide = |l: &Layer, w: &Window| channels(l).is_some_and(|c| packing::is_wide(w, c.into()));
     let needs = |l: &Layer| match &l.op {
+        Op::WinogradConv2d(_) => 9,
         Op::PackedConv2d(w) | Op::PairedConv2d(w) if wide(l, w) => 6,
         Op::PairedConv2d(_) => 5,
         Op::Place(_) => 4,
@@ -147,14 +145,13 @@ fn min_abi(graph: &GraphV1, golden: bool) -> u16 {
         Op::PackedConv2d(_) => 2,
         _ => 1,
     };
-    if !graph.cascades.is_empty() {
-        return CASCADE_ABI;
-    }
     let headless = (graph.layers.last()).is_some_and(|l| l.op != Op::FullyConnected);
     let offset = |tensor: u8| graph.tensors.get(usize::from(tensor)).map(|t| t.offset);
     let lies_over = |l: &Layer| l.inputs.iter().any(|&i| offset(i) == offset(l.output));
     let large = graph.tensors.len().max(graph.layers.len()) > MOST_BELOW_4;
-    let least = if large || graph.layers.iter().any(lies_over) {
+    let least = if !graph.cascades.is_empty() {
+        CASCADE_ABI
+    } else if large || graph.layers.iter().any(lies_over) {
         4
     } else if golden {
         GOLDEN_ABI

@@ -29,6 +29,7 @@ impl Work<'_> {
             self.op,
             Op::PackedConv2d(_)
                 | Op::PairedConv2d(_)
+                | Op::WinogradConv2d(_)
                 | Op::DepthwiseConv2d(_)
                 | Op::MaxPool(_)
                 | Op::AvgPool(_)
@@ -47,6 +48,7 @@ impl Work<'_> {
         match self.op {
             Op::PackedConv2d(window) => packed::instructions(window, src, dst),
             Op::PairedConv2d(window) => packed::paired(window, src, dst),
+            Op::WinogradConv2d(window) => packed::transformed(window, src, dst),
             // Each pixel as a fully connected layer, if that is faster.
             Op::Conv2d(w) if w.is_pointwise() && dst.c >= 4 => {
                 let (pixels, rows) = (outputs / u64::from(dst.c), u64::from(dst.c.div_ceil(4)));

@@ -2,8 +2,8 @@
 //! SSE2 on x86-64, plain Rust elsewhere.
 //!
 //! It owns the choice of the instruction set and the algorithms that all of them share; it must not know the graph.
-//! Every kernel is generic over [`Simd`], so that one algorithm runs with [`Native`] on the device and on the host, and
-//! with [`Portable`], its twin in plain Rust, in the tests. All of them give the bits of [`super::generic`].
+//! Every kernel is generic over [`Simd`]: one algorithm runs with [`Native`] on device and host, and with [`Portable`],
+//! its twin in plain Rust, in tests. All give the bits of [`super::generic`].
 //!
 //! Sources: Arm DDI 0403E (Armv7-M ARM), chapter A7; L. Lai, N. Suda, V. Chandra, "CMSIS-NN: Efficient Neural Network
 //! Kernels for Arm Cortex-M CPUs", 2018 (two pixels at a time). Differs: two channels share a halfword ([`packing`]).
@@ -23,6 +23,7 @@ mod portable;
 mod slices;
 mod strip;
 mod vector;
+pub mod winograd;
 
 #[cfg(any(dsp, all(multiply, armv7m)))]
 #[macro_use]
@@ -54,6 +55,7 @@ pub use slices::Slices;
 pub(crate) use strip::Strip as PaddedStrip;
 pub use vector::Proved;
 pub(crate) use vector::fill;
+pub use winograd::winograd_conv2d_s8;
 
 use super::Dst;
 use crate::layer::Clamp;
@@ -78,8 +80,7 @@ pub(crate) const SCRATCH_WORDS: usize = 1024;
 /// The blocks of packed `weights` that are as deep as `columns`; none without columns.
 fn blocks_of<'w>(weights: &'w [u8], columns: &[u32]) -> core::slice::ChunksExact<'w, u8> {
     match packing::BLOCK * columns.len() {
-        // A maximum with 1 in its place leaves a panic in the program.
-        0 => [].chunks_exact(1),
+        0 => [].chunks_exact(1), // A maximum with 1 in its place leaves a panic in the program.
         bytes => weights.chunks_exact(bytes),
     }
 }
@@ -96,8 +97,7 @@ fn halves(x: u32) -> [i32; 2] {
     [[a, b], [c, d]].map(|half| i32::from(i16::from_le_bytes(half)))
 }
 
-/// 0xFF in every byte where `x >= y`, as signed bytes, 0 elsewhere: their low seven bits are subtracted with
-/// the borrow kept inside the byte, different signs decide alone.
+/// 0xFF in every byte where `x >= y`, signed, 0 elsewhere: low bits are subtracted inside a byte, unlike signs decide.
 #[inline]
 fn at_least(x: u32, y: u32) -> u32 {
     const SIGNS: u32 = 0x8080_8080;
@@ -147,7 +147,7 @@ pub trait Simd: Sized {
         word(a.into(), c.into())
     }
 
-    /// Bytes 1 and 3, sign-extended to halfwords.
+    /// Bytes 1 and 3.
     #[inline]
     fn sxtb16_ror8(x: u32) -> u32 {
         Self::sxtb16(x >> 8)
@@ -352,7 +352,7 @@ pub trait Simd: Sized {
         area.sums::<Self, 4>(at)
     }
 
-    /// Sums of fours of values by tables, limited: as many as `out` takes.
+    /// Sums of fours of values by tables, limited.
     #[inline]
     fn add(job: &Sum<'_>, out: &mut [[i8; 4]]) {
         job.fours::<Self>(out);

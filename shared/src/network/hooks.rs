@@ -5,7 +5,8 @@ use super::{held, sums};
 use crate::quant::Requant;
 
 /// What plasticity replaces of one layer. Each is used only if its length is that of the layer (`requant`: O
-/// entries each; `weights`: all, and none of a packed window above 1×1); only weighted layers look at it.
+/// entries each; `weights`: all, and none of a packed window above 1×1); only weighted layers look at it, and
+/// [`crate::Op::WinogradConv2d`] at none.
 #[derive(Debug, Default)]
 pub struct LayerHooks<'a> {
     /// In place of the blob's requantization constants.

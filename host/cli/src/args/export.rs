@@ -1,6 +1,6 @@
 //! `aplysia export` and `aplysia golden`.
 
-use super::{DataArgs, RamArgs, at_least_one};
+use super::{DataArgs, MemoryArgs, at_least_one};
 use crate::int8::N_CALIBRATION;
 use aplysia_deploy::HomeostasisScope;
 use aplysia_deploy::golden::{DEFAULT_GOLDEN, GoldenSpec};
@@ -34,7 +34,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "LAYERS", value_enum)]
     pub(crate) homeostasis: Option<HomeostasisArg>,
     #[command(flatten)]
-    pub(crate) ram: RamArgs,
+    pub(crate) memory: MemoryArgs,
 }
 
 /// See [`HomeostasisScope`].

@@ -4,12 +4,14 @@
 
 use super::BenchError;
 use super::model::{Builder, Taps};
+use super::networks::{KWS_STEM, autoencoder, ds_cnn, in_time, resnet8, wake_word};
 use super::{peers, vww};
 use crate::DeployError;
 use crate::cascade::within;
 use crate::import::import;
 use crate::pair::pair;
 use crate::processor::Processor;
+use crate::winograd;
 use aplysia_shared::Op;
 
 /// Where the counts of CMSIS-NN come from.
@@ -35,8 +37,12 @@ enum Build {
     Made(fn() -> Result<Vec<u8>, DeployError>),
     /// The same in the least RAM.
     Least(fn() -> Result<Vec<u8>, DeployError>),
+    /// The same with transformed weights wherever they can be.
+    Fast(fn() -> Result<Vec<u8>, DeployError>),
     /// Imported.
     File(&'static [u8]),
+    /// Imported, with transformed weights.
+    FastFile(&'static [u8]),
     /// A released model of ours.
     Blob(&'static [u8]),
 }
@@ -44,9 +50,16 @@ enum Build {
 impl Case {
     /// Instructions of CMSIS-NN on `processor`; none where it was not measured.
     pub fn cmsis_nn(&self, processor: &Processor) -> Option<u64> {
-        let shapes = self.name.trim_end_matches(IMPORTED);
-        let shapes = shapes.trim_end_matches(DEAD).trim_end_matches(LEAST);
+        let ends = [IMPORTED, DEAD, LEAST, FAST];
+        let shapes = ends
+            .iter()
+            .fold(self.name, |name, end| name.trim_end_matches(end));
         peers::count(shapes, processor.name)
+    }
+
+    /// Whether its form is one for `processor`.
+    pub fn is_for(&self, processor: &Processor) -> bool {
+        processor.dsp || !matches!(self.build, Build::Fast(_) | Build::FastFile(_))
     }
 
     /// The model to run on `processor`: a released one as it is, others in the form for it.
@@ -57,7 +70,9 @@ impl Case {
         let blob = match self.build {
             Build::Made(make) => make()?,
             Build::Least(make) => within(&make()?, 0, None)?,
+            Build::Fast(make) => winograd::within(&make()?, usize::MAX)?,
             Build::File(file) => import(file, &[])?.blob,
+            Build::FastFile(file) => winograd::within(&import(file, &[])?.blob, usize::MAX)?,
             Build::Blob(blob) => return Ok(blob.to_vec()),
         };
         match processor.dsp {
@@ -84,6 +99,17 @@ const DEAD: &str = "_dead";
 /// Suffix of the name of a network whose layers run together where that takes less RAM.
 const LEAST: &str = "_least";
 
+/// Suffix of the name of a layer or network whose 3×3 convolutions have [`winograd`]'s form where they can.
+const FAST: &str = "_winograd";
+
+/// As [`layer`], in that form.
+const fn fast(name: &'static str, build: fn() -> Result<Vec<u8>, DeployError>) -> Case {
+    Case {
+        build: Build::Fast(build),
+        ..layer(name, build)
+    }
+}
+
 const fn network(name: &'static str, build: Build) -> Case {
     Case {
         name,
@@ -94,10 +120,7 @@ const fn network(name: &'static str, build: Build) -> Case {
 
 macro_rules! file {
     ($name:literal) => {
-        Build::File(include_bytes!(concat!(
-            "../../../../models/mlperf-tiny/",
-            $name
-        )))
+        include_bytes!(concat!("../../../../models/mlperf-tiny/", $name))
     };
 }
 
@@ -150,94 +173,22 @@ fn pool(
     alone([14, 14, 32], |b| b.pool(op, 0, taps, out))
 }
 
-const KWS_STEM: Taps = Taps {
-    rows: 10,
-    columns: 4,
-    stride: 2,
-    pad: [4, 1],
-    dilation: 1,
-};
 const DILATED: Taps = Taps {
     pad: [2, 2],
     dilation: 2,
     ..Taps::same(3, 1)
 };
 
-/// MLPerf Tiny's image classification, ResNet8 on 32×32×3.
-fn resnet8() -> Result<Vec<u8>, DeployError> {
-    let mut b = Builder::new([32, 32, 3]);
-    let mut x = b.conv(0, Taps::same(3, 1), [32, 32, 16]);
-    for (side, c, stride) in [(32, 16, 1), (16, 32, 2), (8, 64, 2)] {
-        let main = b.conv(x, Taps::same(3, stride), [side, side, c]);
-        let main = b.conv(main, Taps::same(3, 1), [side, side, c]);
-        let skip = match stride {
-            1 => x,
-            _ => b.conv(
-                x,
-                Taps {
-                    stride,
-                    ..Taps::same(1, 1)
-                },
-                [side, side, c],
-            ),
-        };
-        x = b.add([skip, main]);
-    }
-    let mean = b.mean(x);
-    b.linear(mean, 10);
-    b.blob()
+fn conv3x3_16() -> Result<Vec<u8>, DeployError> {
+    conv([32, 32, 16], Taps::same(3, 1), [32, 32, 16])
 }
 
-/// MLPerf Tiny's keyword spotting, DS-CNN on 49×10.
-fn ds_cnn() -> Result<Vec<u8>, DeployError> {
-    let mut b = Builder::new([49, 10, 1]);
-    let mut x = b.conv(0, KWS_STEM, [25, 5, 64]);
-    for _ in 0..4 {
-        x = b.depthwise(x, Taps::same(3, 1), [25, 5]);
-        x = b.pointwise(x, 64);
-    }
-    let mean = b.mean(x);
-    b.linear(mean, 12);
-    b.blob()
-}
-
-/// MLPerf Tiny's anomaly detection, an autoencoder of 640 values.
-fn autoencoder() -> Result<Vec<u8>, DeployError> {
-    let mut b = Builder::new([1, 1, 640]);
-    let mut x = 0;
-    for n in [128, 128, 128, 128, 8, 128, 128, 128, 128, 640] {
-        x = b.linear(x, n);
-    }
-    b.blob()
-}
-
-/// `n` taps in time, with the padding that TensorFlow calls SAME or none.
-const fn in_time(n: u8, stride: u8, padded: bool) -> Taps {
-    Taps {
-        rows: n,
-        columns: 1,
-        stride,
-        pad: [if padded { (n - stride) / 2 } else { 0 }, 0],
-        dilation: 1,
-    }
-}
-
-/// A streaming wake word network of MLPerf Tiny's shapes: 30 frames of 40 mel features, separable convolutions
-/// in time without padding.
-fn wake_word() -> Result<Vec<u8>, DeployError> {
-    let mut b = Builder::new([30, 1, 40]);
-    let (mut x, mut frames) = (0, 30);
-    for (taps, channels) in [(3, 128), (5, 128), (10, 128), (15, 32)] {
-        frames -= u16::from(taps) - 1;
-        x = b.depthwise(x, in_time(taps, 1, false), [frames, 1]);
-        x = b.pointwise(x, channels);
-    }
-    b.linear(x, 3);
-    b.blob()
+fn conv3x3_64() -> Result<Vec<u8>, DeployError> {
+    conv([8, 8, 64], Taps::same(3, 1), [8, 8, 64])
 }
 
 /// Everything that is measured.
-pub const CASES: [Case; 62] = [
+pub const CASES: [Case; 66] = [
     layer("conv3x3_28x28x1_16", || {
         conv([28, 28, 1], Taps::same(3, 1), [28, 28, 16])
     }),
@@ -247,12 +198,10 @@ pub const CASES: [Case; 62] = [
     layer("conv3x3_16x16x16_32_s2", || {
         conv([16, 16, 16], Taps::same(3, 2), [8, 8, 32])
     }),
-    layer("conv3x3_32x32x16_16", || {
-        conv([32, 32, 16], Taps::same(3, 1), [32, 32, 16])
-    }),
-    layer("conv3x3_8x8x64_64", || {
-        conv([8, 8, 64], Taps::same(3, 1), [8, 8, 64])
-    }),
+    layer("conv3x3_32x32x16_16", conv3x3_16),
+    fast("conv3x3_32x32x16_16_winograd", conv3x3_16),
+    layer("conv3x3_8x8x64_64", conv3x3_64),
+    fast("conv3x3_8x8x64_64_winograd", conv3x3_64),
     layer("conv10x4_49x10x1_64_s2", || {
         conv([49, 10, 1], KWS_STEM, [25, 5, 64])
     }),
@@ -372,10 +321,23 @@ pub const CASES: [Case; 62] = [
     network("vww_dead", Build::Made(vww::dead)),
     network("resnet8_least", Build::Least(resnet8)),
     network("vww_least", Build::Least(vww::alive)),
-    network("resnet8.tflite", file!("ic-resnet8.tflite")),
-    network("ds_cnn.tflite", file!("kws-dscnn.tflite")),
-    network("autoencoder.tflite", file!("ad-autoencoder.tflite")),
+    network("resnet8_winograd", Build::Fast(resnet8)),
+    network("resnet8.tflite", Build::File(file!("ic-resnet8.tflite"))),
+    network(
+        "resnet8_winograd.tflite",
+        Build::FastFile(file!("ic-resnet8.tflite")),
+    ),
+    network("ds_cnn.tflite", Build::File(file!("kws-dscnn.tflite"))),
+    network(
+        "autoencoder.tflite",
+        Build::File(file!("ad-autoencoder.tflite")),
+    ),
     released!("fashion-mnist-m4"),
     released!("fashion-mnist-searched"),
     released!("fashion-mnist-usf"),
 ];
+
+/// [`CASES`] in forms for `processor`.
+pub fn cases(processor: &Processor) -> impl Iterator<Item = &'static Case> {
+    CASES.iter().filter(|case| case.is_for(processor))
+}

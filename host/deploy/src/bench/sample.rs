@@ -116,6 +116,31 @@ pub fn narrow_sample(seed: u32) -> Result<Vec<u8>, DeployError> {
     b.blob()
 }
 
+/// As [`sample`], of 3×3 convolutions that can have [`crate::winograd`]'s form, and have it.
+///
+/// # Errors
+/// The runtime refuses it.
+pub fn square_sample(seed: u32) -> Result<Vec<u8>, DeployError> {
+    let mut dice = Dice(seed);
+    let [h, w] = [dice.roll(2, 9), dice.roll(4, 13)];
+    let [c, n] = [4 * dice.roll(1, 16), 4 * dice.roll(1, 20)];
+    let pad = [dice.roll(0, 2), dice.roll(0, 2)];
+    // The last window begins inside the image; it may end beyond.
+    let [rows, columns] = [0, 1].map(|i| {
+        let out = [h, w][i];
+        dice.roll(1.max(out - pad[i]), out + 2)
+    });
+    let taps = Taps {
+        pad: pad.map(|p| p as u8),
+        ..Taps::same(3, 1)
+    };
+    let mut b = Builder::seeded([rows, columns, c], seed);
+    let output = b.conv(0, taps, [h, w, n]);
+    let mean = b.mean(output);
+    b.linear(mean, 2);
+    crate::winograd::within(&b.blob()?, usize::MAX)
+}
+
 /// As [`sample`], of layers whose sums are as far from 0 as they can be: weights of -128 and 127, behind inputs that
 /// all are -128 or 127.
 ///

@@ -1,9 +1,9 @@
-//! The checks of packed and paired weights: that they are what the fast kernels rely on. It owns these rules
-//! only.
+//! The checks of packed, paired and transformed weights: that they are what the fast kernels rely on. It owns these
+//! rules only.
 
 use super::{REACH, check_bound, check_scaling};
 use crate::blob::{BlobError, Constants};
-use crate::kernel::dsp::{Packed, packing};
+use crate::kernel::dsp::{Packed, packing, winograd};
 use crate::layer::{Scaling, Window};
 use crate::quant::i32_at;
 
@@ -73,4 +73,40 @@ fn repeats(found: &Constants<'_>, depth: packing::Depth, n: usize, weight: Weigh
         let same = |k| weight(last, k, lane) == weight(before, k, first + lane);
         (0..depth.len()).all(same)
     })
+}
+
+/// Weights are of filters, sums and reach as they say, and all channels exact behind an input of `zero_point`.
+pub(super) fn transformed(
+    layer: u8,
+    found: &Constants<'_>,
+    packed: Packed<'_>,
+    zero_point: i32,
+) -> Result<(), BlobError> {
+    let fault = BlobError::Packing { layer };
+    let in_ch = found.fan_in / 9;
+    let mut reach = 0;
+    let blocks = found
+        .weights
+        .chunks_exact(winograd::block_bytes(in_ch).max(1));
+    for (block, weights) in blocks.enumerate() {
+        for lane in 0..packing::BLOCK {
+            let channel = packing::BLOCK * block + lane;
+            let (mut sum, mut size) = (0i32, 0u32);
+            for c in 0..in_ch {
+                let filter = winograd::filter(weights, (c, in_ch), lane).ok_or(fault)?;
+                for w in filter.map(i32::from) {
+                    (sum, size) = (sum + w, size + w.unsigned_abs());
+                }
+            }
+            if i32_at(packed.sums, channel) != sum {
+                return Err(fault);
+            }
+            reach = reach.max(128 * size);
+        }
+    }
+    let exact = packed.proved(&found.requant, zero_point).exact;
+    if packed.reach != packing::Reach(reach) || !exact {
+        return Err(fault);
+    }
+    Ok(())
 }

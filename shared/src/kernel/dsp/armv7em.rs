@@ -39,8 +39,10 @@ mod matrix;
 #[macro_use]
 mod vector;
 mod parts;
+mod tiles;
 mod turns;
 mod weights;
+mod winograd;
 
 impl Simd for Armv7em {
     #[inline(always)]

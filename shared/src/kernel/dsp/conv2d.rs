@@ -191,7 +191,7 @@ pub(super) struct Group<'a> {
 
 impl Group<'_> {
     /// Fills `epilogues`, of parts with plain biases; false if one of them would not be exact.
-    fn epilogues(
+    pub(super) fn epilogues(
         &self,
         epilogues: &mut heapless::Vec<Epilogue, GROUP>,
         (zero_point, in_parts): (i32, bool),

@@ -20,12 +20,15 @@ mod slices;
 
 use super::packing::{BLOCK, Epilogue};
 use super::parts::fit;
+use super::winograd::Tiles;
 use super::{Batch, Portable, Proved, Rows, Simd, Sums, parts, portable};
 use heapless::VecView;
 
 /// Cortex-M0, M3.
 #[derive(Clone, Copy, Debug)]
 pub struct Multiply;
+
+impl Tiles for Multiply {}
 
 /// Two output pixels, or twice the same, of four channels of a depthwise convolution.
 #[repr(C)]

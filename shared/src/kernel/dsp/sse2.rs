@@ -9,6 +9,7 @@
 use core::arch::x86_64::*;
 
 use super::packing::{BLOCK, Epilogue};
+use super::winograd::Tiles;
 use super::{Lines, Simd, Slice, Slices, Strip, Sums, Weights, slices};
 
 /// x86-64.
@@ -219,6 +220,8 @@ impl Simd for Sse2 {
         unsafe { accumulate(columns.as_chunks().0, weights, pitch, sums) }
     }
 }
+
+impl Tiles for Sse2 {}
 
 impl Slices for Sse2 {
     type Taps = Weights;
