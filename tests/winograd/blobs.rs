@@ -258,7 +258,8 @@ fn parsing_refuses_what_the_kernel_relies_on() {
         assert_eq!(encoded(&graph, &data), shape);
     }
     let [src, dst] = [graph.layers[0].inputs[0], graph.layers[0].output].map(usize::from);
-    let changes: [(usize, fn(&mut Tensor)); 5] = [
+    type Change = fn(&mut Tensor);
+    let changes: [(usize, Change); 5] = [
         (src, |t| t.c = 68),
         (src, |t| t.c = 10),
         (dst, |t| t.c = 6),
