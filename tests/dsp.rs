@@ -46,7 +46,7 @@ fn with_packed<S: Simd>(k: &Case, w: &[i8]) -> Vec<i8> {
 pub(crate) fn by(
     k: &Case,
     w: &[i8],
-    change: impl FnOnce(&mut [u8]),
+    change: impl FnOnce(&mut Vec<u8>),
     kernel: impl Fn(&Src<'_>, &mut Dst<'_>, &Window, &Weighted<'_>, Packed<'_>),
 ) -> Vec<i8> {
     let packed = pack(w, Depth::new(&k.window, k.src.c));

@@ -90,8 +90,14 @@ fn check(cases: impl Iterator<Item = Case>) -> [usize; 2] {
         }
         forms[1] += 1;
         let swap = paired::swap;
-        assert_eq!(by(&k, &w, swap, dsp::paired_conv2d_s8::<Native>), want);
-        assert_eq!(by(&k, &w, swap, dsp::paired_conv2d_s8::<Portable>), want);
+        assert_eq!(
+            by(&k, &w, |b| swap(b), dsp::paired_conv2d_s8::<Native>),
+            want
+        );
+        assert_eq!(
+            by(&k, &w, |b| swap(b), dsp::paired_conv2d_s8::<Portable>),
+            want
+        );
     }
     forms
 }

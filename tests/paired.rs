@@ -25,7 +25,12 @@ use crate::tflite::File;
 const KEPT: &[u8] = include_blob!("blobs/v1-paired.blob");
 
 fn with_paired<S: Simd>(k: &Case, w: &[i8]) -> Vec<i8> {
-    by(k, w, paired::swap, dsp::paired_conv2d_s8::<S>)
+    by(
+        k,
+        w,
+        |bytes| paired::swap(bytes),
+        dsp::paired_conv2d_s8::<S>,
+    )
 }
 
 /// A layer over all of an image of `size`, with weights of the whole range or all at their limits.

@@ -5,61 +5,32 @@
 
 mod blobs;
 
-use aplysia_shared::Requant;
-use aplysia_shared::kernel::Weighted;
-use aplysia_shared::kernel::dsp::packing::Reach;
-use aplysia_shared::kernel::dsp::winograd::{Tiles, block_bytes, place, restore, transform};
-use aplysia_shared::kernel::dsp::{Native, Packed, Portable, winograd_conv2d_s8};
+use aplysia_deploy::winograd::transformed;
+use aplysia_shared::kernel::dsp::packing::Depth;
+use aplysia_shared::kernel::dsp::winograd::{Tiles, restore, transform};
+use aplysia_shared::kernel::dsp::{Native, Portable, winograd_conv2d_s8};
 use proptest::prelude::*;
 use rand::Rng;
+use std::cell::Cell;
 
-use crate::dsp::{tame, with_plain};
-use crate::kernel::{Case, case, config, run, view, weights, with_constants};
-
-/// Weights `[out][3][3][in]` in the form, with their sums and the largest `128·Σ|w|`.
-fn formed(w: &[i8], [in_ch, out_ch]: [usize; 2]) -> (Vec<u8>, Vec<u8>, u32) {
-    let mut bytes = vec![0; block_bytes(in_ch) * out_ch / 4];
-    for (o, w) in w.chunks_exact(9 * in_ch).enumerate() {
-        let block = &mut bytes[o / 4 * block_bytes(in_ch)..];
-        for c in 0..in_ch {
-            let filter = std::array::from_fn(|tap| w[tap * in_ch + c]);
-            for (product, weight) in transform(&filter).into_iter().enumerate() {
-                let at = place(product, (c, in_ch), o % 4);
-                block[at..at + 2].copy_from_slice(&weight.to_le_bytes());
-            }
-        }
-    }
-    let rows = w.chunks_exact(9 * in_ch);
-    let sums = rows
-        .clone()
-        .map(|w| w.iter().map(|&w| i32::from(w)).sum::<i32>());
-    let sizes = rows.map(|w| w.iter().map(|w| u32::from(w.unsigned_abs())).sum::<u32>());
-    let reach = 128 * sizes.max().unwrap();
-    (bytes, sums.flat_map(i32::to_le_bytes).collect(), reach)
-}
+use crate::dsp::{by, tame, with_plain};
+use crate::kernel::{Case, case, config, weights};
 
 /// The output, or none where a channel is not exact, which parsing refuses.
 fn with_form<S: Tiles>(k: &Case, w: &[i8]) -> Option<Vec<i8>> {
-    let (bytes, sums, reach) = formed(w, [k.src.c, k.to.bias.len()]);
-    let packed = Packed {
-        sums: &sums,
-        reach: Reach(reach),
-        exact: false,
-    };
-    let mut exact = false;
-    let out = run(k.geometry.out, k.to.bias.len(), &k.to, |dst| {
-        with_constants(&k.to, w, |constants| {
-            let requant: Requant<'_> = constants.requant;
-            let packed = packed.proved(&requant, k.src.zero_point as i32);
-            exact = packed.exact;
-            let constants = &Weighted {
-                weights: &bytes,
-                requant,
-            };
-            winograd_conv2d_s8::<S>(&view(&k.src), dst, &k.window, constants, packed);
-        });
-    });
-    exact.then_some(out)
+    let channels = [k.src.c, k.to.bias.len()];
+    let depth = Depth::new(&k.window, channels[0]);
+    let exact = Cell::new(false);
+    let out = by(
+        k,
+        w,
+        |bytes| *bytes = transformed(bytes, depth, channels),
+        |src, dst, window, constants, packed| {
+            exact.set(packed.exact);
+            winograd_conv2d_s8::<S>(src, dst, window, constants, packed);
+        },
+    );
+    exact.get().then_some(out)
 }
 
 /// A layer of `size` inputs for `out` outputs.

@@ -191,8 +191,9 @@ pub fn table(
          in QEMU, board {machine}, `-icount {ICOUNT}`; a layer includes the interpreter's work around it, a \
          network is the sum of its layers, one \
          with `.tflite` MLPerf Tiny's own model imported, `fashion-mnist-…` a released model, the others the same \
-         shapes with random numbers, `vww_dead` with as many filters of zeros as MLPerf Tiny's model has; `…_least` runs layers together in the least \
-         RAM, `…_winograd` has Winograd's form of 3×3 convolutions in more flash. `ratio` is \
+         shapes with random numbers, `vww_dead` with as many filters of zeros as MLPerf Tiny's model has; \
+         `…_least` runs layers together in the least RAM, `…_winograd` has Winograd's form of 3×3 convolutions in \
+         more flash. `ratio` is \
          instructions over those of CMSIS-NN, `cycles` an \
          estimate, {} per instruction ({} to {}: `host/deploy/src/processor.rs`), `predicted` the cost \
          model's count, which is of the M4, `bits` whether every byte of the arena is the host's. Bytes: the \

@@ -34,23 +34,20 @@ pub fn within(blob: &[u8], flash_bytes: usize) -> Result<Vec<u8>, DeployError> {
         let bytes = |model: &Model<'_>| model.constants(i).map_or(0, |c| c.weights.len());
         bytes(&fast) - bytes(&model)
     };
-    let mut chosen: Vec<usize> = all.into_iter().filter(|&i| saved(i) > 0).collect();
-    chosen.sort_by_key(|&i| std::cmp::Reverse(saved(i) * 1000 / more(i) as u64));
-    let mut room = flash_bytes.saturating_sub(model.blob_bytes());
-    chosen.retain(|&i| {
-        let fits = more(i) <= room;
-        room -= if fits { more(i) } else { 0 };
-        fits
-    });
-    // Larger offsets may take a byte more of the graph.
-    while !chosen.is_empty() {
+    let mut order: Vec<usize> = all.into_iter().filter(|&i| saved(i) > 0).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(saved(i) * 1000 / more(i) as u64));
+    let (mut best, mut chosen) = (blob.to_vec(), vec![]);
+    for i in order {
+        chosen.push(i);
+        // Larger offsets may take a byte more of the graph, too.
         let found = with(&model, blob, &chosen)?;
         if found.len() <= flash_bytes {
-            return Ok(found);
+            best = found;
+        } else {
+            chosen.pop();
         }
-        chosen.pop();
     }
-    Ok(blob.to_vec())
+    Ok(best)
 }
 
 /// Whether some layer of `model` can have the form.
@@ -121,8 +118,8 @@ fn with(model: &Model<'_>, blob: &[u8], chosen: &[usize]) -> Result<Vec<u8>, Dep
     parts.blob()
 }
 
-/// Packed weights in the transformed form.
-fn transformed(packed: &[u8], depth: Depth, [in_ch, out_ch]: [usize; 2]) -> Vec<u8> {
+/// Packed weights of so many input and output channels in the transformed form.
+pub fn transformed(packed: &[u8], depth: Depth, [in_ch, out_ch]: [usize; 2]) -> Vec<u8> {
     let bytes = block_bytes(in_ch);
     let mut weights = vec![0; bytes * out_ch / BLOCK];
     let blocks = weights.chunks_exact_mut(bytes);

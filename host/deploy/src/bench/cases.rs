@@ -28,6 +28,7 @@ pub struct Case {
     /// The first layer of the model alone, or all of it.
     pub whole: bool,
     build: Build,
+    form: Form,
 }
 
 /// Where the model of a case comes from.
@@ -35,16 +36,21 @@ pub struct Case {
 enum Build {
     /// Made of its shapes, with random numbers.
     Made(fn() -> Result<Vec<u8>, DeployError>),
-    /// The same in the least RAM.
-    Least(fn() -> Result<Vec<u8>, DeployError>),
-    /// The same with transformed weights wherever they can be.
-    Fast(fn() -> Result<Vec<u8>, DeployError>),
     /// Imported.
     File(&'static [u8]),
-    /// Imported, with transformed weights.
-    FastFile(&'static [u8]),
     /// A released model of ours.
     Blob(&'static [u8]),
+}
+
+/// What is done to a model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    /// Nothing.
+    Usual,
+    /// Its layers run together where that takes less RAM.
+    Least,
+    /// Its weights are transformed wherever they can be.
+    Fast,
 }
 
 impl Case {
@@ -59,7 +65,7 @@ impl Case {
 
     /// Whether its form is one for `processor`.
     pub fn is_for(&self, processor: &Processor) -> bool {
-        processor.dsp || !matches!(self.build, Build::Fast(_) | Build::FastFile(_))
+        processor.dsp || self.form != Form::Fast
     }
 
     /// The model to run on `processor`: a released one as it is, others in the form for it.
@@ -69,11 +75,13 @@ impl Case {
     pub fn blob(&self, processor: &Processor) -> Result<Vec<u8>, BenchError> {
         let blob = match self.build {
             Build::Made(make) => make()?,
-            Build::Least(make) => within(&make()?, 0, None)?,
-            Build::Fast(make) => winograd::within(&make()?, usize::MAX)?,
             Build::File(file) => import(file, &[])?.blob,
-            Build::FastFile(file) => winograd::within(&import(file, &[])?.blob, usize::MAX)?,
             Build::Blob(blob) => return Ok(blob.to_vec()),
+        };
+        let blob = match self.form {
+            Form::Usual => blob,
+            Form::Least => within(&blob, 0, None)?,
+            Form::Fast => winograd::within(&blob, usize::MAX)?,
         };
         match processor.dsp {
             true => Ok(blob),
@@ -87,6 +95,7 @@ const fn layer(name: &'static str, build: fn() -> Result<Vec<u8>, DeployError>) 
         name,
         whole: false,
         build: Build::Made(build),
+        form: Form::Usual,
     }
 }
 
@@ -102,12 +111,9 @@ const LEAST: &str = "_least";
 /// Suffix of the name of a layer or network whose 3×3 convolutions have [`winograd`]'s form where they can.
 const FAST: &str = "_winograd";
 
-/// As [`layer`], in that form.
-const fn fast(name: &'static str, build: fn() -> Result<Vec<u8>, DeployError>) -> Case {
-    Case {
-        build: Build::Fast(build),
-        ..layer(name, build)
-    }
+/// `case` in another form.
+const fn formed(form: Form, case: Case) -> Case {
+    Case { form, ..case }
 }
 
 const fn network(name: &'static str, build: Build) -> Case {
@@ -115,12 +121,16 @@ const fn network(name: &'static str, build: Build) -> Case {
         name,
         whole: true,
         build,
+        form: Form::Usual,
     }
 }
 
 macro_rules! file {
     ($name:literal) => {
-        include_bytes!(concat!("../../../../models/mlperf-tiny/", $name))
+        Build::File(include_bytes!(concat!(
+            "../../../../models/mlperf-tiny/",
+            $name
+        )))
     };
 }
 
@@ -199,9 +209,12 @@ pub const CASES: [Case; 66] = [
         conv([16, 16, 16], Taps::same(3, 2), [8, 8, 32])
     }),
     layer("conv3x3_32x32x16_16", conv3x3_16),
-    fast("conv3x3_32x32x16_16_winograd", conv3x3_16),
+    formed(
+        Form::Fast,
+        layer("conv3x3_32x32x16_16_winograd", conv3x3_16),
+    ),
     layer("conv3x3_8x8x64_64", conv3x3_64),
-    fast("conv3x3_8x8x64_64_winograd", conv3x3_64),
+    formed(Form::Fast, layer("conv3x3_8x8x64_64_winograd", conv3x3_64)),
     layer("conv10x4_49x10x1_64_s2", || {
         conv([49, 10, 1], KWS_STEM, [25, 5, 64])
     }),
@@ -319,19 +332,19 @@ pub const CASES: [Case; 66] = [
     network("wake_word", Build::Made(wake_word)),
     network("vww", Build::Made(vww::alive)),
     network("vww_dead", Build::Made(vww::dead)),
-    network("resnet8_least", Build::Least(resnet8)),
-    network("vww_least", Build::Least(vww::alive)),
-    network("resnet8_winograd", Build::Fast(resnet8)),
-    network("resnet8.tflite", Build::File(file!("ic-resnet8.tflite"))),
-    network(
-        "resnet8_winograd.tflite",
-        Build::FastFile(file!("ic-resnet8.tflite")),
+    formed(Form::Least, network("resnet8_least", Build::Made(resnet8))),
+    formed(Form::Least, network("vww_least", Build::Made(vww::alive))),
+    formed(
+        Form::Fast,
+        network("resnet8_winograd", Build::Made(resnet8)),
     ),
-    network("ds_cnn.tflite", Build::File(file!("kws-dscnn.tflite"))),
-    network(
-        "autoencoder.tflite",
-        Build::File(file!("ad-autoencoder.tflite")),
+    network("resnet8.tflite", file!("ic-resnet8.tflite")),
+    formed(
+        Form::Fast,
+        network("resnet8_winograd.tflite", file!("ic-resnet8.tflite")),
     ),
+    network("ds_cnn.tflite", file!("kws-dscnn.tflite")),
+    network("autoencoder.tflite", file!("ad-autoencoder.tflite")),
     released!("fashion-mnist-m4"),
     released!("fashion-mnist-searched"),
     released!("fashion-mnist-usf"),
